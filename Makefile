@@ -1,0 +1,35 @@
+# `make run` and `make test` need python3 (3.11 to 3.13) with venv, and a package index; nothing else.
+PYTHON ?= python3
+BIN := .venv/bin
+# --no-compile: Python compiles what is imported at its first import, a small part of what is installed.
+INSTALL := $(BIN)/python -m pip install --quiet --no-compile --disable-pip-version-check -c constraints.txt
+PACKAGING := setup.py pyproject.toml constraints.txt
+
+.PHONY: run test lint clean
+
+run: .venv/installed-run  ## the main job on the embedded corpus
+	$(BIN)/python -m pipeline.run --local
+
+test: .venv/installed-test  ## every test
+	$(BIN)/python -m pytest
+
+lint: .venv/installed-test  ## style, without changing anything
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+clean:  ## the environment and what runs wrote in the default places
+	rm -rf .venv output
+
+# The stamps keep a second `make` from installing again; a changed requirement or pin makes them stale.
+.venv/installed-run: $(PACKAGING) | $(BIN)/python
+	$(INSTALL) -e .
+	@touch $@
+
+.venv/installed-test: $(PACKAGING) | $(BIN)/python
+	$(INSTALL) -e '.[test,serve]'
+	@touch $@ .venv/installed-run
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; assert (3, 11) <= sys.version_info < (3, 14), sys.version' 2>/dev/null || { \
+	  echo "$(PYTHON) is $$($(PYTHON) --version 2>&1): Python 3.11, 3.12 or 3.13 is needed (make PYTHON=python3.12 ...)." >&2; exit 1; }
+	$(PYTHON) -m venv .venv
