@@ -1,0 +1,15 @@
+"""Fixtures that more than one folder of tests uses."""
+
+from pathlib import Path
+
+import pytest
+
+PTB_DIR = Path(__file__).parents[2] / "shared" / "data" / "ptb"
+
+
+@pytest.fixture
+def ptb_dir() -> Path:
+    """A folder with the Penn Treebank: `ptb.train.txt`, `ptb.valid.txt`, `ptb.test.txt`."""
+    if not (PTB_DIR / "ptb.train.txt").exists():
+        pytest.skip("The Penn Treebank is not beside this repository (../shared/data/ptb).")
+    return PTB_DIR
