@@ -1,0 +1,162 @@
+"""Reads texts of any length through a language model, window by window, in bounded memory."""
+
+import tensorflow as tf
+
+WINDOW_TOKENS = 4096  # tokens of a window, over all its rows: bounds the hidden states held at once
+BLOCK_LOGITS = 2**23  # logits held at once (32 MiB of float32)
+
+
+class WindowedReader:
+    """Carries a model's state through padded rows of token ids.
+
+    Rows may differ in length, and each gives the numbers that it gives alone: a row takes no part in what is
+    read after its end. To that end the rows are sorted by length (descending), so that those still being read are
+    always the first ones.
+
+    Args:
+        model: The `LanguageModel` that reads, in evaluation mode.
+    """
+
+    def __init__(self, model):
+        self._model = model
+
+    def target_log_probabilities(self, inputs, targets, lengths, state):
+        """Log-probability of each target, given the tokens before it.
+
+        Args:
+            inputs: int32 `[rows, time]`, the token before each target.
+            targets: int32 `[rows, time]`.
+            lengths: int32 `[rows]`, the number of targets in each row; the longest is `time`.
+            state: float32 `[rows, layers, 2, units]`, the state before the first token.
+
+        Returns:
+            Natural logarithms, float32 `[rows, time]`, 0 in the padding; and the state after the last token of each
+            row that has no padding.
+        """
+        order, original_order = _longest_first(lengths)
+        inputs, targets, lengths, state = (tf.gather(x, order) for x in (inputs, targets, lengths, state))
+        rows, time = tf.unstack(tf.shape(inputs))
+
+        def read_window(start, state, columns):
+            live = _count(lengths > start)
+            stop = tf.minimum(start + _window_length(live), time)
+            hidden, ahead = self._model.hidden_states(inputs[:live, start:stop], state[:live])
+            read = tf.sequence_mask(lengths - start, stop - start)  # [rows, window]
+            values = self.over_blocks(
+                _pick_log_probabilities,
+                tf.boolean_mask(hidden, read[:live]),
+                tf.boolean_mask(targets[:, start:stop], read),
+            )
+            window = tf.scatter_nd(tf.where(read), values, tf.cast([rows, stop - start], tf.int64))
+            return stop, _replace_first(state, ahead), columns.write(columns.size(), tf.transpose(window))
+
+        columns = tf.TensorArray(tf.float32, 0, dynamic_size=True, infer_shape=False, element_shape=[None, None])
+        columns = columns.write(0, tf.zeros([0, rows]))  # so that there is something to join where nothing is read
+        _, state, columns = tf.while_loop(
+            lambda start, *_: start < _longest(lengths), read_window, (0, state, columns), parallel_iterations=1
+        )
+        return tf.gather(tf.transpose(columns.concat()), original_order), tf.gather(state, original_order)
+
+    def read_to_end(self, inputs, lengths):
+        """Reads each row from the zero state to its own end.
+
+        Windows are cut where a row ends, so that its state is at hand there.
+
+        Args:
+            inputs: int32 `[rows, time]`.
+            lengths: int32 `[rows]`, each at least 1.
+
+        Returns:
+            The hidden state that predicts each row's next token, float32 `[rows, units]`, and the state after the
+            row's last token, float32 `[rows, layers, 2, units]`.
+        """
+        order, original_order = _longest_first(lengths)
+        inputs, lengths = tf.gather(inputs, order), tf.gather(lengths, order)
+        rows = tf.size(lengths)
+
+        def read_window(start, hidden, state):
+            live = _count(lengths > start)
+            stop = tf.minimum(start + _window_length(live), lengths[live - 1])
+            outputs, ahead = self._model.hidden_states(inputs[:live, start:stop], state[:live])
+            return stop, _replace_first(hidden, outputs[:, -1]), _replace_first(state, ahead)
+
+        hidden = tf.zeros([rows, self._model.units])
+        _, hidden, state = tf.while_loop(
+            lambda start, *_: start < _longest(lengths),
+            read_window,
+            (0, hidden, self._model.zero_state(rows)),
+            parallel_iterations=1,
+        )
+        return tf.gather(hidden, original_order), tf.gather(state, original_order)
+
+    def over_blocks(self, function, hidden, *others):
+        """Applies `function(logits, *others)` to blocks of rows, so that few logits are held at once.
+
+        Args:
+            function: Takes float32 logits `[block, vocabulary]` and the same rows of `others`; returns tensors
+                `[block, ...]`.
+            hidden: float32 `[rows, units]`.
+            *others: Tensors `[rows, ...]`.
+
+        Returns:
+            The function's results for all rows, `[rows, ...]`, in the function's structure.
+        """
+        rows = tf.shape(hidden)[0]
+        block = max(1, BLOCK_LOGITS // self._model.vocabulary_size)
+
+        def results(start):
+            logits = self._model.logits(hidden[start : start + block])
+            return function(logits, *(x[start : start + block] for x in others))
+
+        def append(start, joined):
+            return start + block, tf.nest.map_structure(lambda *x: tf.concat(x, 0), joined, results(start))
+
+        first = results(0)  # of nothing where there are no rows, but of the right shape
+        shapes = tf.nest.map_structure(lambda x: tf.TensorShape([None, *x.shape[1:]]), first)
+        _, joined = tf.while_loop(
+            lambda start, _: start < rows,
+            append,
+            (block, first),
+            shape_invariants=(tf.TensorShape([]), shapes),
+            parallel_iterations=1,
+        )
+        return joined
+
+    def step(self, token_ids, state):
+        """Reads one token in each row: hidden `[rows, units]` and the next state."""
+        hidden, state = self._model.hidden_states(token_ids[:, None], state)
+        return hidden[:, 0], state
+
+    def zero_state(self, rows):
+        """The state before any token, float32 `[rows, layers, 2, units]`."""
+        return self._model.zero_state(rows)
+
+    def log_probabilities(self, hidden):
+        """Of every next token: float32 `[rows, vocabulary]`."""
+        return tf.nn.log_softmax(self._model.logits(hidden))
+
+
+def _pick_log_probabilities(logits, targets):
+    # A gather and a logsumexp take half as long here as the fused cross-entropy, which prepares a gradient as well.
+    return tf.gather(logits, targets, batch_dims=1) - tf.reduce_logsumexp(logits, -1)
+
+
+def _longest_first(lengths):
+    order = tf.argsort(lengths, direction="DESCENDING", stable=True)
+    return order, tf.math.invert_permutation(order)
+
+
+def _longest(lengths):
+    return tf.reduce_max(tf.concat([lengths, [0]], 0))  # 0 of no rows
+
+
+def _count(condition):
+    return tf.reduce_sum(tf.cast(condition, tf.int32))
+
+
+def _window_length(live):
+    return tf.maximum(1, WINDOW_TOKENS // live)
+
+
+def _replace_first(values, first):
+    return tf.concat([first, values[tf.shape(first)[0] :]], 0)
