@@ -1,0 +1,256 @@
+"""The configuration: every key with its type, bounds and built-in default, checked before anything runs.
+
+Which value wins: `--set`, then the file, then the model's preset and the corpus's profile, then the built-in default.
+`null` in the file (or in `--set`) leaves the decision to the next one. This module needs no TensorFlow.
+"""
+
+import difflib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import pydantic
+
+from models import presets
+from pipeline import config_file
+
+
+class ConfigurationError(Exception):
+    """The configuration cannot be used: the message names each key, what was found and what was expected."""
+
+
+class _Section(pydantic.BaseModel):
+    model_config = pydantic.ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
+
+
+class PipelineSection(_Section):
+    root: str = pydantic.Field("output", min_length=1)
+    serving_dir: str | None = pydantic.Field(None, min_length=1)
+
+
+class ExampleGenSection(_Section):
+    dataset: str = pydantic.Field("python_docs", min_length=1)
+    data_dir: str | None = pydantic.Field(None, min_length=1)
+    pattern: str | None = pydantic.Field(None, min_length=1)
+    document: Literal["file", "block"] = "file"
+    source_url: str | None = pydantic.Field(None, pattern="^https?://")
+    source_sha256: str | None = pydantic.Field(None, pattern="^[0-9a-f]{64}$")
+    chunk_bytes: int = pydantic.Field(8_388_608, ge=65_536)
+
+
+class ExampleValidatorSection(_Section):
+    max_invalid_fraction: float = pydantic.Field(0.01, ge=0, le=1)
+
+
+class VocabularySection(_Section):
+    max_size: int = pydantic.Field(20_000, ge=0)
+    min_count: int = pydantic.Field(2, ge=1)
+    tokenizer: Literal["whitespace", "unicode_words", "wordpiece"] = "unicode_words"
+    lowercase: bool = False
+    keep_blank_lines: bool = False
+
+
+class ModelSection(_Section):
+    preset: Literal["small", "medium", "large"] | None = None
+    units: int = pydantic.Field(200, ge=1)
+    num_layers: int = pydantic.Field(2, ge=1)
+    dropout: float = pydantic.Field(0.3, ge=0, lt=1)
+    tie_embeddings: bool = True
+    output_bias: bool = False
+    init_scale: float = pydantic.Field(0.1, gt=0)
+    pretrained_embeddings: str | None = pydantic.Field(None, min_length=1)
+
+
+class LossSection(_Section):
+    augmented: bool = True
+    temperature: float = pydantic.Field(20.0, gt=0)
+    gamma: float = pydantic.Field(0.65, ge=0)
+    gradient_through_target: bool = False
+
+
+class TrainerSection(_Section):
+    batch_size: int = pydantic.Field(20, ge=1)
+    sequence_length: int = pydantic.Field(35, ge=1)
+    epochs: int = pydantic.Field(40, ge=1)
+    learning_rate: float = pydantic.Field(1.0, gt=0)
+    decay: float = pydantic.Field(0.9, gt=0, le=1)
+    decay_start_epoch: int = pydantic.Field(5, ge=0)
+    clip_norm: float = pydantic.Field(5.0, gt=0)
+    precision: Literal["auto", "float32", "bfloat16"] = "auto"
+    replicas: int | None = pydantic.Field(None, ge=1)
+    seed: int = pydantic.Field(1, ge=0, lt=2**31)
+    checkpoint_seconds: float = pydantic.Field(60.0, gt=0)
+    patience: int | None = pydantic.Field(None, ge=1)
+
+
+class EvaluatorSection(_Section):
+    max_perplexity: float | None = pydantic.Field(None, gt=1)
+    max_regression: float = pydantic.Field(0.02, ge=0)
+    rules: list[dict[str, Any]] = []
+
+
+class InfraValidatorSection(_Section):
+    max_latency_ms: float = pydantic.Field(1000.0, gt=0)
+
+
+class PusherSection(_Section):
+    keep_versions: int = pydantic.Field(3, ge=1)
+
+
+class BeamSection(_Section):
+    args: list[str] = ["--runner=FnApiRunner"]
+
+
+class Settings(_Section):
+    """All values, resolved: `settings.trainer.batch_size` is the key `trainer.batch_size`."""
+
+    pipeline: PipelineSection
+    example_gen: ExampleGenSection
+    example_validator: ExampleValidatorSection
+    vocabulary: VocabularySection
+    model: ModelSection
+    loss: LossSection
+    trainer: TrainerSection
+    evaluator: EvaluatorSection
+    infra_validator: InfraValidatorSection
+    pusher: PusherSection
+    beam: BeamSection
+
+
+@dataclass(frozen=True)
+class Configuration:
+    """The resolved configuration and where it comes from.
+
+    Attributes:
+        settings: The values, typed and checked.
+        values: The same, flat: dotted key -> JSON value.
+        defaults: What each key would be had nobody set it: decided by this corpus, this preset or built in.
+        origins: Dotted key -> "--set", the file's name, "preset small", "profile penn_treebank" or "default".
+    """
+
+    settings: Settings
+    values: dict[str, Any]
+    defaults: dict[str, Any]
+    origins: dict[str, str]
+
+    @property
+    def changed(self) -> dict[str, Any]:
+        """The values that differ from their defaults."""
+        return {key: value for key, value in self.values.items() if value != self.defaults[key]}
+
+
+BUILT_IN: dict[str, Any] = {
+    f"{section}.{key}": field.get_default()
+    for section, section_field in Settings.model_fields.items()
+    for key, field in section_field.annotation.model_fields.items()
+}
+
+
+def load(file: Path | None = None, assignments: Iterable[str] = ()) -> Configuration:
+    """Reads, resolves and checks the configuration.
+
+    Args:
+        file: A YAML file of sections and keys, or None for the built-in values alone.
+        assignments: `section.key=VALUE` each, VALUE in YAML; they win over the file.
+
+    Raises:
+        ConfigurationError: If a key is unknown or a value is not what the key takes; names them all.
+    """
+    given, origins = {}, {}
+    try:
+        layers = [(file.name, config_file.read(file))] if file else []
+        layers += [("--set", config_file.parse_assignment(text)) for text in assignments]
+    except ValueError as error:
+        raise ConfigurationError(str(error)) from error
+    for origin, layer in layers:
+        _refuse_unknown_keys(layer, origin)
+        given |= layer
+        origins |= dict.fromkeys(layer, origin)
+    given = {key: value for key, value in given.items() if value is not None}
+
+    decided, decided_by = _decided(given)
+    values = BUILT_IN | decided | given
+    origins = {key: origins[key] if key in given else decided_by.get(key, "default") for key in BUILT_IN}
+    settings = _validated(values, origins)
+    _cross_check(settings)
+    values = {
+        f"{name}.{key}": value for name, section in settings.model_dump().items() for key, value in section.items()
+    }
+    return Configuration(settings, values, BUILT_IN | decided, origins)
+
+
+def _decided(given: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, str]]:
+    """What the corpus and the preset decide, and which of them decides it."""
+    dataset = given.get("example_gen.dataset", BUILT_IN["example_gen.dataset"])
+    profile = presets.profile(dataset) if isinstance(dataset, str) else {}
+    preset_name = given.get("model.preset", profile.get("model.preset"))
+    preset = presets.preset(preset_name, dataset) if preset_name in presets.PRESETS else {}
+    decided_by = dict.fromkeys(profile, f"profile {dataset}") | dict.fromkeys(preset, f"preset {preset_name}")
+    return profile | preset, decided_by
+
+
+def _refuse_unknown_keys(layer: Iterable[str], origin: str) -> None:
+    messages = []
+    for key in sorted(set(layer) - set(BUILT_IN)):
+        # The likeliest slips: a letter in the whole key, or the right name in the wrong section.
+        name = key.rpartition(".")[2]
+        near = difflib.get_close_matches(key, BUILT_IN, n=1, cutoff=0.75)
+        near = near or [known for known in BUILT_IN if known.rpartition(".")[2] == name][:1]
+        near = near or difflib.get_close_matches(key, BUILT_IN, n=1, cutoff=0.0)
+        messages.append(f"{key} (from {origin}) is not a configuration key; the nearest is {near[0]}.")
+    if messages:
+        raise ConfigurationError("\n".join(messages))
+
+
+def _validated(values: Mapping[str, Any], origins: Mapping[str, str]) -> Settings:
+    nested: dict[str, dict[str, Any]] = {name: {} for name in Settings.model_fields}
+    for key, value in values.items():
+        section, _, name = key.partition(".")
+        nested[section][name] = value
+    try:
+        return Settings.model_validate(nested)
+    except pydantic.ValidationError as error:
+        raise ConfigurationError("\n".join(_messages(error, origins))) from error
+
+
+def _messages(error: pydantic.ValidationError, origins: Mapping[str, str]) -> list[str]:
+    """One line an error: the key, where its value is from, what was found and what was expected."""
+    messages = []
+    for item in error.errors():
+        key = ".".join(str(part) for part in item["loc"][:2])
+        place = ".".join(str(part) for part in item["loc"])
+        expected = item["msg"].removeprefix("Input should be ").removeprefix("Value error, ")
+        messages.append(f"{place} (from {origins.get(key, 'default')}): found {item['input']!r}, expected {expected}.")
+    return messages
+
+
+def _cross_check(settings: Settings) -> None:
+    """Raises ConfigurationError where keys contradict each other or name what does not exist."""
+    data, model, trainer = settings.example_gen, settings.model, settings.trainer
+    problems = []
+    if data.dataset == "text_files" and data.data_dir is None:
+        problems.append(
+            "example_gen.data_dir is not set: example_gen.dataset=text_files needs the folder of the texts."
+        )
+    if data.data_dir is not None and not Path(data.data_dir).expanduser().is_dir():
+        found = "a file" if Path(data.data_dir).expanduser().exists() else "nothing"
+        problems.append(f"example_gen.data_dir: found {found} at {data.data_dir!r}, expected an existing folder.")
+    if (data.source_url is None) != (data.source_sha256 is None):
+        problems.append("example_gen.source_url and example_gen.source_sha256 go together: set both or neither.")
+    if trainer.replicas and trainer.batch_size % trainer.replicas:
+        problems.append(
+            f"trainer.batch_size: found {trainer.batch_size}, expected a multiple of trainer.replicas, "
+            f"{trainer.replicas}: each replica takes the same number of lanes."
+        )
+    if settings.vocabulary.max_size in (1, 2):
+        problems.append(
+            f"vocabulary.max_size: found {settings.vocabulary.max_size}, expected 3 or more (<unk> and <eos> are "
+            "two of them), or 0 for every word."
+        )
+    if model.tie_embeddings and model.output_bias:
+        problems.append("model.output_bias: found true, expected false: a tied output layer has no bias (b = 0).")
+    if model.pretrained_embeddings and not Path(model.pretrained_embeddings).expanduser().exists():
+        problems.append(f"model.pretrained_embeddings: found no file at {model.pretrained_embeddings!r}.")
+    if problems:
+        raise ConfigurationError("\n".join(problems))
