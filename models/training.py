@@ -1,0 +1,273 @@
+"""The training loop that Trainer and Tuner share: lanes in, the best epoch's weights out, resumable at any step.
+
+Everything that a step does is a function of the weights, the carried state and the step's number: its window of text, its
+dropout masks, its learning rate. So a checkpoint needs no iterator and no random generator, and a run that was killed
+goes on exactly where its last checkpoint stood.
+"""
+
+import dataclasses
+import logging
+import math
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import tensorflow as tf
+
+from models.checkpoint import Checkpoint
+from models.evaluation import perplexity
+from models.language_model import LanguageModel
+from models.token_stream import Lanes, TokenStream
+
+METRICS_EVERY = 20  # steps between looks at the losses: each look waits for the device
+
+
+class TrainingDiverged(Exception):
+    """The loss is not finite: no further step can mend it."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Recipe:
+    """How a model is trained; the defaults are the paper's small network on the Penn Treebank.
+
+    Attributes:
+        batch_size: Lanes of the global batch.
+        sequence_length: Steps of truncated back-propagation.
+        epochs: Epochs at most.
+        learning_rate: Of the first epochs; belongs to a loss summed over the steps and averaged over the batch.
+        decay: Factor of the learning rate from epoch to epoch, after `decay_start_epoch`.
+        decay_start_epoch: Last epoch (from 1) at the full learning rate.
+        clip_norm: Largest global norm of the whole batch's gradient.
+        patience: Epochs without a better valid perplexity after which training stops; None: never.
+        checkpoint_seconds: Seconds between checkpoints.
+    """
+
+    batch_size: int = 20
+    sequence_length: int = 35
+    epochs: int = 40
+    learning_rate: float = 1.0
+    decay: float = 0.9
+    decay_start_epoch: int = 5
+    clip_norm: float = 5.0
+    patience: int | None = None
+    checkpoint_seconds: float = 60.0
+
+    def learning_rate_of(self, epoch: int) -> float:
+        """Learning rate of epoch `epoch`, counted from 1."""
+        return self.learning_rate * self.decay ** max(0, epoch - self.decay_start_epoch)
+
+
+def make_step(model: LanguageModel, strategy: tf.distribute.Strategy, batch_size: int, clip_norm: float):
+    """Compiles the step over all replicas: the gradients are summed first, then clipped as one, then applied.
+
+    Returns:
+        A function of inputs, targets (int32 [batch_size, time]), state (float32 [batch_size, layers, 2, units]), step
+        (int32) and learning rate, giving the new state and the window's metrics, float32 [3]: cross-entropy and
+        augmented loss (sums over tokens, nats) and the gradient's norm before clipping.
+    """
+    lanes_each = batch_size // strategy.num_replicas_in_sync
+    variables = model.trainable_variables
+
+    def update(strategy, gradients, rate):
+        for variable, gradient in zip(variables, gradients, strict=True):
+            strategy.extended.update(variable.value, lambda v, g, r: v.assign_sub(r * g), args=(gradient, rate))
+
+    def replica_step(inputs, targets, state, step, learning_rate):
+        context = tf.distribute.get_replica_context()
+        lanes = context.replica_id_in_sync_group * lanes_each + tf.range(lanes_each)
+        rows = {"inputs": inputs, "targets": targets, "state": state}
+        batch = {key: tf.gather(value, lanes) for key, value in rows.items()}
+        result = model.train_step({**batch, "lanes": lanes, "batch_size": batch_size, "step": step})
+        sums = [*result["gradients"], result["cross_entropy"], result["augmented_loss"]]
+        *gradients, cross_entropy, augmented = context.all_reduce(tf.distribute.ReduceOp.SUM, sums)
+        norm = tf.linalg.global_norm(gradients) / batch_size
+        rate = learning_rate * tf.minimum(1.0, clip_norm / norm) / batch_size
+        context.merge_call(update, args=(gradients, rate))
+        return result["state"], tf.stack([cross_entropy, augmented, norm])
+
+    @tf.function(autograph=False)
+    def step(inputs, targets, state, step, learning_rate):
+        states, metrics = strategy.run(replica_step, args=(inputs, targets, state, step, learning_rate))
+        states = strategy.experimental_local_results(states)
+        return tf.concat(states, axis=0), strategy.experimental_local_results(metrics)[0]
+
+    return step
+
+
+def windows(lanes: Lanes, sequence_length: int, first: int = 0) -> tf.data.Dataset:
+    """The windows of an epoch from window `first` on, in order: (inputs, targets), int32 [batch_size, time] each."""
+    read = lambda i: lanes.window(int(i) * sequence_length, sequence_length)
+
+    def load(i):
+        pair = tf.numpy_function(read, [i], [tf.int32, tf.int32], stateful=False)
+        return [tf.ensure_shape(x, [lanes.batch_size, None]) for x in pair]
+
+    return tf.data.Dataset.range(first, lanes.num_windows(sequence_length)).map(load).prefetch(4)
+
+
+class Training:
+    """A training run of one model: `run` trains from its last checkpoint (or the start) to its end.
+
+    Args:
+        model: Created under `strategy.scope()`; holds the best epoch's weights when `run` returns.
+        strategy: Where it trains; the batch must divide among its replicas.
+        train, valid: The splits' tokens.
+        recipe: How.
+        folder: For checkpoints.
+        on_epoch: Called with each epoch's record (see `history`) as soon as it is complete.
+        on_step: Called with (epoch, steps done in it, steps of it, train perplexity so far, tokens/s).
+
+    Attributes:
+        history: dicts of `epoch` (from 1), `train_perplexity` (with dropout), `valid_perplexity`, `learning_rate`,
+            `cross_entropy` and `augmented_loss` (nats a token), `gradient_norm` (mean before clipping), `clipped`
+            (share of steps), `tokens_per_second` (training alone) and `seconds` (validation included).
+        best_epoch: The epoch (from 1) with the lowest valid perplexity.
+        left_over: Training tokens that are in no lane.
+
+    Raises:
+        ValueError: If there are fewer training tokens than one window of every lane, or the batch does not divide.
+    """
+
+    def __init__(
+        self,
+        model: LanguageModel,
+        strategy: tf.distribute.Strategy,
+        train: TokenStream,
+        valid: TokenStream,
+        recipe: Recipe,
+        folder: Path,
+        on_epoch: Callable[[dict], None] = lambda record: None,
+        on_step: Callable[[int, int, int, float, float], None] = lambda *_: None,
+    ):
+        if recipe.batch_size % strategy.num_replicas_in_sync:
+            raise ValueError(
+                f"trainer.batch_size is {recipe.batch_size}, which does not divide among "
+                f"{strategy.num_replicas_in_sync} replicas."
+            )
+        needed = recipe.batch_size * recipe.sequence_length
+        if len(train) < needed:
+            raise ValueError(
+                f"The train split has {len(train):,} tokens, fewer than one window of every lane: trainer.batch_size "
+                f"{recipe.batch_size} x trainer.sequence_length {recipe.sequence_length} = {needed:,}. Use more text, "
+                "a smaller batch or shorter windows."
+            )
+        self.model, self.strategy, self.valid, self.recipe = model, strategy, valid, recipe
+        self.lanes = Lanes(train, recipe.batch_size)
+        self.left_over = self.lanes.left_over
+        self.steps = self.lanes.num_windows(recipe.sequence_length)
+        self.checkpoint = Checkpoint(folder)
+        self.on_epoch, self.on_step = on_epoch, on_step
+        self._step = make_step(model, strategy, recipe.batch_size, recipe.clip_norm)
+        self._start()
+        self._resume()
+
+    @property
+    def best_epoch(self) -> int | None:
+        return min(self.history, key=lambda r: r["valid_perplexity"])["epoch"] if self.history else None
+
+    def run(self) -> list[dict]:
+        """Trains to the end, loads the best epoch's weights into the model and returns the history."""
+        while len(self.history) < self.recipe.epochs and not self._out_of_patience():
+            self._epoch(len(self.history) + 1)
+        self._assign(self.checkpoint.load("best")["weights"])
+        return self.history
+
+    def _start(self):
+        """The beginning of an epoch: zero state, nothing counted."""
+        self.window = 0
+        self.state = self.model.zero_state(self.recipe.batch_size)
+        self.sums = np.zeros(4)  # cross-entropy, augmented loss, gradient norm, clipped steps
+        self.train_seconds = self.epoch_seconds = 0.0
+        if not hasattr(self, "history"):
+            self.history: list[dict] = []
+
+    def _resume(self):
+        saved = self.checkpoint.load("latest")
+        if saved is None:
+            return
+        self._assign(saved["weights"])
+        self.state, self.sums = tf.constant(saved["state"]), saved["sums"]
+        self.history, self.window = saved["history"], saved["window"]
+        self.train_seconds, self.epoch_seconds = saved["train_seconds"], saved["epoch_seconds"]
+        logging.info("Going on from the checkpoint at epoch %d, step %d.", len(self.history) + 1, self.window)
+
+    def _save(self, name: str = "latest"):
+        weights = [v.numpy() for v in self.model.weights]
+        if name == "best":
+            self.checkpoint.save(name, weights=weights)
+            return
+        progress = {key: getattr(self, key) for key in "sums history window train_seconds epoch_seconds".split()}
+        self.checkpoint.save(name, weights=weights, state=self.state.numpy(), **progress)
+
+    def _assign(self, weights):
+        for variable, value in zip(self.model.weights, weights, strict=True):
+            variable.assign(value)
+
+    def _epoch(self, epoch: int):
+        learning_rate = tf.constant(self.recipe.learning_rate_of(epoch), tf.float32)
+        started = saved = time.monotonic()
+        spent_before, pending = self.epoch_seconds, []
+        for inputs, targets in windows(self.lanes, self.recipe.sequence_length, self.window):
+            step = (epoch - 1) * self.steps + self.window
+            self.state, metrics = self._step(inputs, targets, self.state, tf.constant(step), learning_rate)
+            pending.append(metrics)
+            self.window += 1
+            if len(pending) == METRICS_EVERY or self.window == self.steps:
+                self._count(pending, step)
+                pending.clear()
+                now = time.monotonic()
+                self.train_seconds += now - started
+                started = now
+                self.on_step(epoch, self.window, self.steps, self._train_perplexity(), self._tokens_per_second())
+                if now - saved > self.recipe.checkpoint_seconds and self.window < self.steps:
+                    self.epoch_seconds = spent_before + self.train_seconds
+                    self._save()
+                    saved = time.monotonic()
+        self._end_epoch(epoch, started)
+
+    def _count(self, pending: list[tf.Tensor], last_step: int):
+        values = np.array([m.numpy() for m in pending], np.float64)
+        if not np.isfinite(values).all():
+            row, column = np.argwhere(~np.isfinite(values))[0]
+            raise TrainingDiverged(
+                f"Trainer: the {['cross-entropy', 'augmented loss', 'norm of the gradient'][column]} of step "
+                f"{last_step - len(values) + 1 + row:,} is {values[row, column]}. Likely causes: trainer.learning_rate "
+                f"{self.recipe.learning_rate} or trainer.clip_norm {self.recipe.clip_norm} too large, or loss.temperature "
+                "too small. Change them and run again."
+            )
+        self.sums += [*values.sum(axis=0), (values[:, 2] > self.recipe.clip_norm).sum()]
+
+    def _tokens(self) -> int:
+        return self.recipe.batch_size * min(self.window * self.recipe.sequence_length, self.lanes.lane_length)
+
+    def _train_perplexity(self) -> float:
+        return math.exp(min(self.sums[0] / self._tokens(), 700.0))
+
+    def _tokens_per_second(self) -> float:
+        return self._tokens() / max(self.train_seconds, 1e-9)
+
+    def _end_epoch(self, epoch: int, validation_started: float):
+        tokens = self._tokens()
+        record = {
+            "epoch": epoch,
+            "train_perplexity": self._train_perplexity(),
+            "valid_perplexity": perplexity(self.model, self.valid),
+            "learning_rate": self.recipe.learning_rate_of(epoch),
+            "cross_entropy": self.sums[0] / tokens,
+            "augmented_loss": self.sums[1] / tokens,
+            "gradient_norm": self.sums[2] / self.steps,
+            "clipped": self.sums[3] / self.steps,
+            "tokens_per_second": self._tokens_per_second(),
+            "seconds": self.train_seconds + time.monotonic() - validation_started,
+        }
+        self.history.append({key: round(float(v), 6) if key != "epoch" else v for key, v in record.items()})
+        if self.best_epoch == epoch:
+            self._save("best")
+        self._start()
+        self._save()
+        self.on_epoch(self.history[-1])
+
+    def _out_of_patience(self) -> bool:
+        patience = self.recipe.patience
+        return patience is not None and bool(self.history) and len(self.history) - self.best_epoch >= patience
