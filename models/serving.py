@@ -60,6 +60,9 @@ class ServingModule(tf.Module):
             int32 lengths `[N]`.
         score_ids: `token_ids` int32 `[N, L]` (the token before each target), `targets` int32 `[N, L]` and `state`
             float32 `[N, layers, 2, units]` to the targets' log-probabilities, float32 `[N, L]`, and the state reached.
+        evaluate_ids: as `score_ids`, for a window that fits in memory, with more to tell: the log-probabilities, the
+            number of words strictly more probable than each target, int32 `[N, L]`, the most probable word's
+            probability, float32 `[N, L]`, and the state reached.
     """
 
     def __init__(self, model, tokenizer):
@@ -92,6 +95,7 @@ class ServingModule(tf.Module):
         self.tokenize = tf.function(self._tokenize, [text])
         ids = [spec([None, None], tf.int32, name) for name in ("token_ids", "targets")]
         self.score_ids = tf.function(self._score_ids, [*ids, state])
+        self.evaluate_ids = tf.function(self._reader.target_ranks, [*ids, state])
 
     def _tokenize(self, text):
         ids = tf.cast(self._tokenizer.encode(text), tf.int32)

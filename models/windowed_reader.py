@@ -57,6 +57,23 @@ class WindowedReader:
         )
         return tf.gather(tf.transpose(columns.concat()), original_order), tf.gather(state, original_order)
 
+    def target_ranks(self, inputs, targets, state):
+        """As `target_log_probabilities` of one window without padding, with each target's place among all words.
+
+        Args:
+            inputs: int32 `[rows, time]`, the token before each target.
+            targets: int32 `[rows, time]`.
+            state: float32 `[rows, layers, 2, units]`.
+
+        Returns:
+            Log-probabilities float32 `[rows, time]`, the number of words that are strictly more probable than the
+            target, int32 `[rows, time]`, the most probable word's probability, float32 `[rows, time]`, and the state.
+        """
+        hidden, state = self._model.hidden_states(inputs, state)
+        flat = tf.reshape(hidden, [-1, self._model.units])
+        figures = self.over_blocks(_rank_targets, flat, tf.reshape(targets, [-1]))
+        return *(tf.reshape(figure, tf.shape(targets)) for figure in figures), state
+
     def read_to_end(self, inputs, lengths):
         """Reads each row from the zero state to its own end.
 
@@ -139,6 +156,13 @@ class WindowedReader:
 def _pick_log_probabilities(logits, targets):
     # A gather and a logsumexp take half as long here as the fused cross-entropy, which prepares a gradient as well.
     return tf.gather(logits, targets, batch_dims=1) - tf.reduce_logsumexp(logits, -1)
+
+
+def _rank_targets(logits, targets):
+    total = tf.reduce_logsumexp(logits, -1)
+    of_target = tf.gather(logits, targets, batch_dims=1)
+    rank = tf.reduce_sum(tf.cast(logits > of_target[:, None], tf.int32), -1)
+    return of_target - total, rank, tf.exp(tf.reduce_max(logits, -1) - total)
 
 
 def _longest_first(lengths):
