@@ -1,0 +1,145 @@
+"""Writes token ids with Beam: one output shard for each input shard, named by its place."""
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import apache_beam as beam
+import tensorflow as tf
+
+from components import base, beam_pipeline
+from models.token_stream import TokenStream, TokenWriter, write_index
+from models.tokenizer import UNK_ID, Tokenizer
+
+COUNTS_FILE = "counts.json"
+
+
+@dataclass(frozen=True)
+class WrittenShard:
+    """What one shard became.
+
+    Attributes:
+        shard: The input.
+        file: Name of the output file.
+        records: Tokens of each record that was written.
+        tokens: Tokens that the tokenizer found.
+        unknown: Of these, those without an id of their own.
+    """
+
+    shard: beam_pipeline.Shard
+    file: str
+    records: tuple[int, ...]
+    tokens: int
+    unknown: int
+
+
+def execute(
+    inputs: Mapping[str, Path], outputs: Mapping[str, Path], parameters: base.Parameters, context: base.Context
+) -> dict[str, Any]:
+    """Writes `Split-<s>/tokens-*`, `Split-<s>/index.json`, and `counts.json`, which holds the figures.
+
+    Returns:
+        `<split>_tokens` and `<split>_unk_rate` (share of the tokens without an id of their own) of each split.
+
+    Raises:
+        ComponentError: If a split has no tokens, or tokens were lost or gained on the way.
+    """
+    folder = outputs["transformed_examples"]
+    shards = beam_pipeline.list_shards(inputs["examples"])
+    for split in beam_pipeline.SPLITS:
+        (folder / f"Split-{split}").mkdir()
+    with beam_pipeline.pipeline(parameters.beam_args) as root:
+        written = beam_pipeline.read_shards(root, shards) | "Tokenize" >> beam.ParDo(
+            WriteShard(str(inputs["vocabulary"]), str(folder))
+        )
+        (
+            root
+            | "Once" >> beam.Create([str(folder)])
+            | "Index" >> beam.Map(write_indexes, shards, beam.pvalue.AsList(written))
+        )
+    counts = json.loads((folder / COUNTS_FILE).read_text())
+    expected = json.loads((inputs["vocabulary"] / "vocabulary.json").read_text())["tokens"]
+    check_conservation(folder, counts, expected)
+    return {
+        f"{split}_{name}": value
+        for split, count in counts.items()
+        for name, value in (("tokens", count["tokens"]), ("unk_rate", count["unknown"] / count["tokens"]))
+    }
+
+
+class WriteShard(beam.DoFn):
+    """Tokenizes one shard and writes its ids: a record for each batch, in order.
+
+    Args:
+        vocabulary: The Vocabulary artifact's folder.
+        folder: The output's folder.
+    """
+
+    def __init__(self, vocabulary: str, folder: str):
+        self._vocabulary = vocabulary
+        self._folder = folder
+
+    def setup(self) -> None:
+        tokenizer = Tokenizer.load(self._vocabulary)
+
+        @tf.function(input_signature=[tf.TensorSpec([None], tf.string)])
+        def encode(texts):
+            words = tokenizer.words(texts).flat_values
+            ids = tf.cast(tokenizer.ids(words), tf.int32)
+            return ids, tf.size(words), tf.math.count_nonzero(ids == UNK_ID)
+
+        self._encode = encode
+
+    def process(self, shard: beam_pipeline.Shard) -> Iterator[WrittenShard]:
+        file = f"tokens-{shard.number:05d}-of-{shard.of:05d}"
+        tokens = unknown = 0
+        with TokenWriter(Path(self._folder) / f"Split-{shard.split}" / file) as writer:
+            for batch in beam_pipeline.read_batches(shard):
+                ids, found, unknown_found = self._encode(tf.constant([example.text for example in batch]))
+                writer.write(ids.numpy())
+                tokens += int(found)
+                unknown += int(unknown_found)
+        yield WrittenShard(shard, file, tuple(writer.counts), tokens, unknown)
+
+
+def write_indexes(folder: str, shards: Sequence[beam_pipeline.Shard], written: Sequence[WrittenShard]) -> None:
+    """Writes each split's index in the order of the input shards, however the runner returned them.
+
+    Raises:
+        RuntimeError: If the runner did not return each shard exactly once.
+    """
+    by_shard = {result.shard: result for result in written}
+    if len(written) != len(shards) or by_shard.keys() != set(shards):
+        raise RuntimeError(f"The Beam runner returned {len(written)} shards of {len(shards)}, or some of them twice.")
+    counts = {}
+    for split in beam_pipeline.SPLITS:
+        ordered = [by_shard[shard] for shard in shards if shard.split == split]
+        write_index(Path(folder) / f"Split-{split}", [(result.file, result.records) for result in ordered])
+        counts[split] = {key: sum(getattr(result, key) for result in ordered) for key in ("tokens", "unknown")}
+    (Path(folder) / COUNTS_FILE).write_text(json.dumps(counts) + "\n")
+
+
+def check_conservation(folder: Path, counts: Mapping[str, Mapping[str, int]], train_tokens: int) -> None:
+    """Compares the tokens counted by the tokenizer, those in the files, and those that VocabularyGen counted.
+
+    Raises:
+        ComponentError: If they differ, or a split has none.
+    """
+    for split, count in counts.items():
+        if not count["tokens"]:
+            raise base.ComponentError(
+                f"The {split} split has no tokens. Check example_gen.data_dir and example_gen.pattern: give more text."
+            )
+        stored = len(TokenStream(folder / f"Split-{split}"))
+        if stored != count["tokens"]:
+            raise base.ComponentError(
+                f"{folder / f'Split-{split}'} holds {stored:,} tokens, but {count['tokens']:,} were counted. Is the "
+                "disk full? Run Transform again (--no-cache)."
+            )
+    if counts["train"]["tokens"] != train_tokens:
+        raise base.ComponentError(
+            f"Transform counted {counts['train']['tokens']:,} tokens in the train split, VocabularyGen "
+            f"{train_tokens:,}: the vocabulary belongs to other examples. Run both again (--no-cache)."
+        )

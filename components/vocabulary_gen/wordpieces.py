@@ -1,0 +1,64 @@
+"""Learns wordpieces from the counts of words."""
+
+import collections
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import tensorflow as tf
+import tensorflow_text as tf_text
+from tensorflow_text.tools.wordpiece_vocab import wordpiece_tokenizer_learner_lib as learner
+
+from models.tokenizer import EOS, UNK
+
+DEFAULT_SIZE = 8_000  # pieces where no `max_size` is given: without a bound every word would become a piece
+MAX_WORDS = 50_000  # the most frequent words are learned from: the learner holds all their substrings in memory
+MAX_LETTERS = 500  # letters that are pieces of their own, at most a quarter of the vocabulary
+BATCH_WORDS = 100_000
+
+
+def learn(counts: Mapping[bytes, int], max_size: int, min_count: int) -> collections.Counter[bytes]:
+    """Learns pieces and counts their occurrences.
+
+    Args:
+        counts: Occurrences of each word.
+        max_size: Pieces to learn at most, `<unk>` and `<eos>` counted; 0 for `DEFAULT_SIZE`.
+        min_count: Words with fewer occurrences teach nothing.
+
+    Returns:
+        Occurrences of each piece when the counted words are cut into them; pieces that occur only within others have 0,
+        and `<unk>` stands for the words that cannot be cut.
+    """
+    size = max_size or DEFAULT_SIZE
+    reserved = {UNK.encode(), EOS.encode()}
+    teachers = sorted((word.decode(), count) for word, count in counts.items() if count >= min_count)
+    teachers = [(word, count) for word, count in teachers if word.encode() not in reserved]
+    pieces = []
+    if teachers:
+        pieces = learner.learn(
+            teachers,
+            vocab_size=size,
+            reserved_tokens=[UNK, EOS],
+            lower_thresh=2,
+            max_input_tokens=MAX_WORDS,
+            max_unique_chars=min(MAX_LETTERS, size // 4),
+        )
+    found = count_pieces(counts, [UNK, EOS, *(piece for piece in pieces if piece not in (UNK, EOS))])
+    if len(found) > size:  # the learner's search can end above its bound
+        kept = sorted(found.keys() - reserved, key=lambda piece: (-found[piece], piece))[: size - 2]
+        found = count_pieces(counts, [UNK, EOS, *(piece.decode() for piece in kept)])
+    return found
+
+
+def count_pieces(counts: Mapping[bytes, int], pieces: Sequence[str]) -> collections.Counter[bytes]:
+    """Cuts words into `pieces` and counts how often each occurs."""
+    table = tf.lookup.StaticHashTable(
+        tf.lookup.KeyValueTensorInitializer(pieces, tf.range(len(pieces), dtype=tf.int64)), -1
+    )
+    tokenizer = tf_text.WordpieceTokenizer(table, token_out_type=tf.int64, unknown_token=UNK)
+    totals = np.zeros(len(pieces), np.int64)
+    words, occurrences = list(counts), np.fromiter(counts.values(), np.int64, len(counts))
+    for start in range(0, len(words), BATCH_WORDS):
+        cut = tokenizer.tokenize(tf.constant(words[start : start + BATCH_WORDS]))
+        weights = np.repeat(occurrences[start : start + BATCH_WORDS], cut.row_lengths().numpy())
+        np.add.at(totals, cut.flat_values.numpy(), weights)
+    return collections.Counter({piece.encode(): int(total) for piece, total in zip(pieces, totals, strict=True)})
