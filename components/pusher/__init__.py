@@ -1,0 +1,1 @@
+"""Pusher: puts a blessed model where TensorFlow Serving finds it."""

@@ -1,0 +1,181 @@
+"""The Pusher: versions that only grow, whole or absent, kept, pruned and rolled back."""
+
+import json
+import multiprocessing
+import shutil
+from pathlib import Path
+
+import pytest
+
+from components.base import ComponentError, Context
+from components.pusher import executor, versions
+from components.pusher.component import Pusher
+
+
+def make_model(folder: Path, content: str = "weights") -> Path:
+    saved_model = folder / "Format-Serving"
+    (saved_model / "variables").mkdir(parents=True)
+    (saved_model / "saved_model.pb").write_text("graph")
+    (saved_model / "variables" / "variables.data").write_text(content)
+    return saved_model
+
+
+def push(tmp_path: Path, serving_dir: Path, content: str = "weights", keep_versions: int = 3) -> dict:
+    model = make_model(tmp_path / f"model-{content}-{len(list(tmp_path.iterdir()))}", content)
+    return versions.push(model, serving_dir, keep_versions)
+
+
+def contents(version: Path) -> str:
+    return (version / "variables" / "variables.data").read_text()
+
+
+def execute(tmp_path: Path, blessing: str, infra_blessing: str | None = None) -> tuple[dict, Path, Pusher.Parameters]:
+    parameters = Pusher.Parameters(serving_dir=tmp_path / "serving")
+    inputs = {"model": make_model(tmp_path / "model").parent}
+    for key, name in {"blessing": blessing, "infra_blessing": infra_blessing}.items():
+        if name:
+            inputs[key] = tmp_path / key
+            inputs[key].mkdir()
+            (inputs[key] / name).touch()
+    output = tmp_path / "pushed_model"
+    output.mkdir()
+    figures = executor.execute(inputs, {"pushed_model": output}, parameters, Context("run", tmp_path))
+    return figures, output, parameters
+
+
+def test_a_blessed_model_is_pushed_as_it_was_exported(tmp_path):
+    figures, output, _ = execute(tmp_path, "BLESSED", "INFRA_BLESSED")
+    assert figures == {"pushed_model": str(tmp_path / "serving" / "1"), "version": 1}
+    pushed = json.loads((output / "pushed.json").read_text())
+    assert pushed["version"] == 1 and len(pushed["digest"]) == 64
+    found = {path.relative_to(tmp_path / "serving/1").as_posix() for path in (tmp_path / "serving/1").rglob("*")}
+    assert found == {"saved_model.pb", "variables", "variables/variables.data"}
+
+
+@pytest.mark.parametrize(
+    ("blessing", "infra"), [("NOT_BLESSED", None), ("NOT_BLESSED", "INFRA_BLESSED"), ("BLESSED", "INFRA_NOT_BLESSED")]
+)
+def test_a_model_that_any_judge_refused_is_not_pushed(tmp_path, blessing, infra):
+    figures, _, _ = execute(tmp_path, blessing, infra)
+    assert figures == {"pushed_model": None, "version": None}
+    assert not (tmp_path / "serving").exists()
+
+
+def test_only_the_newest_versions_are_kept_and_numbers_are_never_given_again(tmp_path):
+    serving = tmp_path / "serving"
+    for content in "abcd":
+        push(tmp_path, serving, content, keep_versions=2)
+    assert versions.list_versions(serving) == [3, 4]
+    shutil.rmtree(serving / "4")
+    assert push(tmp_path, serving, "e")["version"] == 5
+
+
+def test_folders_of_others_are_counted_but_never_removed(tmp_path):
+    serving = tmp_path / "serving"
+    (serving / "7").mkdir(parents=True)
+    (serving / "notes").mkdir()
+    (serving / "README").touch()
+    for content in "abc":
+        push(tmp_path, serving, content, keep_versions=1)
+    assert versions.list_versions(serving) == [7, 10]
+    assert (serving / "notes").is_dir() and (serving / "README").is_file()
+
+
+def test_a_failed_copy_leaves_the_old_version_and_nothing_else(tmp_path, monkeypatch):
+    serving = tmp_path / "serving"
+    push(tmp_path, serving, "good")
+
+    def half_a_copy(source, target):
+        target.mkdir()
+        (target / "saved_model.pb").touch()
+        raise OSError(28, "No space left on device", str(target))
+
+    monkeypatch.setattr(shutil, "copytree", half_a_copy)
+    with pytest.raises(ComponentError, match="pipeline.serving_dir.*No space left"):
+        push(tmp_path, serving, "bad")
+    assert {path.name for path in serving.iterdir()} == {"1", ".lock", versions.RECORD}
+    assert contents(serving / "1") == "good"
+
+
+def test_what_a_killed_push_left_is_cleared_by_the_next(tmp_path):
+    serving = tmp_path / "serving"
+    (serving / f"{versions.ASIDE}1").mkdir(parents=True)
+    push(tmp_path, serving)
+    assert not list(serving.glob(f"{versions.ASIDE}*"))
+
+
+def _push_in_a_process(model: Path, serving: Path) -> None:
+    versions.push(model, serving, keep_versions=20)
+
+
+def test_pushes_at_once_leave_every_model_whole(tmp_path):
+    serving = tmp_path / "serving"
+    models = [make_model(tmp_path / str(i), str(i) * 100_000) for i in range(6)]
+    context = multiprocessing.get_context("fork")
+    workers = [context.Process(target=_push_in_a_process, args=(model, serving)) for model in models]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join()
+    assert versions.list_versions(serving) == [1, 2, 3, 4, 5, 6]
+    assert {contents(serving / str(i)) for i in range(1, 7)} == {str(i) * 100_000 for i in range(6)}
+
+
+def test_a_rollback_pushes_the_previous_version_anew_and_again_goes_further_back(tmp_path):
+    serving = tmp_path / "serving"
+    for content in ("first", "second", "third"):
+        push(tmp_path, serving, content, keep_versions=10)
+    back = versions.roll_back(serving, 10)
+    assert (back["version"], back["rollback_of"], back["replaced"]) == (4, 2, 3)
+    assert contents(serving / "4") == "second"
+    assert versions.roll_back(serving, 10)["rollback_of"] == 1
+    assert contents(serving / "5") == "first"
+    with pytest.raises(ComponentError, match="no version before 5"):
+        versions.roll_back(serving, 10)
+
+
+def test_a_push_after_a_rollback_can_be_rolled_back_to_what_was_served(tmp_path):
+    serving = tmp_path / "serving"
+    for content in ("first", "bad"):
+        push(tmp_path, serving, content, keep_versions=10)
+    versions.roll_back(serving, 10)
+    push(tmp_path, serving, "worse", keep_versions=10)
+    versions.roll_back(serving, 10)
+    assert contents(serving / "5") == "first"
+
+
+def test_there_is_nothing_to_roll_back_before_the_first_push(tmp_path):
+    with pytest.raises(ComponentError, match="no version was pushed"):
+        versions.roll_back(tmp_path / "serving", 3)
+
+
+def pusher(parameters: Pusher.Parameters) -> Pusher:
+    producer = {"model": "Model", "blessing": "ModelBlessing"}
+    from components.base import Channel
+
+    return Pusher(parameters, **{key: Channel("Before", key, kind) for key, kind in producer.items()})
+
+
+def test_a_push_whose_folder_was_lost_or_damaged_is_not_valid_any_more(tmp_path):
+    _, output, parameters = execute(tmp_path, "BLESSED")
+    component, outputs = pusher(parameters), {"pushed_model": output}
+    assert component.still_valid(outputs)
+    (parameters.serving_dir / "1" / "saved_model.pb").unlink()
+    assert not component.still_valid(outputs)
+    shutil.rmtree(parameters.serving_dir)
+    assert not component.still_valid(outputs)
+
+
+def test_a_pruned_or_rolled_back_push_stays_valid(tmp_path):
+    _, output, parameters = execute(tmp_path, "BLESSED")
+    push(tmp_path, parameters.serving_dir, "newer", keep_versions=1)
+    assert versions.list_versions(parameters.serving_dir) == [2]
+    assert pusher(parameters).still_valid({"pushed_model": output})
+
+
+def test_a_model_without_a_graph_and_a_serving_dir_that_is_a_file_are_errors_in_words(tmp_path):
+    with pytest.raises(ComponentError, match="saved_model.pb is missing"):
+        versions.push(tmp_path, tmp_path / "serving", 3)
+    (tmp_path / "file").touch()
+    with pytest.raises(ComponentError, match="pipeline.serving_dir"):
+        push(tmp_path, tmp_path / "file")
