@@ -4,13 +4,14 @@ A component's folder holds `component.py` (a subclass of `Component`, cheap to i
 `executor.py` (a module with one public function `execute`, imported only when the component really runs).
 """
 
-import importlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
 import pydantic
+
+from components.quiet_import import import_quietly
 
 
 class ComponentError(Exception):
@@ -104,5 +105,5 @@ class Component:
 
     def execute(self, inputs: Mapping[str, Path], outputs: Mapping[str, Path], context: Context) -> dict[str, Any]:
         """Runs the executor and returns its figures: a small JSON-serialisable dict for tables and summaries."""
-        module = importlib.import_module(self.executor_module)
+        module = import_quietly(self.executor_module)
         return module.execute(inputs, outputs, self.parameters, context)

@@ -32,7 +32,7 @@ class PipelineSection(_Section):
 class ExampleGenSection(_Section):
     dataset: str = pydantic.Field("python_docs", min_length=1)
     data_dir: str | None = pydantic.Field(None, min_length=1)
-    pattern: str | None = pydantic.Field(None, min_length=1)
+    pattern: str = pydantic.Field("**/*.txt*", min_length=1)
     document: Literal["file", "block"] = "file"
     source_url: str | None = pydantic.Field(None, pattern="^https?://")
     source_sha256: str | None = pydantic.Field(None, pattern="^[0-9a-f]{64}$")
@@ -59,7 +59,6 @@ class ModelSection(_Section):
     tie_embeddings: bool = True
     output_bias: bool = False
     init_scale: float = pydantic.Field(0.1, gt=0)
-    pretrained_embeddings: str | None = pydantic.Field(None, min_length=1)
 
 
 class LossSection(_Section):
@@ -211,18 +210,27 @@ def _validated(values: Mapping[str, Any], origins: Mapping[str, str]) -> Setting
     try:
         return Settings.model_validate(nested)
     except pydantic.ValidationError as error:
-        raise ConfigurationError("\n".join(_messages(error, origins))) from error
+        raise ConfigurationError("\n".join(messages(error, origins))) from error
 
 
-def _messages(error: pydantic.ValidationError, origins: Mapping[str, str]) -> list[str]:
+def messages(error: pydantic.ValidationError, origins: Mapping[str, str]) -> list[str]:
     """One line an error: the key, where its value is from, what was found and what was expected."""
     messages = []
     for item in error.errors():
-        key = ".".join(str(part) for part in item["loc"][:2])
-        place = ".".join(str(part) for part in item["loc"])
+        place = _dotted(item["loc"], error.title)
+        key = ".".join(place.split(".")[:2])
         expected = item["msg"].removeprefix("Input should be ").removeprefix("Value error, ")
         messages.append(f"{place} (from {origins.get(key, 'default')}): found {item['input']!r}, expected {expected}.")
     return messages
+
+
+def _dotted(location: Iterable[str | int], title: str) -> str:
+    """The key of a value, `title` being the model that refused it: all settings, or one component's parameters."""
+    place = ".".join(str(part) for part in location)
+    if title == Settings.__name__:
+        return place
+    name = place.split(".")[0]
+    return next((f"{key}{place[len(name) :]}" for key in BUILT_IN if key.rpartition(".")[2] == name), place)
 
 
 def _cross_check(settings: Settings) -> None:
@@ -250,7 +258,5 @@ def _cross_check(settings: Settings) -> None:
         )
     if model.tie_embeddings and model.output_bias:
         problems.append("model.output_bias: found true, expected false: a tied output layer has no bias (b = 0).")
-    if model.pretrained_embeddings and not Path(model.pretrained_embeddings).expanduser().exists():
-        problems.append(f"model.pretrained_embeddings: found no file at {model.pretrained_embeddings!r}.")
     if problems:
         raise ConfigurationError("\n".join(problems))

@@ -1,0 +1,57 @@
+"""The digest of a component's own code: what makes a cached result stale when somebody edits the work."""
+
+import ast
+import functools
+import hashlib
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+
+def code_digest(component: type) -> str:
+    """SHA-256 over the component's folder and every project module that it imports, directly or not.
+
+    Imports are found in the source, wherever they stand, without importing anything. Only modules of `models`, of
+    `components` and of the component's own top-level package count; libraries and the runner do not.
+    """
+    module = component.__module__
+    file = Path(sys.modules[module].__file__).resolve()
+    root = file.parents[module.count(".")]
+    packages = ("models", "components", module.partition(".")[0])
+    # A component outside any package is its own file; else its folder belongs to it, the executor above all.
+    waiting = sorted(file.parent.rglob("*.py")) if "." in module else [file]
+    sources: dict[Path, bytes] = {}
+    while waiting:
+        path = waiting.pop()
+        if path not in sources:
+            sources[path] = path.read_bytes()
+            names = _imports(sources[path], path.relative_to(root).parent.parts)
+            waiting += [path for name in names for path in _files(name, root, packages)]
+    total = hashlib.sha256()
+    for path, source in sorted(sources.items()):
+        total.update(path.relative_to(root).as_posix().encode() + b"\0" + hashlib.sha256(source).digest())
+    return total.hexdigest()
+
+
+@functools.cache
+def _imports(source: bytes, package: tuple[str, ...]) -> tuple[str, ...]:
+    """Dotted names that a module of `package` may import; `from a import b` yields both `a` and `a.b`."""
+    names = []
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Import):
+            names += [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            base = package[: len(package) - node.level + 1] if node.level else ()
+            module = ".".join([*base, *(node.module or "").split(".")]).strip(".")
+            names += [module, *(f"{module}.{alias.name}" for alias in node.names)]
+    return tuple(names)
+
+
+def _files(name: str, root: Path, packages: tuple[str, ...]) -> Iterator[Path]:
+    """Source files that importing `name` runs: the module's own and the `__init__.py` of its packages."""
+    parts = name.split(".")
+    if parts[0] not in packages:
+        return
+    for depth in range(1, len(parts) + 1):
+        folder = root.joinpath(*parts[:depth])
+        yield from (path for path in (folder.with_suffix(".py"), folder / "__init__.py") if path.is_file())

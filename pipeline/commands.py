@@ -1,0 +1,115 @@
+"""What the command line does: a run, a rollback, the history. Each takes the parsed arguments and the configuration."""
+
+import argparse
+import contextlib
+import difflib
+import logging
+from pathlib import Path
+from typing import Any, TextIO
+
+import pydantic
+
+from components.base import Component, ComponentError
+from components.example_gen.sources import check_dataset
+from components.pusher.component import Pusher
+from pipeline import config, history, rolling_back, summary
+from pipeline.failures import describe
+from pipeline.local_runner import FAILED, REFUSED, LocalRunner
+from pipeline.pipeline import create_pipeline, serving_dir
+from pipeline.progress import Progress
+
+
+def local(parsed: argparse.Namespace, configuration: config.Configuration) -> dict[str, Any]:
+    """Runs the pipeline; returns its summary.
+
+    Raises:
+        ConfigurationError: If anything in the configuration is wrong.
+        RunnerError: If the root cannot be used.
+    """
+    components = checked_pipeline(configuration)
+    _check_until(parsed.until, components)
+    progress = Progress(parsed.verbose)
+    logging.basicConfig(level=logging.INFO if parsed.verbose else logging.ERROR, format="%(message)s")
+    for name in ("components", "models"):  # what the project itself has to say is always shown
+        logging.getLogger(name).setLevel(logging.INFO)
+    with LocalRunner(root(configuration), not parsed.no_cache, progress) as runner:
+        run = runner.run(components, parsed.until)
+        run |= {"configuration": configuration.values, "defaults": configuration.defaults}
+        run["summary"] = summary.summarize(run)
+        _keep(run, runner, progress)
+    progress.table(run)
+    _tell_the_end(run, progress)
+    return run["summary"]
+
+
+def rollback(parsed: argparse.Namespace, configuration: config.Configuration) -> dict[str, Any]:
+    """Pushes the version before the newest one anew; returns a summary in the form of a run's."""
+    settings, progress = configuration.settings, Progress(parsed.verbose)
+    with LocalRunner(root(configuration), progress=progress) as runner:
+        parameters = Pusher.Parameters(**settings.pusher.model_dump(), serving_dir=serving_dir(settings))
+        run = rolling_back.roll_back(runner, parameters)
+        run |= {"configuration": configuration.values, "defaults": configuration.defaults}
+        run["summary"] = summary.summarize(run)
+        runner.metadata.finish_run(runner.run_id, {"exit": run["exit"], "run": run})
+    progress.message(run["message"])
+    return run["summary"]
+
+
+def show_history(parsed: argparse.Namespace, configuration: config.Configuration, output: TextIO) -> int:
+    """Prints the runs below the root, or one of them."""
+    folder = root(configuration)
+    return history.list_runs(folder, output) if parsed.list else history.show_run(folder, parsed.show, output)
+
+
+def root(configuration: config.Configuration) -> Path:
+    """`pipeline.root` as a path."""
+    return Path(configuration.settings.pipeline.root).expanduser()
+
+
+def checked_pipeline(configuration: config.Configuration) -> list[Component]:
+    """The pipeline's components, made once the data set is known to exist and every parameter to be valid.
+
+    Raises:
+        ConfigurationError: If not.
+    """
+    data = configuration.settings.example_gen
+    try:
+        check_dataset(data.dataset, data.data_dir)
+        return create_pipeline(configuration.settings)
+    except ComponentError as error:
+        raise config.ConfigurationError(str(error)) from error
+    except pydantic.ValidationError as error:
+        raise config.ConfigurationError("\n".join(config.messages(error, configuration.origins))) from error
+
+
+def _check_until(until: str | None, components: list[Component]) -> None:
+    names = [component.name for component in components]
+    if until is not None and until not in names:
+        nearest = difflib.get_close_matches(until, names, n=1, cutoff=0.0)[0]
+        raise config.ConfigurationError(
+            f"--until: found {until!r}, expected one of {', '.join(names)}. The nearest is {nearest}."
+        )
+
+
+def _keep(run: dict[str, Any], runner: LocalRunner, progress: Progress) -> None:
+    """Records the run in the metadata, then in `runs/<run_id>/`; what cannot be written is said."""
+    try:
+        runner.metadata.finish_run(runner.run_id, {"exit": run["exit"], "run": run})
+        progress.message(f"Report: {summary.write_run(run)}")
+    except Exception as error:  # whatever it is, the run itself has ended as its summary says
+        runner.log_traceback()
+        progress.message(f"The run's report could not be written: {describe(error, runner.root)}", "bold red")
+
+
+def _tell_the_end(run: dict[str, Any], progress: Progress) -> None:
+    if run["exit"] == FAILED:
+        progress.message(run["error"], "bold red")
+    elif run["exit"] == REFUSED:
+        judge = [step for step in run["components"] if step["status"] != "skipped"][-1]
+        progress.message(f"{judge['name']} refused the model; nothing was pushed. Its reasons:", "bold red")
+        for output in judge["outputs"].values():
+            for verdict in sorted((Path(run["root"]) / output["uri"]).glob("*NOT_BLESSED")):
+                with contextlib.suppress(OSError):
+                    progress.message(verdict.read_text(encoding="utf-8").strip())
+    elif run["summary"]["pushed_model"]:
+        progress.message(f"Model: {run['summary']['pushed_model']}")

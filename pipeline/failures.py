@@ -1,0 +1,44 @@
+"""Failures in words: one message for each, its traceback only for who asks."""
+
+import errno
+import sqlite3
+from pathlib import Path
+
+from components.base import ComponentError
+
+
+class RunnerError(Exception):
+    """Nothing could be started: the message says why and what to do."""
+
+
+def describe(error: BaseException, root: Path) -> str:
+    """The message for a failure below `root`."""
+    if isinstance(error, ComponentError):
+        return str(error)
+    number = error.errno if isinstance(error, OSError) else None
+    text = str(error).lower()
+    if number in (errno.ENOSPC, errno.EDQUOT) or (isinstance(error, sqlite3.Error) and "full" in text):
+        return f"the disk with {_place(error, root)} is full. Free some space, then start the same command again."
+    if number in (errno.EROFS, errno.EACCES, errno.EPERM) or (isinstance(error, sqlite3.Error) and "readonly" in text):
+        return (
+            f"{_place(error, root)} cannot be written ({error}). Choose a folder of yours: --set pipeline.root=FOLDER."
+        )
+    if isinstance(error, FileExistsError | NotADirectoryError):
+        return f"{_place(error, root)} is a file, expected a folder."
+    if isinstance(error, MemoryError):
+        return "out of memory. Lower trainer.batch_size, model.units or example_gen.chunk_bytes."
+    if isinstance(error, sqlite3.Error):
+        return f"{root / 'metadata.sqlite'} cannot be used ({error}). Move it away to start with a new one."
+    return f"{unforeseen(error)}. Its traceback is in runs/<run_id>/error.log below {root}; --verbose shows it."
+
+
+def unforeseen(error: BaseException) -> str:
+    """Type and message of an error on one line; of a message that is another process's traceback, the last line."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    if any(line.startswith("Traceback (most recent call last)") for line in lines):
+        return lines[-1]
+    return f"{type(error).__name__}: {' '.join(lines)}" if lines else type(error).__name__
+
+
+def _place(error: BaseException, root: Path) -> str:
+    return str(getattr(error, "filename", None) or root)

@@ -1,0 +1,297 @@
+"""Runs components one after the other in this process, reusing what has not changed.
+
+An output appears under `<root>/<Component>/<output>/<execution id>/` whole or not at all: it is written aside under
+`<root>/.staging/`, renamed, then recorded in `<root>/metadata.sqlite`.
+"""
+
+import contextlib
+import datetime
+import fcntl
+import os
+import secrets
+import shutil
+import sqlite3
+import time
+import traceback
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from components.base import Component, Context
+from pipeline import artifact_files, metadata
+from pipeline.code_digest import code_digest
+from pipeline.failures import RunnerError, describe
+from pipeline.metadata import Artifact, Metadata
+from pipeline.progress import Progress
+
+DONE, FAILED, REFUSED, INTERRUPTED = 0, 1, 3, 130  # exit codes; 2, bad usage or configuration, is the command line's
+KEPT_WORKSPACES = 3  # a component: those of other settings may be wanted again, but not for ever
+
+
+@dataclass
+class Step:
+    """What became of one component in one run."""
+
+    component: Component
+    status: str = "skipped"
+    seconds: float = 0.0
+    execution_id: int | None = None
+    figures: dict[str, Any] = field(default_factory=dict)
+    inputs: dict[str, Artifact] = field(default_factory=dict)
+    outputs: dict[str, Artifact] = field(default_factory=dict)
+
+    def record(self) -> dict[str, Any]:
+        """The step for the report: everything as JSON."""
+        inputs = {
+            key: {"uri": artifact.uri, "type": artifact.type, "artifact_id": artifact.id, "producer": artifact.producer}
+            for key, artifact in self.inputs.items()
+        }
+        outputs = {
+            key: {"uri": artifact.uri, "type": artifact.type, "artifact_id": artifact.id}
+            for key, artifact in self.outputs.items()
+        }
+        return {
+            "name": self.component.name,
+            "status": self.status,
+            "seconds": round(self.seconds, 3),
+            "execution_id": self.execution_id,
+            "figures": self.figures,
+            "parameters": self.component.parameters.model_dump(mode="json"),
+            "inputs": inputs,
+            "outputs": outputs,
+        }
+
+
+class LocalRunner:
+    """Runs a pipeline below one root. A context manager: it holds the root's lock from entering to leaving.
+
+    Args:
+        root: Folder of everything that is written; made where it is missing.
+        use_cache: Whether an unchanged component's earlier outputs are reused.
+        progress: Where steps are shown.
+
+    Raises:
+        RunnerError: On entering, if the root cannot be written or another run holds it.
+    """
+
+    def __init__(self, root: Path, use_cache: bool = True, progress: Progress | None = None):
+        self.root = root.absolute()
+        self.use_cache = use_cache
+        self.progress = progress or Progress()
+        self.run_id = datetime.datetime.now().strftime("%Y%m%d-%H%M%S-") + secrets.token_hex(2)
+        self._exit_stack = contextlib.ExitStack()
+
+    def __enter__(self) -> "LocalRunner":
+        try:
+            self.root.mkdir(parents=True, exist_ok=True)
+            self._exit_stack.enter_context(_lock(self.root))
+            self.metadata = self._exit_stack.enter_context(Metadata(self.root / "metadata.sqlite"))
+            self._clear_leftovers()
+        except (OSError, sqlite3.Error) as error:
+            self._exit_stack.close()
+            raise RunnerError(f"pipeline.root: {describe(error, self.root)}") from error
+        except BaseException:
+            self._exit_stack.close()
+            raise
+        return self
+
+    def __exit__(self, *_) -> None:
+        self._exit_stack.close()
+
+    def run(self, components: Sequence[Component], until: str | None = None) -> dict[str, Any]:
+        """Runs the components in the order given.
+
+        Args:
+            components: Each after those whose outputs it reads.
+            until: Name of the last component to run; None runs all.
+
+        Returns:
+            The run's record: `run_id`, `root`, `started` (ISO 8601), `seconds`, `exit` (0, 1 or 3), `error` and
+            `components`, a dict each (see `Step.record`), skipped ones included.
+
+        Raises:
+            ValueError: If an input is not the output of an earlier component.
+        """
+        _check_order(components)
+        started, clock = datetime.datetime.now().astimezone(), time.monotonic()
+        steps = [Step(component) for component in components]
+        self.metadata.start_run(self.run_id, {"started": started.isoformat(timespec="seconds")})
+        exit_code, error = DONE, None
+        for step in steps:
+            try:
+                exit_code, error = self._run_step(step, {done.component.name: done for done in steps})
+            except BaseException:
+                self.metadata.finish_run(self.run_id, {"exit": INTERRUPTED})
+                raise
+            if exit_code != DONE or step.component.name == until:
+                break
+        return {
+            "run_id": self.run_id,
+            "root": str(self.root),
+            "started": started.isoformat(timespec="seconds"),
+            "seconds": round(time.monotonic() - clock, 3),
+            "exit": exit_code,
+            "error": error,
+            "components": [step.record() for step in steps],
+        }
+
+    def _run_step(self, step: Step, steps: Mapping[str, Step]) -> tuple[int, str | None]:
+        """Reuses or runs one component; returns the exit code so far and the error in words."""
+        clock = time.monotonic()
+        name, channels = step.component.name, step.component.inputs
+        error = None
+        try:
+            step.inputs = {key: steps[channel.producer].outputs[channel.key] for key, channel in channels.items()}
+            self._reuse_or_execute(step)
+        except Exception as failure:
+            step.status, error = "failed", f"{name}: {describe(failure, self.root)}"
+            self.log_traceback()
+        step.seconds = time.monotonic() - clock
+        self.progress.finished(name, step.status, step.seconds, step.figures)
+        if error:
+            return FAILED, error
+        gate = step.component.GATE
+        return (REFUSED if gate and step.figures.get(gate) is False else DONE), None
+
+    def _reuse_or_execute(self, step: Step) -> None:
+        component = step.component
+        paths = {key: self.root / artifact.uri for key, artifact in step.inputs.items()}
+        cache_key = artifact_files.json_digest(
+            {
+                "component": component.name,
+                "code": code_digest(type(component)),
+                "parameters": component.parameters.model_dump(mode="json"),
+                "inputs": {key: artifact.digest for key, artifact in step.inputs.items()},
+                "external_state": component.external_state(paths),
+            }
+        )
+        input_ids = {key: artifact.id for key, artifact in step.inputs.items()}
+        cached_id = self.metadata.find_cached(component.name, cache_key) if self.use_cache else None
+        if cached_id is not None and self._still_stands(component, cached_id):
+            step.outputs = self.metadata.outputs(cached_id)
+            step.figures = self.metadata.properties("Execution", cached_id)["figures"]
+            step.execution_id = self.metadata.publish_cached(component.name, self.run_id, cached_id, input_ids)
+            step.status = "cached"
+            return
+        self.progress.started(component.name)
+        step.execution_id = self.metadata.start_execution(
+            component.name,
+            self.run_id,
+            input_ids,
+            cache_key=cache_key,
+            parameters=component.parameters.model_dump(mode="json"),
+        )
+        try:
+            self._execute(step, paths, cache_key)
+            step.status = "executed"
+        except BaseException as failure:
+            if step.outputs:  # published: only the clearing up after it was cut short
+                raise
+            state = metadata.FAILED if isinstance(failure, Exception) else metadata.CANCELED
+            self._discard(step.execution_id, component.name)
+            with contextlib.suppress(sqlite3.Error):  # on a full disk the next run marks it
+                self.metadata.end_execution(step.execution_id, state, str(failure))
+            raise
+
+    def _execute(self, step: Step, paths: Mapping[str, Path], cache_key: str) -> None:
+        component, clock = step.component, time.monotonic()
+        with contextlib.ExitStack() as stack:
+            staging = stack.enter_context(artifact_files.staged(self.root / ".staging", component.name))
+            staged = {key: staging / key for key in component.OUTPUTS}
+            workspace = staging / ".workspace"
+            if component.RESUMABLE:
+                workspace = self._resumable_workspace(component.name, cache_key)
+            for folder in (workspace, *staged.values()):
+                folder.mkdir(parents=True, exist_ok=True)
+            context = Context(run_id=self.run_id, workspace=workspace, progress=self.progress.interactive)
+            figures = artifact_files.as_json(component.execute(paths, staged, context) or {})
+
+            outputs = {}
+            for key, folder in staged.items():
+                files = artifact_files.scan(folder)
+                uri = f"{component.name}/{key}/{step.execution_id}"
+                (self.root / uri).parent.mkdir(parents=True, exist_ok=True)
+                folder.rename(self.root / uri)
+                outputs[key] = (component.OUTPUTS[key], uri, artifact_files.content_digest(files), files)
+            seconds = time.monotonic() - clock
+            step.outputs = self.metadata.publish_execution(step.execution_id, outputs, figures=figures, seconds=seconds)
+            step.figures = figures
+        if component.RESUMABLE:
+            artifact_files.remove(workspace)
+
+    def _still_stands(self, component: Component, execution_id: int) -> bool:
+        """Whether a cached execution's outputs are whole and its effects elsewhere are, too."""
+        artifacts = self.metadata.outputs(execution_id)
+        paths = {key: self.root / artifact.uri for key, artifact in artifacts.items()}
+        whole = paths.keys() == component.OUTPUTS.keys() and all(
+            artifact_files.intact(paths[key], artifact.files) for key, artifact in artifacts.items()
+        )
+        return whole and component.still_valid(paths)
+
+    def _resumable_workspace(self, name: str, cache_key: str) -> Path:
+        """The workspace of that cache key; the oldest ones of other keys are removed."""
+        parent = self.root / ".work" / name
+        parent.mkdir(parents=True, exist_ok=True)
+        others = [folder for folder in parent.iterdir() if folder.name != cache_key]
+        others.sort(key=lambda folder: folder.stat().st_mtime, reverse=True)
+        for folder in others[KEPT_WORKSPACES - 1 :]:
+            artifact_files.remove(folder)
+        return parent / cache_key
+
+    def _discard(self, execution_id: int, name: str) -> None:
+        """Removes outputs that were renamed into place but never recorded."""
+        for folder in self.root.glob(f"{name}/*/{execution_id}"):
+            artifact_files.remove(folder)
+
+    def _clear_leftovers(self) -> None:
+        """Clears what killed runs left: staged folders, unrecorded outputs, executions that never ended."""
+        shutil.rmtree(self.root / ".staging", ignore_errors=True)
+        for execution_id in self.metadata.running():
+            self._discard(execution_id, "[A-Z]*")
+            self.metadata.end_execution(execution_id, metadata.FAILED, "The run was killed.")
+        # Folders outlive a metadata file that was deleted: new executions must not reuse their names.
+        folders = self.root.glob("[A-Z]*/*/*")
+        self.metadata.reserve_ids(max((int(folder.name) for folder in folders if folder.name.isdecimal()), default=0))
+
+    def log_traceback(self) -> None:
+        """Writes the traceback of the exception at hand to the run's `error.log`, and shows it with --verbose."""
+        text = traceback.format_exc()
+        self.progress.traceback(text)
+        with contextlib.suppress(OSError):  # a full disk must not hide the failure itself
+            log = self.root / "runs" / self.run_id / "error.log"
+            log.parent.mkdir(parents=True, exist_ok=True)
+            log.write_text(text, encoding="utf-8")
+
+
+@contextlib.contextmanager
+def _lock(root: Path) -> Iterator[None]:
+    """Holds the root for one run; the kernel lets go of it however the process ends."""
+    with (root / ".lock").open("a+") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            file.seek(0)
+            holder = file.read().strip() or "unknown"
+            raise RunnerError(
+                f"pipeline.root: another run is at work in {root} (process {holder}). Wait for it to end, or choose "
+                "another folder with --set pipeline.root=FOLDER."
+            ) from None
+        file.truncate(0)
+        file.write(str(os.getpid()))
+        file.flush()
+        yield
+
+
+def _check_order(components: Sequence[Component]) -> None:
+    outputs = set()
+    for component in components:
+        for key, channel in component.inputs.items():
+            if (channel.producer, channel.key) not in outputs:
+                raise ValueError(
+                    f"{component.name} reads {channel.producer}'s {channel.key!r} as {key!r}, which no earlier "
+                    "component writes."
+                )
+        if (component.name, None) in outputs:
+            raise ValueError(f"{component.name} stands in the pipeline twice.")
+        outputs |= {(component.name, None), *((component.name, key) for key in component.OUTPUTS)}

@@ -1,0 +1,137 @@
+"""The command line: `python -m pipeline.run --local` runs the pipeline on this machine; see --help."""
+
+import argparse
+import contextlib
+import json
+import os
+import signal
+import sys
+import traceback
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TextIO
+
+# Only the standard library is imported here: --help and usage errors answer at once.
+
+DEFAULT_CONFIG = Path("pipeline_config.yaml")
+USAGE_ERROR, INTERRUPTED, TERMINATED = 2, 130, 143
+
+EPILOG = """\
+exit codes: 0 done (pushed, or as far as --until); 1 a component failed; 2 bad usage or configuration, nothing
+started; 3 a gate refused the model, nothing pushed. After 0, 1 and 3 the last line on standard output is the run's
+summary as JSON; progress and tables go to standard error."""
+
+
+class Terminated(BaseException):
+    """SIGTERM arrived."""
+
+
+def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
+    """Parses the command line; exits with 2 and a usage line where it is wrong."""
+    parser = argparse.ArgumentParser(
+        prog="python -m pipeline.run",
+        description="Trains, judges and pushes a language model.",
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    action = parser.add_mutually_exclusive_group(required=True)
+    action.add_argument("--local", action="store_true", help="run the pipeline in this process")
+    action.add_argument("--rollback", action="store_true", help="push the version before the newest one anew")
+    action.add_argument("--list", action="store_true", help="list the runs below pipeline.root")
+    action.add_argument("--show", metavar="RUN", help="show a run's components, artifacts and where each came from")
+    parser.add_argument(
+        "--config",
+        metavar="FILE",
+        type=Path,
+        help=f"configuration (default: {DEFAULT_CONFIG}, where there is one)",
+    )
+    parser.add_argument(
+        "--set",
+        metavar="KEY=VALUE",
+        action="append",
+        default=[],
+        help="set a configuration key, such as trainer.epochs=3; wins over the file; may be repeated",
+    )
+    parser.add_argument("--until", metavar="COMPONENT", help="stop after this component, such as Transform")
+    parser.add_argument("--no-cache", action="store_true", help="run every component, also where nothing has changed")
+    parser.add_argument("--verbose", action="store_true", help="show tracebacks and the libraries' logs")
+    parsed = parser.parse_args(arguments)
+    if not parsed.local and (parsed.until or parsed.no_cache):
+        parser.error("--until and --no-cache go with --local")
+    for assignment in parsed.set:
+        if "=" not in assignment:
+            parser.error(f"--set {assignment}: expected KEY=VALUE, such as --set trainer.epochs=3")
+    return parsed
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Runs the command; returns its exit code."""
+    parsed = parse_arguments(arguments)
+    signal.signal(signal.SIGTERM, _raise_terminated)
+    quiet_libraries(parsed.verbose)
+    try:
+        with standard_output_for_results() as output:
+            return run_command(parsed, output)
+    except (KeyboardInterrupt, Terminated) as error:
+        terminated = isinstance(error, Terminated)
+        print(f"{'Terminated' if terminated else 'Interrupted'}: nothing was left half written.", file=sys.stderr)
+        return TERMINATED if terminated else INTERRUPTED
+
+
+def run_command(parsed: argparse.Namespace, output: TextIO) -> int:
+    """Loads the configuration and does what was asked; results are written to `output`."""
+    from pipeline import config
+    from pipeline.failures import RunnerError
+
+    try:
+        file = parsed.config or (DEFAULT_CONFIG if DEFAULT_CONFIG.exists() else None)
+        configuration = config.load(file, parsed.set)
+        from pipeline import commands  # only now: a wrong key is told at once
+
+        if parsed.list or parsed.show:
+            return commands.show_history(parsed, configuration, output)
+        summary = (commands.rollback if parsed.rollback else commands.local)(parsed, configuration)
+    except (config.ConfigurationError, RunnerError) as error:
+        if parsed.verbose:
+            traceback.print_exc()
+        print(error, file=sys.stderr)
+        return USAGE_ERROR
+    print(json.dumps(summary, allow_nan=False), file=output, flush=True)
+    return summary["exit"]
+
+
+@contextlib.contextmanager
+def standard_output_for_results() -> Iterator[TextIO]:
+    """The real standard output, while whatever libraries and child processes print there goes to standard error."""
+    sys.stdout.flush()
+    with os.fdopen(os.dup(1), "w", encoding="utf-8") as output:
+        os.dup2(2, 1)
+        try:
+            yield output
+        finally:
+            sys.stdout.flush()
+            output.flush()
+            os.dup2(output.fileno(), 1)
+
+
+def quiet_libraries(verbose: bool) -> None:
+    """Keeps the libraries' logs and warnings, here and in child processes, for --verbose."""
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "0" if verbose else "3")
+    if not verbose:
+        os.environ.setdefault("PYTHONWARNINGS", "ignore")
+        os.environ.setdefault("GRPC_VERBOSITY", "NONE")
+        warnings.simplefilter("ignore")
+
+
+def _raise_terminated(*_) -> None:
+    raise Terminated
+
+
+if __name__ == "__main__":
+    exit_code = main()
+    sys.stderr.flush()
+    if exit_code in (INTERRUPTED, TERMINATED):
+        os._exit(exit_code)  # threads of Beam or TensorFlow that were cut short must not keep the command alive
+    sys.exit(exit_code)
