@@ -7,12 +7,22 @@ the total J + α J_aug with α = γ τ, so that the augmented loss pulls on the 
 
 import tensorflow as tf
 
+from models.products import product
+
 # Logits of so many (token, word) pairs are held at a time: 64 MiB. Larger batches or vocabularies go in chunks of rows.
 MAX_LOGITS = 2**24
 
 
 def augmented_loss(
-    hidden, targets, kernel, bias=None, table=None, temperature=20.0, gamma=0.65, gradient_through_target=False
+    hidden,
+    targets,
+    kernel,
+    bias=None,
+    table=None,
+    temperature=20.0,
+    gamma=0.65,
+    gradient_through_target=False,
+    precision="float32",
 ):
     """Sum over tokens of J + γ τ J_aug, whose gradient is computed together with it.
 
@@ -27,6 +37,8 @@ def augmented_loss(
         temperature: τ > 0, a float or a scalar tensor.
         gamma: γ >= 0, a float or a scalar tensor.
         gradient_through_target: Whether the gradient also flows through y~ into `table`. The paper leaves it open.
+        precision: "float32", or "bfloat16" for the products of the gradient and, without augmented loss, of the logits.
+            Rounded logits spoil the augmented loss, whose pull is a small difference of two softmaxes.
 
     Returns:
         (total, cross_entropy, augmented): the differentiable scalar, in nats, and the tokens' J and J_aug, [tokens]
@@ -42,7 +54,7 @@ def augmented_loss(
         table = optional.pop(0) if has_table else None
         parts = []
         for rows in _row_chunks(hidden.shape[0], kernel.shape[0]):
-            logits = tf.matmul(hidden[rows], kernel, transpose_b=True)
+            logits = product(hidden[rows], kernel, "float32" if has_table else precision, transpose_b=True)
             logits = logits if bias is None else logits + bias
             parts.append(_chunk(logits, hidden[rows], targets[rows], kernel, table, has_bias))
         joined = {key: [part[key] for part in parts] for key in parts[0]}
@@ -59,7 +71,7 @@ def augmented_loss(
 
     def _chunk(logits, hidden, targets, kernel, table, has_bias):
         if table is None:
-            ce, d_logits = _cross_entropy(logits, targets)
+            ce, d_logits = _cross_entropy(logits, targets, precision)
             part = {"ce": ce, "augmented": tf.zeros_like(ce)}
         else:
             words, index = _distinct(targets)
@@ -67,19 +79,21 @@ def augmented_loss(
             similarity = tf.matmul(rows, table, transpose_b=True) / temperature
             if gradient_through_target:
                 ce, aug, d_logits, d_similarity = _cross_entropy_and_target_pull(
-                    logits, targets, similarity, index, temperature, gamma
+                    logits, targets, similarity, index, temperature, gamma, precision
                 )
                 d_similarity = tf.math.unsorted_segment_sum(d_similarity, index, tf.shape(words)[0]) / temperature
                 d_table = tf.matmul(d_similarity, rows, transpose_a=True)
                 d_table = tf.tensor_scatter_nd_add(d_table, words[:, None], tf.matmul(d_similarity, table))
                 part = {"ce": ce, "augmented": aug, "d_table": d_table}
             else:
-                ce, aug, d_logits = _cross_entropy_and_pull(logits, targets, similarity, index, temperature, gamma)
+                ce, aug, d_logits = _cross_entropy_and_pull(
+                    logits, targets, similarity, index, temperature, gamma, precision
+                )
                 part = {"ce": ce, "augmented": aug}
-        part["d_hidden"] = tf.matmul(d_logits, kernel)
-        part["d_kernel"] = tf.matmul(d_logits, hidden, transpose_a=True)
+        part["d_hidden"] = product(d_logits, kernel, precision)
+        part["d_kernel"] = product(d_logits, hidden, precision, transpose_a=True)
         if has_bias:
-            part["d_bias"] = tf.reduce_sum(d_logits, axis=0)
+            part["d_bias"] = tf.reduce_sum(tf.cast(d_logits, tf.float32), axis=0)
         return part
 
     optional = [x for x in (bias, table) if x is not None]
@@ -100,8 +114,8 @@ def _row_chunks(tokens: int, vocabulary_size: int) -> list[slice]:
 def _distinct(targets):
     """The distinct target words and each token's place among them.
 
-    y~ depends on the target word alone, so it is computed once a distinct word. The list is padded with word 0 to one of
-    eight lengths, since XLA compiles anew for every shape.
+    y~ depends on the target word alone, so it is computed once a distinct word. The list is padded with word 0 to one
+    of eight lengths, since XLA compiles anew for every shape.
     """
     words, index = tf.unique(targets)
     multiple = -(-targets.shape[0] // 8)
@@ -110,33 +124,34 @@ def _distinct(targets):
 
 
 @tf.function(jit_compile=True)
-def _cross_entropy(logits, targets):
-    """J [tokens] and its gradient y - y* [tokens, vocabulary], one pass each."""
+def _cross_entropy(logits, targets, precision):
+    """J [tokens] and its gradient y - y* [tokens, vocabulary], in the type of the products that take it."""
     shifted, exponentials, sums = _exponentials(logits)
     is_target = _one_hot(targets, logits)
     cross_entropy = tf.math.log(sums[:, 0]) - tf.reduce_sum(tf.where(is_target, shifted, 0.0), axis=1)
-    return cross_entropy, exponentials / sums - tf.cast(is_target, tf.float32)
+    return cross_entropy, tf.cast(exponentials / sums - tf.cast(is_target, tf.float32), precision)
 
 
 @tf.function(jit_compile=True)
-def _cross_entropy_and_pull(logits, targets, similarity, index, temperature, gamma):
-    return _augmented(logits, targets, similarity, index, temperature, gamma)[:3]
+def _cross_entropy_and_pull(logits, targets, similarity, index, temperature, gamma, precision):
+    cross_entropy, augmented, d_logits, *_ = _augmented(logits, targets, similarity, index, temperature, gamma)
+    return cross_entropy, augmented, tf.cast(d_logits, precision)
 
 
 @tf.function(jit_compile=True)
-def _cross_entropy_and_target_pull(logits, targets, similarity, index, temperature, gamma):
+def _cross_entropy_and_target_pull(logits, targets, similarity, index, temperature, gamma, precision):
     cross_entropy, augmented, d_logits, estimated, difference = _augmented(
         logits, targets, similarity, index, temperature, gamma
     )
     centred = difference - tf.reduce_sum(estimated * difference, axis=1, keepdims=True)
-    return cross_entropy, augmented, d_logits, gamma * temperature * estimated * centred
+    return cross_entropy, augmented, tf.cast(d_logits, precision), gamma * temperature * estimated * centred
 
 
 def _augmented(logits, targets, similarity, index, temperature, gamma):
     """J, J_aug, the gradient of their total with respect to z, y~ and log(y~ / y^) up to a constant a row.
 
-    KL(y~ || y^) is taken as the difference of log(mean(exp x)) - E_y~[x] between x = z / τ and x = L u / τ, both shifted
-    by their maximum. The means instead of sums cancel log V, which at a high τ is a million times the result.
+    KL(y~ || y^) is taken as the difference of log(mean(exp x)) - E_y~[x] between x = z / τ and x = L u / τ, both
+    shifted by their maximum. The means instead of sums cancel log V, which at a high τ is a million times the result.
     """
     scale = 1.0 / logits.shape[1]
     shifted, exponentials, sums = _exponentials(logits)

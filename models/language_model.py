@@ -1,4 +1,4 @@
-"""The language model: embedding, variational-dropout LSTM layers, a (tied) output layer and the paper's training step."""
+"""The language model: embedding, variational-dropout LSTM layers, a (tied) output layer, the paper's training step."""
 
 import keras
 import tensorflow as tf
@@ -27,6 +27,11 @@ class LanguageModel(keras.Model):
         temperature: τ of the augmented loss. Default 20.
         gamma: γ of the augmented loss; α = γ τ. Default 0.65.
         gradient_through_target: Whether the gradient flows through the estimated target distribution. Default False.
+        target: The embedding that the estimated target distribution is made from: "current" (the paper's; default),
+            "held" (a copy that training renews at intervals) or "average" (a moving average), as target networks in
+            reinforcement learning. The copy is the weight `target_table`.
+        precision: "float32" (default), or "bfloat16" for the large products of training. Logits that the augmented loss
+            sees, softmaxes, sums and evaluation stay float32.
         seed: Seed of the dropout masks. Default 1.
 
     Call arguments:
@@ -57,6 +62,8 @@ class LanguageModel(keras.Model):
         temperature: float = 20.0,
         gamma: float = 0.65,
         gradient_through_target: bool = False,
+        target: str = "current",
+        precision: str = "float32",
         seed: int = 1,
         **kwargs,
     ):
@@ -71,11 +78,20 @@ class LanguageModel(keras.Model):
         self.augmented = augmented
         self.temperature = temperature
         self.gamma = gamma
+        if gradient_through_target and target != "current":
+            raise ValueError(
+                f"loss.gradient_through_target needs loss.target current: a copy ({target}) has no gradient."
+            )
         self.gradient_through_target = gradient_through_target
+        self.target = target
+        self.precision = precision
         self.seed = seed
-        uniform = lambda: keras.initializers.RandomUniform(-init_scale, init_scale)
+
+        def uniform():
+            return keras.initializers.RandomUniform(-init_scale, init_scale)
+
         self.embedding = keras.layers.Embedding(vocabulary_size, units, embeddings_initializer=uniform())
-        self.lstm_layers = [VariationalLSTM(units, uniform(), name=f"lstm_{i}") for i in range(num_layers)]
+        self.lstm_layers = [VariationalLSTM(units, uniform(), precision, name=f"lstm_{i}") for i in range(num_layers)]
         self.output_layer = TiedDense(
             vocabulary_size, self.embedding if tie_embeddings else None, output_bias, uniform(), name="output"
         )
@@ -83,6 +99,10 @@ class LanguageModel(keras.Model):
         for layer in self.lstm_layers:
             layer.build((None, None, units))
         self.output_layer.build((None, units))
+        self.target_table = None
+        if augmented and target != "current":
+            self.target_table = self.add_weight(name="target_table", shape=(vocabulary_size, units), trainable=False)
+            self.target_table.assign(self.embedding.embeddings)
         self.built = True
 
     def zero_state(self, batch_size):
@@ -120,10 +140,10 @@ class LanguageModel(keras.Model):
         clip must see the gradient of the whole batch.
 
         Args:
-            batch: dict of `inputs` and `targets` (int32 [batch, time]), `lanes` (int32 [batch], this replica's rows of the
-                global batch), `batch_size` (int, of the global batch), `state` (float32 [batch, num_layers, 2, units]),
+            batch: dict of `inputs` and `targets` (int32 [batch, time]), `lanes` (int32 [batch], this replica's rows of
+                the global batch), `batch_size` (int, of the global batch), `state` (float32 [batch, layers, 2, units]),
                 `step` (int32 scalar, counted from the start of training), and optionally `temperature` and `gamma`
-                (scalars, where they are scheduled) and `table` (float32 [V, units], a fixed target embedding).
+                (scalars, where they are scheduled).
 
         Returns:
             dict of `gradients` (dense, in the order of `trainable_variables`), `cross_entropy` and `augmented_loss`
@@ -140,10 +160,11 @@ class LanguageModel(keras.Model):
                 tf.reshape(tf.transpose(batch["targets"]), [-1]),
                 tf.convert_to_tensor(self.output_layer.kernel),
                 None if self.output_layer.bias is None else tf.convert_to_tensor(self.output_layer.bias),
-                self._target_table(batch),
+                self._target_table(),
                 batch.get("temperature", self.temperature),
                 batch.get("gamma", self.gamma),
                 self.gradient_through_target,
+                self.precision,
             )
         variables = [v.value for v in self.trainable_variables]
         d_embedded, *gradients = tape.gradient(
@@ -190,15 +211,15 @@ class LanguageModel(keras.Model):
         seeds = [tf.stack([self.seed * 1000 + i, batch["step"]]) for i in range(self.num_layers + 1)]
         return [variational_mask(self.dropout, shape, seed, batch["lanes"]) for seed in seeds]
 
-    def _target_table(self, batch):
+    def _target_table(self):
         """The embedding L that the estimated target distribution is made from, or None without augmented loss."""
         if not self.augmented:
             return None
-        return batch["table"] if "table" in batch else tf.convert_to_tensor(self.embedding.embeddings)
+        return tf.convert_to_tensor(self.embedding.embeddings if self.target_table is None else self.target_table)
 
     def get_config(self):
         names = (
-            "vocabulary_size units num_layers dropout tie_embeddings output_bias init_scale augmented temperature gamma "
-            "gradient_through_target seed"
+            "vocabulary_size units num_layers dropout tie_embeddings output_bias init_scale augmented temperature "
+            "gamma gradient_through_target target precision seed"
         )
         return {**super().get_config(), **{name: getattr(self, name) for name in names.split()}}

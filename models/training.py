@@ -1,11 +1,10 @@
 """The training loop that Trainer and Tuner share: lanes in, the best epoch's weights out, resumable at any step.
 
-Everything that a step does is a function of the weights, the carried state and the step's number: its window of text, its
-dropout masks, its learning rate. So a checkpoint needs no iterator and no random generator, and a run that was killed
-goes on exactly where its last checkpoint stood.
+Everything that a step does is a function of the weights, the carried state and the step's number: its window of text,
+its dropout masks, its learning rate. So a checkpoint needs no iterator and no random generator, and a run that was
+killed goes on exactly where its last checkpoint stood.
 """
 
-import dataclasses
 import logging
 import math
 import time
@@ -16,8 +15,10 @@ import numpy as np
 import tensorflow as tf
 
 from models.checkpoint import Checkpoint
+from models.distributed_step import make_step
 from models.evaluation import perplexity
 from models.language_model import LanguageModel
+from models.recipe import Recipe
 from models.token_stream import Lanes, TokenStream
 
 METRICS_EVERY = 20  # steps between looks at the losses: each look waits for the device
@@ -27,77 +28,11 @@ class TrainingDiverged(Exception):
     """The loss is not finite: no further step can mend it."""
 
 
-@dataclasses.dataclass(frozen=True)
-class Recipe:
-    """How a model is trained; the defaults are the paper's small network on the Penn Treebank.
-
-    Attributes:
-        batch_size: Lanes of the global batch.
-        sequence_length: Steps of truncated back-propagation.
-        epochs: Epochs at most.
-        learning_rate: Of the first epochs; belongs to a loss summed over the steps and averaged over the batch.
-        decay: Factor of the learning rate from epoch to epoch, after `decay_start_epoch`.
-        decay_start_epoch: Last epoch (from 1) at the full learning rate.
-        clip_norm: Largest global norm of the whole batch's gradient.
-        patience: Epochs without a better valid perplexity after which training stops; None: never.
-        checkpoint_seconds: Seconds between checkpoints.
-    """
-
-    batch_size: int = 20
-    sequence_length: int = 35
-    epochs: int = 40
-    learning_rate: float = 1.0
-    decay: float = 0.9
-    decay_start_epoch: int = 5
-    clip_norm: float = 5.0
-    patience: int | None = None
-    checkpoint_seconds: float = 60.0
-
-    def learning_rate_of(self, epoch: int) -> float:
-        """Learning rate of epoch `epoch`, counted from 1."""
-        return self.learning_rate * self.decay ** max(0, epoch - self.decay_start_epoch)
-
-
-def make_step(model: LanguageModel, strategy: tf.distribute.Strategy, batch_size: int, clip_norm: float):
-    """Compiles the step over all replicas: the gradients are summed first, then clipped as one, then applied.
-
-    Returns:
-        A function of inputs, targets (int32 [batch_size, time]), state (float32 [batch_size, layers, 2, units]), step
-        (int32) and learning rate, giving the new state and the window's metrics, float32 [3]: cross-entropy and
-        augmented loss (sums over tokens, nats) and the gradient's norm before clipping.
-    """
-    lanes_each = batch_size // strategy.num_replicas_in_sync
-    variables = model.trainable_variables
-
-    def update(strategy, gradients, rate):
-        for variable, gradient in zip(variables, gradients, strict=True):
-            strategy.extended.update(variable.value, lambda v, g, r: v.assign_sub(r * g), args=(gradient, rate))
-
-    def replica_step(inputs, targets, state, step, learning_rate):
-        context = tf.distribute.get_replica_context()
-        lanes = context.replica_id_in_sync_group * lanes_each + tf.range(lanes_each)
-        rows = {"inputs": inputs, "targets": targets, "state": state}
-        batch = {key: tf.gather(value, lanes) for key, value in rows.items()}
-        result = model.train_step({**batch, "lanes": lanes, "batch_size": batch_size, "step": step})
-        sums = [*result["gradients"], result["cross_entropy"], result["augmented_loss"]]
-        *gradients, cross_entropy, augmented = context.all_reduce(tf.distribute.ReduceOp.SUM, sums)
-        norm = tf.linalg.global_norm(gradients) / batch_size
-        rate = learning_rate * tf.minimum(1.0, clip_norm / norm) / batch_size
-        context.merge_call(update, args=(gradients, rate))
-        return result["state"], tf.stack([cross_entropy, augmented, norm])
-
-    @tf.function(autograph=False)
-    def step(inputs, targets, state, step, learning_rate):
-        states, metrics = strategy.run(replica_step, args=(inputs, targets, state, step, learning_rate))
-        states = strategy.experimental_local_results(states)
-        return tf.concat(states, axis=0), strategy.experimental_local_results(metrics)[0]
-
-    return step
-
-
 def windows(lanes: Lanes, sequence_length: int, first: int = 0) -> tf.data.Dataset:
     """The windows of an epoch from window `first` on, in order: (inputs, targets), int32 [batch_size, time] each."""
-    read = lambda i: lanes.window(int(i) * sequence_length, sequence_length)
+
+    def read(i):
+        return lanes.window(int(i) * sequence_length, sequence_length)
 
     def load(i):
         pair = tf.numpy_function(read, [i], [tf.int32, tf.int32], stateful=False)
@@ -158,7 +93,7 @@ class Training:
         self.steps = self.lanes.num_windows(recipe.sequence_length)
         self.checkpoint = Checkpoint(folder)
         self.on_epoch, self.on_step = on_epoch, on_step
-        self._step = make_step(model, strategy, recipe.batch_size, recipe.clip_norm)
+        self._step = make_step(model, strategy, recipe)
         self._start()
         self._resume()
 
@@ -205,12 +140,11 @@ class Training:
             variable.assign(value)
 
     def _epoch(self, epoch: int):
-        learning_rate = tf.constant(self.recipe.learning_rate_of(epoch), tf.float32)
         started = saved = time.monotonic()
         spent_before, pending = self.epoch_seconds, []
         for inputs, targets in windows(self.lanes, self.recipe.sequence_length, self.window):
             step = (epoch - 1) * self.steps + self.window
-            self.state, metrics = self._step(inputs, targets, self.state, tf.constant(step), learning_rate)
+            self.state, metrics = self._step(inputs, targets, self.state, tf.constant(step), self._scalars(step))
             pending.append(metrics)
             self.window += 1
             if len(pending) == METRICS_EVERY or self.window == self.steps:
@@ -226,6 +160,26 @@ class Training:
                     saved = time.monotonic()
         self._end_epoch(epoch, started)
 
+    def _scalars(self, step: int) -> dict[str, tf.Tensor]:
+        """What the schedules say of a step, counted from 0 over all epochs."""
+        recipe, epoch = self.recipe, step // self.steps + 1
+
+        def at(schedule, constant):
+            return schedule.at(step, self.steps) if schedule else constant
+
+        if self.model.target == "average":
+            target_rate = 1.0 - recipe.target_decay
+        else:
+            target_rate = 1.0 if (step + 1) % recipe.target_interval == 0 else 0.0
+        values = {
+            "learning_rate": recipe.learning_rate_of(epoch),
+            "temperature": at(recipe.temperature, self.model.temperature),
+            "gamma": at(recipe.gamma, self.model.gamma),
+            "embedding_rate": float(epoch > recipe.freeze_embedding_epochs),
+            "target_rate": target_rate,
+        }
+        return {key: tf.constant(value, tf.float32) for key, value in values.items()}
+
     def _count(self, pending: list[tf.Tensor], last_step: int):
         values = np.array([m.numpy() for m in pending], np.float64)
         if not np.isfinite(values).all():
@@ -233,8 +187,8 @@ class Training:
             raise TrainingDiverged(
                 f"Trainer: the {['cross-entropy', 'augmented loss', 'norm of the gradient'][column]} of step "
                 f"{last_step - len(values) + 1 + row:,} is {values[row, column]}. Likely causes: trainer.learning_rate "
-                f"{self.recipe.learning_rate} or trainer.clip_norm {self.recipe.clip_norm} too large, or loss.temperature "
-                "too small. Change them and run again."
+                f"{self.recipe.learning_rate} or trainer.clip_norm {self.recipe.clip_norm} too large, or "
+                "loss.temperature too small. Change them and run again."
             )
         self.sums += [*values.sum(axis=0), (values[:, 2] > self.recipe.clip_norm).sum()]
 

@@ -3,6 +3,8 @@
 import keras
 import tensorflow as tf
 
+from models.products import product
+
 
 def variational_mask(rate: float, shape: tuple[int, int], seed: tf.Tensor, lanes: tf.Tensor) -> tf.Tensor:
     """Inverted-dropout masks that depend on nothing but the seed and the lane.
@@ -45,9 +47,7 @@ def _infer(z_inputs, recurrent_kernel, h, c):
         _, c, h = _cell(z_inputs[t] + tf.matmul(h, recurrent_kernel), c)
         return t + 1, h, c, hiddens.write(t, h)
 
-    _, h, c, hiddens = tf.while_loop(
-        lambda t, *_: t < time, step, [0, h, c, hiddens], maximum_iterations=time
-    )
+    _, h, c, hiddens = tf.while_loop(lambda t, *_: t < time, step, [0, h, c, hiddens], maximum_iterations=time)
     return hiddens.stack(), h, c
 
 
@@ -102,16 +102,14 @@ def _backward(d_hiddens, gates, cells, c0, recurrent_kernel, mask):
         return t - 1, tf.matmul(d_z, recurrent_kernel, transpose_b=True), d_c * f, d_gates.write(t, d_z)
 
     zeros = tf.zeros_like(c0)
-    *_, d_gates = tf.while_loop(
-        lambda t, *_: t >= 0, step, [time - 1, zeros, zeros, d_gates], maximum_iterations=time
-    )
+    *_, d_gates = tf.while_loop(lambda t, *_: t >= 0, step, [time - 1, zeros, zeros, d_gates], maximum_iterations=time)
     return d_gates.stack()
 
 
-def _input_products(inputs, kernel, bias):
+def _input_products(inputs, kernel, bias, precision="float32"):
     """The inputs' share of the gates for all steps in one product: [time, batch, 4 * units]."""
     time, batch = tf.unstack(tf.shape(inputs)[:2])
-    flat = tf.matmul(tf.reshape(inputs, [-1, inputs.shape[-1]]), kernel) + bias
+    flat = product(tf.reshape(inputs, [-1, inputs.shape[-1]]), kernel, precision) + bias
     z = tf.reshape(flat, [time, batch, bias.shape[0]])
     z.set_shape([*inputs.shape[:2], bias.shape[0]])
     return z
@@ -121,21 +119,29 @@ _compiled_forward = tf.function(_forward, jit_compile=True)
 _compiled_backward = tf.function(_backward, jit_compile=True)
 
 
-@tf.custom_gradient
-def _lstm(inputs, kernel, recurrent_kernel, bias, mask, h0, c0):
+def _lstm(inputs, kernel, recurrent_kernel, bias, mask, h0, c0, precision):
     """One layer with a gradient of its own: the weights' gradients of all steps are one product each."""
+
+    @tf.custom_gradient
+    def layer(inputs, kernel, recurrent_kernel, bias):
+        return _layer_and_gradient(inputs, kernel, recurrent_kernel, bias, mask, h0, c0, precision)
+
+    return layer(inputs, kernel, recurrent_kernel, bias)
+
+
+def _layer_and_gradient(inputs, kernel, recurrent_kernel, bias, mask, h0, c0, precision):
     units = h0.shape[-1]
     flat_inputs = tf.reshape(inputs, [-1, inputs.shape[-1]])
-    z_inputs = _input_products(inputs, kernel, bias)
+    z_inputs = _input_products(inputs, kernel, bias, precision)
     hiddens, gates, cells, h = _compiled_forward(z_inputs, recurrent_kernel, mask, h0, c0)
 
     def gradient(d_hiddens, *_):
         d_z = tf.reshape(_compiled_backward(d_hiddens, gates, cells, c0, recurrent_kernel, mask), [-1, 4 * units])
-        d_inputs = tf.reshape(tf.matmul(d_z, kernel, transpose_b=True), tf.shape(inputs))
-        d_kernel = tf.matmul(flat_inputs, d_z, transpose_a=True)
+        d_inputs = tf.reshape(product(d_z, kernel, precision, transpose_b=True), tf.shape(inputs))
+        d_kernel = product(flat_inputs, d_z, precision, transpose_a=True)
         before = tf.reshape(tf.concat([(h0 * mask)[None], hiddens[:-1]], axis=0), [-1, units])
-        d_recurrent = tf.matmul(before, d_z, transpose_a=True)
-        return d_inputs, d_kernel, d_recurrent, tf.reduce_sum(d_z, axis=0), None, None, None
+        d_recurrent = product(before, d_z, precision, transpose_a=True)
+        return d_inputs, d_kernel, d_recurrent, tf.reduce_sum(d_z, axis=0)
 
     return (hiddens, h, cells[-1]), gradient
 
@@ -153,6 +159,7 @@ class VariationalLSTM(keras.layers.Layer):
     Args:
         units: Size of the hidden state.
         initializer: Initializer of all three weights. Default: `keras.initializers.RandomUniform(-0.1, 0.1)`.
+        precision: "float32" (default), or "bfloat16" for the products over all steps at once in training.
 
     Call arguments:
         inputs: float32 [time, batch, features], time first.
@@ -176,24 +183,28 @@ class VariationalLSTM(keras.layers.Layer):
         Inan et al., "Tying Word Vectors and Word Classifiers" (arXiv 1611.01462), section 4.
     """
 
-    def __init__(self, units: int, initializer=None, **kwargs):
+    def __init__(self, units: int, initializer=None, precision: str = "float32", **kwargs):
         super().__init__(**kwargs)
         self.units = units
+        self.precision = precision
         self.initializer = keras.initializers.get(initializer or keras.initializers.RandomUniform(-0.1, 0.1))
 
     def build(self, input_shape):
         features = input_shape[-1]
-        add = lambda name, shape: self.add_weight(name=name, shape=shape, initializer=self.initializer.clone())
-        self.kernel = add("kernel", (features, 4 * self.units))
-        self.recurrent_kernel = add("recurrent_kernel", (self.units, 4 * self.units))
-        self.bias = add("bias", (4 * self.units,))
+        shapes = {
+            "kernel": (features, 4 * self.units),
+            "recurrent_kernel": (self.units, 4 * self.units),
+            "bias": (4 * self.units,),
+        }
+        for name, shape in shapes.items():
+            setattr(self, name, self.add_weight(name=name, shape=shape, initializer=self.initializer.clone()))
 
     def call(self, inputs, state, dropout_mask=None, training=False):
         h, c = tf.unstack(tf.stop_gradient(state), axis=1)
         kernel, recurrent_kernel, bias = map(tf.convert_to_tensor, (self.kernel, self.recurrent_kernel, self.bias))
         if training:
             mask = tf.ones_like(h) if dropout_mask is None else dropout_mask
-            hiddens, h, c = _lstm(inputs, kernel, recurrent_kernel, bias, mask, h, c)
+            hiddens, h, c = _lstm(inputs, kernel, recurrent_kernel, bias, mask, h, c, self.precision)
         else:
             hiddens, h, c = _infer(_input_products(inputs, kernel, bias), recurrent_kernel, h, c)
         return hiddens, tf.stop_gradient(tf.stack([h, c], axis=1))
@@ -202,5 +213,6 @@ class VariationalLSTM(keras.layers.Layer):
         return {
             **super().get_config(),
             "units": self.units,
+            "precision": self.precision,
             "initializer": keras.initializers.serialize(self.initializer),
         }

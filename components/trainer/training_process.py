@@ -1,0 +1,150 @@
+"""What the training process does: train, keep the best epoch, export it. TensorFlow is imported in here only."""
+
+import json
+import logging
+import shutil
+import sys
+from pathlib import Path
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+from components.base import ComponentError, Context
+from components.trainer.component import Trainer
+
+MODEL = "units num_layers dropout tie_embeddings output_bias init_scale augmented temperature gamma"
+RECIPE = "batch_size sequence_length epochs learning_rate decay decay_start_epoch clip_norm patience checkpoint_seconds"
+
+
+def train_and_export(
+    inputs: dict[str, Path], outputs: dict[str, Path], parameters: Trainer.Parameters, context: Context
+) -> dict:
+    """Trains the model, going on from a checkpoint in the workspace where there is one, and writes the outputs.
+
+    Raises:
+        ComponentError: If the data are too few for the batch, or the training diverged.
+    """
+    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
+    import keras
+    import tensorflow as tf
+
+    from models.devices import choose_precision, make_strategy
+    from models.language_model import LanguageModel
+    from models.recipe import Recipe
+    from models.token_stream import TokenStream
+    from models.tokenizer import Tokenizer
+    from models.training import Training, TrainingDiverged
+
+    tf.get_logger().setLevel("ERROR")
+    recipe = Recipe(**{name: getattr(parameters, name) for name in RECIPE.split()})
+    try:
+        strategy = make_strategy(parameters.replicas, recipe.batch_size)
+        splits = {s: TokenStream(inputs["transformed_examples"] / f"Split-{s}") for s in ("train", "eval")}
+        tokenizer = Tokenizer.load(inputs["vocabulary"])
+        config = {name: getattr(parameters, name) for name in [*MODEL.split(), "gradient_through_target", "seed"]}
+        config["vocabulary_size"] = tokenizer.vocabulary_size
+        config["precision"] = choose_precision(parameters.precision)
+        reporter = _Reporter(context, recipe.epochs)
+        keras.utils.set_random_seed(parameters.seed)
+        with strategy.scope():
+            model = LanguageModel(**config)
+        training = Training(model, strategy, *splits.values(), recipe, context.workspace, reporter.epoch, reporter.step)
+        reporter.start(training.history)
+        with reporter.progress:
+            history = training.run()
+    except (TrainingDiverged, ValueError) as error:
+        raise ComponentError(str(error)) from None
+    best = history[training.best_epoch - 1]
+    exported = LanguageModel(**config | {"target": "current"})
+    for target, source in zip(exported.trainable_variables, model.trainable_variables, strict=True):
+        target.assign(source.numpy())
+    card = _card(parameters, context, tokenizer, splits, best)
+    _write_outputs(outputs, exported, tokenizer, card, reporter, training)
+    tokens = (len(splits["train"]) - training.left_over) * len(history)
+    seconds = sum((len(splits["train"]) - training.left_over) / r["tokens_per_second"] for r in history)
+    return {
+        "best_epoch": training.best_epoch,
+        "epochs": len(history),
+        "valid_perplexity": best["valid_perplexity"],
+        "train_perplexity": best["train_perplexity"],
+        "train_tokens_per_second": round(tokens / seconds, 1),
+        "replicas": strategy.num_replicas_in_sync,
+        "precision": config["precision"],
+        "parameters": exported.count_params(),
+        "tokens_per_epoch": len(splits["train"]) - training.left_over,
+        "tokens_left_over": training.left_over,
+    }
+
+
+def _write_outputs(outputs, model, tokenizer, card, reporter, training):
+    from models.serving import export
+
+    export(model, tokenizer, outputs["model"] / "Format-Serving", card)
+    model.save_weights(outputs["model"] / "model.weights.h5")
+    description = {"model": model.get_config(), "recipe": card["recipe"]}
+    (outputs["model"] / "model.json").write_text(json.dumps(description, indent=2) + "\n")
+    record = {"steps_per_epoch": training.steps, "best_epoch": training.best_epoch, "epochs": training.history}
+    (outputs["model_run"] / "history.json").write_text(json.dumps(record, indent=2) + "\n")
+    reporter.close()
+    shutil.move(reporter.logs, outputs["model_run"] / "logs")
+
+
+def _card(parameters, context, tokenizer, splits, best) -> dict:
+    """The model's card, which ships in `assets.extra/`."""
+    return {
+        "run_id": context.run_id,
+        "recipe": parameters.model_dump(),
+        "vocabulary": {"size": tokenizer.vocabulary_size, **tokenizer.settings()},
+        "data": {f"{split}_tokens": len(stream) for split, stream in splits.items()},
+        "training": best,
+    }
+
+
+class _Reporter:
+    """Tells people and TensorBoard how training goes."""
+
+    def __init__(self, context: Context, epochs: int):
+        self.logs = context.workspace / "logs"
+        self.epochs = epochs
+        console = Console(stderr=True)
+        text = "epoch {task.fields[epoch]}  {task.fields[figures]}"
+        self.progress = Progress(
+            TextColumn(text), BarColumn(), TimeRemainingColumn(), console=console, transient=True,
+            disable=not (context.progress and console.is_terminal),
+        )  # fmt: skip
+        self._task = self.progress.add_task("", epoch=1, figures="")
+
+    def start(self, history: list[dict]):
+        """Begins TensorBoard's logs anew with the epochs that are done already."""
+        import tensorflow as tf
+
+        shutil.rmtree(self.logs, ignore_errors=True)
+        self._writer = tf.summary.create_file_writer(str(self.logs))
+        for record in history:
+            self._log(record)
+
+    def step(self, epoch: int, done: int, steps: int, perplexity: float, tokens_per_second: float):
+        figures = f"perplexity {perplexity:8.2f}  {tokens_per_second:7,.0f} tokens/s"
+        self.progress.update(self._task, completed=done, total=steps, epoch=epoch, figures=figures)
+
+    def epoch(self, record: dict):
+        self._log(record)
+        self.progress.console.print(
+            "epoch {epoch:3} of {epochs}  training {train_perplexity:8.2f}  valid {valid_perplexity:8.2f}  "
+            "learning rate {learning_rate:.3f}  {tokens_per_second:7,.0f} tokens/s".format(
+                epochs=self.epochs, **record
+            ),
+            highlight=False,
+        )
+
+    def close(self):
+        self._writer.close()
+
+    def _log(self, record: dict):
+        import tensorflow as tf
+
+        with self._writer.as_default(step=record["epoch"]):
+            for name, value in record.items():
+                if name != "epoch":
+                    tf.summary.scalar(name, value)
+        self._writer.flush()

@@ -1,0 +1,43 @@
+"""Where training runs, and what is chosen by device."""
+
+import logging
+
+import tensorflow as tf
+
+
+def make_strategy(replicas: int | None, batch_size: int) -> tf.distribute.MirroredStrategy:
+    """Mirrors training over all GPUs, over as many as asked for, or over logical CPU devices where there is no GPU.
+
+    Must be called before TensorFlow has initialised its devices.
+
+    Args:
+        replicas: Number of devices; None takes all GPUs or as many as `batch_size` divides among, else one CPU device.
+        batch_size: Lanes of the global batch.
+
+    Raises:
+        ValueError: If `batch_size` does not divide among `replicas`, or there are fewer GPUs than that.
+    """
+    gpus = tf.config.list_physical_devices("GPU")
+    if replicas is not None and batch_size % replicas:
+        raise ValueError(f"trainer.batch_size {batch_size} does not divide among trainer.replicas {replicas}.")
+    if gpus:
+        if replicas is not None and replicas > len(gpus):
+            raise ValueError(f"trainer.replicas is {replicas}, but TensorFlow sees {len(gpus)} GPUs.")
+        count = replicas or max(n for n in range(1, len(gpus) + 1) if batch_size % n == 0)
+        for gpu in gpus:
+            tf.config.experimental.set_memory_growth(gpu, True)
+        devices = [f"/gpu:{i}" for i in range(count)]
+    else:
+        count = replicas or 1
+        [cpu, *_] = tf.config.list_physical_devices("CPU")
+        tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * count)
+        devices = [f"/cpu:{i}" for i in range(count)]
+    logging.info("Training on %d %s%s.", count, "GPU" if gpus else "CPU device", "s" if count > 1 else "")
+    if gpus and count < len(gpus):
+        logging.info("%d of %d GPUs stay idle: trainer.batch_size %d.", len(gpus) - count, len(gpus), batch_size)
+    return tf.distribute.MirroredStrategy(devices)
+
+
+def choose_precision(precision: str) -> str:
+    """`precision`, or for "auto" the fastest that is safe on this device: "float32" or "bfloat16"."""
+    return "float32" if precision == "auto" else precision

@@ -1,0 +1,42 @@
+"""Values that change during training: τ and γ may ramp up while the embedding, which teaches, is still untrained."""
+
+import dataclasses
+from typing import Literal
+
+
+@dataclasses.dataclass(frozen=True)
+class Schedule:
+    """A value as a function of the step.
+
+    Attributes:
+        end: The value from `length` on.
+        start: The value at the first step; None: `end` throughout (constant).
+        shape: "linear" adds the same amount, "exponential" multiplies by the same factor at every step.
+        length: How long the ramp lasts, in `unit`s. `start` 0 over one epoch is a warm-up.
+        unit: "epochs" or "steps".
+
+    Raises:
+        ValueError: If an exponential ramp starts or ends at 0 or below, or the length is not positive.
+    """
+
+    end: float
+    start: float | None = None
+    shape: Literal["linear", "exponential"] = "linear"
+    length: float = 1.0
+    unit: Literal["epochs", "steps"] = "epochs"
+
+    def __post_init__(self):
+        if self.start is not None and self.shape == "exponential" and min(self.start, self.end) <= 0:
+            raise ValueError(f"An exponential ramp from {self.start} to {self.end} needs both above 0; use linear.")
+        if self.length <= 0:
+            raise ValueError(f"A ramp lasts longer than 0 {self.unit}, not {self.length}.")
+
+    def at(self, step: int, steps_per_epoch: int) -> float:
+        """The value at a step, counted from 0."""
+        if self.start is None:
+            return self.end
+        length = self.length * (steps_per_epoch if self.unit == "epochs" else 1)
+        share = min(1.0, step / length)
+        if self.shape == "linear":
+            return self.start + (self.end - self.start) * share
+        return self.start * (self.end / self.start) ** share
