@@ -43,9 +43,9 @@ def learn(counts: Mapping[bytes, int], max_size: int, min_count: int) -> collect
             max_unique_chars=min(MAX_LETTERS, size // 4),
         )
     found = count_pieces(counts, [UNK, EOS, *(piece for piece in pieces if piece not in (UNK, EOS))])
-    if len(found) > size:  # the learner's search can end above its bound
-        kept = sorted(found.keys() - reserved, key=lambda piece: (-found[piece], piece))[: size - 2]
-        found = count_pieces(counts, [UNK, EOS, *(piece.decode() for piece in kept)])
+    if len(found) > size:  # the learner's search can end above its bound: the letters stay, to spell any word
+        kept = sorted(found.keys() - reserved, key=lambda piece: (not _is_letter(piece), -found[piece], piece))
+        found = count_pieces(counts, [UNK, EOS, *(piece.decode() for piece in kept[: size - 2])])
     return found
 
 
@@ -62,3 +62,7 @@ def count_pieces(counts: Mapping[bytes, int], pieces: Sequence[str]) -> collecti
         weights = np.repeat(occurrences[start : start + BATCH_WORDS], cut.row_lengths().numpy())
         np.add.at(totals, cut.flat_values.numpy(), weights)
     return collections.Counter({piece.encode(): int(total) for piece, total in zip(pieces, totals, strict=True)})
+
+
+def _is_letter(piece: bytes) -> bool:
+    return len(piece.decode().removeprefix("##")) == 1
