@@ -1,0 +1,139 @@
+"""Evaluates the exported model, judges it and writes what it found."""
+
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import tensorflow as tf
+
+from components.base import ComponentError, Context
+from components.evaluator import baseline, gate, metrics, samples
+from components.evaluator.comparison import Comparison, by_characters, by_perplexity
+from components.evaluator.component import Evaluator
+from components.evaluator.evaluation_split import EvaluationSplit, evaluate
+from components.evaluator.exported_model import ExportedModel
+from models.token_stream import TokenStream
+
+SPLITS = ("eval", "test")
+
+
+def execute(
+    inputs: Mapping[str, Path], outputs: Mapping[str, Path], parameters: Evaluator.Parameters, context: Context
+) -> dict[str, Any]:
+    """Writes `evaluation.json`, `predictions.json`, `embedding.json` and the blessing; returns the main figures."""
+    del context
+    tf.config.experimental.enable_tensor_float_32_execution(False)  # a GPU would round products to 10 bits
+    candidate_path = inputs["model"] / "Format-Serving"
+    candidate = ExportedModel(candidate_path)
+    splits = _read_splits(inputs, len(candidate.words))
+    mismatches = {name: split.count_mismatches(candidate) for name, split in splits.items()}
+    tallies = evaluate(candidate, splits)
+    figures = {name: splits[name].figures(tally) for name, tally in tallies.items()}
+    found = baseline.find(parameters.serving_dir, candidate_path)
+    against = _Against() if found is None else _compare(found, candidate, splits, tallies, parameters)
+    verdicts = gate.judge(
+        parameters, figures, mismatches["eval"], against.comparison, against.figures, against.in_words
+    )
+    blessed = gate.write_blessing(outputs["blessing"], verdicts)
+    evaluation = {
+        "blessed": blessed,
+        "splits": figures,
+        "baseline": found and {**against.comparison.to_json(found), "splits": against.figures},
+        "rules": [asdict(verdict) for verdict in verdicts],
+    }
+    _write_json(outputs["evaluation"] / "evaluation.json", evaluation)
+    _write_json(outputs["evaluation"] / "predictions.json", samples.predictions(candidate, against.model))
+    table = candidate.embedding()
+    if table is not None:
+        words = [word.decode("utf-8", "replace") for word in candidate.words]
+        _write_json(outputs["evaluation"] / "embedding.json", samples.embedding(table, words))
+    return _main_figures(evaluation)
+
+
+def _read_splits(inputs: Mapping[str, Path], vocabulary_size: int) -> dict[str, EvaluationSplit]:
+    transformed, examples = inputs["transformed_examples"], inputs["examples"]
+    lines_of_counts = (inputs["vocabulary"] / "counts.tsv").read_bytes().splitlines()
+    if len(lines_of_counts) != vocabulary_size:
+        raise ComponentError(
+            f"The exported model has {vocabulary_size:,} words, {inputs['vocabulary'] / 'counts.tsv'} "
+            f"{len(lines_of_counts):,}: the model was trained with another vocabulary. Run the Trainer again."
+        )
+    train_counts = metrics.count_tokens(TokenStream(transformed / "Split-train"), vocabulary_size)
+    return {
+        name: EvaluationSplit(transformed / f"Split-{name}", examples / f"Split-{name}", train_counts)
+        for name in SPLITS
+    }
+
+
+@dataclass(frozen=True)
+class _Against:
+    """The baseline's side: its model, its figures where they compare, the comparison, and its name in words."""
+
+    model: ExportedModel | None = None
+    figures: dict[str, dict] = field(default_factory=dict)
+    comparison: Comparison | None = None
+    in_words: str = "there is no pushed version other than this model itself"
+
+
+def _compare(
+    found: baseline.Baseline,
+    candidate: ExportedModel,
+    splits: dict[str, EvaluationSplit],
+    tallies: dict[str, metrics.Tally],
+    parameters: Evaluator.Parameters,
+) -> _Against:
+    try:
+        model = ExportedModel(found.path)
+    except ComponentError as error:
+        raise ComponentError(
+            f"The newest pushed version is the baseline that a model must not fall behind, and it cannot be read: "
+            f"{error}\nRepair {found.path}, or remove it if an older version or none is to be the baseline."
+        ) from error
+    in_words = f"the pushed version {found.version}"
+    split = splits["eval"]
+    if model.vocabulary == candidate.vocabulary and not split.count_mismatches(model):
+        names = {"eval", *(rule.split for rule in parameters.rules if rule.max_change is not None)}
+        theirs = evaluate(model, {name: splits[name] for name in sorted(names)})
+        compared = by_perplexity(
+            tallies["eval"].line_cross_entropy, theirs["eval"].line_cross_entropy, split.lines.lengths
+        )
+        figures = {name: splits[name].figures(tally) for name, tally in theirs.items()}
+        return _Against(model, figures, compared, in_words)
+    compared = by_characters(
+        split.spelled_out(candidate, own_ids=False), split.spelled_out(model, own_ids=True), split.text.characters
+    )
+    return _Against(model, {}, compared, f"{in_words}, which has another vocabulary or tokenizer")
+
+
+def _main_figures(evaluation: dict) -> dict[str, Any]:
+    valid, test = (evaluation["splits"][name] for name in SPLITS)
+    against = evaluation["baseline"]
+    figures = {
+        "blessed": evaluation["blessed"],
+        "valid_perplexity": valid["perplexity"],
+        "test_perplexity": test["perplexity"],
+        "unigram_valid_perplexity": valid["unigram_perplexity"],
+        "unigram_test_perplexity": test["unigram_perplexity"],
+        "valid_bits_per_character": valid["bits_per_character"],
+        "valid_top_1_accuracy": valid["top_1_accuracy"],
+        "against_baseline": against and f"{against['judgement']}, {against['change']:+.2%}",
+    }
+    return _finite(figures)
+
+
+def _finite(value: Any) -> Any:
+    """The same with None for numbers that are not finite, which JSON has not."""
+    if isinstance(value, dict):
+        return {key: _finite(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(item) for item in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value
+
+
+def _write_json(path: Path, value: dict) -> None:
+    path.write_text(json.dumps(_finite(value), indent=1, ensure_ascii=False) + "\n")

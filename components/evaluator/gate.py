@@ -1,0 +1,207 @@
+"""The gate: every rule that a model must pass before it is pushed, judged in one place.
+
+All built-in rules are judged on the eval split; `test` is reported, and judged only by rules that name it.
+"""
+
+import math
+from dataclasses import dataclass
+from pathlib import Path
+
+from components.base import ComponentError
+from components.evaluator.comparison import Comparison
+from components.evaluator.component import Evaluator, Rule
+from components.evaluator.metrics import HIGHER_IS_BETTER
+
+PASSED, REFUSED = "passed", "refused"
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """One line of the gate's table.
+
+    Attributes:
+        rule: The configuration key that asks, or the built-in rule's name.
+        split: Split it was judged on.
+        slice: Slice of the split, or None for all of it.
+        value: What was found; None where there was nothing to find.
+        limit: What it is held to; None where nothing could be held against it.
+        verdict: `passed` or `refused`.
+        undecided: Whether the 95% interval leaves it open, so that the point estimate decided.
+        reason: The same in words.
+    """
+
+    rule: str
+    split: str
+    slice: str | None
+    value: float | None
+    limit: float | None
+    verdict: str
+    reason: str
+    undecided: bool = False
+
+
+def judge(
+    parameters: Evaluator.Parameters,
+    candidate: dict[str, dict],
+    mismatched_tokens: int,
+    comparison: Comparison | None,
+    baseline: dict[str, dict],
+    baseline_name: str,
+) -> list[Verdict]:
+    """Applies every rule.
+
+    Args:
+        parameters: The Evaluator's.
+        candidate: The candidate's figures, by split.
+        mismatched_tokens: Tokens of the eval split's text that the exported tokenizer reads otherwise than Transform.
+        comparison: The candidate against the baseline, or None where there is no baseline.
+        baseline: The baseline's figures by split; empty where there is none or it reads text into other ids.
+        baseline_name: The baseline in words.
+    """
+    verdicts = [_same_tokens(mismatched_tokens)]
+    perplexity = candidate["eval"]["perplexity"]
+    if parameters.max_perplexity is not None:
+        verdicts.append(_max_perplexity(perplexity, parameters.max_perplexity))
+    verdicts.append(_below_unigram(perplexity, candidate["eval"]["unigram_perplexity"]))
+    verdicts.append(_max_regression(parameters.max_regression, perplexity, comparison, baseline_name))
+    for number, rule in enumerate(parameters.rules):
+        name = f"evaluator.rules[{number}] {rule.metric}"
+        if rule.max_change is None:
+            verdicts.append(_bound(name, rule, candidate))
+        else:
+            verdicts.append(_change(name, rule, candidate, baseline, baseline_name))
+    return verdicts
+
+
+def _verdict(passed: bool) -> str:
+    return PASSED if passed else REFUSED
+
+
+def _same_tokens(mismatched: int) -> Verdict:
+    reason = (
+        "The exported tokenizer reads the eval split's text into the ids that the model was trained on."
+        if mismatched == 0
+        else f"The exported tokenizer reads {mismatched:,} tokens of the eval split's text into other ids than "
+        "Transform did: vocabulary or tokenizer of the exported model are not those of the training data."
+    )
+    return Verdict("tokenizer", "eval", None, mismatched, 0, _verdict(mismatched == 0), reason)
+
+
+def _max_perplexity(value: float, limit: float) -> Verdict:
+    passed = value <= limit
+    relation = "does not exceed" if passed else f"exceeds by {excess(value, limit)}"
+    reason = f"The eval perplexity {number(value)} {relation} the limit {number(limit)}."
+    return Verdict("evaluator.max_perplexity", "eval", None, value, limit, _verdict(passed), reason)
+
+
+def _below_unigram(value: float, limit: float) -> Verdict:
+    passed = value < limit
+    relation = "is below" if passed else "is not below"
+    reason = f"The eval perplexity {number(value)} {relation} that of the words' bare frequencies, {number(limit)}."
+    return Verdict("unigram", "eval", None, value, limit, _verdict(passed), reason)
+
+
+def _max_regression(limit: float, value: float, comparison: Comparison | None, baseline_name: str) -> Verdict:
+    rule = "evaluator.max_regression"
+    if comparison is None:
+        reason = f"Nothing to compare with: {baseline_name}."
+        return Verdict(rule, "eval", None, None, limit, _verdict(not math.isnan(value)), reason)
+    change, low, high = comparison.change, comparison.low, comparison.high
+    if low is None:
+        passed, undecided, how = change <= limit, True, "undecided, as the two cut the text into different lines"
+    elif low > limit:
+        passed, undecided, how = False, False, f"even the better end of its 95% interval {_span(low, high)} is beyond"
+    elif high <= limit:
+        passed, undecided, how = True, False, f"even the worse end of its 95% interval {_span(low, high)} is within"
+    else:
+        passed, undecided = change <= limit, True
+        how = f"undecided, as the limit is inside its 95% interval {_span(low, high)}; the point estimate decides"
+    metric = "perplexity"
+    if comparison.metric == "bits_per_character":
+        metric = "bits per character (the baseline has another vocabulary or tokenizer; unknown words spelled out)"
+    reason = (
+        f"{baseline_name} has {number(comparison.baseline)} {metric} on the eval split, the candidate "
+        f"{number(comparison.candidate)}: {change:+.2%}, {'within' if passed else 'beyond'} the {limit:+.2%} allowed "
+        f"({how})."
+    )
+    return Verdict(rule, "eval", None, change, limit, _verdict(passed), reason, undecided)
+
+
+def _bound(name: str, rule: Rule, candidate: dict[str, dict]) -> Verdict:
+    limit = rule.max if rule.max is not None else rule.min
+    value = _look_up(candidate, rule)
+    if value is None:
+        return Verdict(name, rule.split, rule.slice, None, limit, REFUSED, _no_tokens(rule))
+    passed = value <= limit if rule.max is not None else value >= limit
+    relation = "at most" if rule.max is not None else "at least"
+    by = "" if passed else f", missed by {excess(value, limit)}"
+    reason = f"The {_where(rule)} is {number(value)}; {relation} {number(limit)} is asked{by}."
+    return Verdict(name, rule.split, rule.slice, value, limit, _verdict(passed), reason)
+
+
+def _change(
+    name: str, rule: Rule, candidate: dict[str, dict], baseline: dict[str, dict], baseline_name: str
+) -> Verdict:
+    ours = _look_up(candidate, rule)
+    if ours is None:
+        return Verdict(name, rule.split, rule.slice, None, rule.max_change, REFUSED, _no_tokens(rule))
+    theirs = _look_up(baseline, rule) if rule.split in baseline else None
+    if theirs is None:
+        reason = f"Nothing to compare the {_where(rule)} with: {baseline_name}. Without a baseline, this rule says "
+        passed = rule.without_baseline == "pass"
+        return Verdict(
+            name, rule.split, rule.slice, None, rule.max_change, _verdict(passed), f"{reason}{rule.without_baseline}."
+        )
+    worse = theirs - ours if rule.metric in HIGHER_IS_BETTER else ours - theirs
+    change = worse / theirs if theirs else math.inf if worse > 0 else 0.0
+    passed = change <= rule.max_change
+    reason = (
+        f"The {_where(rule)} is {number(ours)}, the baseline's {number(theirs)}: {change:+.2%} for the worse, "
+        f"{'within' if passed else 'beyond'} the {rule.max_change:+.2%} allowed."
+    )
+    return Verdict(name, rule.split, rule.slice, change, rule.max_change, _verdict(passed), reason)
+
+
+def _look_up(figures: dict[str, dict], rule: Rule) -> float | None:
+    """The rule's metric; None where its slice has no tokens."""
+    of_split = figures[rule.split]
+    if rule.slice is None:
+        return of_split[rule.metric]
+    dimension, _, bucket = rule.slice.partition(":")
+    if dimension not in of_split["slices"]:
+        raise ComponentError(
+            f"evaluator.rules asks for the slice {rule.slice!r}, but the {rule.split} split is one document."
+        )
+    return of_split["slices"][dimension].get(bucket, {}).get(rule.metric)
+
+
+def _where(rule: Rule) -> str:
+    slice_name = f", slice {rule.slice}" if rule.slice else ""
+    return f"{rule.metric.replace('_', ' ')} on {rule.split}{slice_name}"
+
+
+def _no_tokens(rule: Rule) -> str:
+    return f"The slice {rule.slice!r} has no tokens in the {rule.split} split, so the rule cannot be shown to hold."
+
+
+def write_blessing(folder: Path, verdicts: list[Verdict]) -> bool:
+    """Writes `BLESSED` or `NOT_BLESSED`, a text with every rule's reason; returns whether the model is blessed."""
+    blessed = all(verdict.verdict == PASSED for verdict in verdicts)
+    refusals_first = sorted(verdicts, key=lambda verdict: verdict.verdict == PASSED)
+    lines = [f"{verdict.verdict}: {verdict.rule}: {verdict.reason}\n" for verdict in refusals_first]
+    (folder / ("BLESSED" if blessed else "NOT_BLESSED")).write_text("".join(lines))
+    return blessed
+
+
+def number(value: float) -> str:
+    return f"{value:,.2f}" if abs(value) >= 10 else f"{value:.4f}"
+
+
+def excess(value: float, limit: float) -> str:
+    """How far a value is from its limit, in words."""
+    relative = f" ({abs(value - limit) / abs(limit):.1%})" if limit else ""
+    return f"{number(abs(value - limit))}{relative}"
+
+
+def _span(low: float, high: float) -> str:
+    return f"[{low:+.2%}, {high:+.2%}]"

@@ -1,0 +1,131 @@
+"""The slices on which a split's tokens are judged: which bucket of which dimension a token falls in.
+
+A slice is written `dimension:bucket`, as in `line_length:6-10`. The dimensions are
+
+- `word_frequency`: how often training text has the predicted word; `<unk>` and `<eos>` are buckets of their own,
+- `line_position`: the predicted word's place in its line, from 1,
+- `line_length`: tokens of the line, its `<eos>` counted,
+- `line_unknown`: whether the line holds an `<unk>` (`with`) or not (`without`),
+- `document`: the document's name, where a split has several: the 20 largest, the others together.
+"""
+
+import difflib
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+UNK_ID, EOS_ID = 0, 1
+MAX_DOCUMENTS = 20
+OTHER_DOCUMENTS = "(others)"
+SCAN = 1 << 20  # tokens read at once when a whole stream is looked through
+
+_LENGTH_EDGES = (2, 6, 11, 21, 41)
+_LENGTH_BUCKETS = ("1", "2-5", "6-10", "11-20", "21-40", "41+")
+_FREQUENCY_EDGES = (1, 10, 100, 1000, 10000)
+_FREQUENCY_BUCKETS = ("0", "1-9", "10-99", "100-999", "1000-9999", "10000+")
+
+BUCKETS = {
+    "word_frequency": ("<unk>", "<eos>", *_FREQUENCY_BUCKETS),
+    "line_position": _LENGTH_BUCKETS,
+    "line_length": _LENGTH_BUCKETS,
+    "line_unknown": ("with", "without"),
+}
+
+
+def check_slice(name: str) -> str:
+    """Returns `name` if it can be a slice.
+
+    Raises:
+        ValueError: If its dimension or its bucket is unknown; the message names the nearest known one.
+    """
+    dimension, _, bucket = name.partition(":")
+    if dimension == "document" and bucket:
+        return name
+    known = [f"{key}:{label}" for key, labels in BUCKETS.items() for label in labels]
+    if name not in known:
+        near = difflib.get_close_matches(name, [*known, "document:NAME"], n=1, cutoff=0.0)[0]
+        raise ValueError(
+            f"unknown slice {name!r}; the nearest is {near!r}, and the dimensions are "
+            f"{', '.join([*BUCKETS, 'document'])}"
+        )
+    return name
+
+
+class Lines:
+    """Where the lines of a token stream end: arrays of one entry a line, whatever the stream's length.
+
+    Args:
+        stream: Token ids, `len()` and slices of which are int32 arrays. Every line ends with `<eos>`; tokens after
+            the last `<eos>` make one more line.
+
+    Attributes:
+        starts: int64 [lines], offset of each line's first token.
+        lengths: int64 [lines], tokens of each line.
+        has_unknown: bool [lines].
+    """
+
+    def __init__(self, stream: Sequence[int]):
+        size = len(stream)
+        blocks = [(start, np.asarray(stream[start : min(start + SCAN, size)])) for start in range(0, size, SCAN)]
+        ends = [start + np.flatnonzero(block == EOS_ID) for start, block in blocks]
+        unknown = [start + np.flatnonzero(block == UNK_ID) for start, block in blocks]
+        self._last = np.concatenate(ends) if ends else np.zeros(0, np.int64)  # offset of each line's last token
+        if size and (not len(self._last) or self._last[-1] != size - 1):
+            self._last = np.append(self._last, size - 1)
+        self.starts = np.concatenate([[0], self._last[:-1] + 1]).astype(np.int64) if size else self._last
+        self.lengths = self._last - self.starts + 1
+        self.has_unknown = np.zeros(len(self._last), bool)
+        if unknown:
+            self.has_unknown[self.of(np.concatenate(unknown))] = True
+
+    def __len__(self) -> int:
+        return len(self._last)
+
+    def of(self, offsets: np.ndarray) -> np.ndarray:
+        """The line of each token offset."""
+        return np.searchsorted(self._last, offsets, side="left")
+
+
+class Slicer:
+    """Assigns a window of a stream's tokens to the buckets of every dimension.
+
+    Args:
+        lines: The stream's lines.
+        train_counts: int64 [V], how often training text has each word.
+        documents: Names of the split's runs of text, in order, and the token offset at which each run ends.
+    """
+
+    def __init__(self, lines: Lines, train_counts: np.ndarray, documents: tuple[list[str], np.ndarray] | None = None):
+        self._lines = lines
+        words = 2 + np.digitize(train_counts, _FREQUENCY_EDGES)
+        words[[UNK_ID, EOS_ID]] = 0, 1
+        self.buckets = dict(BUCKETS)
+        self._functions: dict[str, Callable] = {
+            "word_frequency": lambda targets, offsets, line: words[targets],
+            "line_position": lambda targets, offsets, line: np.digitize(
+                offsets - lines.starts[line] + 1, _LENGTH_EDGES
+            ),
+            "line_length": lambda targets, offsets, line: np.digitize(lines.lengths[line], _LENGTH_EDGES),
+            "line_unknown": lambda targets, offsets, line: np.where(lines.has_unknown[line], 0, 1),
+        }
+        if documents is not None and len(set(documents[0])) > 1:
+            self._add_documents(*documents)
+
+    def _add_documents(self, names: list[str], ends: np.ndarray) -> None:
+        sizes: dict[str, int] = {}
+        for name, tokens in zip(names, np.diff(ends, prepend=0), strict=True):
+            sizes[name] = sizes.get(name, 0) + int(tokens)
+        largest = sorted(sizes, key=sizes.get, reverse=True)[:MAX_DOCUMENTS]
+        labels = (*largest, OTHER_DOCUMENTS) if len(sizes) > len(largest) else tuple(largest)
+        place = {name: bucket for bucket, name in enumerate(largest)}
+        bucket_of_run = np.array([place.get(name, len(largest)) for name in names])
+        self.buckets["document"] = labels
+        self._functions["document"] = lambda targets, offsets, line: bucket_of_run[
+            np.searchsorted(ends, offsets, side="right")
+        ]
+
+    def assign(self, start: int, targets: np.ndarray) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+        """The line and, by dimension, the bucket of each of the tokens from offset `start` on."""
+        offsets = np.arange(start, start + len(targets))
+        line = self._lines.of(offsets)
+        return line, {name: function(targets, offsets, line) for name, function in self._functions.items()}

@@ -1,0 +1,280 @@
+"""The Evaluator on exported models: what it measures, what it refuses, what it writes."""
+
+import json
+import math
+import shutil
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from components.base import ComponentError, Context
+from components.evaluator import executor, exported_model
+from components.evaluator.component import Evaluator
+from models.language_model import LanguageModel
+from models.serving import export
+from models.token_stream import TokenStream, TokenWriter, write_index
+from models.tokenizer import Tokenizer
+
+CYCLE = "alpha beta gamma delta epsilon zeta eta theta iota kappa".split()
+SETTINGS = {"tokenizer": "whitespace", "lowercase": False, "keep_blank_lines": False}
+
+
+def _text(lines, seed):
+    """Lines that walk through a cycle of words, now and then with a word that is in no vocabulary."""
+    generator = np.random.default_rng(seed)
+    rows = []
+    for _ in range(lines):
+        start, length = generator.integers(10), generator.integers(1, 12)
+        words = [CYCLE[(start + place) % 10] for place in range(length)]
+        if generator.random() < 0.2:
+            words[generator.integers(length)] = "rareword"
+        rows.append(" ".join(words))
+    return "\n".join(rows) + "\n"
+
+
+TEXTS = {"train": _text(600, 1), "eval": _text(120, 2), "test": _text(90, 3)}
+
+
+def _write_vocabulary(folder, words, settings=SETTINGS):
+    folder.mkdir(parents=True)
+    (folder / "vocabulary.txt").write_text("".join(f"{word}\n" for word in words))
+    (folder / "counts.tsv").write_text("".join(f"{word}\t1\n" for word in words))
+    (folder / "tokenizer.json").write_text(json.dumps(settings))
+    return Tokenizer.load(folder)
+
+
+def _write_examples(folder, texts):
+    """Each split as two documents of one example each."""
+    for split, text in texts.items():
+        (folder / f"Split-{split}").mkdir(parents=True)
+        middle = text.index("\n", len(text) // 3) + 1
+        with tf.io.TFRecordWriter(str(folder / f"Split-{split}" / "data_tfrecord-00000-of-00001")) as writer:
+            for number, part in enumerate((text[:middle], text[middle:])):
+                features = {
+                    "document": tf.train.Feature(bytes_list=tf.train.BytesList(value=[f"part {number}".encode()])),
+                    "position": tf.train.Feature(int64_list=tf.train.Int64List(value=[number])),
+                    "text": tf.train.Feature(bytes_list=tf.train.BytesList(value=[part.encode()])),
+                }
+                example = tf.train.Example(features=tf.train.Features(feature=features))
+                writer.write(example.SerializeToString())
+
+
+def _write_tokens(folder, texts, tokenizer):
+    for split, text in texts.items():
+        (folder / f"Split-{split}").mkdir(parents=True)
+        ids = tokenizer.encode(tf.constant([text])).values.numpy()
+        with TokenWriter(folder / f"Split-{split}" / "tokens-00000-of-00001") as writer:
+            for part in np.array_split(ids, 3):
+                writer.write(part)
+        write_index(folder / f"Split-{split}", [("tokens-00000-of-00001", writer.counts)])
+
+
+def _train(model, stream, steps):
+    """Plain descent over windows of 20 lanes: enough to learn a cycle."""
+    weights = [variable.value for variable in model.trainable_variables]
+
+    @tf.function
+    def descend(inputs, targets):
+        with tf.GradientTape() as tape:
+            logits, _ = model(inputs)
+            loss = tf.reduce_sum(tf.nn.sparse_softmax_cross_entropy_with_logits(targets, logits)) / 20
+        for weight, gradient in zip(weights, tape.gradient(loss, weights), strict=True):
+            weight.assign_sub(tf.clip_by_norm(tf.convert_to_tensor(gradient), 2.0))
+
+    tokens = stream[: len(stream) // 20 * 20].reshape(20, -1)
+    for step in range(steps):
+        start = step * 9 % (tokens.shape[1] - 10)
+        descend(*(tf.constant(tokens[:, first : first + 9]) for first in (start, start + 1)))
+
+
+def _log_probabilities(model, targets):
+    """The whole stream at once, in float64: [tokens, V]."""
+    logits, _ = tf.function(model)(tf.constant(np.concatenate([[1], targets[:-1]])[None], tf.int32))
+    logits = logits[0].numpy().astype(np.float64)
+    return logits - np.log(np.exp(logits).sum(axis=1, keepdims=True))
+
+
+class World:
+    """Artifacts of a small run: texts, tokens, vocabulary, and exported models by name."""
+
+    def __init__(self, root):
+        self.root = root
+        self.tokenizer = _write_vocabulary(root / "vocabulary", ["<unk>", "<eos>", *CYCLE])
+        _write_examples(root / "examples", TEXTS)
+        _write_tokens(root / "tokens", TEXTS, self.tokenizer)
+        self.model = LanguageModel(12, units=16, augmented=False, init_scale=0.3)
+        self.log_probabilities = {}
+        for name, further_steps in (("untrained", 0), ("weak", 60), ("good", 190)):
+            _train(self.model, TokenStream(root / "tokens" / "Split-train")[:], further_steps)
+            self.log_probabilities[name] = {
+                split: _log_probabilities(self.model, self.targets(split)) for split in TEXTS
+            }
+            export(self.model, self.tokenizer, root / name / "Format-Serving", {"name": name})
+
+    def targets(self, split):
+        return TokenStream(self.root / "tokens" / f"Split-{split}")[:]
+
+    def evaluate(self, name, folder, **parameters):
+        """Runs the Evaluator; returns its figures, `evaluation.json` and the blessing's file name and text."""
+        inputs = {
+            "model": self.root / name,
+            "examples": self.root / "examples",
+            "transformed_examples": self.root / "tokens",
+            "vocabulary": self.root / "vocabulary",
+        }
+        outputs = {key: folder / key for key in Evaluator.OUTPUTS}
+        for output in outputs.values():
+            shutil.rmtree(output, ignore_errors=True)
+            output.mkdir(parents=True)
+        context = Context("run", folder, progress=False)
+        figures = executor.execute(inputs, outputs, Evaluator.Parameters(**parameters), context)
+        evaluation = json.loads((outputs["evaluation"] / "evaluation.json").read_text())
+        (blessing,) = outputs["blessing"].iterdir()
+        return figures, evaluation, blessing.name, blessing.read_text()
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory):
+    return World(tmp_path_factory.mktemp("world"))
+
+
+def _push(world, name, serving, version):
+    shutil.copytree(world.root / name / "Format-Serving", serving / str(version))
+
+
+@pytest.mark.parametrize("window", [7, 1000])
+def test_every_token_is_predicted_once_and_the_first_from_eos(world, tmp_path, monkeypatch, window):
+    monkeypatch.setattr(exported_model, "MAX_WINDOW", window)
+    figures, evaluation, _, _ = world.evaluate("good", tmp_path)
+    for split, key in (("eval", "valid_perplexity"), ("test", "test_perplexity")):
+        found = evaluation["splits"][split]
+        targets = world.targets(split)
+        of_target = world.log_probabilities["good"][split][np.arange(len(targets)), targets]
+        assert found["num_tokens"] == len(targets) == len((TEXTS[split].replace("\n", " <eos> ")).split())
+        assert found["perplexity"] == pytest.approx(math.exp(-of_target.mean()), rel=1e-5)
+        assert figures[key] == found["perplexity"]
+        assert found["bits_per_word"] == pytest.approx(-of_target.mean() / math.log(2), rel=1e-5)
+        assert found["num_characters"] == len(TEXTS[split])
+        bits = -of_target.sum() / math.log(2)
+        assert found["bits_per_character"] == pytest.approx(bits / len(TEXTS[split]), rel=1e-5)
+
+
+def test_accuracy_and_calibration_are_those_of_the_whole_distribution(world, tmp_path):
+    _, evaluation, _, _ = world.evaluate("weak", tmp_path)
+    log_probabilities, targets = world.log_probabilities["weak"]["eval"], world.targets("eval")
+    found = evaluation["splits"]["eval"]
+    rank = (log_probabilities > log_probabilities[np.arange(len(targets)), targets][:, None]).sum(axis=1)
+    for k in (1, 5, 10):
+        assert found[f"top_{k}_accuracy"] == pytest.approx((rank < k).mean(), abs=0.003)
+    confidence = np.exp(log_probabilities.max(axis=1))
+    bins = np.minimum((confidence * 20).astype(int), 19)
+    error = sum(abs(((rank == 0) - confidence)[bins == b].sum()) for b in range(20)) / len(targets)
+    assert found["expected_calibration_error"] == pytest.approx(error, abs=0.003)
+    assert set(found["slices"]["document"]) == {"part 0", "part 1"}
+
+
+def test_unigram_model_is_fitted_on_the_training_tokens(world, tmp_path):
+    _, evaluation, _, _ = world.evaluate("good", tmp_path)
+    train, test = (TEXTS[split].replace("\n", " <eos> ").split() for split in ("train", "test"))
+    nats = [-math.log(train.count(word) / len(train)) for word in test]
+    assert evaluation["splits"]["test"]["unigram_perplexity"] == pytest.approx(math.exp(sum(nats) / len(nats)))
+
+
+def test_a_trained_model_is_blessed_and_an_untrained_one_is_not(world, tmp_path):
+    figures, evaluation, file, _ = world.evaluate("good", tmp_path)
+    assert file == "BLESSED" and figures["blessed"] and evaluation["baseline"] is None
+    figures, _, file, text = world.evaluate("untrained", tmp_path)
+    assert file == "NOT_BLESSED" and not figures["blessed"]
+    assert text.startswith("refused: unigram:")
+
+
+def test_a_worse_model_is_refused_against_the_pushed_one_and_a_better_one_blessed(world, tmp_path):
+    _push(world, "good", tmp_path / "serving", 1)
+    figures, evaluation, file, text = world.evaluate("weak", tmp_path, serving_dir=tmp_path / "serving")
+    assert file == "NOT_BLESSED" and "the pushed version 1" in text
+    assert evaluation["baseline"]["judgement"] == "worse" and figures["against_baseline"].startswith("worse")
+    shutil.rmtree(tmp_path / "serving")
+    _push(world, "weak", tmp_path / "serving", 1)
+    _, evaluation, file, _ = world.evaluate("good", tmp_path, serving_dir=tmp_path / "serving")
+    assert file == "BLESSED" and evaluation["baseline"]["judgement"] == "better"
+    change = evaluation["splits"]["eval"]["perplexity"] / evaluation["baseline"]["baseline"] - 1
+    assert evaluation["baseline"]["change"] == pytest.approx(change)
+
+
+def test_the_candidate_is_not_its_own_baseline(world, tmp_path):
+    _push(world, "good", tmp_path / "serving", 1)
+    _, evaluation, file, _ = world.evaluate("good", tmp_path, serving_dir=tmp_path / "serving")
+    assert file == "BLESSED" and evaluation["baseline"] is None
+
+
+def test_rules_on_slices_are_judged_against_the_baselines_slices(world, tmp_path):
+    _push(world, "weak", tmp_path / "serving", 4)
+    rules = [
+        {"metric": "perplexity", "split": "test", "slice": "line_unknown:without", "max_change": 0.0},
+        {"metric": "top_1_accuracy", "slice": "document:part 0", "min": 0.99},
+    ]
+    _, evaluation, file, _ = world.evaluate("good", tmp_path, serving_dir=tmp_path / "serving", rules=rules)
+    assert [rule["verdict"] for rule in evaluation["rules"]][-2:] == ["passed", "refused"]
+    assert file == "NOT_BLESSED"
+
+
+def test_an_export_with_a_shuffled_vocabulary_is_refused(world, tmp_path):
+    tokenizer = _write_vocabulary(tmp_path / "shuffled", ["<unk>", "<eos>", *reversed(CYCLE)])
+    export(world.model, tokenizer, world.root / "shuffled" / "Format-Serving", {})
+    _, evaluation, file, text = world.evaluate("shuffled", tmp_path)
+    assert file == "NOT_BLESSED" and text.startswith("refused: tokenizer:")
+    assert evaluation["splits"]["eval"]["perplexity"] < evaluation["splits"]["eval"]["unigram_perplexity"]
+
+
+def test_a_baseline_with_another_vocabulary_is_compared_by_bits_per_character(world, tmp_path):
+    """The pushed model knows two words only, so that `<unk>` is easy to predict; it is no better for that."""
+    tokenizer = _write_vocabulary(tmp_path / "small", ["<unk>", "<eos>", "alpha"])
+    model = LanguageModel(3, units=16, augmented=False, init_scale=0.3)
+    ids = tokenizer.encode(tf.constant([TEXTS["train"]])).values.numpy().astype(np.int32)
+    _train(model, ids, 60)
+    export(model, tokenizer, tmp_path / "serving" / "1", {})
+    _, evaluation, file, text = world.evaluate("good", tmp_path, serving_dir=tmp_path / "serving")
+    assert evaluation["baseline"]["metric"] == "bits_per_character"
+    assert evaluation["baseline"]["judgement"] == "better" and evaluation["baseline"]["splits"] == {}
+    assert file == "BLESSED" and "another vocabulary" in text and "bits per character" in text
+    rule = {"metric": "perplexity", "max_change": 0.1, "without_baseline": "refuse"}
+    _, _, file, text = world.evaluate("good", tmp_path, serving_dir=tmp_path / "serving", rules=[rule])
+    assert file == "NOT_BLESSED" and "another vocabulary" in text
+
+
+def test_a_worse_candidate_with_another_tokenizer_than_the_baseline_is_refused(world, tmp_path):
+    words = ["<unk>", "<eos>", *CYCLE]
+    settings = {**SETTINGS, "lowercase": True, "keep_blank_lines": True}
+    tokenizer = _write_vocabulary(tmp_path / "other", [*words, "extra"], settings)
+    model = LanguageModel(13, units=16, augmented=False, init_scale=0.3)
+    _train(model, tokenizer.encode(tf.constant([TEXTS["train"]])).values.numpy().astype(np.int32), 250)
+    export(model, tokenizer, tmp_path / "serving" / "1", {})
+    _, evaluation, file, text = world.evaluate("weak", tmp_path, serving_dir=tmp_path / "serving")
+    assert evaluation["baseline"]["judgement"] == "worse"
+    assert file == "NOT_BLESSED" and "another vocabulary or tokenizer" in text
+
+
+def test_a_baseline_that_cannot_be_loaded_is_an_error_that_names_it(world, tmp_path):
+    broken = tmp_path / "serving" / "7"
+    broken.mkdir(parents=True)
+    (broken / "saved_model.pb").write_text("not a model")
+    with pytest.raises(ComponentError, match=r"serving/7"):
+        world.evaluate("good", tmp_path, serving_dir=tmp_path / "serving")
+
+
+def test_samples_show_both_models_and_the_embedding(world, tmp_path):
+    _push(world, "weak", tmp_path / "serving", 1)
+    world.evaluate("good", tmp_path, serving_dir=tmp_path / "serving")
+    phrases = json.loads((tmp_path / "evaluation" / "predictions.json").read_text())["phrases"]
+    assert {"text", "candidate", "baseline"} == set(phrases[0]) and len(phrases) >= 8
+    assert len(phrases[0]["candidate"]) == 10
+    embedding = json.loads((tmp_path / "evaluation" / "embedding.json").read_text())
+    assert {place["word"] for place in embedding["map"]} == set(CYCLE)
+    table = world.model.embedding.embeddings.numpy()
+    first = embedding["neighbours"][0]
+    word_id = 2 + CYCLE.index(first["word"])
+    unit = table / np.linalg.norm(table, axis=1, keepdims=True)
+    cosines = unit @ unit[word_id]
+    nearest = max((i for i in range(2, 12) if i != word_id), key=lambda i: cosines[i])
+    assert first["neighbours"][0]["word"] == CYCLE[nearest - 2]
