@@ -1,0 +1,41 @@
+"""What γ, τ, their schedules, the gradient through y~ and the target embedding do on the Penn Treebank.
+
+    python -m pipeline.run --local --until Transform --set example_gen.dataset=penn_treebank \\
+        --set example_gen.data_dir=../shared/data/ptb
+    python -m experiments.augmented_loss --tokens output/Transform/transformed_examples/ID --output results
+"""
+
+from experiments.grid import Setting, arguments, run
+
+EPOCHS = 5
+
+
+def real(name, recipe=None, **model):
+    return Setting(name, model, {"epochs": EPOCHS} | (recipe or {}))
+
+
+SETTINGS = [
+    real("RE", augmented=False),
+    real("REAL"),
+    real("REAL gamma 0.02 (mean over steps)", gamma=0.65 / 35),
+    real("REAL gamma 0.1", gamma=0.1),
+    real("REAL gamma 0.3", gamma=0.3),
+    real("REAL gamma 1", gamma=1.0),
+    real("REAL tau 5", temperature=5.0),
+    real("REAL tau 10", temperature=10.0),
+    real("REAL tau 40", temperature=40.0),
+    real("REAL gradient through target", gradient_through_target=True),
+    real("REAL gamma warm-up 2 epochs", {"gamma": {"end": 0.65, "start": 0.0, "length": 2.0}}),
+    real("REAL tau 5 to 20 in 2 epochs", {"temperature": {"end": 20.0, "start": 5.0, "length": 2.0}}),
+    real("REAL target held 500 steps", {"target_interval": 500}, target="held"),
+    real("REAL target average 0.999", {"target_decay": 0.999}, target="average"),
+    real("REAL init 0.05", init_scale=0.05),
+    real("RE init 0.05", augmented=False, init_scale=0.05),
+    real("VD", augmented=False, tie_embeddings=False),
+    real("AL", tie_embeddings=False),
+    real("AL gamma 0.1", tie_embeddings=False, gamma=0.1),
+]
+
+
+if __name__ == "__main__":
+    run(SETTINGS, arguments(__doc__.splitlines()[0]).parse_args())
