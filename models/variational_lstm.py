@@ -47,7 +47,7 @@ def _infer(z_inputs, recurrent_kernel, h, c):
         _, c, h = _cell(z_inputs[t] + tf.matmul(h, recurrent_kernel), c)
         return t + 1, h, c, hiddens.write(t, h)
 
-    _, h, c, hiddens = tf.while_loop(lambda t, *_: t < time, step, [0, h, c, hiddens], maximum_iterations=time)
+    _, h, c, hiddens = tf.while_loop(lambda t, *_: t < time, step, (0, h, c, hiddens), maximum_iterations=time)
     return hiddens.stack(), h, c
 
 
