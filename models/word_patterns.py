@@ -14,7 +14,7 @@ SPACE = r"[\p{Z}\x{200B}\x00-\x09\x0B-\x1F\x7F-\x9F]"
 # Marks that a reader does not see: soft hyphen, byte order mark, word joiner, direction of writing.
 INVISIBLE = r"[\x{AD}\x{FEFF}\x{2060}\x{200E}\x{200F}\x{202A}-\x{202E}\x{2066}-\x{2069}\x{061C}]"
 
-_NOT_URL = r"\s<>\"()"
+_NOT_URL = r"\s<>\"'()"
 _URL_BODY = rf"(?:[^{_NOT_URL}]|\([^{_NOT_URL}]*\))*(?:[^{_NOT_URL}.,;:!?'…»”’\]}}*]|\([^{_NOT_URL}]*\))"
 _URL = rf"(?:(?:https?|ftp|file)://|www\.){_URL_BODY}"
 _EMAIL = r"[A-Za-z0-9._%+\-]+@[A-Za-z0-9\-]+(?:\.[A-Za-z0-9\-]+)+"

@@ -107,6 +107,7 @@ READER = [
     ),
     ("(https://en.wikipedia.org/wiki/A_(b)).", "( https://en.wikipedia.org/wiki/A_(b) ) ."),
     ("<http://x.org/?a=1&b=2> www.example.com.", "< http://x.org/?a=1&b=2 > www.example.com ."),
+    ("'www.example.com'.strip('cmo.')", "' www.example.com ' . strip ( ' cmo . ' )"),
     ("Mail jane.doe+x@mail.example.org.", "Mail jane.doe+x@mail.example.org ."),
     # identifiers
     ("os.path.join(a, __init__) x.T.shape", "os.path.join ( a , __init__ ) x.T.shape"),
