@@ -13,7 +13,6 @@ from components.base import Component, ComponentError
 from components.example_gen.sources import check_dataset
 from components.pusher.component import Pusher
 from pipeline import config, history, rolling_back, summary
-from pipeline.failures import describe
 from pipeline.local_runner import FAILED, REFUSED, LocalRunner
 from pipeline.pipeline import create_pipeline, serving_dir
 from pipeline.progress import Progress
@@ -97,8 +96,7 @@ def _keep(run: dict[str, Any], runner: LocalRunner, progress: Progress) -> None:
         runner.metadata.finish_run(runner.run_id, {"exit": run["exit"], "run": run})
         progress.message(f"Report: {summary.write_run(run)}")
     except Exception as error:  # whatever it is, the run itself has ended as its summary says
-        runner.log_traceback()
-        progress.message(f"The run's report could not be written: {describe(error, runner.root)}", "bold red")
+        progress.message(f"The run's report could not be written: {runner.describe(error)}", "bold red")
 
 
 def _tell_the_end(run: dict[str, Any], progress: Progress) -> None:

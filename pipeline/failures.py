@@ -11,8 +11,8 @@ class RunnerError(Exception):
     """Nothing could be started: the message says why and what to do."""
 
 
-def describe(error: BaseException, root: Path) -> str:
-    """The message for a failure below `root`."""
+def describe(error: BaseException, root: Path, log: Path | None = None) -> str:
+    """The message for a failure below `root`, whose traceback is in the file `log`."""
     if isinstance(error, ComponentError):
         return str(error)
     number = error.errno if isinstance(error, OSError) else None
@@ -29,7 +29,8 @@ def describe(error: BaseException, root: Path) -> str:
         return "out of memory. Lower trainer.batch_size, model.units or example_gen.chunk_bytes."
     if isinstance(error, sqlite3.Error):
         return f"{root / 'metadata.sqlite'} cannot be used ({error}). Move it away to start with a new one."
-    return f"{unforeseen(error)}. Its traceback is in runs/<run_id>/error.log below {root}; --verbose shows it."
+    where = f" Its traceback is in {log}; --verbose shows it." if log else ""
+    return unforeseen(error) + where
 
 
 def unforeseen(error: BaseException) -> str:

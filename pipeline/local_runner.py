@@ -145,8 +145,7 @@ class LocalRunner:
             step.inputs = {key: steps[channel.producer].outputs[channel.key] for key, channel in channels.items()}
             self._reuse_or_execute(step)
         except Exception as failure:
-            step.status, error = "failed", f"{name}: {describe(failure, self.root)}"
-            self.log_traceback()
+            step.status, error = "failed", f"{name}: {self.describe(failure)}"
         step.seconds = time.monotonic() - clock
         self.progress.finished(name, step.status, step.seconds, step.figures)
         if error:
@@ -254,14 +253,15 @@ class LocalRunner:
         folders = self.root.glob("[A-Z]*/*/*")
         self.metadata.reserve_ids(max((int(folder.name) for folder in folders if folder.name.isdecimal()), default=0))
 
-    def log_traceback(self) -> None:
-        """Writes the traceback of the exception at hand to the run's `error.log`, and shows it with --verbose."""
-        text = traceback.format_exc()
+    def describe(self, failure: Exception) -> str:
+        """A failure in words; its traceback goes to the run's `error.log`, and is shown with --verbose."""
+        text = "".join(traceback.format_exception(failure))
         self.progress.traceback(text)
+        log = self.root / "runs" / self.run_id / "error.log"
         with contextlib.suppress(OSError):  # a full disk must not hide the failure itself
-            log = self.root / "runs" / self.run_id / "error.log"
             log.parent.mkdir(parents=True, exist_ok=True)
             log.write_text(text, encoding="utf-8")
+        return describe(failure, self.root, log)
 
 
 @contextlib.contextmanager

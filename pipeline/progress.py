@@ -1,5 +1,6 @@
 """What a run shows on standard error: a line a component, then a table of all."""
 
+import sys
 import time
 from collections.abc import Mapping
 from typing import Any
@@ -21,8 +22,10 @@ class Progress:
     """
 
     def __init__(self, verbose: bool = False):
-        self.console = rich.console.Console(stderr=True, highlight=False, soft_wrap=True)
-        self.interactive = self.console.is_terminal
+        self.interactive = sys.stderr.isatty()
+        # A pipe has no width of its own: wide enough that a component's figures stay on a line.
+        width = None if self.interactive else 160
+        self.console = rich.console.Console(stderr=True, highlight=False, soft_wrap=True, width=width)
         self._verbose = verbose
 
     def started(self, name: str) -> None:
@@ -55,8 +58,7 @@ class Progress:
             status = f"[{STYLES[step['status']]}]{step['status']}"
             seconds = "" if step["status"] == "skipped" else f"{step['seconds']:.1f}"
             table.add_row(step["name"], status, seconds, rich.markup.escape(key_figures(step["figures"])))
-        # A pipe has no width of its own: wide enough that figures stay on a line.
-        self.console.print(table, soft_wrap=False, width=None if self.interactive else 140)
+        self.console.print(table, soft_wrap=False)
 
 
 def key_figures(figures: Mapping[str, Any]) -> str:
