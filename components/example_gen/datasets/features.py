@@ -1,0 +1,29 @@
+"""What the builders of this folder have in common: their examples are runs of whole lines, as ExampleGen writes them.
+
+One TFDS example a line would be a hundred times slower to prepare, one a document would not bound the memory.
+"""
+
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+import numpy as np
+import tensorflow_datasets as tfds
+
+from components.example_gen.lines import Run
+
+
+def run_features() -> tfds.features.FeaturesDict:
+    """Features of an example: {document, position, text}."""
+    return tfds.features.FeaturesDict(
+        {
+            "document": tfds.features.Text(doc="Name of the document."),
+            "position": tfds.features.Scalar(dtype=np.int64, doc="Index in the document of the text's first line."),
+            "text": tfds.features.Text(doc="Consecutive whole lines, with their line ends."),
+        }
+    )
+
+
+def examples(runs: Iterable[Run]) -> Iterator[tuple[int, dict[str, Any]]]:
+    """Yields (place in the split, example): integer keys keep the order."""
+    for place, run in enumerate(runs):
+        yield place, {"document": run.document, "position": run.position, "text": run.text}

@@ -1,0 +1,36 @@
+"""The penn_treebank dataset: Mikolov's preparation of the Wall Street Journal text, from a local copy."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import tensorflow_datasets as tfds
+
+from components.example_gen import sources
+from components.example_gen.datasets import features
+from components.example_gen.lines import file_runs
+
+
+class Builder(tfds.core.GeneratorBasedBuilder):
+    """One document a split: the preparation has no document boundaries."""
+
+    VERSION = tfds.core.Version("1.0.0")
+    MANUAL_DOWNLOAD_INSTRUCTIONS = "Put ptb.train.txt, ptb.valid.txt and ptb.test.txt in the folder."
+
+    def _info(self) -> tfds.core.DatasetInfo:
+        return self.dataset_info_from_configs(
+            features=features.run_features(),
+            homepage="https://catalog.ldc.upenn.edu/LDC99T42",
+            disable_shuffling=True,
+        )
+
+    def _split_generators(self, dl_manager: tfds.download.DownloadManager) -> dict[str, Iterator]:
+        files = sources.local_files("penn_treebank", Path(dl_manager.manual_dir))
+        return {
+            "train": self._generate_examples(files["train"]),
+            "validation": self._generate_examples(files["eval"]),
+            "test": self._generate_examples(files["test"]),
+        }
+
+    def _generate_examples(self, path: Path) -> Iterator:
+        with tfds.core.Path(path).open("rb") as file:
+            yield from features.examples(file_runs(file, path.name))

@@ -1,0 +1,1 @@
+"""Greeting people: è, 漢字."""

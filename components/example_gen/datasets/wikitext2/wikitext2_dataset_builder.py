@@ -1,0 +1,36 @@
+"""The wikitext2 dataset: WikiText-2, from a local copy of its files."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import tensorflow_datasets as tfds
+
+from components.example_gen import sources
+from components.example_gen.datasets import features
+from components.example_gen.datasets.wikitext_files import article_runs
+
+
+class Builder(tfds.core.GeneratorBasedBuilder):
+    """One document an article."""
+
+    VERSION = tfds.core.Version("1.0.0")
+    MANUAL_DOWNLOAD_INSTRUCTIONS = "Put wiki.train.tokens, wiki.valid.tokens and wiki.test.tokens in the folder."
+
+    def _info(self) -> tfds.core.DatasetInfo:
+        return self.dataset_info_from_configs(
+            features=features.run_features(),
+            homepage="https://huggingface.co/datasets/Salesforce/wikitext",
+            disable_shuffling=True,
+        )
+
+    def _split_generators(self, dl_manager: tfds.download.DownloadManager) -> dict[str, Iterator]:
+        files = sources.local_files("wikitext2", Path(dl_manager.manual_dir))
+        return {
+            "train": self._generate_examples(files["train"]),
+            "validation": self._generate_examples(files["eval"]),
+            "test": self._generate_examples(files["test"]),
+        }
+
+    def _generate_examples(self, path: Path) -> Iterator:
+        with tfds.core.Path(path).open("rb") as file:
+            yield from features.examples(article_runs(file, path.name))

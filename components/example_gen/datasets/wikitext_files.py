@@ -1,0 +1,29 @@
+"""Reading the WikiText files: one document an article."""
+
+import re
+from collections.abc import Iterable, Iterator
+
+from components.example_gen.lines import Run, file_runs
+
+_TITLE = re.compile(rb" = (?!= ).*(?<! =) = \s*")
+
+
+def article_runs(lines: Iterable[bytes], file_name: str) -> Iterator[Run]:
+    """Cuts a file before each ` = Title = ` that follows a blank line; sections have more equals signs.
+
+    Args:
+        lines: Lines of the file.
+        file_name: Name of the file: articles are named `file:line` (counted from 1), since titles are not unique.
+
+    Yields:
+        The runs of each article in order; blank lines belong to the article before them, as published.
+    """
+    article: list[bytes] = []
+    start, after_blank = 0, True
+    for number, line in enumerate(lines):
+        if after_blank and article and _TITLE.fullmatch(line) and any(not held.isspace() for held in article):
+            yield from file_runs(article, f"{file_name}:{start + 1}")
+            article, start = [], number
+        article.append(line)
+        after_blank = line.isspace()
+    yield from file_runs(article, f"{file_name}:{start + 1}")

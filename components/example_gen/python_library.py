@@ -1,0 +1,77 @@
+"""The text that ships with every Python: the language reference's topics and the standard library's docstrings.
+
+Read from the sources with `ast`; no module of the library is imported.
+"""
+
+import ast
+import hashlib
+import inspect
+import sysconfig
+from collections.abc import Iterator
+from pathlib import Path
+
+TOPICS = "pydoc_data/topics.py"
+# Tests, other people's packages, and what some distributions leave out: the corpus should not depend on the packager.
+_LEFT_OUT = frozenset(
+    "__pycache__ distutils dist-packages ensurepip idlelib lib2to3 pydoc_data site-packages test tests tkinter "
+    "turtledemo turtle.py".split()
+)
+_DOCUMENTED = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
+
+
+def library_folder() -> Path:
+    """The folder of this Python's standard library."""
+    return Path(sysconfig.get_path("stdlib"))
+
+
+def source_files(library: Path) -> list[Path]:
+    """The topics' file and every module that is read, in the corpus's order: sorted by name."""
+    modules = [path for path in library.rglob("*.py") if not _left_out(path.relative_to(library))]
+    topics = [library / TOPICS] if (library / TOPICS).exists() else []
+    return topics + sorted(modules, key=lambda path: path.relative_to(library).as_posix())
+
+
+def _left_out(name: Path) -> bool:
+    return any(part in _LEFT_OUT or part.startswith((".", "_sysconfigdata", "config-")) for part in name.parts)
+
+
+def fingerprint(library: Path) -> str:
+    """SHA-256 over the names and contents of the files that are read."""
+    digest = hashlib.sha256()
+    for path in source_files(library):
+        digest.update(path.relative_to(library).as_posix().encode() + b"\0")
+        digest.update(hashlib.sha256(path.read_bytes()).digest())
+    return digest.hexdigest()
+
+
+def documents(library: Path) -> Iterator[tuple[str, str]]:
+    """Yields (name, text) of each topic and of each module that has docstrings, in a fixed order."""
+    for path in source_files(library):
+        name = path.relative_to(library).as_posix()
+        try:
+            tree = ast.parse(path.read_bytes())
+        except (SyntaxError, ValueError):  # a template or a file for another Python
+            continue
+        if name == TOPICS:
+            yield from _topics(tree)
+        elif text := "\n\n".join(_docstrings(tree)):
+            yield name, text + "\n"
+
+
+def _topics(tree: ast.Module) -> Iterator[tuple[str, str]]:
+    """The entries of `topics = {name: text}`, sorted by name."""
+    for statement in tree.body:
+        if isinstance(statement, ast.Assign) and isinstance(statement.value, ast.Dict):
+            for name, text in sorted(ast.literal_eval(statement.value).items()):
+                yield f"topics/{name}", text.rstrip("\n") + "\n"
+
+
+def _docstrings(node: ast.AST) -> Iterator[str]:
+    """The docstrings of a module, its classes and functions, in the order of the source."""
+    if isinstance(node, _DOCUMENTED) and (text := ast.get_docstring(node, clean=False)):
+        if text := inspect.cleandoc(text):
+            # A lone surrogate is legal in a Python string but not in UTF-8.
+            yield text.encode("utf-8", "replace").decode("utf-8")
+    for child in ast.iter_child_nodes(node):
+        if isinstance(child, ast.stmt | ast.ExceptHandler):
+            yield from _docstrings(child)

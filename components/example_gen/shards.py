@@ -1,0 +1,159 @@
+"""Writing a chunk as shards of `tf.train.Example`, one series for each split it has text for."""
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import apache_beam as beam
+import tensorflow as tf
+
+from components.base import ComponentError
+from components.example_gen.lines import Run
+from components.example_gen.splits import SPLITS
+from components.example_gen.text_files import Chunk
+
+
+@dataclass
+class SplitCounts:
+    """What one chunk, or the whole corpus, gave to a split.
+
+    Attributes:
+        documents: Number of documents, a document that goes on in the next chunk counted in both.
+        lines: Number of lines, blank ones included.
+        bytes: Bytes of text.
+        blank: Whether there is nothing but white space.
+        first_document: Name of the first document.
+        last_document: Name of the last document.
+    """
+
+    documents: int = 0
+    lines: int = 0
+    bytes: int = 0
+    blank: bool = True
+    first_document: str | None = None
+    last_document: str | None = None
+
+    def add(self, run: Run, text: bytes) -> None:
+        """Counts one run."""
+        if run.document != self.last_document:
+            self.documents += 1
+            self.last_document = run.document
+        if self.first_document is None:
+            self.first_document = run.document
+        self.lines += len(run.lines)
+        self.bytes += len(text)
+        self.blank = self.blank and not text.strip()
+
+    def extend(self, later: "SplitCounts") -> None:
+        """Adds the counts of the chunk that follows."""
+        if later.lines == 0:
+            return
+        self.documents += later.documents - (later.first_document == self.last_document)
+        self.lines += later.lines
+        self.bytes += later.bytes
+        self.blank = self.blank and later.blank
+        self.first_document = self.first_document if self.first_document is not None else later.first_document
+        self.last_document = later.last_document
+
+
+class ShardWriter:
+    """Writes one chunk's runs of one split; begins a new shard when one has `shard_bytes` of text.
+
+    A chunk can hold more than was planned (a gzip file, uneven examples); its shards do not.
+    """
+
+    def __init__(self, folder: Path, place: int, shard_bytes: int):
+        self._prefix = f"{folder}/{place:06d}"
+        self._shard_bytes = shard_bytes
+        self._writer: tf.io.TFRecordWriter | None = None
+        self._shards = self._size = 0
+        self.counts = SplitCounts()
+
+    def write(self, run: Run) -> None:
+        """Appends one run."""
+        text = run.text
+        if self._writer is None or self._size >= self._shard_bytes:
+            self.close()
+            self._writer = tf.io.TFRecordWriter(f"{self._prefix}-{self._shards:06d}")
+            self._shards, self._size = self._shards + 1, 0
+        self._writer.write(_serialize(run, text))
+        self._size += len(text)
+        self.counts.add(run, text)
+
+    def close(self) -> None:
+        """Finishes the current shard."""
+        if self._writer is not None:
+            self._writer.close()
+            self._writer = None
+
+
+def _serialize(run: Run, text: bytes) -> bytes:
+    # Deterministic: the keys of a protobuf map come in another order in every process, and caches compare contents.
+    feature = tf.train.Feature
+    document = run.document.encode("utf-8", "surrogateescape")
+    features = {
+        "document": feature(bytes_list=tf.train.BytesList(value=[document])),
+        "position": feature(int64_list=tf.train.Int64List(value=[run.position])),
+        "text": feature(bytes_list=tf.train.BytesList(value=[text])),
+    }
+    return tf.train.Example(features=tf.train.Features(feature=features)).SerializeToString(deterministic=True)
+
+
+class WriteChunk(beam.DoFn):
+    """Reads a chunk and writes its shards and counts aside, under the chunk's place in the corpus.
+
+    What a user can mend is written as an error beside the counts: Beam's runners wrap exceptions, each its own way.
+
+    Args:
+        folder: Has a folder for each split, and `counts`.
+        shard_bytes: Bytes of text after which a new shard is begun.
+    """
+
+    def __init__(self, folder: str, shard_bytes: int):
+        self._folder = Path(folder)
+        self._shard_bytes = shard_bytes
+
+    def process(self, element: tuple[int, Chunk]) -> None:
+        """Writes one chunk; `element` is its place and the chunk."""
+        place, chunk = element
+        writers = {split: ShardWriter(self._folder / split, place, self._shard_bytes) for split in SPLITS}
+        report: dict = {}
+        try:
+            for split, run in chunk.routed():
+                writers[split].write(run)
+            report["splits"] = {split: asdict(writer.counts) for split, writer in writers.items()}
+        except ComponentError as error:
+            report["error"] = str(error)
+        finally:
+            for writer in writers.values():
+                writer.close()
+        (self._folder / "counts" / f"{place:06d}.json").write_text(json.dumps(report))
+
+
+def read_counts(folder: Path) -> dict[str, SplitCounts]:
+    """Adds up what all chunks gave, in the corpus's order.
+
+    Raises:
+        ComponentError: The first error that a chunk met.
+    """
+    totals = {split: SplitCounts() for split in SPLITS}
+    for path in sorted((folder / "counts").iterdir()):
+        report = json.loads(path.read_text())
+        if "error" in report:
+            raise ComponentError(report["error"])
+        for split, counts in report["splits"].items():
+            totals[split].extend(SplitCounts(**counts))
+    return totals
+
+
+def publish(folder: Path, examples: Path) -> dict[str, int]:
+    """Moves the shards to `Split-<split>/data_tfrecord-00000-of-00012`, named by their place; returns their number."""
+    numbers = {}
+    for split in SPLITS:
+        target = examples / f"Split-{split}"
+        target.mkdir()
+        shards = sorted((folder / split).iterdir())
+        for place, shard in enumerate(shards):
+            shard.rename(target / f"data_tfrecord-{place:05d}-of-{len(shards):05d}")
+        numbers[split] = len(shards)
+    return numbers

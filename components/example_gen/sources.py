@@ -1,0 +1,259 @@
+"""The corpora that ExampleGen knows, what each needs, and fingerprints of their sources; imports no TensorFlow."""
+
+import difflib
+import hashlib
+import importlib.metadata
+import platform
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from components.base import ComponentError
+from components.example_gen import python_library, text_files
+
+_HEAD_BYTES = 64 * 1024
+_SPLIT_WORDS = {"train": "train", "eval": "valid", "test": "test"}
+
+
+@dataclass(frozen=True)
+class LocalCorpus:
+    """A published corpus whose files the user supplies.
+
+    Attributes:
+        files: Names of the files of the train, eval and test split; the first set that is complete is taken.
+        checksums: Digest (SHA-256, or SHA-1 where no other is published) of each file as published, by name.
+        where: Where to get the files, in words.
+    """
+
+    files: tuple[Mapping[str, str], ...]
+    where: str
+    checksums: Mapping[str, str] = field(default_factory=dict)
+
+    def find(self, folder: Path) -> dict[str, Path] | None:
+        """The file of each split in `folder` or in one place below it; None where no set is complete."""
+        for names in self.files:
+            found = {split: _find_one(folder, name) for split, name in names.items()}
+            if all(found.values()):
+                return found
+        return None
+
+
+def _find_one(folder: Path, name: str) -> Path | None:
+    if (folder / name).is_file():
+        return folder / name
+    below = [path for path in folder.rglob(name) if path.is_file()]
+    return below[0] if len(below) == 1 else None
+
+
+def _wiki_files(ending: str) -> dict[str, str]:
+    return {split: f"wiki.{word}.{ending}" for split, word in _SPLIT_WORDS.items()}
+
+
+# The checksums of the WikiText files are those of GluonNLP's `wiki_text.py`.
+LOCAL_CORPORA: Mapping[str, LocalCorpus] = {
+    "penn_treebank": LocalCorpus(
+        files=({split: f"ptb.{word}.txt" for split, word in _SPLIT_WORDS.items()},),
+        where="T. Mikolov's simple-examples.tgz (its data/ folder)",
+        checksums={
+            "ptb.train.txt": "fcea919f6cf83f35d4d00c6cbf08040d13d4155226340912e2fef9c9c4102cbf",
+            "ptb.valid.txt": "c9fe6985fe0d4ccb578183407d7668fc6066c20700cb4cf87d8ff1cc34df1bf2",
+            "ptb.test.txt": "dd65dff31e70846b2a6030a87482edcd5d199130cdcfa1f3dccbb033728deee0",
+        },
+    ),
+    "wikitext2": LocalCorpus(
+        files=(_wiki_files("tokens"), _wiki_files("raw")),
+        where="wikitext-2-v1.zip (its first address, in research.metamind.io's bucket, no longer answers)",
+        checksums={
+            "wiki.train.tokens": "863f29c46ef9d167fff4940ec821195882fe29d1",
+            "wiki.valid.tokens": "0418625c8b4da6e4b5c7a0b9e78d4ae8f7ee5422",
+            "wiki.test.tokens": "c7b8ce0aa086fb34dab808c5c49224211eb2b172",
+            "wiki.train.raw": "d33faf256327882db0edc7c67cd098d1051a2112",
+            "wiki.valid.raw": "db78d4db83700cba1b1bf4a9381087043db2876d",
+            "wiki.test.raw": "6f1fe2054a940eebfc76b284b09680763b37f5ea",
+        },
+    ),
+    "wikitext103": LocalCorpus(
+        files=(_wiki_files("tokens"), _wiki_files("raw")),
+        where="wikitext-103-v1.zip (its first address, in research.metamind.io's bucket, no longer answers)",
+        checksums={
+            "wiki.train.tokens": "b7497e2dfe77e72cfef5e3dbc61b7b53712ac211",
+            "wiki.valid.tokens": "c326ac59dc587676d58c422eb8a03e119582f92b",
+            "wiki.test.tokens": "8a5befc548865cec54ed4273cf87dbbad60d1e47",
+            "wiki.train.raw": "3d06627c15e834408cfee91293f862c11c1cc9ef",
+            "wiki.valid.raw": "db78d4db83700cba1b1bf4a9381087043db2876d",
+            "wiki.test.raw": "6f1fe2054a940eebfc76b284b09680763b37f5ea",
+        },
+    ),
+}
+KNOWN_DATASETS = ("python_docs", *LOCAL_CORPORA, "text_files")
+
+
+def base_name(dataset: str) -> str:
+    """`wiki40b/en:1.3.0` -> `wiki40b`."""
+    return dataset.split("/")[0].split(":")[0]
+
+
+def check_dataset(dataset: str, data_dir: str | None = None) -> None:
+    """Checks that something knows the dataset and that it has text.
+
+    Cheap for our own names; a TFDS name costs the import of tensorflow_datasets (about a second, no TensorFlow).
+
+    Args:
+        dataset: Value of `example_gen.dataset`.
+        data_dir: Value of `example_gen.data_dir`: a folder there may hold a prepared TFDS copy of that name.
+
+    Raises:
+        ComponentError: If nothing knows the name (the message suggests the nearest one), the configuration or
+            version does not exist, or no feature is text.
+    """
+    if dataset in KNOWN_DATASETS:
+        return
+    if data_dir and (_prepared_folder(dataset, Path(data_dir).expanduser()) is not None):
+        return  # its features are judged when it is read, by its own dataset_info.json
+    from components.example_gen import tfds_source  # here: importing tensorflow_datasets takes a second
+
+    known = tfds_source.registered_names()
+    if base_name(dataset) not in known:
+        nearest = difflib.get_close_matches(base_name(dataset), [*KNOWN_DATASETS, *known], n=1, cutoff=0.5)
+        suggestion = f" Did you mean {nearest[0]!r}?" if nearest else ""
+        raise ComponentError(
+            f"example_gen.dataset: nothing is known by the name {dataset!r}.{suggestion} Known are "
+            f"{', '.join(KNOWN_DATASETS)}, and any dataset of TensorFlow Datasets that has text."
+        )
+    tfds_source.text_feature(tfds_source.open_builder(dataset, None))
+
+
+def _prepared_folder(dataset: str, data_dir: Path) -> Path | None:
+    """The folder below `data_dir`, or `data_dir` itself, that holds a prepared copy of a TFDS dataset."""
+    if (data_dir / "dataset_info.json").is_file():
+        return data_dir
+    folder = data_dir / base_name(dataset)
+    return folder if folder.is_dir() and next(folder.rglob("dataset_info.json"), None) else None
+
+
+def fingerprint(parameters: Any) -> dict[str, Any]:
+    """What the corpus's source holds now, as JSON for the cache key.
+
+    Args:
+        parameters: ExampleGen's parameters.
+
+    Raises:
+        ComponentError: If the source is missing or empty.
+    """
+    if parameters.dataset == "python_docs":
+        library = python_library.library_folder()
+        return {"python": platform.python_version(), "library_sha256": python_library.fingerprint(library)}
+    if parameters.dataset == "text_files":
+        files = text_files.find_files(data_folder(parameters), parameters.pattern)
+        return {"files_sha256": _hash_files(files)}
+    if parameters.dataset in LOCAL_CORPORA:
+        if is_remote(parameters):
+            return {"source_sha256": parameters.source_sha256}
+        found = local_files(parameters.dataset, data_folder(parameters))
+        return {"files_sha256": _hash_files((path, path.name) for path in found.values())}
+    if parameters.data_dir is None:
+        return {"tensorflow_datasets": importlib.metadata.version("tensorflow-datasets")}
+    folder = prepared_folder(parameters.dataset, data_folder(parameters))
+    files = ((path, path.relative_to(folder).as_posix()) for path in sorted(folder.rglob("*")) if path.is_file())
+    return {"files_sha256": _hash_files(files)}
+
+
+def local_files(dataset: str, folder: Path) -> dict[str, Path]:
+    """The file of each split of a local corpus.
+
+    Raises:
+        ComponentError: If the folder is missing or empty, or does not hold the files, or they are not text.
+    """
+    text_files.check_folder(folder)
+    corpus = LOCAL_CORPORA[dataset]
+    found = corpus.find(folder)
+    if found is None:
+        names = " or ".join(", ".join(files.values()) for files in corpus.files)
+        raise ComponentError(
+            f"example_gen.data_dir: {dataset} needs the files {names} in {folder}, which holds "
+            f"{text_files.contents(folder)}. Get them from {corpus.where}."
+        )
+    for path in found.values():
+        _check_text(path, corpus)
+    return found
+
+
+def _check_text(path: Path, corpus: LocalCorpus) -> None:
+    try:
+        with open(path, "rb") as file:
+            head = file.read(_HEAD_BYTES)
+    except OSError as error:
+        raise ComponentError(f"{path} cannot be read: {error.strerror}.") from error
+    if not head.strip() or b"\0" in head:
+        found = "holds no text" if not head.strip() else "holds NUL bytes: it is no text file"
+        raise ComponentError(f"example_gen.data_dir: {path} {found}. Get it again from {corpus.where}.")
+
+
+def prepared_folder(dataset: str, data_dir: Path) -> Path:
+    """The folder of a prepared copy of a TFDS dataset.
+
+    Raises:
+        ComponentError: If the directory is missing, empty or holds no such copy.
+    """
+    text_files.check_folder(data_dir)
+    folder = _prepared_folder(dataset, data_dir)
+    if folder is None:
+        raise ComponentError(
+            f"example_gen.data_dir: {data_dir} holds {text_files.contents(data_dir)}, but no prepared copy of "
+            f"{dataset}: expected {base_name(dataset)}/ with a dataset_info.json below it, as "
+            f"`tfds build {dataset} --data_dir=...` writes it."
+        )
+    return folder
+
+
+def wrong_checksums(dataset: str, found: Mapping[str, Path]) -> list[str]:
+    """Names of the files that are not the published ones."""
+    published = LOCAL_CORPORA[dataset].checksums
+    wrong = []
+    for path in found.values():
+        expected = published.get(path.name)
+        if expected and expected != _hash_file(path, "sha256" if len(expected) == 64 else "sha1"):
+            wrong.append(path.name)
+    return wrong
+
+
+def is_remote(parameters: Any) -> bool:
+    """Whether a local corpus is to be fetched from `source_url`; `data_dir` wins where both are set."""
+    if parameters.data_dir is not None:
+        return False
+    if parameters.source_url is None:
+        raise ComponentError(
+            f"example_gen.data_dir is not set: {parameters.dataset} cannot be downloaded by itself. Get "
+            f"{LOCAL_CORPORA[parameters.dataset].where} and name the folder of its files with example_gen.data_dir, "
+            "or set example_gen.source_url and example_gen.source_sha256 to an archive of them."
+        )
+    if parameters.source_sha256 is None:
+        raise ComponentError(
+            "example_gen.source_sha256 is not set: give the SHA-256 of the file at example_gen.source_url "
+            f"({parameters.source_url})."
+        )
+    return True
+
+
+def data_folder(parameters: Any) -> Path:
+    if parameters.data_dir is None:
+        raise ComponentError(
+            f"example_gen.data_dir is not set: {parameters.dataset} needs the folder that holds its files."
+        )
+    return Path(parameters.data_dir).expanduser()
+
+
+def _hash_files(files: Iterable[tuple[Path, str]]) -> str:
+    digest = hashlib.sha256()
+    for path, name in files:
+        digest.update(name.encode(errors="surrogateescape") + b"\0" + _hash_file(path, "sha256").encode())
+    return digest.hexdigest()
+
+
+def _hash_file(path: Path, algorithm: str) -> str:
+    try:
+        with open(path, "rb") as file:
+            return hashlib.file_digest(file, algorithm).hexdigest()
+    except OSError as error:
+        raise ComponentError(f"{path} cannot be read: {error.strerror}.") from error

@@ -1,0 +1,78 @@
+"""Names, hashes and lines that decide a split."""
+
+import random
+
+import pytest
+
+from components.base import ComponentError
+from components.example_gen import splits
+from components.example_gen.lines import Run
+
+
+@pytest.mark.parametrize(
+    ("name", "split"),
+    [
+        ("ptb.train.txt", "train"),
+        ("ptb.valid.txt", "eval"),
+        ("news-dev2.txt.gz", "eval"),
+        ("EVAL_00.txt", "eval"),
+        ("wiki.test.tokens", "test"),
+        ("latest.txt", None),
+        ("contest.txt", None),
+        ("developer.txt", None),
+        ("train-test.txt", None),
+        ("book.txt", None),
+    ],
+)
+def test_a_word_in_the_file_name_decides(name, split):
+    assert splits.split_of_name(name) == split
+
+
+def test_the_nearest_folder_decides_where_the_file_name_does_not():
+    assert splits.split_of_path("train/test/0001.txt") == "test"
+    assert splits.split_of_path("train/valid.txt") == "eval"
+    assert splits.split_of_path("books/0001.txt") is None
+
+
+def test_hashing_divides_90_5_5_and_depends_on_the_document_alone():
+    names = [f"document {number}".encode() for number in range(20_000)]
+    fractions = [splits.document_fraction(name) for name in names]
+    rule = splits.hold_out_documents(fractions[: splits.HASHES_TO_LOOK_AT], ["eval", "test"])
+    counts = {split: [rule.split_of(fraction) for fraction in fractions].count(split) for split in splits.SPLITS}
+    assert counts["train"] == pytest.approx(18_000, rel=0.01)
+    assert counts["eval"] == pytest.approx(1_000, rel=0.1)
+    assert counts["test"] == pytest.approx(1_000, rel=0.1)
+    assert splits.document_fraction(b"document 3") == fractions[3]
+
+
+@pytest.mark.parametrize("seed", range(200))
+def test_hashing_never_leaves_a_split_of_50_documents_empty(seed):
+    generator = random.Random(seed)
+    fractions = [generator.random() for _ in range(50)]
+    rule = splits.hold_out_documents(fractions, ["eval", "test"])
+    assert {rule.split_of(fraction) for fraction in fractions} == {"train", "eval", "test"}
+
+
+def test_only_the_missing_split_is_held_out():
+    rule = splits.hold_out_documents([number / 100 for number in range(100)], ["eval"])
+    assert [rule.split_of(fraction) for fraction in (0.0, 0.94, 0.951)] == ["train", "train", "eval"]
+
+
+@pytest.mark.parametrize("sizes", [[100], [1] * 100, [33, 1, 66], [90, 5, 5]])
+def test_the_last_lines_are_held_out_wherever_runs_end(sizes):
+    lines = [b"%d\n" % number for number in range(100)]
+    runs, start = [], 0
+    for size in sizes:
+        runs.append(Run("book", start, lines[start : start + size]))
+        start += size
+    routed = list(splits.hold_out_lines(100, ["eval", "test"]).route(runs, 0))
+    for split, expected in (("train", lines[:90]), ("eval", lines[90:95]), ("test", lines[95:])):
+        parts = [run for name, run in routed if name == split]
+        assert [line for run in parts for line in run.lines] == expected
+        assert all(run.lines[0] == b"%d\n" % run.position for run in parts)
+
+
+def test_three_lines_are_enough_and_two_are_not():
+    assert splits.hold_out_lines(3, ["eval", "test"]).starts == (("eval", 1), ("test", 2))
+    with pytest.raises(ComponentError, match="2 line.*eval and test"):
+        splits.hold_out_lines(2, ["eval", "test"])
