@@ -90,7 +90,7 @@ class EvaluatorSection(_Section):
 
 
 class InfraValidatorSection(_Section):
-    max_latency_ms: float = pydantic.Field(1000.0, gt=0)
+    max_latency_ms: float | None = pydantic.Field(None, gt=0)
 
 
 class PusherSection(_Section):

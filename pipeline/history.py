@@ -27,7 +27,7 @@ def list_runs(root: Path, output: TextIO) -> int:
     for run in runs:
         summary = run.get("run", {}).get("summary", {})
         figures = [_shown(summary.get(key)) for key in ("seconds", "valid_perplexity", "test_perplexity")]
-        pushed = _relative(summary.get("pushed_model"))
+        pushed = _below(summary.get("pushed_model"), root)
         table.add_row(run["run_id"], run["started"], OUTCOMES[run.get("exit")], *figures, pushed)
     _console(output).print(table)
     return 0
@@ -141,8 +141,8 @@ def _shown(value: Any) -> str:
     return "" if value is None else number(value)
 
 
-def _relative(path: str | None) -> str:
+def _below(path: str | None, root: Path) -> str:
+    """A path in short: relative to the root where it is below it."""
     if path is None:
         return ""
-    here = Path.cwd()
-    return str(Path(path).relative_to(here)) if Path(path).is_relative_to(here) else path
+    return str(Path(path).relative_to(root.absolute())) if Path(path).is_relative_to(root.absolute()) else path

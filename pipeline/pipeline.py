@@ -6,6 +6,7 @@ from components.base import Component
 from components.evaluator.component import Evaluator
 from components.example_gen.component import ExampleGen
 from components.example_validator.component import ExampleValidator
+from components.infra_validator.component import InfraValidator
 from components.pusher.component import Pusher
 from components.statistics_gen.component import StatisticsGen
 from components.trainer.component import Trainer
@@ -46,10 +47,17 @@ def create_pipeline(config: Settings) -> list[Component]:
         examples=examples,
         vocabulary=vocabulary,
     )
+    infra_validator = InfraValidator(
+        InfraValidator.Parameters(**config.infra_validator.model_dump()),
+        model=model,
+        examples=examples,
+        transformed_examples=transformed_examples,
+    )
     pusher = Pusher(
         Pusher.Parameters(**config.pusher.model_dump(), serving_dir=serving_dir(config)),
         model=model,
         blessing=evaluator.outputs["blessing"],
+        infra_blessing=infra_validator.outputs["blessing"],
     )
     return [
         example_gen,
@@ -59,6 +67,7 @@ def create_pipeline(config: Settings) -> list[Component]:
         transform,
         trainer,
         evaluator,
+        infra_validator,
         pusher,
     ]
 

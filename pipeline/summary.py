@@ -10,21 +10,23 @@ from pipeline import artifact_files
 
 def summarize(run: Mapping[str, Any]) -> dict[str, Any]:
     """The summary of a run's record (`LocalRunner.run`): null where the run did not get that far."""
-    steps = {step["name"]: step for step in run["components"] if step["status"] in ("executed", "cached")}
-    figures = {name: step["figures"] for name, step in steps.items()}
-    trainer, evaluator = figures.get("Trainer", {}), figures.get("Evaluator", {})
-    verdicts = [of["blessed"] for of in figures.values() if isinstance(of.get("blessed"), bool)]
-    pushed = next((of["pushed_model"] for of in figures.values() if of.get("pushed_model")), None)
+    figures = [step["figures"] for step in run["components"] if step["status"] in ("executed", "cached")]
+
+    def last(name: str) -> Any:
+        """The figure of the last component that tells it: the Evaluator's perplexity before the Trainer's."""
+        return next((of[name] for of in reversed(figures) if of.get(name) is not None), None)
+
+    verdicts = [of["blessed"] for of in figures if isinstance(of.get("blessed"), bool)]
+    pushed = last("pushed_model")
     return {
         "run_id": run["run_id"],
         "exit": run["exit"],
-        # Every judge that was reached must agree; before the Evaluator nobody has judged.
-        "blessed": all(verdicts) if "blessed" in evaluator or False in verdicts else None,
+        "blessed": all(verdicts) if verdicts else None,  # every judge that was reached must agree
         "pushed_model": os.path.abspath(pushed) if pushed and Path(pushed).is_dir() else None,  # not if pruned since
-        "valid_perplexity": evaluator.get("valid_perplexity", trainer.get("valid_perplexity")),
-        "test_perplexity": evaluator.get("test_perplexity"),
-        "train_tokens_per_second": trainer.get("train_tokens_per_second"),
-        "replicas": trainer.get("replicas"),
+        "valid_perplexity": last("valid_perplexity"),
+        "test_perplexity": last("test_perplexity"),
+        "train_tokens_per_second": last("train_tokens_per_second"),
+        "replicas": last("replicas"),
         "seconds": run["seconds"],
         "components": {
             step["name"]: {"status": step["status"], "seconds": step["seconds"]} for step in run["components"]

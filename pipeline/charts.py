@@ -1,0 +1,194 @@
+"""Charts as SVG to be set into a page: text in the page's font, colours that are the page's own (CSS variables).
+
+A chart is drawn small, 330 points wide, so that its letters stay readable on a phone, where it is shown as it is.
+"""
+
+import io
+import re
+from collections.abc import Callable, Mapping, Sequence
+
+import matplotlib
+from matplotlib.backends.backend_svg import FigureCanvasSVG
+from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, MaxNLocator, NullFormatter, PercentFormatter
+
+# Colours that no chart needs stand for the page's CSS variables; `_as_html` puts those in their place.
+INK, FAINT, SERIES = "#010203", "#040506", ("#070809", "#0a0b0c", "#0d0e0f")
+_VARIABLES = {INK: "--ink", FAINT: "--line", **{color: f"--series-{n}" for n, color in enumerate(SERIES, start=1)}}
+_STYLE = {
+    "svg.fonttype": "none",
+    "svg.hashsalt": "report",
+    "font.family": "sans-serif",
+    "font.size": 9,
+    "text.color": INK,
+    "axes.labelcolor": INK,
+    "axes.edgecolor": FAINT,
+    "axes.grid": True,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "grid.color": FAINT,
+    "grid.linewidth": 0.5,
+    "xtick.color": FAINT,
+    "ytick.color": FAINT,
+    "xtick.labelcolor": INK,
+    "ytick.labelcolor": INK,
+    "legend.frameon": False,
+    "lines.linewidth": 1.8,
+}
+_SIZE = (4.6, 2.7)  # inches
+_WRAPPING = re.compile(r"<metadata>.*?</metadata>|<\?xml.*?\?>|<!DOCTYPE.*?>|<!--.*?-->", re.DOTALL)
+
+
+def lines(
+    series: Mapping[str, Sequence[float | None]],
+    title: str,
+    log: bool = False,
+    mark: int | None = None,
+    x: Sequence[float] | None = None,
+    x_label: str = "epoch",
+) -> str:
+    """Curves over epochs, from 1, or over `x`.
+
+    Args:
+        series: Values by name; None where there is none.
+        title: What the chart shows, for people who cannot see it.
+        log: Whether the y axis is logarithmic.
+        mark: The epoch to mark with a dotted line.
+        x: The curves' common x values, on a logarithmic axis.
+        x_label: What they are.
+    """
+
+    def draw(axes) -> None:
+        for (name, values), color in zip(series.items(), SERIES, strict=False):
+            known = [(place, value) for place, value in zip(x or range(1, 1 + len(values)), values, strict=True)]
+            known = [(place, value) for place, value in known if value is not None]
+            marker = "o" if len(known) == 1 else None
+            axes.plot(*zip(*known, strict=True), color=color, label=name, marker=marker) if known else None
+        if mark is not None:
+            axes.axvline(mark, color=INK, linewidth=1, linestyle=":")
+        if log:
+            axes.set_yscale("log")
+            axes.yaxis.set_major_locator(matplotlib.ticker.LogLocator(subs=(1, 2, 5)))
+            axes.yaxis.set_minor_formatter(NullFormatter())
+        axes.yaxis.set_major_formatter(FuncFormatter(_short))
+        if x is None:
+            axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=8))
+            axes.set_xlim(0.5 if max(map(len, series.values())) == 1 else 1, None)
+        else:
+            axes.set_xscale("log")
+            axes.xaxis.set_major_formatter(FuncFormatter(_short))
+        axes.set_xlabel(x_label)
+        if len(series) > 1:
+            axes.legend()
+
+    return _chart(draw, title)
+
+
+def coverage(shares: Mapping[str, tuple[Sequence[int], Sequence[float]]], title: str, mark: int) -> str:
+    """Shares of the tokens that the n most frequent words make up, n on a logarithmic axis, `mark` being all of them."""
+
+    def draw(axes) -> None:
+        for (name, (words, share)), color in zip(shares.items(), SERIES, strict=False):
+            axes.plot(words, share, color=color, label=name)
+        axes.axvline(mark, color=INK, linewidth=1, linestyle=":")
+        axes.set_xscale("log")
+        axes.xaxis.set_major_formatter(FuncFormatter(_short))
+        axes.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
+        axes.set_ylim(0, 1.02)
+        axes.set_xlabel("most frequent words")
+
+    return _chart(draw, title)
+
+
+def histogram(bars: Mapping[str, Sequence[float]], labels: Sequence[str], title: str, x_label: str) -> str:
+    """Shares by bin, one group of bars a bin."""
+
+    def draw(axes) -> None:
+        width = 0.8 / len(bars)
+        for number, ((name, shares), color) in enumerate(zip(bars.items(), SERIES, strict=False)):
+            places = [place + (number + 0.5) * width - 0.4 for place in range(len(labels))]
+            axes.bar(places, shares, width=width, color=color, label=name)
+        every = -(-len(labels) // 9)
+        axes.set_xticks(range(0, len(labels), every), [labels[i] for i in range(0, len(labels), every)], fontsize=7.5)
+        axes.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
+        axes.grid(axis="x", visible=False)
+        axes.set_xlabel(x_label)
+        axes.legend()
+
+    return _chart(draw, title)
+
+
+def calibration(curves: Mapping[str, Sequence[Mapping[str, float]]], title: str) -> str:
+    """Share right over probability; areas of the dots grow with the tokens in the bin."""
+
+    def draw(axes) -> None:
+        axes.plot([0, 1], [0, 1], color=INK, linewidth=1, linestyle=":")
+        for (name, bins), color in zip(curves.items(), SERIES, strict=False):
+            tokens = sum(of["tokens"] for of in bins)
+            x, y = [of["probability"] for of in bins], [of["accuracy"] for of in bins]
+            axes.plot(x, y, color=color, label=name, linewidth=1.2)
+            axes.scatter(x, y, s=[4 + 200 * of["tokens"] / tokens for of in bins], color=color, linewidths=0)
+        for axis in (axes.xaxis, axes.yaxis):
+            axis.set_major_formatter(PercentFormatter(1, decimals=0))
+        axes.set(xlim=(0, 1), ylim=(0, 1.02), xlabel="probability of the first choice", ylabel="share right")
+        axes.legend(loc="upper left")
+
+    return _chart(draw, title, size=(4.6, 3.4))
+
+
+def words(places: Sequence[Mapping], title: str) -> str:
+    """Words written at their places {word, x, y}; a word that would cover a more frequent one is left a dot."""
+
+    def draw(axes) -> None:
+        axes.set_axis_off()
+        x, y = [place["x"] for place in places], [place["y"] for place in places]
+        axes.set_xlim(min(x) - 0.02, max(x) + 0.1)
+        axes.set_ylim(min(y) - 0.03, max(y) + 0.03)
+        axes.scatter(x, y, s=3, color=SERIES[0], linewidths=0)
+        taken: list[tuple[float, float, float, float]] = []
+        for place in places:
+            left, bottom = axes.transData.transform((place["x"], place["y"]))
+            box = (left, bottom - 5, left + 6 + 5.0 * len(place["word"]), bottom + 5)
+            if not any(box[0] < b[2] and b[0] < box[2] and box[1] < b[3] and b[1] < box[3] for b in taken):
+                taken.append(box)
+                axes.annotate(_literal(place["word"]), (place["x"], place["y"]), (3, -2.5),
+                              textcoords="offset points", fontsize=8)  # fmt: skip
+
+    return _chart(draw, title, size=(6.4, 5.2))
+
+
+def _chart(draw: Callable, title: str, size: tuple[float, float] = _SIZE) -> str:
+    with matplotlib.rc_context(_STYLE):
+        figure = Figure(figsize=size, layout="constrained", dpi=72)
+        FigureCanvasSVG(figure)
+        draw(figure.add_subplot())
+        buffer = io.StringIO()
+        figure.savefig(buffer, format="svg", transparent=True)
+    return _as_html(buffer.getvalue(), title)
+
+
+def _as_html(svg: str, title: str) -> str:
+    """An SVG file as an element of a page: no headers, no ids that another chart has too, the page's colours."""
+    svg = _WRAPPING.sub("", svg)
+    svg = re.sub(r' id="[a-zA-Z]+\d*_\d+"', "", svg)
+    svg = re.sub(r'<svg [^>]*?viewBox="([^"]*)"[^>]*>', rf'<svg class="chart" role="img" viewBox="\1" '
+                 rf'xmlns:xlink="http://www.w3.org/1999/xlink" aria-label="{_attribute(title)}">', svg, count=1)  # fmt: skip
+    for color, variable in _VARIABLES.items():
+        svg = svg.replace(color, f"var({variable})")
+    return svg.strip()
+
+
+def _attribute(text: str) -> str:
+    return text.replace("&", "&amp;").replace("<", "&lt;").replace('"', "&quot;").replace("\\", "\\\\")
+
+
+def _literal(text: str) -> str:
+    return text.replace("$", r"\$")  # matplotlib would set what is between two dollars as mathematics
+
+
+def _short(value: float, _=None) -> str:
+    """1500 as 1,500, 2e6 as 2M, 0.00123 as 0.00123."""
+    for size, letter in ((1e9, "G"), (1e6, "M"), (1e5, "k")):
+        if abs(value) >= size:
+            return f"{value / (1e3 if letter == 'k' else size):,.4g}{letter}"
+    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.4g}"

@@ -1,0 +1,184 @@
+"""The command line, as scripts and people meet it: in processes of its own."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+REPOSITORY = Path(__file__).parents[2]
+SUMMARY_KEYS = {
+    "run_id",
+    "exit",
+    "blessed",
+    "pushed_model",
+    "valid_perplexity",
+    "test_perplexity",
+    "train_tokens_per_second",
+    "replicas",
+    "seconds",
+    "components",
+}
+
+
+def command(*arguments: str, module: str = "pipeline.run", **fake_options) -> subprocess.CompletedProcess:
+    environment = os.environ | {"FAKE_OPTIONS": json.dumps(fake_options)}
+    return subprocess.run(
+        [sys.executable, "-m", module, *arguments], cwd=REPOSITORY, env=environment, capture_output=True, text=True
+    )
+
+
+def fake(root: Path, *arguments: str, **options) -> subprocess.CompletedProcess:
+    arguments = arguments or ("--local",)
+    return command(*arguments, "--set", f"pipeline.root={root}", module="tests.pipeline.fake_run", **options)
+
+
+def summary(completed: subprocess.CompletedProcess) -> dict:
+    return json.loads(completed.stdout.splitlines()[-1])
+
+
+def test_help_and_usage_errors_load_nothing_heavy():
+    code = (
+        "import sys; from pipeline import run\n"
+        "try: run.main(['--help'])\nexcept SystemExit: pass\n"
+        "heavy = {'tensorflow', 'keras', 'apache_beam', 'numpy', 'pydantic', 'rich', 'yaml'} & set(sys.modules)\n"
+        "assert not heavy, heavy"
+    )
+    subprocess.run([sys.executable, "-c", code], cwd=REPOSITORY, check=True, capture_output=True)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        ((), "one of the arguments --local --rollback --list --show is required"),
+        (("--local", "--list"), "not allowed with argument"),
+        (("--local", "--set", "trainer.epochs"), "expected KEY=VALUE"),
+        (("--list", "--no-cache"), "go with --local"),
+        (("--local", "--unknown"), "unrecognized arguments: --unknown"),
+        (("--local", "--set", "trainer.epochz=3"), "trainer.epochz (from --set) is not a configuration key"),
+        (("--local", "--config", "missing.yaml"), "missing.yaml cannot be read"),
+        (("--local", "--until", "Transfrom"), "--until: found 'Transfrom'"),
+        (("--local", "--set", "example_gen.dataset=no_such_corpus"), "'no_such_corpus'"),
+        (("--local", "--set", "evaluator.rules=[{metric: nonsense}]"), "evaluator.rules.0.metric (from --set)"),
+    ],
+)
+def test_bad_usage_and_configuration_exit_with_2_and_one_message(tmp_path, arguments, expected):
+    root = tmp_path / "output"
+    completed = command(*arguments, "--set", f"pipeline.root={root}")
+    assert (completed.returncode, completed.stdout) == (2, "")
+    assert expected in completed.stderr and "Traceback" not in completed.stderr
+    assert not root.exists()
+
+
+def test_a_run_ends_with_the_summary_as_its_last_line_and_nothing_else_on_standard_output(tmp_path):
+    completed = fake(tmp_path)
+    assert completed.returncode == 0, completed.stderr
+    assert len(completed.stdout.splitlines()) == 1  # what a library printed went to standard error
+    assert "a library that prints" in completed.stderr
+    result = summary(completed)
+    assert result.keys() == SUMMARY_KEYS
+    assert result["exit"] == 0 and result["blessed"] is True
+    assert (result["valid_perplexity"], result["test_perplexity"], result["replicas"]) == (100.0, 90.0, None)
+    assert result["pushed_model"] == str(tmp_path / "serving")
+    assert list(result["components"]) == ["Source", "Shout", "Judge", "Ship"]
+    assert all(step.keys() == {"status", "seconds"} for step in result["components"].values())
+    folder = tmp_path / "runs" / result["run_id"]
+    assert json.loads((folder / "summary.json").read_text()) == result
+    report = json.loads((folder / "report.html").read_text())
+    assert report["summary"] == result and report["configuration"].keys() == report["defaults"].keys()
+    assert {path.name for path in folder.iterdir()} == {"summary.json", "report.html"}
+
+
+def test_a_second_run_is_all_cached(tmp_path):
+    fake(tmp_path)
+    result = summary(fake(tmp_path))
+    assert {step["status"] for step in result["components"].values()} == {"cached"}
+    assert result["valid_perplexity"] == 100.0 and result["pushed_model"] == str(tmp_path / "serving")
+
+
+def test_until_reaches_no_verdict(tmp_path):
+    result = summary(fake(tmp_path, "--local", "--until", "Shout"))
+    assert (result["exit"], result["blessed"], result["pushed_model"]) == (0, None, None)
+
+
+def test_a_refused_model_exits_with_3_and_the_reasons(tmp_path):
+    completed = fake(tmp_path, blessed=False)
+    result = summary(completed)
+    assert (completed.returncode, result["exit"], result["blessed"], result["pushed_model"]) == (3, 3, False, None)
+    assert "Judge refused the model" in completed.stderr and "too loud" in completed.stderr
+    assert not (tmp_path / "serving").exists()
+
+
+@pytest.mark.parametrize("error", ["component", "unexpected"])
+def test_a_failure_exits_with_1_and_shows_its_traceback_only_when_asked(tmp_path, error):
+    completed = fake(tmp_path, error=error)
+    result = summary(completed)
+    assert (completed.returncode, result["exit"], result["components"]["Shout"]["status"]) == (1, 1, "failed")
+    assert completed.stderr.count("Shout:") == 1 and "Traceback" not in completed.stderr
+    assert "Traceback" in fake(tmp_path, "--local", "--verbose", error=error).stderr
+
+
+@pytest.mark.parametrize(("signal_number", "exit_code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_signal_ends_the_run_at_once_and_leaves_nothing_half_written(tmp_path, signal_number, exit_code):
+    process = subprocess.Popen(
+        [sys.executable, "-m", "tests.pipeline.fake_run", "--local", "--set", f"pipeline.root={tmp_path}"],
+        cwd=REPOSITORY,
+        env=os.environ | {"FAKE_OPTIONS": '{"error": "hang"}'},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    deadline = time.monotonic() + 60
+    while not list(tmp_path.glob(".staging/*/.workspace/hanging")):
+        assert time.monotonic() < deadline and process.poll() is None, process.communicate()
+        time.sleep(0.05)
+    busy = fake(tmp_path)
+    assert busy.returncode == 2 and "another run is at work" in busy.stderr
+    process.send_signal(signal_number)
+    output, errors = process.communicate(timeout=10)
+    assert (process.returncode, output) == (exit_code, "")
+    assert "nothing was left half written" in errors and "Traceback" not in errors
+    assert not list(tmp_path.glob("Shout/*/*")) and not list(tmp_path.glob(".staging/*"))
+    assert summary(fake(tmp_path))["components"]["Source"]["status"] == "cached"
+
+
+def test_list_and_show_tell_of_earlier_runs(tmp_path):
+    nothing = fake(tmp_path, "--list")
+    assert nothing.returncode == 0 and "No run has been recorded" in nothing.stdout
+    first, second = summary(fake(tmp_path)), summary(fake(tmp_path, text="other", blessed=False))
+    listed = fake(tmp_path, "--list").stdout.splitlines()
+    (first_line,) = [line for line in listed if first["run_id"] in line]
+    (second_line,) = [line for line in listed if second["run_id"] in line]
+    assert listed.index(second_line) < listed.index(first_line)
+    assert "done" in first_line and "100.0" in first_line and "serving" in first_line
+    assert "refused" in second_line
+    shown = fake(tmp_path, "--show", first["run_id"])
+    assert shown.returncode == 0
+    for expected in ("Judge.blessing", "Judge/blessing/3", "Shout.shouted, Judge.blessing", "pipeline.root ="):
+        assert expected in shown.stdout
+    assert second["run_id"] in fake(tmp_path, "--show", "latest").stdout
+    unknown = fake(tmp_path, "--show", "nonsense")
+    assert unknown.returncode == 2 and "there is no such run" in unknown.stderr
+
+
+def test_rolling_back_is_a_run_in_the_lineage(tmp_path):
+    sys.path.insert(0, str(REPOSITORY))
+    from components.pusher import versions
+
+    nothing = fake(tmp_path, "--rollback")
+    assert nothing.returncode == 2 and "no version was pushed" in nothing.stderr
+    for content in ("first", "second"):
+        model = tmp_path / content
+        model.mkdir()
+        (model / "saved_model.pb").write_text(content)
+        versions.push(model, tmp_path / "serving", keep_versions=3)
+    completed = fake(tmp_path, "--rollback")
+    assert completed.returncode == 0, completed.stderr
+    result = summary(completed)
+    assert result.keys() == SUMMARY_KEYS and result["pushed_model"] == str(tmp_path / "serving" / "3")
+    assert (tmp_path / "serving" / "3" / "saved_model.pb").read_text() == "first"
+    assert "Rollback" in fake(tmp_path, "--show", "latest").stdout
