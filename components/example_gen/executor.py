@@ -30,7 +30,7 @@ def execute(
         context: Its workspace holds what is prepared on the way.
 
     Returns:
-        Figures: documents, lines, bytes and shards of each split, and warnings.
+        Figures: the dataset, documents, lines and bytes of each split, number of shards, and warnings if any.
 
     Raises:
         ComponentError: If the source is missing, unreachable or unreadable, or leaves a split empty.
@@ -50,10 +50,9 @@ def execute(
     for warning in warnings:
         _LOG.warning(warning)
     figures: dict[str, Any] = {"dataset": parameters.dataset}
-    for split in SPLITS:
-        counts = totals[split]
-        figures[split] = {"documents": counts.documents, "lines": counts.lines, "bytes": counts.bytes}
-        figures[split]["shards"] = numbers[split]
+    for name in ("lines", "documents", "bytes"):
+        figures |= {f"{split}_{name}": getattr(counts, name) for split, counts in totals.items()}
+    figures["shards"] = sum(numbers.values())
     return figures | ({"warnings": warnings} if warnings else {})
 
 

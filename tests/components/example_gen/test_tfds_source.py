@@ -14,11 +14,11 @@ POEMS = [f"poem {number}\n\nits end {number}" for number in range(300)]
 def prepare(tmp_path):
     """Prepares a dataset of the given splits (lists of examples) in a folder and gives that folder."""
 
-    def write(name: str, splits: dict[str, list[dict]], features: dict):
+    def write(name: str, splits: dict[str, list[dict]], features: dict, version: str = "1.0.0"):
         with tfds.core.registered.skip_registration():
 
             class Builder(tfds.core.GeneratorBasedBuilder):
-                VERSION = tfds.core.Version("1.0.0")
+                VERSION = tfds.core.Version(version)
 
                 def _info(self):
                     return tfds.core.DatasetInfo(
@@ -68,7 +68,7 @@ def test_a_prepared_copy_is_read_in_order(prepare_texts, generate, read_split, c
     assert _texts(read_split(generated.folder, "train")) == [poem.encode() for poem in POEMS]
     assert _texts(read_split(generated.folder, "eval")) == [b"one\n"]
     assert _texts(read_split(generated.folder, "test")) == [b"two"]
-    assert generated.figures["train"]["documents"] == 300 and generated.figures["train"]["lines"] == 900
+    assert generated.figures["train_documents"] == 300 and generated.figures["train_lines"] == 900
     assert read_split(generated.folder, "train")[7].document == "train:7"
 
 
@@ -95,7 +95,20 @@ def test_few_examples_are_held_out_by_line(prepare_texts, generate, read_split, 
 
 def test_the_folder_of_one_version_will_do(prepare_texts, generate):
     folder = prepare_texts(train=POEMS)
-    assert generate(dataset="poems", data_dir=f"{folder}/poems/1.0.0").figures["train"]["lines"] > 700
+    assert generate(dataset="poems", data_dir=f"{folder}/poems/1.0.0").figures["train_lines"] > 700
+
+
+def test_a_prepared_copy_of_a_registered_dataset_is_read(prepare, generate):
+    rows = [{"text": f"a line {number}\n"} for number in range(60)]
+    folder = prepare("lm1b", {"train": rows, "test": rows[:2]}, {"text": tfds.features.Text()}, version="1.1.0")
+    figures = generate(dataset="lm1b", data_dir=folder).figures
+    assert figures["train_lines"] + figures["eval_lines"] == 60 and figures["test_lines"] == 2
+
+
+def test_a_prepared_copy_of_another_version_is_named(prepare, generate):
+    folder = prepare("lm1b", {"train": [{"text": "a\n"}]}, {"text": tfds.features.Text()}, version="0.9.0")
+    with pytest.raises(ComponentError, match="example_gen.data_dir: .* holds 0.9.0/, but not lm1b/1.1.0"):
+        generate(dataset="lm1b", data_dir=folder)
 
 
 def test_a_dataset_without_text_names_its_features(prepare, generate):
