@@ -1,0 +1,112 @@
+"""Times a training step against PyTorch, stock Keras and its own matrix products, in turn in one run.
+
+    python -m benchmarks.training_step [--rounds 5] [--steps 8] [--units 200 650] [--output FILE]
+
+Every contender has a process of its own and waits while another runs. A ratio is the median over the rounds of the two
+contenders' ratio within the round, so that a machine whose speed drifts does not decide it.
+"""
+
+import argparse
+import json
+import statistics
+import subprocess
+import sys
+from pathlib import Path
+
+from benchmarks.machine import describe
+
+# (row, numerator, denominator, {units: goal}, whether the ratio should be at least or at most the goal)
+ROWS = [
+    ("PyTorch float32 / RE, default precision", "torch float32", "RE", {200: 2.1, 650: 1.9}, "at least"),
+    ("fastest PyTorch / RE, default precision", "fastest torch", "RE", {200: 1.6, 650: 1.15}, "at least"),
+    ("fastest PyTorch augmented / REAL", "fastest torch augmented", "REAL", {200: 2.2}, "at least"),
+    ("PyTorch float32 / RE float32", "torch float32", "RE float32", {200: 1.6, 650: 1.2}, "at least"),
+    ("RE / its own products", "RE", "products", {200: 1.8, 650: 1.8}, "at most"),
+    ("REAL / RE", "REAL", "RE", {200: 1.5, 650: 1.25}, "at most"),
+    ("stock Keras / RE", "keras", "RE", {200: 1.5, 650: 1.5}, "at least"),
+]
+CONTENDERS = {
+    "RE": ["ours"],
+    "REAL": ["ours", "--augmented"],
+    "RE float32": ["ours", "--precision", "float32"],
+    "products": ["products"],
+    "keras": ["keras"],
+    "torch float32": ["torch", "--precision", "float32"],
+    "torch bfloat16": ["torch", "--precision", "bfloat16"],
+    "torch augmented float32": ["torch", "--precision", "float32", "--augmented"],
+    "torch augmented bfloat16": ["torch", "--precision", "bfloat16", "--augmented"],
+}
+FASTEST = {
+    "fastest torch": ["torch float32", "torch bfloat16"],
+    "fastest torch augmented": ["torch augmented float32", "torch augmented bfloat16"],
+}
+
+
+class Contender:
+    """A contender's process, started and warmed up."""
+
+    def __init__(self, arguments: list[str], units: int, threads: int):
+        command = [sys.executable, "-m", "benchmarks.contenders", *arguments]
+        command += ["--units", str(units), "--threads", str(threads)]
+        self.process = subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+        )
+        if self.process.stdout.readline().strip() != "ready":
+            raise SystemExit(f"{' '.join(command)} did not start; run it by hand (extra `bench` brings PyTorch).")
+
+    def seconds(self, steps: int) -> float:
+        self.process.stdin.write(f"{steps}\n")
+        self.process.stdin.flush()
+        return float(self.process.stdout.readline())
+
+
+def measure(units: int, threads: int, rounds: int, steps: int) -> list[dict[str, float]]:
+    """Seconds a step of every contender, a dict a round."""
+    contenders = {name: Contender(arguments, units, threads) for name, arguments in CONTENDERS.items()}
+    results = []
+    for _ in range(rounds):
+        seconds = {name: contender.seconds(steps) for name, contender in contenders.items()}
+        results.append(seconds | {name: min(seconds[n] for n in names) for name, names in FASTEST.items()})
+    for contender in contenders.values():
+        contender.process.kill()
+    return results
+
+
+def table(units: int, results: list[dict[str, float]]) -> list[dict]:
+    """The rows of the goals, each with its ratio and verdict."""
+    rows = []
+    for name, over, under, goals, direction in ROWS:
+        if units not in goals:
+            continue
+        ratio = statistics.median(r[over] / r[under] for r in results)
+        met = ratio >= goals[units] if direction == "at least" else ratio <= goals[units]
+        row = {"row": name, "units": units, "ratio": round(ratio, 3), "goal": f"{direction} {goals[units]}", "met": met}
+        rows.append(row)
+    return rows
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--units", type=int, nargs="*", default=[200, 650])
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--steps", type=int, default=8)
+    parser.add_argument("--output", type=Path, help="JSON file for the figures")
+    options = parser.parse_args()
+    report = {"machine": describe(), "rows": [], "milliseconds": {}}
+    for units in options.units:
+        results = measure(units, options.threads, options.rounds, options.steps)
+        report["rows"] += table(units, results)
+        medians = {name: statistics.median(r[name] for r in results) * 1e3 for name in CONTENDERS}
+        report["milliseconds"][units] = {name: round(ms, 1) for name, ms in medians.items()}
+        for name, milliseconds in medians.items():
+            print(f"{units:5} units  {name:28} {milliseconds:8.1f} ms a step")
+    for row in report["rows"]:
+        verdict = "met" if row["met"] else "NOT MET"
+        print(f"{row['units']:5} units  {row['row']:42} {row['ratio']:6.2f}  goal {row['goal']:14} {verdict}")
+    if options.output:
+        options.output.write_text(json.dumps(report, indent=2) + "\n")
+
+
+if __name__ == "__main__":
+    main()
