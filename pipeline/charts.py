@@ -1,11 +1,13 @@
 """Charts as SVG to be set into a page: text in the page's font, colours that are the page's own (CSS variables).
 
-A chart is drawn small, 330 points wide, so that its letters stay readable on a phone, where it is shown as it is.
+A chart is drawn small, 320 points wide, so that its letters stay readable on a phone, where it is shown as it is.
 """
 
 import io
 import re
+import zlib
 from collections.abc import Callable, Mapping, Sequence
+from html import escape
 
 import matplotlib
 from matplotlib.backends.backend_svg import FigureCanvasSVG
@@ -13,7 +15,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator, NullFormatter, PercentFormatter
 
 # Colours that no chart needs stand for the page's CSS variables; `_as_html` puts those in their place.
-INK, FAINT, SERIES = "#010203", "#040506", ("#070809", "#0a0b0c", "#0d0e0f")
+INK, FAINT, SERIES = "#010203", "#040506", ("#070809", "#0a0b0c", "#0d0e0f", "#101112")
 _VARIABLES = {INK: "--ink", FAINT: "--line", **{color: f"--series-{n}" for n, color in enumerate(SERIES, start=1)}}
 _STYLE = {
     "svg.fonttype": "none",
@@ -35,7 +37,7 @@ _STYLE = {
     "legend.frameon": False,
     "lines.linewidth": 1.8,
 }
-_SIZE = (4.6, 2.7)  # inches
+_SIZE = (4.4, 2.7)  # inches
 _WRAPPING = re.compile(r"<metadata>.*?</metadata>|<\?xml.*?\?>|<!DOCTYPE.*?>|<!--.*?-->", re.DOTALL)
 
 
@@ -44,24 +46,19 @@ def lines(
     title: str,
     log: bool = False,
     mark: int | None = None,
-    x: Sequence[float] | None = None,
-    x_label: str = "epoch",
 ) -> str:
-    """Curves over epochs, from 1, or over `x`.
+    """Curves over epochs, from 1.
 
     Args:
         series: Values by name; None where there is none.
         title: What the chart shows, for people who cannot see it.
         log: Whether the y axis is logarithmic.
         mark: The epoch to mark with a dotted line.
-        x: The curves' common x values, on a logarithmic axis.
-        x_label: What they are.
     """
 
     def draw(axes) -> None:
         for (name, values), color in zip(series.items(), SERIES, strict=False):
-            known = [(place, value) for place, value in zip(x or range(1, 1 + len(values)), values, strict=True)]
-            known = [(place, value) for place, value in known if value is not None]
+            known = [(epoch, value) for epoch, value in enumerate(values, start=1) if value is not None]
             marker = "o" if len(known) == 1 else None
             axes.plot(*zip(*known, strict=True), color=color, label=name, marker=marker) if known else None
         if mark is not None:
@@ -71,13 +68,8 @@ def lines(
             axes.yaxis.set_major_locator(matplotlib.ticker.LogLocator(subs=(1, 2, 5)))
             axes.yaxis.set_minor_formatter(NullFormatter())
         axes.yaxis.set_major_formatter(FuncFormatter(_short))
-        if x is None:
-            axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=8))
-            axes.set_xlim(0.5 if max(map(len, series.values())) == 1 else 1, None)
-        else:
-            axes.set_xscale("log")
-            axes.xaxis.set_major_formatter(FuncFormatter(_short))
-        axes.set_xlabel(x_label)
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=8))
+        axes.set_xlabel("epoch")
         if len(series) > 1:
             axes.legend()
 
@@ -85,7 +77,7 @@ def lines(
 
 
 def coverage(shares: Mapping[str, tuple[Sequence[int], Sequence[float]]], title: str, mark: int) -> str:
-    """Shares of the tokens that the n most frequent words make up, n on a logarithmic axis, `mark` being all of them."""
+    """Share of the tokens that the n most frequent words make up, n on a logarithmic axis; `mark` is all of them."""
 
     def draw(axes) -> None:
         for (name, (words, share)), color in zip(shares.items(), SERIES, strict=False):
@@ -93,6 +85,7 @@ def coverage(shares: Mapping[str, tuple[Sequence[int], Sequence[float]]], title:
         axes.axvline(mark, color=INK, linewidth=1, linestyle=":")
         axes.set_xscale("log")
         axes.xaxis.set_major_formatter(FuncFormatter(_short))
+        axes.xaxis.set_minor_formatter(NullFormatter())
         axes.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
         axes.set_ylim(0, 1.02)
         axes.set_xlabel("most frequent words")
@@ -133,7 +126,7 @@ def calibration(curves: Mapping[str, Sequence[Mapping[str, float]]], title: str)
         axes.set(xlim=(0, 1), ylim=(0, 1.02), xlabel="probability of the first choice", ylabel="share right")
         axes.legend(loc="upper left")
 
-    return _chart(draw, title, size=(4.6, 3.4))
+    return _chart(draw, title, size=(4.4, 3.3))
 
 
 def words(places: Sequence[Mapping], title: str) -> str:
@@ -168,18 +161,19 @@ def _chart(draw: Callable, title: str, size: tuple[float, float] = _SIZE) -> str
 
 
 def _as_html(svg: str, title: str) -> str:
-    """An SVG file as an element of a page: no headers, no ids that another chart has too, the page's colours."""
+    """An SVG file as an element of a page: no headers, the page's colours, ids that no other chart has."""
     svg = _WRAPPING.sub("", svg)
-    svg = re.sub(r' id="[a-zA-Z]+\d*_\d+"', "", svg)
-    svg = re.sub(r'<svg [^>]*?viewBox="([^"]*)"[^>]*>', rf'<svg class="chart" role="img" viewBox="\1" '
-                 rf'xmlns:xlink="http://www.w3.org/1999/xlink" aria-label="{_attribute(title)}">', svg, count=1)  # fmt: skip
+    used = set(re.findall(r'(?:url\(|href=")#([^)"]+)', svg))
+    svg = re.sub(r' id="([^"]*)"', lambda found: found[0] if found[1] in used else "", svg)
+    own = f"{zlib.crc32(title.encode()):08x}"
+    for name in used:
+        svg = re.sub(rf'(id="|url\(#|href="#){re.escape(name)}\b', rf"\g<1>{own}{name}", svg)
+    box = re.search(r'viewBox="([^"]*)"', svg)[1]
+    head = f'<svg class="chart" role="img" viewBox="{box}" aria-label="{escape(title)}">'
+    svg = head + svg[svg.index(">", svg.index("<svg")) + 1 :]
     for color, variable in _VARIABLES.items():
         svg = svg.replace(color, f"var({variable})")
     return svg.strip()
-
-
-def _attribute(text: str) -> str:
-    return text.replace("&", "&amp;").replace("<", "&lt;").replace('"', "&quot;").replace("\\", "\\\\")
 
 
 def _literal(text: str) -> str:

@@ -10,11 +10,12 @@ from typing import Any
 
 import jinja2
 
-from pipeline import lineage_drawing, report_sections
+from pipeline import history, lineage_drawing, report_comparison, report_sections
+from pipeline.failures import RunnerError
 from pipeline.progress import number
 
 TEMPLATES = Path(__file__).parent / "templates"
-OUTCOMES = {0: "Done", 1: "Failed", 3: "Refused"}
+USAGE_ERROR = 2
 SECTIONS: dict[str, Callable[[report_sections.Artifacts], Any]] = {
     "evaluation": report_sections.evaluation,
     "training": report_sections.training,
@@ -43,16 +44,56 @@ def write_report(run: Mapping[str, Any], path: Path) -> None:
             except (OSError, ValueError, KeyError, TypeError, IndexError) as error:  # a damaged or foreign artifact
                 sections[name] = None
                 unreadable.append(f"{name}: {type(error).__name__}: {error}")
-    page = _environment().get_template("report.html.j2").render(
-        run=run,
-        outcome=outcome(run),
-        headline=headline(run),
-        configuration=report_sections.configuration(run),
-        lineage=lineage_drawing.draw(run["components"], _source(run), _pushed(run)),
-        unreadable=unreadable,
-        **sections,
+    page = (
+        _environment()
+        .get_template("report.html.j2")
+        .render(
+            run=run,
+            outcome=outcome(run),
+            headline=headline(run),
+            configuration=report_sections.configuration(run),
+            lineage=lineage_drawing.draw(run["components"], _source(run), _pushed(run)),
+            unreadable=unreadable,
+            **sections,
+        )
     )
     path.write_text(page, encoding="utf-8")
+
+
+def write_comparison(first: Mapping[str, Any], second: Mapping[str, Any], path: Path) -> None:
+    """Writes a page that shows two runs (records, as `write_report` takes them) side by side."""
+    runs = (first, second)
+    page = (
+        _environment()
+        .get_template("comparison.html.j2")
+        .render(runs=runs, outcomes=[outcome(run) for run in runs], **report_comparison.compare(first, second))
+    )
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(page, encoding="utf-8")
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Runs the command line; returns its exit code."""
+    parser = argparse.ArgumentParser(prog="python -m pipeline.report", description="Puts two runs side by side.")
+    parser.add_argument(
+        "--compare",
+        nargs=2,
+        metavar=("RUN_A", "RUN_B"),
+        required=True,
+        help="two runs: their ids, the unmistakable beginnings of them, or latest (python -m pipeline.run --list)",
+    )
+    parser.add_argument("--root", type=Path, default=Path("output"), help="pipeline.root of the runs (default: output)")
+    parser.add_argument("--output", type=Path, help="HTML file to write (default: beside the report of RUN_B)")
+    parsed = parser.parse_args(arguments)
+    try:
+        first, second = (history.load_run(parsed.root, run_id) for run_id in parsed.compare)
+        path = parsed.output or report_comparison.default_path(parsed.root, first["run_id"], second["run_id"])
+        write_comparison(first, second, path)
+    except (RunnerError, OSError) as error:
+        print(error, file=sys.stderr)
+        return USAGE_ERROR
+    print(path)
+    return 0
 
 
 def outcome(run: Mapping[str, Any]) -> str:
@@ -119,3 +160,7 @@ def _environment() -> jinja2.Environment:
     )
     environment.filters |= {"number": lambda value: "–" if value is None else number(value), "percent": percent}
     return environment
+
+
+if __name__ == "__main__":
+    sys.exit(main())

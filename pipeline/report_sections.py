@@ -145,7 +145,8 @@ def evaluation(artifacts: Artifacts) -> dict | None:
         "splits": splits,
         "slices": _slices(found),
         "calibration": charts.calibration(curves, "Share right by the probability of the first choice")
-        if curves else None,  # fmt: skip
+        if curves
+        else None,  # fmt: skip
     }
 
 
@@ -195,13 +196,14 @@ def configuration(run: Mapping[str, Any]) -> list[dict]:
     return [
         {
             "key": key,
-            "value": _yaml(value),
-            "default": _yaml(defaults.get(key)),
+            "value": as_text(value),
+            "default": as_text(defaults.get(key)),
             "changed": value != defaults.get(key),
         }
         for key, value in run.get("configuration", {}).items()
     ]
 
 
-def _yaml(value: Any) -> str:
+def as_text(value: Any) -> str:
+    """A configuration value as it is written in the file."""
     return json.dumps(value, ensure_ascii=False)
