@@ -1,0 +1,161 @@
+"""Serves the exported model to `probe.py` in a fresh process and blesses it or not."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from components.base import ComponentError, Context
+from components.infra_validator.component import InfraValidator
+from models.token_stream import TokenStream
+
+PROBE = Path(__file__).with_name("probe.py")
+SAMPLE_BYTES = 20_000  # of the eval split's text
+TIMEOUT_SECONDS = 1800  # of all requests together
+
+
+def execute(
+    inputs: Mapping[str, Path],
+    outputs: Mapping[str, Path],
+    parameters: InfraValidator.Parameters,
+    context: Context,
+) -> dict[str, Any]:
+    """Writes the blessing; returns whether the model is blessed, the latency and what failed first."""
+    del context
+    with tempfile.TemporaryDirectory() as folder:
+        served = Path(folder) / "1"
+        # A copy elsewhere, as a server has it: a model that needs a file it was not shipped with fails here.
+        shutil.copytree(inputs["model"] / "Format-Serving", served)
+        write_sample(Path(folder), inputs["examples"] / "Split-eval", inputs["transformed_examples"] / "Split-eval")
+        probed = probe(served, Path(folder))
+    failures = [f"{request}: {reason}" for request, reason in probed.failures]
+    limit = parameters.max_latency_ms
+    if limit is not None and probed.latency_ms is not None and probed.latency_ms > limit:
+        failures.append(
+            f"next words for 20 words: answered in {probed.latency_ms:.1f} ms (median), more than "
+            f"infra_validator.max_latency_ms = {limit:g}. Raise it, or train a smaller model."
+        )
+    _write_blessing(outputs["blessing"], failures, probed)
+    return {
+        "blessed": not failures,
+        "latency_ms": probed.latency_ms,
+        "load_seconds": probed.load_seconds,
+        "requests": len(probed.requests),
+        "failed_request": failures[0] if failures else None,
+    }
+
+
+@dataclass
+class Probed:
+    """What the probe found.
+
+    Attributes:
+        requests: In order, each `{"request": words, "seconds": s, "failure": words or None}`.
+        latency_ms: Median time of one request for next words, milliseconds; None if the probe did not get that far.
+        load_seconds: Time to load the model.
+    """
+
+    requests: list[dict] = field(default_factory=list)
+    latency_ms: float | None = None
+    load_seconds: float | None = None
+
+    @property
+    def failures(self) -> list[tuple[str, str]]:
+        """(request, reason) of those that failed."""
+        return [(r["request"], r["failure"]) for r in self.requests if r["failure"]]
+
+
+def write_sample(folder: Path, examples: Path, tokens: Path) -> None:
+    """Writes the first lines of a split, `sample.txt`, and the ids that Transform made of them, `sample_ids.npy`.
+
+    The ids are those of the whole split: the probe takes as many as it has tokens.
+
+    Raises:
+        ComponentError: If the split has no examples.
+    """
+    files = sorted(map(str, examples.glob("data_tfrecord-*")))
+    text = b""
+    for record in tf.data.TFRecordDataset(files):
+        example = tf.io.parse_single_example(record, {"text": tf.io.FixedLenFeature([], tf.string)})
+        lines = example["text"].numpy().split(b"\n")
+        for line in lines if lines[-1] else lines[:-1]:
+            if len(text) < SAMPLE_BYTES:
+                text += line + b"\n"
+        if len(text) >= SAMPLE_BYTES:
+            break
+    if not text.strip():
+        raise ComponentError(f"{examples} has no text to send to the model. Run ExampleGen again (--no-cache).")
+    (folder / "sample.txt").write_bytes(text)
+    stream = TokenStream(tokens)
+    np.save(folder / "sample_ids.npy", stream[0 : min(len(stream), len(text))])
+
+
+def probe(model: Path, sample_dir: Path, timeout_seconds: float = TIMEOUT_SECONDS) -> Probed:
+    """Runs the probe in a process that sees nothing of this project, and reads what it reports.
+
+    Args:
+        model: Folder of the SavedModel.
+        sample_dir: Folder with the sample.
+        timeout_seconds: After this time the request that is being answered has failed.
+    """
+    environment = {"TF_CPP_MIN_LOG_LEVEL": "2", **os.environ}
+    environment.pop("TF_SET_ONEDNN_FPMATH_MODE", None)  # rounder products, for training: a server has no such setting
+    command = [sys.executable, "-I", str(PROBE), str(model), str(sample_dir)]
+    alive, never_closed = os.pipe()  # the probe ends when this closes, which it does if this process is killed
+    try:
+        done = subprocess.run(
+            command, stdin=alive, capture_output=True, timeout=timeout_seconds, env=environment, check=False
+        )
+        output, reason = done.stdout, _how_it_ended(done)
+    except subprocess.TimeoutExpired as expired:
+        output = (expired.stdout or b"").rpartition(b"\n")[0]  # without a line that was cut off
+        reason = f"no answer after {timeout_seconds:g} seconds of requests in all"
+    finally:
+        os.close(alive)
+        os.close(never_closed)
+    return _read_events(output, reason)
+
+
+def _how_it_ended(done: subprocess.CompletedProcess) -> str | None:
+    if done.returncode == 0:
+        return None
+    tail = " ".join(done.stderr.decode("utf-8", "replace").split("\n")[-6:]).strip()
+    return f"the serving process ended with exit code {done.returncode}. Its last words: {tail}"
+
+
+def _read_events(output: bytes, reason: str | None) -> Probed:
+    """Puts the probe's lines of JSON together; requests without an end get `reason`."""
+    probed, open_requests = Probed(), {}
+    for line in output.decode("utf-8", "replace").splitlines():
+        event = json.loads(line)
+        if "begin" in event:
+            open_requests[event["begin"]] = None
+        elif "request" in event:
+            open_requests.pop(event["request"])
+            probed.requests.append(event)
+        else:
+            probed.latency_ms = event.get("latency_ms", probed.latency_ms)
+            probed.load_seconds = event.get("load_seconds", probed.load_seconds)
+    if reason is not None:
+        for request in open_requests or ["starting the process"]:
+            probed.requests.append({"request": request, "seconds": None, "failure": reason})
+    return probed
+
+
+def _write_blessing(folder: Path, failures: list[str], probed: Probed) -> None:
+    if failures:
+        (folder / "INFRA_NOT_BLESSED").write_text("".join(f"{failure}\n" for failure in failures), encoding="utf-8")
+    else:
+        latency = f"next words for 20 words in {probed.latency_ms:.1f} ms (median)"
+        (folder / "INFRA_BLESSED").write_text(f"{len(probed.requests)} requests answered; {latency}.\n")
+    requests = json.dumps(probed.requests, indent=1, ensure_ascii=False)
+    (folder / "requests.json").write_text(requests + "\n", encoding="utf-8")
