@@ -58,11 +58,10 @@ class ServingModule(tf.Module):
         endpoints: The signatures, name to `tf.function`: `serving_default`, `score`, `generate`, `step`.
         tokenize: `text` string `[N]` to its tokens as `score` reads them: int32 ids `[N, L]` (0 where padded) and
             int32 lengths `[N]`.
-        score_ids: `token_ids` int32 `[N, L]` (the token before each target), `targets` int32 `[N, L]` and `state`
-            float32 `[N, layers, 2, units]` to the targets' log-probabilities, float32 `[N, L]`, and the state reached.
-        evaluate_ids: as `score_ids`, for a window that fits in memory, with more to tell: the log-probabilities, the
-            number of words strictly more probable than each target, int32 `[N, L]`, the most probable word's
-            probability, float32 `[N, L]`, and the state reached.
+        evaluate_ids: `token_ids` int32 `[N, L]` (the token before each target), `targets` int32 `[N, L]` and `state`
+            float32 `[N, layers, 2, units]` to what the Evaluator asks of a window that fits in memory: the targets'
+            log-probabilities, float32 `[N, L]`; the number of words strictly more probable than each, int32 `[N, L]`;
+            the most probable word's probability, float32 `[N, L]`; and the state reached.
     """
 
     def __init__(self, model, tokenizer):
@@ -94,16 +93,11 @@ class ServingModule(tf.Module):
         }
         self.tokenize = tf.function(self._tokenize, [text])
         ids = [spec([None, None], tf.int32, name) for name in ("token_ids", "targets")]
-        self.score_ids = tf.function(self._score_ids, [*ids, state])
         self.evaluate_ids = tf.function(self._reader.target_ranks, [*ids, state])
 
     def _tokenize(self, text):
         ids = tf.cast(self._tokenizer.encode(text), tf.int32)
         return ids.to_tensor(), tf.cast(ids.row_lengths(), tf.int32)
-
-    def _score_ids(self, token_ids, targets, state):
-        lengths = tf.fill([tf.shape(targets)[0]], tf.shape(targets)[1])
-        return self._reader.target_log_probabilities(token_ids, targets, lengths, state)
 
     def _score(self, text):
         """Signature `score`: how probable a text is, token by token.
@@ -118,8 +112,7 @@ class ServingModule(tf.Module):
         """
         ids, lengths = self._tokenize(text)
         inputs = tf.pad(ids, [[0, 0], [1, 0]], constant_values=EOS_ID)[:, :-1]
-        state = self._reader.zero_state(tf.size(text))
-        log_probabilities, _ = self._reader.target_log_probabilities(inputs, ids, lengths, state)
+        log_probabilities = self._reader.target_log_probabilities(inputs, ids, lengths)
         total = tf.reduce_sum(tf.cast(log_probabilities, tf.float64), -1)  # float32 loses digits over a long text
         real = tf.sequence_mask(lengths, tf.shape(ids)[1])
         return {

@@ -20,21 +20,19 @@ class WindowedReader:
     def __init__(self, model):
         self._model = model
 
-    def target_log_probabilities(self, inputs, targets, lengths, state):
-        """Log-probability of each target, given the tokens before it.
+    def target_log_probabilities(self, inputs, targets, lengths):
+        """Log-probability of each target, given the tokens before it, read from the zero state.
 
         Args:
             inputs: int32 `[rows, time]`, the token before each target.
             targets: int32 `[rows, time]`.
             lengths: int32 `[rows]`, the number of targets in each row; the longest is `time`.
-            state: float32 `[rows, layers, 2, units]`, the state before the first token.
 
         Returns:
-            Natural logarithms, float32 `[rows, time]`, 0 in the padding; and the state after the last token of each
-            row that has no padding.
+            Natural logarithms, float32 `[rows, time]`, 0 in the padding.
         """
         order, original_order = _longest_first(lengths)
-        inputs, targets, lengths, state = (tf.gather(x, order) for x in (inputs, targets, lengths, state))
+        inputs, targets, lengths = (tf.gather(x, order) for x in (inputs, targets, lengths))
         rows, time = tf.unstack(tf.shape(inputs))
 
         def read_window(start, state, columns):
@@ -52,13 +50,16 @@ class WindowedReader:
 
         columns = tf.TensorArray(tf.float32, 0, dynamic_size=True, infer_shape=False, element_shape=[None, None])
         columns = columns.write(0, tf.zeros([0, rows]))  # so that there is something to join where nothing is read
-        _, state, columns = tf.while_loop(
-            lambda start, *_: start < _longest(lengths), read_window, (0, state, columns), parallel_iterations=1
+        *_, columns = tf.while_loop(
+            lambda start, *_: start < _longest(lengths),
+            read_window,
+            (0, self._model.zero_state(rows), columns),
+            parallel_iterations=1,
         )
-        return tf.gather(tf.transpose(columns.concat()), original_order), tf.gather(state, original_order)
+        return tf.gather(tf.transpose(columns.concat()), original_order)
 
     def target_ranks(self, inputs, targets, state):
-        """As `target_log_probabilities` of one window without padding, with each target's place among all words.
+        """Log-probabilities of one window without padding, with each target's place among all words.
 
         Args:
             inputs: int32 `[rows, time]`, the token before each target.
@@ -143,10 +144,6 @@ class WindowedReader:
         """Reads one token in each row: hidden `[rows, units]` and the next state."""
         hidden, state = self._model.hidden_states(token_ids[:, None], state)
         return hidden[:, 0], state
-
-    def zero_state(self, rows):
-        """The state before any token, float32 `[rows, layers, 2, units]`."""
-        return self._model.zero_state(rows)
 
     def log_probabilities(self, hidden):
         """Of every next token: float32 `[rows, vocabulary]`."""

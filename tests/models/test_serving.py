@@ -145,13 +145,18 @@ def test_step_agrees_with_score_word_by_word(loaded):
         before, state = token, answer["state"]
 
 
-def test_state_carries_a_text_from_one_call_of_score_ids_to_the_next(loaded, reference):
+def test_state_carries_a_text_from_one_call_of_evaluate_ids_to_the_next(loaded, reference):
     ids = np.array([token_ids("w1 w2 w3 w4\nw5 w6 w7 w8 w9\n")], np.int32)
     before = np.concatenate([[[EOS_ID]], ids[:, :-1]], 1).astype(np.int32)
-    first, state = loaded.score_ids(before[:, :4], ids[:, :4], tf.zeros([1, 2, 2, 16]))
-    second, state = loaded.score_ids(before[:, 4:], ids[:, 4:], state)
-    np.testing.assert_allclose(np.concatenate([first, second], 1)[0], read_scores(reference, ids[0]), atol=1e-5)
-    np.testing.assert_allclose(state[0], read(reference, ids[0, :-1])[1], atol=1e-5)
+    *first, state = loaded.evaluate_ids(before[:, :4], ids[:, :4], tf.zeros([1, 2, 2, 16]))
+    *second, state = loaded.evaluate_ids(before[:, 4:], ids[:, 4:], state)
+    log_probabilities, ranks, top = (np.concatenate(parts, 1)[0] for parts in zip(first, second, strict=True))
+    expected, expected_state = read(reference, ids[0, :-1])
+    of_targets = read_scores(reference, ids[0])
+    np.testing.assert_allclose(log_probabilities, of_targets, atol=1e-5)
+    np.testing.assert_array_equal(ranks, (expected > of_targets[:, None]).sum(-1))
+    np.testing.assert_allclose(top, np.exp(expected.max(-1)), rtol=1e-4)
+    np.testing.assert_allclose(state[0], expected_state, atol=1e-5)
 
 
 def test_tokenize_gives_the_ids_that_score_reads(loaded):
@@ -261,7 +266,7 @@ def test_the_penn_treebank_is_scored_as_one_text(tmp_path, ptb_dir):
     before, state = tf.concat([[[EOS_ID]], ids[:, :-1]], 1), tf.zeros([1, 2, 2, 4])
     for start in range(0, 9_000, 3_000):  # a tenth of it again, with the state in the caller's hands
         window = slice(start, start + 3_000)
-        log_probabilities, state = loaded.score_ids(before[:, window], ids[:, window], state)
+        log_probabilities, *_, state = loaded.evaluate_ids(before[:, window], ids[:, window], state)
         np.testing.assert_allclose(scored["token_log_probabilities"][:, window], log_probabilities, atol=1e-5)
     total = np.sum(scored["token_log_probabilities"], dtype=np.float64)
     np.testing.assert_allclose(scored["log_probability"][0], total, rtol=1e-6)
