@@ -9,7 +9,7 @@ setup(
     python_requires=">=3.11,<3.14",
     packages=find_packages(include=["pipeline*", "components*", "models*"]),
     # Dataset folders carry checksums, citations and test data; the report and the server carry templates and pages.
-    package_data={"": ["*.tsv", "*.txt", "*.bib", "*.md", "*.html", "*.css", "*.js", "*.j2", "*.sql", "dummy_data/*"]},
+    package_data={"": ["*.tsv", "*.txt", "*.bib", "*.md", "*.sql", "templates/*", "dummy_data/*"]},
     install_requires=[
         "tensorflow>=2.21,<2.22",
         "tensorflow-text>=2.21,<2.22",
