@@ -13,7 +13,7 @@ from typing import Any, Literal
 import pydantic
 
 from models import presets
-from pipeline import config_file
+from pipeline import config_file, training_options
 
 
 class ConfigurationError(Exception):
@@ -59,6 +59,16 @@ class ModelSection(_Section):
     tie_embeddings: bool = True
     output_bias: bool = False
     init_scale: float = pydantic.Field(0.1, gt=0)
+    pretrained_embeddings: str | None = pydantic.Field(None, min_length=1)
+
+
+class ScheduleSection(_Section):
+    """A ramp of `loss.temperature` or `loss.gamma`, which is the value that it ends at."""
+
+    start: float = pydantic.Field(ge=0)
+    shape: Literal["linear", "exponential"] = "linear"
+    length: float = pydantic.Field(1.0, gt=0)
+    unit: Literal["epochs", "steps"] = "epochs"
 
 
 class LossSection(_Section):
@@ -66,6 +76,11 @@ class LossSection(_Section):
     temperature: float = pydantic.Field(20.0, gt=0)
     gamma: float = pydantic.Field(0.65, ge=0)
     gradient_through_target: bool = False
+    target: Literal["current", "held", "average"] = "current"
+    target_interval: int = pydantic.Field(500, ge=1)
+    target_decay: float = pydantic.Field(0.999, ge=0, lt=1)
+    temperature_schedule: ScheduleSection | None = None
+    gamma_schedule: ScheduleSection | None = None
 
 
 class TrainerSection(_Section):
@@ -81,6 +96,8 @@ class TrainerSection(_Section):
     seed: int = pydantic.Field(1, ge=0, lt=2**31)
     checkpoint_seconds: float = pydantic.Field(60.0, gt=0)
     patience: int | None = pydantic.Field(None, ge=1)
+    initial_model: str | None = pydantic.Field(None, min_length=1)
+    freeze_embedding_epochs: int = pydantic.Field(0, ge=0)
 
 
 class EvaluatorSection(_Section):
@@ -213,6 +230,10 @@ def _validated(values: Mapping[str, Any], origins: Mapping[str, str]) -> Setting
         raise ConfigurationError("\n".join(messages(error, origins))) from error
 
 
+# What is expected where a value is itself a mapping of keys, by pydantic's type of error.
+OF_MAPPINGS = {"missing": "that key, too", "extra_forbidden": "no such key", "model_type": "a mapping of keys, or null"}
+
+
 def messages(error: pydantic.ValidationError, origins: Mapping[str, str]) -> list[str]:
     """One line an error: the key, where its value is from, what was found and what was expected."""
     messages = []
@@ -220,6 +241,7 @@ def messages(error: pydantic.ValidationError, origins: Mapping[str, str]) -> lis
         place = _dotted(item["loc"], error.title)
         key = ".".join(place.split(".")[:2])
         expected = item["msg"].removeprefix("Input should be ").removeprefix("Value error, ")
+        expected = OF_MAPPINGS.get(item["type"], expected)
         messages.append(f"{place} (from {origins.get(key, 'default')}): found {item['input']!r}, expected {expected}.")
     return messages
 
@@ -258,5 +280,6 @@ def _cross_check(settings: Settings) -> None:
         )
     if model.tie_embeddings and model.output_bias:
         problems.append("model.output_bias: found true, expected false: a tied output layer has no bias (b = 0).")
+    problems += training_options.problems(model, settings.loss, trainer)
     if problems:
         raise ConfigurationError("\n".join(problems))

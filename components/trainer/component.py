@@ -1,6 +1,11 @@
 """Trainer: trains the language model on the transformed examples and exports it for serving."""
 
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
 from components import base
+from components.trainer import sources
 
 
 class Trainer(base.Component):
@@ -28,6 +33,14 @@ class Trainer(base.Component):
         temperature: float = 20.0
         gamma: float = 0.65
         gradient_through_target: bool = False
+        target: str = "current"
+        target_interval: int = 500
+        target_decay: float = 0.999
+        temperature_schedule: dict[str, Any] | None = None
+        gamma_schedule: dict[str, Any] | None = None
+        pretrained_embeddings: str | None = None
+        initial_model: str | None = None
+        freeze_embedding_epochs: int = 0
         batch_size: int = 20
         sequence_length: int = 35
         epochs: int
@@ -40,3 +53,12 @@ class Trainer(base.Component):
         replicas: int | None = None
         seed: int = 1
         checkpoint_seconds: float = 60.0
+
+    def external_state(self, inputs: Mapping[str, Path]) -> dict[str, Any]:
+        """Digests of the word vectors and of the model that training starts from.
+
+        Raises:
+            ComponentError: If one of them is missing or cannot be read.
+        """
+        del inputs
+        return sources.fingerprint(self.parameters.pretrained_embeddings, self.parameters.initial_model)

@@ -12,8 +12,14 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from components.base import ComponentError, Context
 from components.trainer.component import Trainer
 
-MODEL = "units num_layers dropout tie_embeddings output_bias init_scale augmented temperature gamma"
-RECIPE = "batch_size sequence_length epochs learning_rate decay decay_start_epoch clip_norm patience checkpoint_seconds"
+MODEL = (
+    "units num_layers dropout tie_embeddings output_bias init_scale augmented temperature gamma "
+    "gradient_through_target target seed"
+)
+RECIPE = (
+    "batch_size sequence_length epochs learning_rate decay decay_start_epoch clip_norm patience checkpoint_seconds "
+    "target_interval target_decay freeze_embedding_epochs"
+)
 
 
 def train_and_export(
@@ -36,18 +42,19 @@ def train_and_export(
     from models.training import Training, TrainingDiverged
 
     tf.get_logger().setLevel("ERROR")
-    recipe = Recipe(**{name: getattr(parameters, name) for name in RECIPE.split()})
     try:
+        recipe = Recipe(**{name: getattr(parameters, name) for name in RECIPE.split()}, **_schedules(parameters))
         strategy = make_strategy(parameters.replicas, recipe.batch_size)
         splits = {s: TokenStream(inputs["transformed_examples"] / f"Split-{s}") for s in ("train", "eval")}
         tokenizer = Tokenizer.load(inputs["vocabulary"])
-        config = {name: getattr(parameters, name) for name in [*MODEL.split(), "gradient_through_target", "seed"]}
+        config = {name: getattr(parameters, name) for name in MODEL.split()}
         config["vocabulary_size"] = tokenizer.vocabulary_size
         config["precision"] = choose_precision(parameters.precision)
         reporter = _Reporter(context, recipe.epochs)
         keras.utils.set_random_seed(parameters.seed)
         with strategy.scope():
             model = LanguageModel(**config)
+        initial = _initialise(model, tokenizer, parameters)
         training = Training(model, strategy, *splits.values(), recipe, context.workspace, reporter.epoch, reporter.step)
         reporter.start(training.history)
         with reporter.progress:
@@ -73,7 +80,33 @@ def train_and_export(
         "parameters": exported.count_params(),
         "tokens_per_epoch": len(splits["train"]) - training.left_over,
         "tokens_left_over": training.left_over,
+        **initial,
     }
+
+
+def _schedules(parameters: Trainer.Parameters) -> dict:
+    """The ramps of τ and γ, which end at the constant values."""
+    from models.schedules import Schedule
+
+    given = {name: getattr(parameters, f"{name}_schedule") for name in ("temperature", "gamma")}
+    return {name: Schedule(end=getattr(parameters, name), **ramp) for name, ramp in given.items() if ramp}
+
+
+def _initialise(model, tokenizer, parameters: Trainer.Parameters) -> dict:
+    """Starts from word vectors or a pushed model where the parameters name one; the figures about it."""
+    import tensorflow as tf
+
+    from models.warm_start import warm_start
+    from models.word_vectors import set_word_vectors
+
+    words = tokenizer.words_of(tf.range(tokenizer.vocabulary_size)).numpy()
+    words = [word.decode("utf-8", "surrogateescape") for word in words]
+    figures = {}
+    if parameters.initial_model is not None:
+        figures |= warm_start(model, words, parameters.initial_model)
+    if parameters.pretrained_embeddings is not None:
+        figures |= set_word_vectors(model, words, parameters.pretrained_embeddings)
+    return figures
 
 
 def _write_outputs(outputs, model, tokenizer, card, reporter, training):

@@ -1,0 +1,39 @@
+"""What training reads outside its inputs: word vectors and the pushed model that it starts from."""
+
+import hashlib
+from pathlib import Path
+
+from components.base import ComponentError
+
+
+def fingerprint(pretrained_embeddings: str | None, initial_model: str | None) -> dict[str, str]:
+    """SHA-256 by configuration key, of what is set: for the cache key.
+
+    Args:
+        pretrained_embeddings: File of word vectors; of an `.npy` file the word list counts, too.
+        initial_model: Folder of a pushed version; its weights and vocabulary count.
+
+    Raises:
+        ComponentError: If a file is missing or cannot be read.
+    """
+    found = {}
+    if pretrained_embeddings is not None:
+        vectors = Path(pretrained_embeddings).expanduser()
+        files = [vectors, vectors.with_suffix(".txt")] if vectors.suffix == ".npy" else [vectors]
+        found["model.pretrained_embeddings"] = _digest("model.pretrained_embeddings", files)
+    if initial_model is not None:
+        folder = Path(initial_model).expanduser()
+        files = [folder / "assets" / "vocabulary.txt", *sorted((folder / "variables").glob("*"))]
+        found["trainer.initial_model"] = _digest("trainer.initial_model", files)
+    return found
+
+
+def _digest(key: str, files: list[Path]) -> str:
+    total = hashlib.sha256()
+    for path in files:
+        try:
+            with path.open("rb") as file:
+                total.update(path.name.encode() + b"\0" + hashlib.file_digest(file, "sha256").digest())
+        except OSError as error:
+            raise ComponentError(f"{key}: {path} cannot be read ({error.strerror}). Correct the path.") from error
+    return total.hexdigest()

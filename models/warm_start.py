@@ -1,0 +1,90 @@
+"""Starts a model from the weights of one that was exported: the same vocabulary, or the words that two share."""
+
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import tensorflow as tf
+
+
+def warm_start(model, words: Sequence[str], path: str | Path) -> dict:
+    """Gives a `LanguageModel` the weights of a pushed model.
+
+    Weights without a word (the LSTM layers') are taken as they are; of those with a row a word (the embedding, an
+    untied projection and its bias) the rows of the words that both vocabularies have. Other words keep their initial
+    values.
+
+    Args:
+        model: A built `LanguageModel`.
+        words: Its vocabulary.
+        path: A pushed version, such as `output/serving/3`: a SavedModel that `models.serving.export` wrote.
+
+    Returns:
+        dict of `shared_words` and `share_shared` (of the vocabulary).
+
+    Raises:
+        ValueError: If there is no such model, or its units, layers or output layer are others.
+    """
+    path = Path(path).expanduser()
+    weights, old_words = _read(path)
+    variables = model.trainable_variables
+    found, expected = _architecture([w.shape for w in weights]), _architecture([tuple(v.shape) for v in variables])
+    if found != expected:
+        differences = "; ".join(
+            f"{key}: found {found[key]}, expected {expected[key]}" for key in expected if found[key] != expected[key]
+        )
+        raise ValueError(
+            f"The model {path} cannot be started from (trainer.initial_model). {differences}. Configure the model like "
+            "it, or start from another or none."
+        )
+    old_rows = {word: row for row, word in enumerate(old_words)}
+    shared = [(row, old_rows[word]) for row, word in enumerate(words) if word in old_rows]
+    rows, old = np.array(shared, np.int64).reshape(-1, 2).T
+    by_word = [0, *range(1 + 3 * model.num_layers, len(variables))]
+    for place, (variable, weight) in enumerate(zip(variables, weights, strict=True)):
+        if place in by_word:
+            value = variable.numpy()
+            value[rows] = weight[old]
+            variable.assign(value)
+        else:
+            variable.assign(weight)
+    if model.target_table is not None:
+        model.target_table.assign(model.embedding.embeddings.numpy())
+    share = len(rows) / len(words)
+    logging.info("Starting from %s, which has %.1f%% of the %s words.", path, 100 * share, f"{len(words):,}")
+    return {"shared_words": len(rows), "share_shared": round(share, 4)}
+
+
+def _read(path: Path) -> tuple[list[np.ndarray], list[str]]:
+    """The weights in the order of `LanguageModel.trainable_variables`, and the vocabulary.
+
+    The variables are read as such: nothing of the graph, and so no operation of tensorflow-text, is needed.
+    """
+    vocabulary, variables = path / "assets" / "vocabulary.txt", path / "variables" / "variables"
+    if not vocabulary.is_file() or not variables.with_suffix(".index").is_file():
+        versions = sorted((p.name for p in path.glob("[0-9]*") if p.name.isdecimal()), key=int)
+        hint = f"a version in it, such as {path / versions[-1]}" if versions else "the folder of a pushed version"
+        raise ValueError(f"trainer.initial_model: found no model at {path}, expected {hint}.")
+    with vocabulary.open(encoding="utf-8", errors="surrogateescape", newline="\n") as lines:
+        words = [line.rstrip("\n") for line in lines]
+    reader = tf.train.load_checkpoint(str(variables))
+    weights = []
+    while reader.has_tensor(name := f"_weights/{len(weights)}/.ATTRIBUTES/VARIABLE_VALUE"):
+        weights.append(reader.get_tensor(name))
+    if len(weights) < 4 or len(weights[0]) != len(words):
+        raise ValueError(f"trainer.initial_model: {path} is a SavedModel, but not one that this pipeline exported.")
+    return weights, words
+
+
+def _architecture(shapes: Sequence[tuple[int, ...]]) -> dict:
+    """What must agree, by configuration key, from the shapes of a model's weights in their order."""
+    units = shapes[0][1]
+    layers = sum(shape == (units, 4 * units) for shape in shapes) // 2
+    output = shapes[1 + 3 * layers :]
+    return {
+        "model.units": units,
+        "model.num_layers": layers,
+        "model.tie_embeddings": not output,
+        "model.output_bias": len(output) == 2,
+    }
