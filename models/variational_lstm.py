@@ -40,6 +40,9 @@ def _cell(z, c):
 
 def _infer(z_inputs, recurrent_kernel, h, c):
     """Runs the cell over all steps without dropout and keeps only h: [time, batch, units], then the last h and c."""
+    if z_inputs.shape[0] == 1:  # around one step a loop costs more than the step
+        _, c, h = _cell(z_inputs[0] + tf.matmul(h, recurrent_kernel), c)
+        return h[None], h, c
     time = _steps(z_inputs)
     hiddens = tf.TensorArray(tf.float32, time, element_shape=h.shape)
 
