@@ -23,7 +23,7 @@ class Rule(pydantic.BaseModel):
         without_baseline: What a `max_change` decides where no baseline can be compared with.
     """
 
-    model_config = pydantic.ConfigDict(extra="forbid", frozen=True)
+    model_config = pydantic.ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     metric: Literal[metrics.METRICS]
     split: Literal["eval", "test"] = "eval"
@@ -42,9 +42,9 @@ class Rule(pydantic.BaseModel):
     def _is_one_rule(self) -> "Rule":
         bounds = [name for name in ("min", "max", "max_change") if getattr(self, name) is not None]
         if len(bounds) != 1:
-            raise ValueError(f"a rule needs exactly one of min, max and max_change, and has {bounds or 'none'}")
+            raise ValueError(f"exactly one of min, max and max_change in a rule, not {' and '.join(bounds) or 'none'}")
         if self.slice is not None and self.metric in metrics.WHOLE_SPLIT_ONLY:
-            raise ValueError(f"{self.metric} is known for a whole split only, not for the slice {self.slice!r}")
+            raise ValueError(f"no slice: {self.metric} is known for a whole split only")
         return self
 
 

@@ -29,14 +29,12 @@ def execute(
     candidate_path = inputs["model"] / "Format-Serving"
     candidate = ExportedModel(candidate_path)
     splits = _read_splits(inputs, len(candidate.words))
-    mismatches = {name: split.count_mismatches(candidate) for name, split in splits.items()}
+    mismatched = sum(split.count_mismatches(candidate) for split in splits.values())
     tallies = evaluate(candidate, splits)
     figures = {name: splits[name].figures(tally) for name, tally in tallies.items()}
     found = baseline.find(parameters.serving_dir, candidate_path)
     against = _Against() if found is None else _compare(found, candidate, splits, tallies, parameters)
-    verdicts = gate.judge(
-        parameters, figures, mismatches["eval"], against.comparison, against.figures, against.in_words
-    )
+    verdicts = gate.judge(parameters, figures, mismatched, against.comparison, against.figures, against.in_words)
     blessed = gate.write_blessing(outputs["blessing"], verdicts)
     evaluation = {
         "blessed": blessed,

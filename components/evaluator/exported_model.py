@@ -11,8 +11,7 @@ import tensorflow_text  # noqa: F401  (registers the tokenizer's operations)
 from components.base import ComponentError
 from components.evaluator.slices import EOS_ID
 
-MAX_WINDOW = 1000  # tokens read at once
-MAX_LOGITS = 1 << 24  # tokens of a window times words of the vocabulary: 64 MiB of float32
+WINDOW = 1000  # tokens of each stream that are read at once
 
 
 @dataclass(frozen=True)
@@ -68,13 +67,12 @@ class ExportedModel:
         Yields:
             The stream's place in `streams`, and its next window.
         """
-        size = min(MAX_WINDOW, max(1, MAX_LOGITS // len(self.words)))
         live = [row for row, stream in enumerate(streams) if len(stream)]
         state = tf.zeros([len(live), *self._state_shape])
         previous = np.full(len(streams), EOS_ID, np.int32)
         start = 0
         while live:
-            parts = [np.asarray(streams[row][start : min(start + size, len(streams[row]))], np.int32) for row in live]
+            parts = [np.asarray(streams[row][start : min(start + WINDOW, len(streams[row]))], np.int32) for row in live]
             targets = np.zeros([len(live), max(map(len, parts))], np.int32)
             for row, part in zip(targets, parts, strict=True):
                 row[: len(part)] = part  # what a stream lacks at its end is read as `<unk>` and thrown away
@@ -84,7 +82,7 @@ class ExportedModel:
             for place, (row, part) in enumerate(zip(live, parts, strict=True)):
                 yield row, Window(start, part, *(figure[place, : len(part)] for figure in figures))
             previous[live] = targets[:, -1]
-            start += size
+            start += WINDOW
             going_on = [place for place, row in enumerate(live) if start < len(streams[row])]
             live, state = [live[place] for place in going_on], tf.gather(state, np.array(going_on, np.int32))
 

@@ -44,9 +44,10 @@ def check_slice(name: str) -> str:
     known = [f"{key}:{label}" for key, labels in BUCKETS.items() for label in labels]
     if name not in known:
         near = difflib.get_close_matches(name, [*known, "document:NAME"], n=1, cutoff=0.0)[0]
+        # The message follows "expected": the configuration says before it what was found.
         raise ValueError(
-            f"unknown slice {name!r}; the nearest is {near!r}, and the dimensions are "
-            f"{', '.join([*BUCKETS, 'document'])}"
+            f"a slice that is known; the nearest to {name!r} is {near!r} "
+            f"(the dimensions are {', '.join([*BUCKETS, 'document'])})"
         )
     return name
 

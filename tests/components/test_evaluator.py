@@ -145,7 +145,7 @@ def _push(world, name, serving, version):
 
 @pytest.mark.parametrize("window", [7, 1000])
 def test_every_token_is_predicted_once_and_the_first_from_eos(world, tmp_path, monkeypatch, window):
-    monkeypatch.setattr(exported_model, "MAX_WINDOW", window)
+    monkeypatch.setattr(exported_model, "WINDOW", window)
     figures, evaluation, _, _ = world.evaluate("good", tmp_path)
     for split, key in (("eval", "valid_perplexity"), ("test", "test_perplexity")):
         found = evaluation["splits"][split]
