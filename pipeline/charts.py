@@ -37,6 +37,7 @@ _STYLE = {
     "legend.frameon": False,
     "lines.linewidth": 1.8,
 }
+FEWEST = 10  # tokens of a calibration bin whose share right says something
 _SIZE = (4.4, 2.7)  # inches
 _WRAPPING = re.compile(r"<metadata>.*?</metadata>|<\?xml.*?\?>|<!DOCTYPE.*?>|<!--.*?-->", re.DOTALL)
 
@@ -112,19 +113,22 @@ def histogram(bars: Mapping[str, Sequence[float]], labels: Sequence[str], title:
 
 
 def calibration(curves: Mapping[str, Sequence[Mapping[str, float]]], title: str) -> str:
-    """Share right over probability; areas of the dots grow with the tokens in the bin."""
+    """Share right over probability; areas of the dots grow with the tokens in the bin, and tiny bins are left out."""
 
     def draw(axes) -> None:
         axes.plot([0, 1], [0, 1], color=INK, linewidth=1, linestyle=":")
         for (name, bins), color in zip(curves.items(), SERIES, strict=False):
             tokens = sum(of["tokens"] for of in bins)
+            bins = [of for of in bins if of["tokens"] >= FEWEST]
             x, y = [of["probability"] for of in bins], [of["accuracy"] for of in bins]
-            axes.plot(x, y, color=color, label=name, linewidth=1.2)
-            axes.scatter(x, y, s=[4 + 200 * of["tokens"] / tokens for of in bins], color=color, linewidths=0)
+            axes.plot(x, y, color=color, linewidth=1, alpha=0.5)
+            axes.scatter(
+                x, y, s=[4 + 200 * of["tokens"] / tokens for of in bins], color=color, label=name, linewidths=0
+            )
         for axis in (axes.xaxis, axes.yaxis):
             axis.set_major_formatter(PercentFormatter(1, decimals=0))
         axes.set(xlim=(0, 1), ylim=(0, 1.02), xlabel="probability of the first choice", ylabel="share right")
-        axes.legend(loc="upper left")
+        axes.legend(loc="upper left", markerscale=0.6) if curves else None
 
     return _chart(draw, title, size=(4.4, 3.3))
 

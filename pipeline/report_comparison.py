@@ -69,7 +69,7 @@ def _slices(evaluations: list[dict | None]) -> list[dict]:
         shared = [bucket for bucket in ours[dimension] if bucket in theirs[dimension]]
         rows = [(bucket, [of[dimension][bucket]["perplexity"] for of in (ours, theirs)]) for bucket in shared]
         if rows:
-            tables.append({"name": dimension.replace("_", " "), "rows": rows})
+            tables.append({"name": report_sections.SLICES.get(dimension, dimension), "rows": rows})
     return tables
 
 

@@ -14,6 +14,19 @@ import numpy as np
 from pipeline import charts
 
 SPLITS = {"train": "train", "eval": "validation", "test": "test"}
+SLICES = {
+    "word_frequency": "word's count in training",
+    "line_position": "place in the line",
+    "line_length": "tokens in the line",
+    "line_unknown": "<unk> in the line",
+}
+CURVES = (  # title, name of each curve -> key in history.json, whether the axis is logarithmic
+    ("Perplexity", {"training": "train_perplexity", "validation": "valid_perplexity"}, True),
+    ("Loss, nats a token", {"cross-entropy": "cross_entropy", "augmented loss": "augmented_loss"}, False),
+    ("Learning rate", {"learning rate": "learning_rate"}, False),
+    ("Norm of the gradient, before clipping", {"norm": "gradient_norm"}, False),
+    ("Training tokens per second", {"tokens/s": "tokens_per_second"}, False),
+)
 MAP_TITLE = "Frequent words in the two main directions of the embedding"
 
 
@@ -41,44 +54,18 @@ class Artifacts:
 
 
 def training(artifacts: Artifacts) -> dict | None:
-    """Learning curves."""
+    """Learning curves; one that has no value but 0 is left out, as a loss that is switched off."""
     history = artifacts.json("Trainer", "model_run", "history.json")
     if not history or not history["epochs"]:
         return None
     epochs, best = history["epochs"], history.get("best_epoch")
-
-    def curve(*keys: str) -> dict[str, list]:
-        return {key.replace("_", " "): [epoch.get(key) for epoch in epochs] for key in keys}
-
-    drawn = [("Perplexity", {
-        "training": curve("train_perplexity")["train perplexity"],
-        "validation": curve("valid_perplexity")["valid perplexity"],
-    }, True), ("Loss, nats a token", curve("cross_entropy", "augmented_loss"), False)]  # fmt: skip
-    drawn += [
-        (title, curve(key), False)
-        for key, title in (
-            ("learning_rate", "Learning rate"),
-            ("gradient_norm", "Norm of the gradient, before clipping"),
-            ("tokens_per_second", "Training tokens per second"),
-            ("temperature", "Temperature τ"),
-            ("gamma", "γ"),
-        )
-    ]
-    return {
-        "best": epochs[best - 1] if best else None,
-        "num_epochs": len(epochs),
-        "charts": [
-            (title, charts.lines(series, f"{title} by epoch", log=log, mark=best))
-            for title, series, log in drawn
-            if _varies_or_matters(title, series)
-        ],
-    }
-
-
-def _varies_or_matters(title: str, series: Mapping[str, list]) -> bool:
-    """Whether a chart says anything: it has values, and τ and γ also change."""
-    values = {value for curve in series.values() for value in curve if value is not None}
-    return len(values) > (1 if title in ("Temperature τ", "γ") else 0)
+    drawn = []
+    for title, curves, log in CURVES:
+        series = {name: [epoch.get(key) for epoch in epochs] for name, key in curves.items()}
+        series = {name: values for name, values in series.items() if any(values)}
+        if series:
+            drawn.append((title, charts.lines(series, f"{title} by epoch", log=log, mark=best)))
+    return {"best": epochs[best - 1] if best else None, "num_epochs": len(epochs), "charts": drawn}
 
 
 def data(artifacts: Artifacts) -> dict | None:
@@ -160,7 +147,7 @@ def _slices(found: Mapping[str, Any]) -> list[dict]:
         widest = math.log(max(known, default=math.e) + 1)
         tables.append(
             {
-                "name": dimension.replace("_", " "),
+                "name": SLICES.get(dimension, dimension),
                 "rows": [
                     {
                         "bucket": bucket,
