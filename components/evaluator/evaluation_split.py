@@ -9,6 +9,7 @@ from components.evaluator import comparison, metrics, slices
 from components.evaluator.exported_model import ExportedModel
 from components.evaluator.text import SplitText
 from models.token_stream import TokenStream
+from models.unigram import count_tokens, unigram_perplexity
 
 
 class EvaluationSplit:
@@ -44,8 +45,8 @@ class EvaluationSplit:
 
     def figures(self, tally: metrics.Tally) -> dict:
         """All figures of a tally, the unigram model's among them."""
-        counts = metrics.count_tokens(self.stream, len(self._train_counts))
-        unigram = metrics.unigram_perplexity(self._train_counts, counts)
+        counts = count_tokens(self.stream, len(self._train_counts))
+        unigram = unigram_perplexity(self._train_counts, counts)
         return {**tally.figures(self.text.characters), "unigram_perplexity": unigram}
 
     def spelled_out(self, model: ExportedModel, own_ids: bool) -> np.ndarray:
@@ -65,7 +66,7 @@ class EvaluationSplit:
         return comparison.with_spelling(
             nats,
             unknown,
-            metrics.count_tokens(ids, len(model.words)),
+            count_tokens(ids, len(model.words)),
             model.words,
             self.text.inked_characters,
             self.text.character_entropy(),

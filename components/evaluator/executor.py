@@ -16,6 +16,7 @@ from components.evaluator.component import Evaluator
 from components.evaluator.evaluation_split import EvaluationSplit, evaluate
 from components.evaluator.exported_model import ExportedModel
 from models.token_stream import TokenStream
+from models.unigram import count_tokens
 
 SPLITS = ("eval", "test")
 
@@ -59,7 +60,7 @@ def _read_splits(inputs: Mapping[str, Path], vocabulary_size: int) -> dict[str, 
             f"The exported model has {vocabulary_size:,} words, {inputs['vocabulary'] / 'counts.tsv'} "
             f"{len(lines_of_counts):,}: the model was trained with another vocabulary. Run the Trainer again."
         )
-    train_counts = metrics.count_tokens(TokenStream(transformed / "Split-train"), vocabulary_size)
+    train_counts = count_tokens(TokenStream(transformed / "Split-train"), vocabulary_size)
     return {
         name: EvaluationSplit(transformed / f"Split-{name}", examples / f"Split-{name}", train_counts)
         for name in SPLITS

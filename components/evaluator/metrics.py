@@ -15,7 +15,6 @@ Definitions, natural logarithms unless a name says bits:
 """
 
 import math
-from collections.abc import Sequence
 
 import numpy as np
 
@@ -35,25 +34,6 @@ METRICS = (
 )
 HIGHER_IS_BETTER = ("top_1_accuracy", "top_5_accuracy", "top_10_accuracy")
 WHOLE_SPLIT_ONLY = ("bits_per_character", "expected_calibration_error")  # not known for a slice
-
-
-def count_tokens(stream: Sequence[int], vocabulary_size: int) -> np.ndarray:
-    """How often a stream has each id: int64 [vocabulary_size]."""
-    counts = np.zeros(vocabulary_size, np.int64)
-    for start in range(0, len(stream), slices.SCAN):
-        block = np.asarray(stream[start : min(start + slices.SCAN, len(stream))])
-        counts += np.bincount(block, minlength=vocabulary_size)
-    return counts
-
-
-def unigram_perplexity(train_counts: np.ndarray, counts: np.ndarray) -> float:
-    """Perplexity, over the tokens counted by `counts` [V], of the frequencies in `train_counts` [V]."""
-    present = counts > 0
-    frequencies = train_counts.astype(np.float64)
-    if np.any(frequencies[present] == 0):
-        frequencies += 1
-    log_probabilities = np.log(frequencies[present] / frequencies.sum())
-    return exp(-float(counts[present] @ log_probabilities) / int(counts.sum()))
 
 
 def exp(value: float) -> float:

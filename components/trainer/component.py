@@ -11,12 +11,14 @@ from components.trainer import sources
 class Trainer(base.Component):
     """Trains a `LanguageModel` under MirroredStrategy; the epoch with the lowest valid perplexity ships.
 
+    With `hyperparameters` a Tuner's best ones stand in place of this component's own parameters of the same names.
+
     Outputs:
         model: `Format-Serving/` (the SavedModel), `model.weights.h5` and `model.json` (`get_config` and recipe).
         model_run: `history.json` (a record an epoch), `logs/` (TensorBoard).
     """
 
-    INPUTS = {"transformed_examples": "Examples", "vocabulary": "Vocabulary"}
+    INPUTS = {"transformed_examples": "Examples", "vocabulary": "Vocabulary", "hyperparameters?": "HyperParameters"}
     OUTPUTS = {"model": "Model", "model_run": "ModelRun"}
     RESUMABLE = True
 

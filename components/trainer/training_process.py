@@ -10,16 +10,8 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from components.base import ComponentError, Context
+from components.trainer import hyperparameters
 from components.trainer.component import Trainer
-
-MODEL = (
-    "units num_layers dropout tie_embeddings output_bias init_scale augmented temperature gamma "
-    "gradient_through_target target seed"
-)
-RECIPE = (
-    "batch_size sequence_length epochs learning_rate decay decay_start_epoch clip_norm patience checkpoint_seconds "
-    "target_interval target_decay freeze_embedding_epochs"
-)
 
 
 def train_and_export(
@@ -31,30 +23,27 @@ def train_and_export(
         ComponentError: If the data are too few for the batch, or the training diverged.
     """
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
-    import keras
     import tensorflow as tf
 
-    from models.devices import choose_precision, make_strategy
+    from models.devices import make_strategy
     from models.language_model import LanguageModel
-    from models.recipe import Recipe
     from models.token_stream import TokenStream
     from models.tokenizer import Tokenizer
     from models.training import Training, TrainingDiverged
+    from models.training_setup import make_model, make_recipe, model_config
 
     tf.get_logger().setLevel("ERROR")
+    tuned = {}
+    if "hyperparameters" in inputs:
+        parameters, tuned = hyperparameters.apply(inputs["hyperparameters"], parameters)
+    values = parameters.model_dump()
     try:
-        recipe = Recipe(**{name: getattr(parameters, name) for name in RECIPE.split()}, **_schedules(parameters))
+        recipe = make_recipe(values)
         strategy = make_strategy(parameters.replicas, recipe.batch_size)
         splits = {s: TokenStream(inputs["transformed_examples"] / f"Split-{s}") for s in ("train", "eval")}
         tokenizer = Tokenizer.load(inputs["vocabulary"])
-        config = {name: getattr(parameters, name) for name in MODEL.split()}
-        config["vocabulary_size"] = tokenizer.vocabulary_size
-        config["precision"] = choose_precision(parameters.precision)
         reporter = _Reporter(context, recipe.epochs)
-        keras.utils.set_random_seed(parameters.seed)
-        with strategy.scope():
-            model = LanguageModel(**config)
-        initial = _initialise(model, tokenizer, parameters)
+        model, initial = make_model(values, tokenizer, strategy)
         training = Training(model, strategy, *splits.values(), recipe, context.workspace, reporter.epoch, reporter.step)
         reporter.start(training.history)
         with reporter.progress:
@@ -62,6 +51,7 @@ def train_and_export(
     except (TrainingDiverged, ValueError) as error:
         raise ComponentError(str(error)) from None
     best = history[training.best_epoch - 1]
+    config = model_config(values, tokenizer.vocabulary_size)
     exported = LanguageModel(**config | {"target": "current"})
     for target, source in zip(exported.trainable_variables, model.trainable_variables, strict=True):
         target.assign(source.numpy())
@@ -70,6 +60,7 @@ def train_and_export(
     tokens = (len(splits["train"]) - training.left_over) * len(history)
     seconds = sum((len(splits["train"]) - training.left_over) / r["tokens_per_second"] for r in history)
     return {
+        **({"tuned": hyperparameters.in_words(tuned)} if tuned else {}),
         "best_epoch": training.best_epoch,
         "epochs": len(history),
         "valid_perplexity": best["valid_perplexity"],
@@ -82,31 +73,6 @@ def train_and_export(
         "tokens_left_over": training.left_over,
         **initial,
     }
-
-
-def _schedules(parameters: Trainer.Parameters) -> dict:
-    """The ramps of τ and γ, which end at the constant values."""
-    from models.schedules import Schedule
-
-    given = {name: getattr(parameters, f"{name}_schedule") for name in ("temperature", "gamma")}
-    return {name: Schedule(end=getattr(parameters, name), **ramp) for name, ramp in given.items() if ramp}
-
-
-def _initialise(model, tokenizer, parameters: Trainer.Parameters) -> dict:
-    """Starts from word vectors or a pushed model where the parameters name one; the figures about it."""
-    import tensorflow as tf
-
-    from models.warm_start import warm_start
-    from models.word_vectors import set_word_vectors
-
-    words = tokenizer.words_of(tf.range(tokenizer.vocabulary_size)).numpy()
-    words = [word.decode("utf-8", "surrogateescape") for word in words]
-    figures = {}
-    if parameters.initial_model is not None:
-        figures |= warm_start(model, words, parameters.initial_model)
-    if parameters.pretrained_embeddings is not None:
-        figures |= set_word_vectors(model, words, parameters.pretrained_embeddings)
-    return figures
 
 
 def _write_outputs(outputs, model, tokenizer, card, reporter, training):

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from components.evaluator import bootstrap, comparison, metrics, slices
+from models.unigram import count_tokens, unigram_perplexity
 
 UNK, EOS = 0, 1
 
@@ -96,9 +97,9 @@ def test_expected_calibration_error_is_zero_when_confidence_is_the_share_right()
 
 def test_unigram_model_is_smoothed_only_where_the_split_has_a_word_that_training_has_not():
     train, seen, unseen = np.array([6, 3, 0]), np.array([1, 1, 0]), np.array([1, 0, 1])
-    assert metrics.unigram_perplexity(train, seen) == pytest.approx(math.exp(-(math.log(6 / 9) + math.log(3 / 9)) / 2))
+    assert unigram_perplexity(train, seen) == pytest.approx(math.exp(-(math.log(6 / 9) + math.log(3 / 9)) / 2))
     smoothed = -(math.log(7 / 12) + math.log(1 / 12)) / 2
-    assert metrics.unigram_perplexity(train, unseen) == pytest.approx(math.exp(smoothed))
+    assert unigram_perplexity(train, unseen) == pytest.approx(math.exp(smoothed))
 
 
 @pytest.mark.parametrize(("split", "expected"), [("valid", 687.0), ("test", 639.3)])
@@ -108,9 +109,9 @@ def test_unigram_perplexity_of_the_penn_treebank(ptb_dir, split, expected):
 
     ids = {word: number for number, word in enumerate(sorted(set(tokens("train"))))}
     train, other = (np.array([ids[word] for word in tokens(name)]) for name in ("train", split))
-    counts = [metrics.count_tokens(stream, len(ids)) for stream in (train, other)]
+    counts = [count_tokens(stream, len(ids)) for stream in (train, other)]
     assert counts[0].sum() == 929_589 and len(ids) == 10_000
-    assert metrics.unigram_perplexity(*counts) == pytest.approx(expected, abs=0.05)
+    assert unigram_perplexity(*counts) == pytest.approx(expected, abs=0.05)
 
 
 def test_bootstrap_interval_covers_what_the_central_limit_theorem_says():
