@@ -20,20 +20,22 @@ def fingerprint(pretrained_embeddings: str | None, initial_model: str | None) ->
     if pretrained_embeddings is not None:
         vectors = Path(pretrained_embeddings).expanduser()
         files = [vectors, vectors.with_suffix(".txt")] if vectors.suffix == ".npy" else [vectors]
-        found["model.pretrained_embeddings"] = _digest("model.pretrained_embeddings", files)
+        found["model.pretrained_embeddings"] = _digest("model.pretrained_embeddings", files, "a file of word vectors")
     if initial_model is not None:
         folder = Path(initial_model).expanduser()
         files = [folder / "assets" / "vocabulary.txt", *sorted((folder / "variables").glob("*"))]
-        found["trainer.initial_model"] = _digest("trainer.initial_model", files)
+        found["trainer.initial_model"] = _digest(
+            "trainer.initial_model", files, "one pushed version, such as output/serving/3"
+        )
     return found
 
 
-def _digest(key: str, files: list[Path]) -> str:
+def _digest(key: str, files: list[Path], expected: str) -> str:
     total = hashlib.sha256()
     for path in files:
         try:
             with path.open("rb") as file:
                 total.update(path.name.encode() + b"\0" + hashlib.file_digest(file, "sha256").digest())
         except OSError as error:
-            raise ComponentError(f"{key}: {path} cannot be read ({error.strerror}). Correct the path.") from error
+            raise ComponentError(f"{key}: {path} cannot be read ({error.strerror}); expected {expected}.") from error
     return total.hexdigest()

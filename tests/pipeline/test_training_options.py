@@ -1,0 +1,83 @@
+"""Keys about where training starts from and how its loss changes: what they take, and what reaches the Trainer."""
+
+import pytest
+
+from components.trainer.component import Trainer
+from pipeline import config
+from pipeline.pipeline import create_pipeline
+
+
+def message(*assignments):
+    with pytest.raises(config.ConfigurationError) as caught:
+        config.load(assignments=assignments)
+    return str(caught.value)
+
+
+def trainer_parameters(*assignments):
+    components = create_pipeline(config.load(assignments=assignments).settings)
+    return next(c.parameters for c in components if isinstance(c, Trainer))
+
+
+def test_the_options_reach_the_trainer(tmp_path):
+    (tmp_path / "glove.txt").write_text("the 1 2\n")
+    parameters = trainer_parameters(
+        f"model.pretrained_embeddings={tmp_path / 'glove.txt'}",
+        "trainer.freeze_embedding_epochs=2",
+        "loss.target=held",
+        "loss.target_interval=7",
+        "loss.temperature_schedule={start: 5.0, shape: exponential, length: 300, unit: steps}",
+        "loss.gamma_schedule={start: 0.0}",
+    )
+    assert parameters.pretrained_embeddings == str(tmp_path / "glove.txt")
+    assert (parameters.freeze_embedding_epochs, parameters.target, parameters.target_interval) == (2, "held", 7)
+    expected = {"start": 5.0, "shape": "exponential", "length": 300.0, "unit": "steps"}
+    assert parameters.temperature_schedule == expected
+    assert parameters.gamma_schedule == {"start": 0.0, "shape": "linear", "length": 1.0, "unit": "epochs"}
+    assert trainer_parameters(f"trainer.initial_model={tmp_path}").initial_model == str(tmp_path)
+
+
+def test_without_options_the_loss_is_constant_and_the_papers():
+    parameters = trainer_parameters()
+    assert (parameters.target, parameters.temperature_schedule, parameters.gamma_schedule) == ("current", None, None)
+    assert (parameters.pretrained_embeddings, parameters.initial_model) == (None, None)
+
+
+@pytest.mark.parametrize(
+    "assignments, expected",
+    [
+        (["loss.gamma_schedule=3"], "loss.gamma_schedule (from --set): found 3, expected a mapping of keys, or null."),
+        (
+            ["loss.gamma_schedule={start: 0, lenght: 1}"],
+            "loss.gamma_schedule.lenght (from --set): found 1, expected no",
+        ),
+        (["loss.gamma_schedule={length: 1}"], "loss.gamma_schedule.start (from --set): found {'length': 1}, expected"),
+        (
+            ["loss.gamma_schedule={start: 0, length: 0}"],
+            "loss.gamma_schedule.length (from --set): found 0, expected gr",
+        ),
+        (
+            ["loss.gamma_schedule={start: 0, shape: exponential}"],
+            "loss.gamma_schedule: An exponential ramp from 0.0 to",
+        ),
+        (["loss.temperature_schedule={start: 0}"], "loss.temperature_schedule: Found start 0, expected a temperature"),
+        (["loss.target=fixed"], "loss.target (from --set): found 'fixed', expected 'current', 'held' or 'average'."),
+        (["loss.target_interval=0"], "loss.target_interval (from --set): found 0, expected greater than or equal to 1"),
+        (["loss.target_decay=1.0"], "loss.target_decay (from --set): found 1.0, expected less than 1"),
+        (["loss.target=held", "loss.gradient_through_target=true"], "loss.target: found 'held', expected 'current'"),
+        (["trainer.freeze_embedding_epochs=-1"], "trainer.freeze_embedding_epochs (from --set): found -1, expected gr"),
+        (
+            ["model.pretrained_embeddings=none.txt"],
+            "model.pretrained_embeddings: found no file at 'none.txt', expected",
+        ),
+        (["trainer.initial_model=none"], "trainer.initial_model: found no folder at 'none', expected a pushed version"),
+    ],
+    ids=lambda value: ",".join(value) if isinstance(value, list) else "",
+)
+def test_what_cannot_be_used_is_refused_by_name(assignments, expected):
+    assert message(*assignments).startswith(expected)
+
+
+def test_word_vectors_and_an_initial_model_exclude_each_other(tmp_path):
+    (tmp_path / "glove.txt").write_text("the 1 2\n")
+    both = f"model.pretrained_embeddings={tmp_path / 'glove.txt'}", f"trainer.initial_model={tmp_path}"
+    assert "both decide the embedding: set one" in message(*both)
