@@ -9,7 +9,7 @@ setup(
     python_requires=">=3.11,<3.14",
     packages=find_packages(include=["pipeline*", "components*", "models*"]),
     # Dataset folders carry checksums, citations and test data; the report and the server carry templates and pages.
-    package_data={"": ["*.tsv", "*.txt", "*.bib", "*.md", "*.sql", "templates/*", "dummy_data/*"]},
+    package_data={"": ["*.tsv", "*.txt", "*.bib", "*.md", "*.sql", "templates/*", "page/*", "dummy_data/*"]},
     install_requires=[
         "tensorflow>=2.21,<2.22",
         "tensorflow-text>=2.21,<2.22",
@@ -25,8 +25,9 @@ setup(
         "importlib_resources",  # imported by tensorflow-datasets, undeclared there
     ],
     extras_require={
-        "test": ["pytest>=8", "ruff", "dill"],  # dill: imported by tensorflow-datasets' own test case, undeclared there
+        # dill: imported by tensorflow-datasets' own test case, undeclared there
+        "test": ["pytest>=8", "ruff", "dill", "httpx", "selenium>=4"],
         "bench": ["torch"],
-        "serve": ["starlette", "uvicorn", "prometheus-client"],
+        "serve": ["starlette", "uvicorn", "httptools", "uvloop", "orjson", "prometheus-client"],
     },
 )

@@ -1,0 +1,1 @@
+"""The local server: TensorFlow Serving's REST API, and a page to try the model on."""

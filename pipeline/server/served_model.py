@@ -1,0 +1,117 @@
+"""One version of the model, loaded: its signatures, its metadata as TensorFlow Serving tells them, and its answers."""
+
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+import tensorflow_text  # noqa: F401  (registers the tokenizer's operations)
+from google.protobuf import json_format
+from tensorflow.core.protobuf import saved_model_pb2
+
+from pipeline.server.errors import STATUS_OF_CODE, RequestError
+from pipeline.server.tensors import NUMPY_TYPES, TensorSpec
+
+DEFAULT_SIGNATURE = "serving_default"
+
+
+@dataclass(frozen=True)
+class Signature:
+    """Names, types and shapes of a signature's inputs and outputs."""
+
+    inputs: Mapping[str, TensorSpec]
+    outputs: Mapping[str, TensorSpec]
+
+
+class ServedModel:
+    """A SavedModel in memory, each of its signatures run once so that the first request does not wait.
+
+    Args:
+        path: The version's folder.
+        version: Its number.
+
+    Attributes:
+        signatures: `Signature` by name.
+        signature_definitions: The same as TensorFlow Serving's `/metadata` has them.
+
+    Raises:
+        Exception: Whatever TensorFlow raises where it cannot be loaded or does not run.
+    """
+
+    def __init__(self, path: Path, version: int):
+        self.path = path
+        self.version = version
+        self._model = tf.saved_model.load(str(path), tags=["serve"])
+        proto = saved_model_pb2.SavedModel.FromString((path / "saved_model.pb").read_bytes())
+        definitions = proto.meta_graphs[0].signature_def
+        self.signature_definitions = {
+            name: json_format.MessageToDict(
+                definition, preserving_proto_field_name=True, always_print_fields_with_no_presence=True
+            )
+            for name, definition in definitions.items()
+        }
+        self.signatures = {
+            name: Signature(_specs(definition["inputs"]), _specs(definition["outputs"]))
+            for name, definition in self.signature_definitions.items()
+            if name in self._model.signatures
+        }
+        for name, signature in self.signatures.items():
+            self.call(name, {key: _example(spec) for key, spec in signature.inputs.items()})
+
+    def signature(self, name: str) -> Signature:
+        """The signature of that name, "" being the default.
+
+        Raises:
+            RequestError: If there is none.
+        """
+        if name not in self.signatures:
+            raise RequestError(400, f'Serving signature name: "{name}" not found in signature def')
+        return self.signatures[name]
+
+    def call(self, signature: str, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+        """Runs a signature.
+
+        Raises:
+            RequestError: If the model refuses the inputs or fails.
+        """
+        try:
+            tensors = {
+                name: tf.constant(value, spec.dtype)
+                for name, value in inputs.items()
+                if (spec := self._model.signatures[signature].structured_input_signature[1][name])
+            }
+            outputs = self._model.signatures[signature](**tensors)
+            return {name: output.numpy() for name, output in outputs.items()}
+        except tf.errors.OpError as error:
+            status = STATUS_OF_CODE.get(error.error_code, 500)
+            if status >= 500:
+                logging.exception("Version %d failed in %s.", self.version, signature)
+            raise RequestError(status, _reason(error.message)) from error
+        except (TypeError, ValueError) as error:
+            raise RequestError(400, _reason(str(error))) from error
+
+
+def _specs(tensors: Mapping[str, Any]) -> dict[str, TensorSpec]:
+    specs = {}
+    for name, tensor in sorted(tensors.items()):
+        sizes = (int(dim["size"]) for dim in tensor["tensor_shape"]["dim"])
+        specs[name] = TensorSpec(tensor["dtype"], tuple(None if size < 0 else size for size in sizes))
+    return specs
+
+
+def _example(spec: TensorSpec) -> np.ndarray:
+    shape = [1 if size is None else size for size in spec.shape]
+    return np.full(shape, b"" if spec.dtype == "DT_STRING" else 1, NUMPY_TYPES[spec.dtype])
+
+
+def _reason(message: str) -> str:
+    """TensorFlow's message without the names of nodes and the trace of where they were defined."""
+    lines = [line for line in message.splitlines() if line.strip() and "Detected at node" not in line]
+    reason = lines[0] if lines else message
+    for line in lines:
+        if "assertion failed" in line:
+            reason = line
+    return reason[:1000]

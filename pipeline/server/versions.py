@@ -1,0 +1,147 @@
+"""The versions that are served: the newest ones of a folder, each loaded before it is used and kept while it is."""
+
+import contextlib
+import gc
+import logging
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pipeline.server.errors import RequestError
+
+MAX_ENDED = 10  # versions no longer served whose state is still told
+
+
+@dataclass
+class _Entry:
+    """A version's state in TensorFlow Serving's words, and its model while there is one."""
+
+    version: int
+    state: str = "LOADING"
+    error: str = ""
+    fingerprint: tuple = ()
+    model: Any = None
+    requests: int = 0
+
+    def status(self) -> dict[str, Any]:
+        code = "UNKNOWN" if self.error else "OK"
+        return {
+            "version": str(self.version),
+            "state": self.state,
+            "status": {"error_code": code, "error_message": self.error},
+        }
+
+
+class Versions:
+    """Keeps the newest versions of a folder loaded.
+
+    Args:
+        folder: Folder of the versions (`<folder>/<integer>/saved_model.pb`), or one version's own folder.
+        number: How many of the newest versions to serve.
+        load: Makes the model of a version's path and number; raises where it cannot.
+        name: The model's name in messages.
+    """
+
+    def __init__(self, folder: Path, number: int, load: Callable[[Path, int], Any], name: str):
+        self.folder = folder
+        self._number = number
+        self._load = load
+        self._name = name
+        self._entries: dict[int, _Entry] = {}
+
+    def found(self) -> dict[int, Path]:
+        """Versions that are on the disk, oldest first."""
+        if (self.folder / "saved_model.pb").is_file():
+            return {int(self.folder.name) if self.folder.name.isdecimal() else 1: self.folder}
+        try:
+            paths = {int(path.name): path for path in self.folder.iterdir() if path.name.isdecimal() and path.is_dir()}
+        except OSError:  # gone for now: what is loaded stays
+            return {}
+        return dict(sorted(paths.items()))
+
+    def refresh(self) -> None:
+        """Loads what is new and lets go of what is no longer among the newest. Runs in one thread at a time.
+
+        An older version stays until a newer one is loaded: whatever happens to the folder, the last good model serves.
+        """
+        found = self.found()
+        wanted = list(found)[-self._number :]
+        for version in reversed(wanted):  # the newest first: it is what most requests ask for
+            entry, fingerprint = self._entries.get(version), _fingerprint(found[version])
+            if entry and (entry.state == "AVAILABLE" or (entry.error and entry.fingerprint == fingerprint)):
+                continue
+            entry = self._entries[version] = _Entry(version, fingerprint=fingerprint)
+            start = time.perf_counter()
+            try:
+                entry.model = self._load(found[version], version)
+            except Exception as error:  # TensorFlow raises many kinds, all of which mean: not this one
+                entry.state, entry.error = "END", f"{type(error).__name__}: {' '.join(str(error).split())[:500]}"
+                logging.error("Version %d cannot be served: %s", version, entry.error)
+                continue
+            entry.state = "AVAILABLE"
+            logging.info("Version %d is served (loaded in %.1f s).", version, time.perf_counter() - start)
+        available = self.available()
+        kept = set(available[: self._number]) if wanted else set(available)
+        for version in set(available) - kept:
+            self._entries[version].state = "UNLOADING"
+        self._end_unused()
+
+    def available(self) -> list[int]:
+        """Versions that answer requests, newest first."""
+        entries = list(self._entries.values())
+        return sorted((entry.version for entry in entries if entry.state == "AVAILABLE"), reverse=True)
+
+    @contextlib.contextmanager
+    def use(self, version: int | None = None) -> Iterator[Any]:
+        """A version's model (the newest one's by default), which stays loaded meanwhile.
+
+        Raises:
+            RequestError: If it is not served (404).
+        """
+        available = self.available()
+        if not available or (version is not None and version not in available):
+            wanted = f"Latest({self._name})" if version is None else f"Specific({self._name}, {version})"
+            raise RequestError(404, f"Servable not found for request: {wanted}")
+        entry = self._entries[available[0] if version is None else version]
+        entry.requests += 1
+        try:
+            yield entry.model
+        finally:
+            entry.requests -= 1
+
+    def statuses(self, version: int | None = None) -> list[dict[str, Any]]:
+        """Every version's state, newest first, as TensorFlow Serving tells it.
+
+        Raises:
+            RequestError: If there is no such version (404).
+        """
+        entries = [entry for entry in self._entries.values() if version in (None, entry.version)]
+        if not entries:
+            what = f"versions of model {self._name}" if version is None else f"version {version} of model {self._name}"
+            raise RequestError(404, f"Could not find any {what}" if version is None else f"Could not find {what}")
+        return [entry.status() for entry in sorted(entries, key=lambda entry: -entry.version)]
+
+    def _end_unused(self) -> None:
+        """Frees the models of versions that are to go once their last request is answered."""
+        for entry in list(self._entries.values()):
+            if entry.state == "UNLOADING" and not entry.requests:
+                entry.model.close()
+                entry.state, entry.model = "END", None
+                gc.collect()  # a SavedModel's functions hold each other
+                logging.info("Version %d is no longer served.", entry.version)
+        ended = sorted(version for version, entry in self._entries.items() if entry.state == "END")
+        self._entries = {
+            version: entry for version, entry in self._entries.items() if version not in ended[:-MAX_ENDED]
+        }
+
+
+def _fingerprint(path: Path) -> tuple:
+    """Changes as files arrive: a version that is still being copied is tried again when it has grown."""
+    files = []
+    for file in sorted(path.rglob("*")):
+        with contextlib.suppress(OSError):
+            stat = file.stat()
+            files.append((str(file), stat.st_size, stat.st_mtime_ns))
+    return tuple(files)
