@@ -58,10 +58,12 @@ def lines(
     """
 
     def draw(axes) -> None:
-        for (name, values), color in zip(series.items(), SERIES, strict=False):
+        for (name, values), color, style in zip(series.items(), SERIES, ("-", "--", "-.", ":"), strict=False):
             known = [(epoch, value) for epoch, value in enumerate(values, start=1) if value is not None]
             marker = "o" if len(known) == 1 else None
-            axes.plot(*zip(*known, strict=True), color=color, label=name, marker=marker) if known else None
+            axes.plot(
+                *zip(*known, strict=True), color=color, label=name, marker=marker, linestyle=style
+            ) if known else None
         if mark is not None:
             axes.axvline(mark, color=INK, linewidth=1, linestyle=":")
         if log:
@@ -70,6 +72,8 @@ def lines(
             axes.yaxis.set_minor_formatter(NullFormatter())
         axes.yaxis.set_major_formatter(FuncFormatter(_short))
         axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=8))
+        if max(map(len, series.values())) == 1:
+            axes.set_xticks([1])
         axes.set_xlabel("epoch")
         if len(series) > 1:
             axes.legend()
@@ -102,7 +106,7 @@ def histogram(bars: Mapping[str, Sequence[float]], labels: Sequence[str], title:
         for number, ((name, shares), color) in enumerate(zip(bars.items(), SERIES, strict=False)):
             places = [place + (number + 0.5) * width - 0.4 for place in range(len(labels))]
             axes.bar(places, shares, width=width, color=color, label=name)
-        every = -(-len(labels) // 9)
+        every = -(-len(labels) // 7)
         axes.set_xticks(range(0, len(labels), every), [labels[i] for i in range(0, len(labels), every)], fontsize=7.5)
         axes.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
         axes.grid(axis="x", visible=False)

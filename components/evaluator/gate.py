@@ -120,9 +120,9 @@ def _max_regression(limit: float, comparison: Comparison | None, baseline_name: 
     if comparison.metric == "bits_per_character":
         metric = "bits per character (the baseline has another vocabulary or tokenizer; unknown words spelled out)"
     reason = (
-        f"{baseline_name} has {number(comparison.baseline)} {metric} on the eval split, the candidate "
-        f"{number(comparison.candidate)}: {change:+.2%}, {'within' if passed else 'beyond'} the {limit:+.2%} allowed "
-        f"({how})."
+        f"{baseline_name[0].upper()}{baseline_name[1:]} has {number(comparison.baseline)} {metric} on the eval split, "
+        f"the candidate {number(comparison.candidate)}: {change:+.2%}, {'within' if passed else 'beyond'} the "
+        f"{limit:+.2%} allowed ({how})."
     )
     return Verdict(rule, "eval", None, change, limit, _verdict(passed), reason, undecided)
 

@@ -192,7 +192,7 @@ def test_a_trained_model_is_blessed_and_an_untrained_one_is_not(world, tmp_path)
 def test_a_worse_model_is_refused_against_the_pushed_one_and_a_better_one_blessed(world, tmp_path):
     _push(world, "good", tmp_path / "serving", 1)
     figures, evaluation, file, text = world.evaluate("weak", tmp_path, serving_dir=tmp_path / "serving")
-    assert file == "NOT_BLESSED" and "the pushed version 1" in text
+    assert file == "NOT_BLESSED" and "The pushed version 1 has" in text
     assert evaluation["baseline"]["judgement"] == "worse" and figures["against_baseline"].startswith("worse")
     shutil.rmtree(tmp_path / "serving")
     _push(world, "weak", tmp_path / "serving", 1)

@@ -3,6 +3,7 @@
 import html.parser
 import json
 import math
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -176,6 +177,18 @@ def test_ids_are_unique_and_links_stay_on_the_page(page):
 def test_text_from_the_data_is_never_markup(page):
     assert "script" not in page.tags
     assert page.text.count("<script>") >= 8  # shown as what it is
+
+
+@pytest.mark.skipif(shutil.which("chromium") is None, reason="There is no chromium here to open the page.")
+def test_a_browser_opens_the_page_without_complaint(tmp_path):
+    report.write_report(make_run(tmp_path), tmp_path / "report.html")
+    quiet = "--disable-gpu --disable-quic --no-first-run --disable-background-networking --disable-component-update"
+    command = ["chromium", "--headless=new", "--no-sandbox", "--disable-sync", *quiet.split()]
+    command += [f"--user-data-dir={tmp_path / 'profile'}", "--enable-logging=stderr", "--dump-dom"]
+    address = (tmp_path / "report.html").as_uri()
+    found = subprocess.run([*command, address], capture_output=True, text=True, timeout=60, check=True)
+    assert "CONSOLE" not in found.stderr  # errors and refused requests are told there
+    assert found.stdout.count("<svg") == 10 and "Pushed version 4" in found.stdout
 
 
 @pytest.mark.parametrize(
