@@ -1,0 +1,178 @@
+"""Scores every line of files with the pushed model: `python -m pipeline.score`; see --help."""
+
+import argparse
+import itertools
+import os
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+from pipeline.serve import UsageError, add_model_arguments, model_folder
+
+# Only the standard library is imported here: --help and usage errors answer at once.
+
+FAILED, USAGE_ERROR, INTERRUPTED = 1, 2, 130
+LINES_AT_ONCE = 2048  # that are sorted by length and then written together
+BYTES_AT_ONCE = 4 * 2**20
+
+EPILOG = """\
+Each line of the output is a JSON object for a line of the input, in order: log_probability (natural logarithm),
+num_tokens (the line's end counted), perplexity (1 where the line is blank). The file appears once it is whole; a
+command that was interrupted is gone on with by giving it again. With --beam-arg the files are scored by Beam workers.
+exit codes: 0 done; 1 an input broke off; 2 bad usage, nothing started."""
+
+
+def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
+    """Parses the command line; exits with 2 and a usage line where it is wrong."""
+    parser = argparse.ArgumentParser(
+        prog="python -m pipeline.score",
+        description="Scores every line of files with the pushed model.",
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    parser.add_argument("files", metavar="FILE", nargs="+", help="text, plain or gzip; - is standard input")
+    parser.add_argument("--output", metavar="FILE", type=Path, required=True, help="JSON lines to write")
+    add_model_arguments(parser)
+    parser.add_argument(
+        "--beam-arg",
+        metavar="ARG",
+        action="append",
+        default=[],
+        help="an option of Apache Beam, such as --beam-arg=--runner=FnApiRunner; may be repeated",
+    )
+    return parser.parse_args(arguments)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Runs the command; returns its exit code."""
+    parsed = parse_arguments(arguments)
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    from pipeline.scoring import lines
+    from pipeline.scoring.resumable import OutputError
+
+    try:
+        lines.check(parsed.files)
+        folder = model_folder(parsed)
+        model = newest_version(folder)
+        (_score_with_beam if parsed.beam_arg else _score)(parsed, model)
+        return 0
+    except (UsageError, OutputError) as error:
+        print(error, file=sys.stderr)
+        return USAGE_ERROR
+    except lines.InputError as error:
+        print(error, file=sys.stderr)
+        return USAGE_ERROR if not _part_of(parsed.output).exists() else FAILED
+    except KeyboardInterrupt:
+        print("Interrupted: give the same command again to go on.", file=sys.stderr)
+        return INTERRUPTED
+
+
+def newest_version(folder: Path) -> Path:
+    """The folder itself where it is a version, else its newest one."""
+    if (folder / "saved_model.pb").is_file():
+        return folder
+    return max((path for path in folder.iterdir() if path.name.isdecimal()), key=lambda path: int(path.name))
+
+
+def _part_of(output: Path) -> Path:
+    return output.with_name(f"{output.name}.part")
+
+
+def _made_from(files: list[str], model: Path) -> dict:
+    """What decides the output: the inputs and the model, by name, size and time."""
+    sizes = [[file, os.stat(file).st_size, os.stat(file).st_mtime_ns] if file != "-" else [file] for file in files]
+    weights = os.stat(model / "variables" / "variables.index")
+    return {"files": sizes, "model": [str(model.resolve()), weights.st_mtime_ns]}
+
+
+def _score(parsed: argparse.Namespace, model: Path) -> None:
+    from components.quiet_import import import_quietly
+    from pipeline.scoring.lines import Lines
+    from pipeline.scoring.resumable import ResumableOutput
+
+    output = ResumableOutput(parsed.output, _made_from(parsed.files, model))
+    try:
+        if output.done:
+            print(f"Going on after the {output.done:,} lines that are scored already.", file=sys.stderr)
+        scorer = import_quietly("pipeline.scoring.scorer").Scorer(model)
+        inputs = [Lines(path) for path in parsed.files]
+        lines = itertools.islice(itertools.chain.from_iterable(inputs), output.done, None)
+        with _Progress(inputs, output.done) as progress:
+            for group in _groups(lines):
+                results, tokens = scorer.score(group)
+                output.append(results)
+                progress.advance(len(group), tokens)
+        output.finish()
+    finally:
+        output.close()
+
+
+def _groups(lines: Iterator[bytes]) -> Iterator[list[bytes]]:
+    """Lists of lines, few enough to hold and many enough to sort by length."""
+    group, size = [], 0
+    for line in lines:
+        group.append(line)
+        size += len(line)
+        if len(group) == LINES_AT_ONCE or size >= BYTES_AT_ONCE:
+            yield group
+            group, size = [], 0
+    if group:
+        yield group
+
+
+def _score_with_beam(parsed: argparse.Namespace, model: Path) -> None:
+    from components.base import ComponentError
+    from components.quiet_import import import_quietly
+    from pipeline.scoring.resumable import OutputError, ResumableOutput
+
+    # Whole chunks are kept in the folder; the description beside them says what they were made from.
+    marker = ResumableOutput(parsed.output, _made_from(parsed.files, model))
+    marker.close()
+    folder = parsed.output.with_name(f"{parsed.output.name}.parts")
+    try:
+        import_quietly("pipeline.scoring.with_beam").score(model, parsed.files, folder, parsed.beam_arg, parsed.output)
+    except ComponentError as error:
+        raise OutputError(str(error).replace("beam.args", "--beam-arg")) from error
+    marker.forget()
+
+
+class _Progress:
+    """A bar on standard error, and a line in the end; bytes where the inputs' sizes are known."""
+
+    def __init__(self, inputs: list, done: int):
+        import rich.console
+        import rich.progress as bars
+
+        self._inputs, self._lines, self._tokens = inputs, done, 0
+        sizes = [lines.size for lines in inputs]
+        console = rich.console.Console(stderr=True, highlight=False)
+        columns = [bars.BarColumn(), bars.TaskProgressColumn(), bars.TextColumn("{task.fields[figures]}")]
+        self._bar = bars.Progress(
+            *columns, bars.TimeRemainingColumn(), console=console, transient=True, disable=not console.is_terminal
+        )
+        self._task = self._bar.add_task("", total=None if None in sizes else sum(sizes), figures="")
+
+    def __enter__(self) -> "_Progress":
+        self._bar.start()
+        return self
+
+    def __exit__(self, kind, *_) -> None:
+        self._bar.stop()
+        if kind is None:
+            self._bar.console.print(f"{self._lines:,} lines, {self._figures()}.")
+
+    def advance(self, lines: int, tokens: int) -> None:
+        """Counts lines that were written."""
+        self._lines += lines
+        self._tokens += tokens
+        read = sum(item.bytes_read for item in self._inputs)
+        self._bar.update(self._task, completed=read, figures=self._figures())
+
+    def _figures(self) -> str:
+        seconds = self._bar.tasks[0].elapsed or 1e-9
+        return f"{self._tokens:,} tokens, {self._tokens / seconds:,.0f} tokens/s"
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,1 @@
+"""Bulk scoring: how probable each line of large files is."""

@@ -1,0 +1,71 @@
+"""Reads lines of plain or gzip files, or of standard input."""
+
+import gzip
+import io
+import sys
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import BinaryIO
+
+STANDARD_INPUT = "-"
+GZIP_MAGIC = b"\x1f\x8b"
+
+
+class InputError(Exception):
+    """An input cannot be read: the message names it and says why."""
+
+
+class Lines:
+    """The lines of an input, without their newlines; a last line counts whether or not a newline ends it.
+
+    Args:
+        path: A file, plain or gzip (told apart by its first bytes), or "-" for standard input.
+
+    Attributes:
+        size: Bytes to read, compressed as they are; None where that is not known.
+    """
+
+    def __init__(self, path: str):
+        self.path = path
+        self.size = None if path == STANDARD_INPUT else Path(path).stat().st_size
+        self._raw: BinaryIO | None = None
+
+    def __iter__(self) -> Iterator[bytes]:
+        try:
+            with self._open() as lines:
+                for line in lines:
+                    yield line.removesuffix(b"\n").removesuffix(b"\r")
+        except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+            raise InputError(f"{self.path} is not whole: its gzip data end or break early ({error}).") from error
+        except OSError as error:
+            raise InputError(f"{self.path} cannot be read: {error.strerror or error}.") from error
+
+    @property
+    def bytes_read(self) -> int:
+        """How far reading has come, in bytes of `size`."""
+        if self._raw is None or self.size is None:
+            return 0
+        return self.size if self._raw.closed else self._raw.tell()
+
+    def _open(self) -> BinaryIO:
+        self._raw = sys.stdin.buffer if self.path == STANDARD_INPUT else open(self.path, "rb")
+        buffered = self._raw if isinstance(self._raw, io.BufferedReader) else io.BufferedReader(self._raw)
+        return gzip.open(buffered) if buffered.peek(2)[:2] == GZIP_MAGIC else buffered
+
+
+def check(paths: list[str]) -> None:
+    """Raises InputError where a path is no file that can be read, before any work is done."""
+    for path in paths:
+        if path == STANDARD_INPUT:
+            continue
+        if not Path(path).is_file():
+            found = "is a folder" if Path(path).is_dir() else "does not exist"
+            raise InputError(f"{path} {found}; expected a file of text, a line an example.")
+        try:
+            with open(path, "rb"):
+                pass
+        except OSError as error:
+            raise InputError(f"{path} cannot be read: {error.strerror}.") from error
+    if paths.count(STANDARD_INPUT) > 1:
+        raise InputError("Standard input (-) is given twice; it can be read once.")

@@ -1,0 +1,65 @@
+"""Scores lines with a SavedModel, lines of about the same length together."""
+
+import json
+import os
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import tensorflow as tf
+import tensorflow_text  # noqa: F401  (registers the tokenizer's operations)
+
+MAX_ROWS = 128  # lines of a batch
+MAX_PADDED_BYTES = 64 * 1024  # of a batch: its longest line times its rows
+
+
+class Scorer:
+    """The signature `score` of a model, over many lines.
+
+    Args:
+        path: Folder of the SavedModel.
+    """
+
+    def __init__(self, path: Path):
+        self._model = tf.saved_model.load(str(path))
+        self._score = self._model.signatures["score"]
+        self._pool = ThreadPoolExecutor(os.cpu_count())
+
+    def score(self, lines: Sequence[bytes]) -> tuple[list[str], int]:
+        """One JSON object a line, in order, and the number of tokens of all.
+
+        A blank line has no token: log-probability 0 and perplexity 1.
+        """
+        order = sorted(range(len(lines)), key=lambda place: len(lines[place]))
+        batches = batches_of([len(lines[place]) for place in order])
+        places = [order[start:end] for start, end in batches]
+        results = [""] * len(lines)
+        num_tokens = 0
+        # The longest first, so that no core is left with a long one at the end.
+        for batch, outputs in self._pool.map(lambda batch: (batch, self._run(lines, batch)), reversed(places)):
+            for place, log_probability, tokens, perplexity in zip(batch, *outputs, strict=True):
+                num_tokens += int(tokens)
+                results[place] = json.dumps(
+                    # The digits that a float32 has, and no more.
+                    {
+                        "log_probability": float(str(log_probability)),
+                        "num_tokens": int(tokens),
+                        "perplexity": float(str(perplexity)),
+                    }
+                )
+        return results, num_tokens
+
+    def _run(self, lines: Sequence[bytes], batch: Sequence[int]) -> list:
+        outputs = self._score(text=tf.constant([lines[place] for place in batch]))
+        return [outputs[name].numpy() for name in ("log_probability", "num_tokens", "perplexity")]
+
+
+def batches_of(lengths: Sequence[int]) -> list[tuple[int, int]]:
+    """Cuts lines in ascending order of length into batches, (start, end) each, that fit the limits."""
+    batches, start = [], 0
+    for end in range(1, len(lengths) + 1):
+        rows = end + 1 - start
+        if end == len(lengths) or rows > MAX_ROWS or rows * lengths[end] > MAX_PADDED_BYTES:
+            batches.append((start, end))
+            start = end
+    return batches

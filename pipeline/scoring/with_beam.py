@@ -1,0 +1,115 @@
+"""Scores chunks of files by Beam workers, each chunk into a file of its own; the chunks' files are joined in order."""
+
+import os
+import shutil
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import apache_beam as beam
+
+from components import beam_pipeline
+from pipeline.scoring.lines import GZIP_MAGIC, STANDARD_INPUT, InputError, Lines
+
+CHUNK_BYTES = 1 << 20
+LINES_AT_ONCE = 2048
+
+
+@dataclass(frozen=True)
+class Chunk:
+    """Lines of a file that begin in bytes [start, end); end None is a whole gzip file."""
+
+    number: int
+    path: str
+    start: int
+    end: int | None
+
+
+class _Score(beam.DoFn):
+    """Writes the scores of a chunk; one that is there already is left."""
+
+    def __init__(self, model: str, folder: str):
+        self._model, self._folder = model, folder
+
+    def setup(self):
+        from pipeline.scoring.scorer import Scorer
+
+        self._scorer = Scorer(Path(self._model))
+
+    def process(self, chunk: Chunk):
+        target = _file_of(Path(self._folder), chunk)
+        if target.exists():
+            return
+        aside = target.with_name(f".{target.name}.{os.getpid()}")
+        with aside.open("w", encoding="utf-8") as output:
+            for lines in in_groups(read(chunk), LINES_AT_ONCE):
+                output.writelines(f"{line}\n" for line in self._scorer.score(lines)[0])
+        os.replace(aside, target)
+
+
+def score(model: Path, paths: Sequence[str], folder: Path, beam_args: Sequence[str], output: Path) -> None:
+    """Scores files into `folder` and joins the parts as `output`.
+
+    Raises:
+        InputError: If standard input is among the files.
+        ComponentError: If Beam does not know its arguments.
+    """
+    if STANDARD_INPUT in paths:
+        raise InputError("Standard input (-) cannot be cut among workers: write it to a file, or leave --beam-arg out.")
+    chunks = list(chunks_of(paths))
+    folder.mkdir(exist_ok=True)
+    with beam_pipeline.pipeline(beam_args) as root:
+        _ = (
+            root
+            | "Chunks" >> beam.Create(chunks, reshuffle=True)
+            | "Score" >> beam.ParDo(_Score(str(model), str(folder)))
+        )
+    aside = output.with_name(f"{output.name}.part")
+    with aside.open("wb") as joined:
+        for chunk in chunks:
+            with _file_of(folder, chunk).open("rb") as part:
+                shutil.copyfileobj(part, joined)
+    os.replace(aside, output)
+    shutil.rmtree(folder)
+
+
+def chunks_of(paths: Sequence[str]) -> Iterator[Chunk]:
+    """The files in order, plain ones in parts of about a megabyte."""
+    number = 0
+    for path in paths:
+        with open(path, "rb") as file:
+            compressed = file.read(2) == GZIP_MAGIC
+        size = Path(path).stat().st_size
+        bounds = [(0, None)] if compressed else [(s, s + CHUNK_BYTES) for s in range(0, size, CHUNK_BYTES)]
+        for start, end in bounds:
+            yield Chunk(number, path, start, end)
+            number += 1
+
+
+def read(chunk: Chunk) -> Iterator[bytes]:
+    """The lines of a chunk: those that begin in it."""
+    if chunk.end is None:
+        yield from Lines(chunk.path)
+        return
+    with open(chunk.path, "rb") as file:
+        if chunk.start:
+            file.seek(chunk.start - 1)
+            file.readline()  # the rest of a line that began before
+        while file.tell() < chunk.end and (line := file.readline()):
+            yield line.removesuffix(b"\n").removesuffix(b"\r")
+
+
+def in_groups(lines: Iterator[bytes], size: int) -> Iterator[list[bytes]]:
+    """Lists of up to `size` lines."""
+    group = []
+    for line in lines:
+        group.append(line)
+        if len(group) == size:
+            yield group
+            group = []
+    if group:
+        yield group
+
+
+def _file_of(folder: Path, chunk: Chunk) -> Path:
+    return folder / f"{chunk.number:08d}.jsonl"
