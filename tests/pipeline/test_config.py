@@ -72,7 +72,7 @@ def test_null_leaves_the_decision_to_the_next_one(tmp_path):
 @pytest.mark.parametrize(
     ("assignments", "expected"),
     [
-        ((), {"vocabulary.tokenizer": "unicode_words", "trainer.epochs": 4, "loss.gamma": 0.65, "model.preset": None}),
+        ((), {"vocabulary.tokenizer": "unicode_words", "trainer.epochs": 3, "loss.gamma": 0.65, "model.preset": None}),
         (
             ("example_gen.dataset=penn_treebank",),
             {
@@ -104,7 +104,7 @@ def test_null_leaves_the_decision_to_the_next_one(tmp_path):
                 "trainer.clip_norm": 6.0,
             },
         ),
-        (("model.preset=small",), {"trainer.epochs": 40, "model.dropout": 0.3, "vocabulary.max_size": 10_000}),
+        (("model.preset=small",), {"trainer.epochs": 40, "model.dropout": 0.3, "vocabulary.max_size": 8_000}),
         (("model.preset=small", "trainer.epochs=3"), {"trainer.epochs": 3, "trainer.decay_start_epoch": 5}),
     ],
 )
