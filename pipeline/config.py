@@ -107,7 +107,7 @@ class EvaluatorSection(_Section):
 
 
 class InfraValidatorSection(_Section):
-    max_latency_ms: float | None = pydantic.Field(None, gt=0)
+    max_latency_ms: float = pydantic.Field(1000.0, ge=0)
 
 
 class PusherSection(_Section):

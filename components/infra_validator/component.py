@@ -23,8 +23,8 @@ class InfraValidator(base.Component):
         """What the gate asks beside right answers.
 
         Attributes:
-            max_latency_ms: Longest median time in which the next words for a context of 20 words may be answered, in
-                milliseconds; None: measured, but not judged.
+            max_latency_ms: Longest median time of next words for a context of 20 words, in milliseconds; 0: measured,
+                not judged.
         """
 
-        max_latency_ms: float | None = pydantic.Field(default=None, gt=0)
+        max_latency_ms: float = pydantic.Field(default=1000.0, ge=0)

@@ -39,7 +39,7 @@ def execute(
         probed = probe(served, Path(folder))
     failures = [f"{request}: {reason}" for request, reason in probed.failures]
     limit = parameters.max_latency_ms
-    if limit is not None and probed.latency_ms is not None and probed.latency_ms > limit:
+    if limit and probed.latency_ms is not None and probed.latency_ms > limit:
         failures.append(
             f"next words for 20 words: answered in {probed.latency_ms:.1f} ms (median), more than "
             f"infra_validator.max_latency_ms = {limit:g}. Raise it, or train a smaller model."
