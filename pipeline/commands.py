@@ -12,7 +12,7 @@ import pydantic
 from components.base import Component, ComponentError
 from components.example_gen.sources import check_dataset
 from components.pusher.component import Pusher
-from pipeline import config, history, rolling_back, summary
+from pipeline import config, history, joining, rolling_back, summary
 from pipeline.local_runner import FAILED, REFUSED, LocalRunner
 from pipeline.pipeline import create_pipeline, serving_dir
 from pipeline.progress import Progress
@@ -31,6 +31,8 @@ def local(parsed: argparse.Namespace, configuration: config.Configuration) -> di
     logging.basicConfig(level=logging.INFO if parsed.verbose else logging.ERROR, format="%(message)s")
     for name in ("components", "models"):  # what the project itself has to say is always shown
         logging.getLogger(name).setLevel(logging.INFO)
+    if joining.is_worker(components):
+        return summary.summarize(joining.join(components, root(configuration), progress))
     with LocalRunner(root(configuration), not parsed.no_cache, progress) as runner:
         run = runner.run(components, parsed.until)
         run |= {"configuration": configuration.values, "defaults": configuration.defaults}

@@ -12,8 +12,9 @@ from typing import Any, Literal
 
 import pydantic
 
+from components.tuner.search_space import Hyperparameter
 from models import presets
-from pipeline import config_file, training_options
+from pipeline import config_file, training_options, tuning_options
 
 
 class ConfigurationError(Exception):
@@ -100,6 +101,15 @@ class TrainerSection(_Section):
     freeze_embedding_epochs: int = pydantic.Field(0, ge=0)
 
 
+class TunerSection(_Section):
+    enabled: bool = False
+    algorithm: Literal["random", "bayesian", "hyperband", "grid"] = "bayesian"
+    max_trials: int = pydantic.Field(12, ge=1)
+    max_minutes: float | None = pydantic.Field(None, gt=0)
+    epochs: int = pydantic.Field(3, ge=1)
+    space: list[Hyperparameter] | None = None
+
+
 class EvaluatorSection(_Section):
     max_perplexity: float | None = pydantic.Field(None, gt=1)
     max_regression: float = pydantic.Field(0.02, ge=0)
@@ -128,6 +138,7 @@ class Settings(_Section):
     model: ModelSection
     loss: LossSection
     trainer: TrainerSection
+    tuner: TunerSection
     evaluator: EvaluatorSection
     infra_validator: InfraValidatorSection
     pusher: PusherSection
@@ -189,7 +200,9 @@ def load(file: Path | None = None, assignments: Iterable[str] = ()) -> Configura
     values = BUILT_IN | decided | given
     origins = {key: origins[key] if key in given else decided_by.get(key, "default") for key in BUILT_IN}
     settings = _validated(values, origins)
-    _cross_check(settings)
+    problems = contradictions(settings) or tuning_options.problems(settings, contradictions)
+    if problems:
+        raise ConfigurationError("\n".join(problems))
     values = {
         f"{name}.{key}": value for name, section in settings.model_dump().items() for key, value in section.items()
     }
@@ -255,8 +268,8 @@ def _dotted(location: Iterable[str | int], title: str) -> str:
     return next((f"{key}{place[len(name) :]}" for key in BUILT_IN if key.rpartition(".")[2] == name), place)
 
 
-def _cross_check(settings: Settings) -> None:
-    """Raises ConfigurationError where keys contradict each other or name what does not exist."""
+def contradictions(settings: Settings) -> list[str]:
+    """One message wherever keys contradict each other or name what does not exist."""
     data, model, trainer = settings.example_gen, settings.model, settings.trainer
     problems = []
     if data.dataset == "text_files" and data.data_dir is None:
@@ -280,6 +293,4 @@ def _cross_check(settings: Settings) -> None:
         )
     if model.tie_embeddings and model.output_bias:
         problems.append("model.output_bias: found true, expected false: a tied output layer has no bias (b = 0).")
-    problems += training_options.problems(model, settings.loss, trainer)
-    if problems:
-        raise ConfigurationError("\n".join(problems))
+    return problems + training_options.problems(model, settings.loss, trainer)

@@ -11,7 +11,9 @@ from components.pusher.component import Pusher
 from components.statistics_gen.component import StatisticsGen
 from components.trainer.component import Trainer
 from components.transform.component import Transform
+from components.tuner.component import Tuner
 from components.vocabulary_gen.component import VocabularyGen
+from pipeline import tuning_options
 from pipeline.config import Settings
 
 
@@ -37,7 +39,19 @@ def create_pipeline(config: Settings) -> list[Component]:
     transformed_examples = transform.outputs["transformed_examples"]
 
     recipe = config.model.model_dump(exclude={"preset"}) | config.loss.model_dump() | config.trainer.model_dump()
-    trainer = Trainer(Trainer.Parameters(**recipe), transformed_examples=transformed_examples, vocabulary=vocabulary)
+    training = Trainer.Parameters(**recipe)
+    tuned = {}
+    if config.tuner.enabled:
+        # What a trial does not depend on does not make a search stale.
+        trial = training.model_copy(update={"epochs": config.tuner.epochs, "patience": None})
+        budget = config.tuner.model_dump(include={"algorithm", "max_trials", "max_minutes"})
+        tuner = Tuner(
+            Tuner.Parameters(trainer=trial, space=tuning_options.space(config), **budget),
+            transformed_examples=transformed_examples,
+            vocabulary=vocabulary,
+        )
+        tuned = {"hyperparameters": tuner.outputs["best_hyperparameters"]}
+    trainer = Trainer(training, transformed_examples=transformed_examples, vocabulary=vocabulary, **tuned)
     model = trainer.outputs["model"]
 
     evaluator = Evaluator(
@@ -65,6 +79,7 @@ def create_pipeline(config: Settings) -> list[Component]:
         example_validator,
         vocabulary_gen,
         transform,
+        *([tuner] if config.tuner.enabled else []),
         trainer,
         evaluator,
         infra_validator,

@@ -55,11 +55,14 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
         help="set a configuration key, such as trainer.epochs=3; wins over the file; may be repeated",
     )
     parser.add_argument("--until", metavar="COMPONENT", help="stop after this component, such as Transform")
+    parser.add_argument("--tune", action="store_true", help="search for hyperparameters first: tuner.enabled=true")
     parser.add_argument("--no-cache", action="store_true", help="run every component, also where nothing has changed")
     parser.add_argument("--verbose", action="store_true", help="show tracebacks and the libraries' logs")
     parsed = parser.parse_args(arguments)
-    if not parsed.local and (parsed.until or parsed.no_cache):
-        parser.error("--until and --no-cache go with --local")
+    if not parsed.local and (parsed.until or parsed.no_cache or parsed.tune):
+        parser.error("--until, --tune and --no-cache go with --local")
+    if parsed.tune:
+        parsed.set.append("tuner.enabled=true")
     for assignment in parsed.set:
         if "=" not in assignment:
             parser.error(f"--set {assignment}: expected KEY=VALUE, such as --set trainer.epochs=3")

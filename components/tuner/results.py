@@ -1,0 +1,136 @@
+"""What a search found: its trials as JSON, as a table, as TensorBoard's HParams, and the best as TFX writes it."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import rich.box
+import tensorflow as tf
+from rich.console import Console
+from rich.table import Table
+from tensorboard.plugins.hparams import api as hparams
+
+from components.base import ComponentError
+from components.trainer.hyperparameters import FILE, in_words
+from components.tuner.search_space import Hyperparameter
+from components.tuner.trial_tuner import RECORD, TrialTuner
+
+METRIC = "val_perplexity"
+
+
+def write(tuner: TrialTuner, folder: Path) -> dict[str, Any]:
+    """Writes the outputs of a search that has ended, and returns its figures.
+
+    Args:
+        tuner: Alone, or the chief.
+        folder: Of the artifact.
+
+    Raises:
+        ComponentError: If no trial was trained to its end.
+    """
+    oracle, parameters = tuner.oracle, tuner.parameters
+    trials = [json.loads((Path(tuner.get_trial_dir(name)) / RECORD).read_text()) for name in oracle.start_order]
+    completed = [trial for trial in trials if trial["status"] == "completed"]
+    if not completed:
+        reason = trials[0]["reason"] if trials else "There was no trial."
+        raise ComponentError(
+            f"None of {len(trials)} trials was trained to its end. The first, with the Trainer's own setting: {reason} "
+            "Change tuner.space or the setting."
+        )
+    best = min(completed, key=lambda trial: min(trial["valid_perplexity"]))
+    default = trials[0] if trials[0]["status"] == "completed" else None
+    summary = {
+        "objective": METRIC,
+        "algorithm": parameters.algorithm,
+        "epochs": parameters.trainer.epochs,
+        "space": [hyperparameter.model_dump() for hyperparameter in parameters.space],
+        "unigram_perplexity": round(tuner.unigram_perplexity, 4),
+        "default": None if default is None else _short(default),
+        "best": _short(best),
+        "gain": None if default is None else round(1 - _perplexity(best) / _perplexity(default), 6),
+        "counts": {of: sum(t["status"] == of for t in trials) for of in ("completed", "diverged", "failed")},
+        "ended_by": _ended_by(tuner),
+        "seconds": round(oracle.spent_seconds, 1),
+        "trials": trials,
+    }
+    (folder / "trials.json").write_text(json.dumps(summary, indent=2) + "\n", encoding="utf-8")
+    config = oracle.get_trial(best["trial"]).hyperparameters.get_config()
+    (folder / FILE).write_text(json.dumps(config), encoding="utf-8")
+    _write_logs(folder / "logs", trials, parameters.space)
+    _show(summary)
+    return {
+        "trials": len(trials),
+        "diverged": summary["counts"]["diverged"],
+        "default_perplexity": _perplexity(default),
+        "best_perplexity": _perplexity(best),
+        "gain": summary["gain"],
+        "best": in_words(best["values"]),
+        "failed": summary["counts"]["failed"],
+        "ended_by": summary["ended_by"],
+    }
+
+
+def _perplexity(trial: Mapping[str, Any] | None) -> float | None:
+    return min(trial["valid_perplexity"]) if trial and trial["valid_perplexity"] else None
+
+
+def _short(trial: Mapping[str, Any]) -> dict[str, Any]:
+    return {"trial": trial["trial"], "valid_perplexity": _perplexity(trial), "values": trial["values"]}
+
+
+def _ended_by(tuner: TrialTuner) -> str:
+    """What bounded the search: "trials", "minutes", or "space", of which nothing was left."""
+    if len(tuner.oracle.trials) >= tuner.parameters.max_trials:
+        return "trials"
+    return "minutes" if tuner.oracle.out_of_time else "space"
+
+
+def _write_logs(folder: Path, trials: list[dict], space: list[Hyperparameter]) -> None:
+    """TensorBoard's HParams view: `tensorboard --logdir` with this folder."""
+    domains = [hparams.HParam(hyperparameter.name, _domain(hyperparameter)) for hyperparameter in space]
+    with tf.summary.create_file_writer(str(folder)).as_default():
+        hparams.hparams_config(domains, [hparams.Metric(METRIC, display_name="valid perplexity")])
+    for trial in trials:
+        with tf.summary.create_file_writer(str(folder / trial["trial"])).as_default():
+            hparams.hparams(trial["values"], trial_id=trial["trial"])
+            for epoch, value in enumerate(trial["valid_perplexity"], start=1):
+                tf.summary.scalar(METRIC, value, step=epoch)
+
+
+def _domain(hyperparameter: Hyperparameter):
+    if hyperparameter.kind == "choice":
+        return hparams.Discrete([hyperparameter.type(value) for value in hyperparameter.values])
+    if hyperparameter.type is int:
+        return hparams.IntInterval(int(hyperparameter.min), int(hyperparameter.max))
+    return hparams.RealInterval(float(hyperparameter.min), float(hyperparameter.max))
+
+
+def _show(summary: Mapping[str, Any]) -> None:
+    """The table of trials on standard error, best first."""
+    console = Console(stderr=True, highlight=False)
+    if not console.is_terminal:
+        console = Console(stderr=True, highlight=False, width=160)  # a pipe has no width of its own
+    table = Table(title=_headline(summary), title_justify="left", box=rich.box.SIMPLE_HEAD)
+    names = [hyperparameter["name"] for hyperparameter in summary["space"]]
+    for title in ("trial", *names, "epochs", "valid perplexity", "seconds"):
+        table.add_column(title.replace("_", " "), justify="right")
+    table.add_column("status", no_wrap=True)
+    order = {"completed": 0, "diverged": 1, "failed": 2}
+    for trial in sorted(summary["trials"], key=lambda t: (order[t["status"]], _perplexity(t) or float("inf"))):
+        values = [f"{value:.4g}" if isinstance(value, float) else str(value) for value in trial["values"].values()]
+        perplexity = _perplexity(trial)
+        remarks = [name for name in ("best", "default") if trial["trial"] == (summary[name] or {}).get("trial")]
+        status = ", ".join(remarks) if remarks else trial["status"]
+        figures = [str(len(trial["valid_perplexity"])), "–" if perplexity is None else f"{perplexity:.2f}"]
+        table.add_row(trial["trial"], *values, *figures, f"{trial['seconds']:.0f}", status)
+    console.print(table)
+
+
+def _headline(summary: Mapping[str, Any]) -> str:
+    if summary["gain"] is None:
+        return "The default setting's own trial did not end well, so that there is no gain to tell"
+    best, default = summary["best"]["valid_perplexity"], summary["default"]["valid_perplexity"]
+    if summary["best"]["trial"] == summary["default"]["trial"]:
+        return f"No trial is better than the default setting, valid perplexity {default:.2f}"
+    return f"Best valid perplexity {best:.2f}, {summary['gain']:.1%} below the default setting's {default:.2f}"

@@ -1,0 +1,106 @@
+"""What the searching process does, alone, as chief or as worker. TensorFlow is imported in here only."""
+
+import contextlib
+import io
+import json
+import logging
+import math
+import os
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from components.base import ComponentError, Context
+from components.tuner.component import Tuner
+
+INVITATION = "invitation.json"  # a chief's, in its workspace, for workers
+
+
+def search(
+    inputs: dict[str, Path], outputs: dict[str, Path], parameters: Tuner.Parameters, context: Context
+) -> dict[str, Any]:
+    """Runs trials (or, as Keras Tuner's chief, hands them out to workers) until the budget is spent.
+
+    Raises:
+        ComponentError: If no trial could be trained to its end.
+    """
+    from components.tuner import results
+
+    folder = context.workspace
+    tuner = _make_tuner(inputs, parameters, folder)
+    invitation = folder / INVITATION
+    invitation.write_text(
+        json.dumps(
+            {
+                "inputs": {key: str(path.absolute()) for key, path in inputs.items()},
+                "parameters": parameters.model_dump(mode="json"),
+            }
+        )
+    )
+    _search(tuner)
+    invitation.unlink()
+    return results.write(tuner, outputs["best_hyperparameters"])
+
+
+def work(folder: Path) -> dict[str, Any]:
+    """Trains trials that a chief hands out until it has no more; returns figures.
+
+    Args:
+        folder: The chief's workspace, with its invitation.
+    """
+    invitation = json.loads((folder / INVITATION).read_text(encoding="utf-8"))
+    inputs = {key: Path(path) for key, path in invitation["inputs"].items()}
+    tuner = _make_tuner(inputs, Tuner.Parameters.model_validate(invitation["parameters"]), folder)
+    _search(tuner)
+    return {"trials": tuner.trained}
+
+
+def _make_tuner(inputs: Mapping[str, Path], parameters: Tuner.Parameters, folder: Path):
+    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
+    import tensorflow as tf
+
+    from components.tuner.trial_tuner import TrialTuner
+    from models.devices import make_strategy
+    from models.token_stream import TokenStream
+    from models.tokenizer import Tokenizer
+
+    tf.get_logger().setLevel("ERROR")
+    try:
+        strategy = make_strategy(parameters.trainer.replicas, _common_batch_size(parameters))
+        splits = {s: TokenStream(inputs["transformed_examples"] / f"Split-{s}") for s in ("train", "eval")}
+        tokenizer = Tokenizer.load(inputs["vocabulary"])
+    except ValueError as error:
+        raise ComponentError(str(error)) from None
+    with contextlib.redirect_stdout(io.StringIO()):  # Keras Tuner says where it reloads from
+        tuner = TrialTuner(parameters, folder, folder.name, splits, tokenizer, strategy)
+    if hasattr(tuner.oracle, "trials") and tuner.oracle.trials:
+        logging.info("Going on with the search after %d trials.", len(tuner.oracle.end_order))
+    return tuner
+
+
+def _search(tuner) -> None:
+    import keras_tuner
+
+    try:
+        tuner.search()
+    except keras_tuner.errors.FatalError as error:
+        raise error.__cause__ from None
+    except RuntimeError as error:
+        address = ":".join(os.environ.get(f"KERASTUNER_ORACLE_{part}", "") for part in ("IP", "PORT"))
+        if "bind" not in str(error).lower():
+            raise
+        raise ComponentError(
+            f"KERASTUNER_ORACLE_IP, KERASTUNER_ORACLE_PORT: nobody can listen at {address}."
+        ) from error
+
+
+def _common_batch_size(parameters: Tuner.Parameters) -> int:
+    """What every trial's batch is a multiple of: the devices, which all trials share, must divide it."""
+    sizes = [parameters.trainer.batch_size]
+    for hyperparameter in parameters.space:
+        if hyperparameter.name == "batch_size":
+            sizes += [int(size) for size in hyperparameter.samples()]
+            if hyperparameter.kind == "int" and hyperparameter.scale == "log":
+                return 1
+    return math.gcd(*sizes)

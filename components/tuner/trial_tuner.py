@@ -1,0 +1,161 @@
+"""The tuner: trains a trial's model as the Trainer trains, stops it where it diverges, and keeps its record."""
+
+import gc
+import json
+import math
+import os
+import shutil
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import keras
+import keras_tuner
+import tensorflow as tf
+from keras_tuner.engine import base_tuner
+from keras_tuner.src import config as keras_tuner_config
+from rich.console import Console
+
+from components.base import ComponentError
+from components.trainer.component import Trainer
+from components.trainer.hyperparameters import in_words
+from components.tuner.component import Tuner
+from components.tuner.oracles import EPOCHS, IDENTITY, OBJECTIVE, PAST_TRIAL, make_oracle
+from models.token_stream import TokenStream
+from models.tokenizer import Tokenizer
+from models.training import Training, TrainingDiverged
+from models.training_setup import make_model, make_recipe
+from models.unigram import count_tokens, unigram_perplexity
+
+keras_tuner_config.DEBUG = False  # a trial that diverged is a result and needs no traceback
+PROJECT, RECORD, CHECKPOINTS = "search", "record.json", "checkpoints"
+
+
+class TrialTuner(base_tuner.BaseTuner):
+    """Keras Tuner's loop over trials, alone or as one of several processes (`KERASTUNER_TUNER_ID` and its like).
+
+    Args:
+        parameters: Of the Tuner.
+        folder: Where the search is kept; another search's is never given. Several processes share it.
+        identity: Tells this search from every other.
+        splits: Tokens of "train" and "eval".
+        tokenizer: Its vocabulary is the models'.
+        strategy: Where trials train.
+    """
+
+    def __init__(
+        self,
+        parameters: Tuner.Parameters,
+        folder: Path,
+        identity: str,
+        splits: Mapping[str, TokenStream],
+        tokenizer: Tokenizer,
+        strategy: tf.distribute.Strategy,
+    ):
+        self.parameters, self.identity = parameters, identity
+        self.splits, self.tokenizer, self.strategy = splits, tokenizer, strategy
+        counts = [count_tokens(splits[split], tokenizer.vocabulary_size) for split in ("train", "eval")]
+        self.unigram_perplexity = unigram_perplexity(*counts)
+        self.trained = 0
+        self._console = Console(stderr=True, highlight=False, soft_wrap=True)
+        super().__init__(make_oracle(parameters, identity), directory=str(folder), project_name=PROJECT)
+        self.save()  # Keras Tuner would only after the first trial, and forget a trial that is killed before
+
+    def _get_tuner_fname(self) -> str:
+        """One name for whoever holds the oracle, so that a search may go on with workers or without them."""
+        return str(Path(self.project_dir) / (f"{self.tuner_id}.json" if self._is_worker() else "tuner.json"))
+
+    def save(self) -> None:
+        if not self._is_worker():
+            self.oracle.save()
+        aside = Path(f"{self._get_tuner_fname()}.aside")
+        aside.write_text("{}")
+        os.replace(aside, self._get_tuner_fname())
+
+    def pre_create_trial(self) -> None:
+        time.sleep(0.05)  # an oracle that waits for other workers is asked again at once
+
+    def run_trial(self, trial) -> dict[str, float]:
+        """Trains one trial; a trial that cannot be trained fails, an error of the program ends the search."""
+        record = {"trial": trial.trial_id, "tuner": self.tuner_id, "valid_perplexity": []}
+        clock = time.monotonic()
+        try:
+            self._train(trial, record)
+            status, reason = "completed", None
+        except TrainingDiverged as error:
+            status, reason = "diverged", str(error)
+        except (ValueError, tf.errors.ResourceExhaustedError) as error:
+            status, reason = "failed", str(error)
+        except Exception as error:
+            raise keras_tuner.errors.FatalError(str(error)) from error
+        seconds = record.pop("seconds_before", 0.0) + time.monotonic() - clock
+        record |= {"status": status, "reason": reason, "seconds": round(seconds, 3)}
+        (Path(self.get_trial_dir(trial.trial_id)) / RECORD).write_text(json.dumps(record, indent=2) + "\n")
+        self.trained += 1
+        if reason:
+            self._console.print(f"  {status}: {reason}", markup=False)
+            raise keras_tuner.errors.FailedTrialError(reason)
+        return {OBJECTIVE.name: min(record["valid_perplexity"])}
+
+    def on_trial_end(self, trial) -> None:
+        super().on_trial_end(trial)
+        if self.parameters.algorithm != "hyperband":  # whose later trials go on from earlier ones
+            shutil.rmtree(Path(self.get_trial_dir(trial.trial_id)) / CHECKPOINTS, ignore_errors=True)
+        keras.utils.clear_session()
+        gc.collect()
+
+    def _train(self, trial, record: dict[str, Any]) -> None:
+        values = trial.hyperparameters.values
+        if values.get(IDENTITY) != self.identity:
+            raise ComponentError(
+                "The chief at KERASTUNER_ORACLE_IP searches something else than this worker: start both with the same "
+                "configuration and pipeline.root."
+            )
+        parameters = trial_parameters(self.parameters, values)
+        record |= {"values": {h.name: getattr(parameters, h.name) for h in self.parameters.space}}
+        record["epochs"] = parameters.epochs
+        self._console.print(f"Trial {trial.trial_id}: {in_words(record['values'])}", markup=False)
+        folder = self._checkpoints(trial.trial_id, values.get(PAST_TRIAL))
+        model, _ = make_model(parameters.model_dump(), self.tokenizer, self.strategy)
+
+        def on_epoch(epoch: Mapping[str, Any]) -> None:
+            perplexity = epoch["valid_perplexity"]
+            text = f"  epoch {epoch['epoch']} of {parameters.epochs}: valid perplexity {perplexity:.2f}"
+            self._console.print(f"{text}, {epoch['seconds']:.0f} s", markup=False)
+            if math.isfinite(perplexity):
+                record["valid_perplexity"].append(perplexity)
+            if not perplexity <= self.unigram_perplexity:
+                raise TrainingDiverged(
+                    f"The valid perplexity after epoch {epoch['epoch']}, {perplexity:.1f}, is above the unigram "
+                    f"model's, {self.unigram_perplexity:.1f}."
+                )
+
+        recipe = make_recipe(parameters.model_dump())
+        training = Training(model, self.strategy, self.splits["train"], self.splits["eval"], recipe, folder, on_epoch)
+        inherited = values.get("tuner/initial_epoch", 0)
+        record["seconds_before"] = sum(epoch["seconds"] for epoch in training.history[inherited:])
+        for epoch in training.history:
+            on_epoch(epoch)
+        training.run()
+
+    def _checkpoints(self, trial_id: str, past_trial: str | None) -> Path:
+        """The folder of a trial's checkpoints, which begins with those of the trial that it goes on from.
+
+        Where those are missing the trial trains from the beginning, to the same end.
+        """
+        folder = Path(self.get_trial_dir(trial_id)) / CHECKPOINTS
+        past = Path(self.get_trial_dir(past_trial)) / CHECKPOINTS if past_trial else folder
+        if past.is_dir() and not folder.exists():
+            aside = folder.with_name("aside")
+            shutil.rmtree(aside, ignore_errors=True)
+            shutil.copytree(past, aside)
+            aside.rename(folder)
+        return folder
+
+
+def trial_parameters(parameters: Tuner.Parameters, values: Mapping[str, Any]) -> Trainer.Parameters:
+    """What a trial trains with: the default setting with the oracle's values in it."""
+    own = {hyperparameter.name: values[hyperparameter.name] for hyperparameter in parameters.space}
+    own["epochs"] = values.get(EPOCHS, parameters.trainer.epochs)
+    return Trainer.Parameters.model_validate(parameters.trainer.model_dump() | own)
