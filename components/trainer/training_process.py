@@ -23,7 +23,6 @@ def train_and_export(
         ComponentError: If the data are too few for the batch, or the training diverged.
     """
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
-    import tensorflow as tf
 
     from models.devices import make_strategy
     from models.language_model import LanguageModel
@@ -32,7 +31,8 @@ def train_and_export(
     from models.training import Training, TrainingDiverged
     from models.training_setup import make_model, make_recipe, model_config
 
-    tf.get_logger().setLevel("ERROR")
+    for name in ("tensorflow", "absl"):  # what they warn of on export has no use for anybody
+        logging.getLogger(name).setLevel(logging.ERROR)
     tuned = {}
     if "hyperparameters" in inputs:
         parameters, tuned = hyperparameters.apply(inputs["hyperparameters"], parameters)
@@ -129,10 +129,8 @@ class _Reporter:
     def epoch(self, record: dict):
         self._log(record)
         self.progress.console.print(
-            "epoch {epoch:3} of {epochs}  training {train_perplexity:8.2f}  valid {valid_perplexity:8.2f}  "
-            "learning rate {learning_rate:.3f}  {tokens_per_second:7,.0f} tokens/s".format(
-                epochs=self.epochs, **record
-            ),
+            "epoch {epoch:3}/{epochs}  training {train_perplexity:8.2f}  valid {valid_perplexity:8.2f}  "
+            "rate {learning_rate:.3f}  {tokens_per_second:6,.0f} tokens/s".format(epochs=self.epochs, **record),
             highlight=False,
         )
 
