@@ -10,7 +10,7 @@ from typing import Any
 
 import jinja2
 
-from pipeline import history, lineage_drawing, report_comparison, report_sections
+from pipeline import history, lineage_drawing, report_comparison, report_sections, trials_section
 from pipeline.failures import RunnerError
 from pipeline.progress import number
 
@@ -19,6 +19,7 @@ USAGE_ERROR = 2
 SECTIONS: dict[str, Callable[[report_sections.Artifacts], Any]] = {
     "evaluation": report_sections.evaluation,
     "training": report_sections.training,
+    "tuning": trials_section.tuning,
     "predictions": report_sections.predictions,
     "embedding": report_sections.embedding,
     "data": report_sections.data,
