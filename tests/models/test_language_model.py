@@ -144,10 +144,10 @@ def test_seeds_have_masks_of_their_own(drawn_masks):
 
 
 def test_dropout_is_the_share_dropped_in_training(drawn_masks):
-    model = LanguageModel(VOCABULARY, 2000, num_layers=1, dropout=0.3)
+    model = LanguageModel(VOCABULARY, 500, num_layers=1, dropout=0.3)
     train_step(model, window(model))
-    assert np.mean(np.array(drawn_masks) == 0) == pytest.approx(0.3, abs=0.02)
-    assert np.mean(drawn_masks) == pytest.approx(1.0, abs=0.03)
+    assert np.mean(np.array(drawn_masks) == 0) == pytest.approx(0.3, abs=0.03)
+    assert np.mean(drawn_masks) == pytest.approx(1.0, abs=0.05)
 
 
 def test_presets_drop_what_the_paper_does_not_keep():

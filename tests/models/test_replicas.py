@@ -27,7 +27,7 @@ def runs(tmp_path_factory):
             text=True,
         )
     for process in processes.values():
-        _, errors = process.communicate(timeout=300)
+        _, errors = process.communicate(timeout=600)
         assert process.returncode == 0, errors[-3000:]
     return {
         (replicas, dropout): dict(np.load(folder / str(replicas) / f"{replicas}-{dropout}.npz"))

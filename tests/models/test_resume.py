@@ -28,7 +28,7 @@ def start(folder, *kill):
 
 def finish(process, status=0):
     """Waits for a process; where (epoch, steps done in it) it started."""
-    output, errors = process.communicate(timeout=300)
+    output, errors = process.communicate(timeout=600)
     assert process.returncode == status, errors[-3000:]
     return output.strip().removeprefix("started at ")
 

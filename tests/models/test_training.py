@@ -81,23 +81,25 @@ def still(strategy, splits, tmp_path_factory):
     return training, numpy_model
 
 
-def lane_losses(numpy_model, stream):
-    """J and J_aug of every lane, each read in one piece from the zero state and the token before it."""
-    inputs, targets = Lanes(stream, BATCH).window(0, 33)
-    return numpy_model.window(inputs, targets, numpy_model.zero_state(BATCH), None, numpy_model.weights[0], 5.0)[:2]
+def lanes_of(stream):
+    """Inputs and targets of all lanes: each token from the one before it in the stream, the first from `<eos>`."""
+    targets = stream[: BATCH * 33]
+    inputs = np.concatenate([[reference.EOS_ID], targets[:-1]])
+    return inputs.reshape(BATCH, 33), targets.reshape(BATCH, 33)
 
 
 def test_the_state_is_carried_over_the_windows_of_an_epoch(still, splits):
     """Seven windows have the losses of lanes that are read in one piece."""
     training, numpy_model = still
-    cross_entropy, augmented = lane_losses(numpy_model, splits[0])
+    (inputs, targets), zeros = lanes_of(splits[0]), numpy_model.zero_state(BATCH)
+    cross_entropy, augmented, _ = numpy_model.window(inputs, targets, zeros, None, numpy_model.weights[0], 5.0)
     record = training.history[0]
     assert record["cross_entropy"] == pytest.approx(cross_entropy.mean(), abs=1e-6)
     assert record["augmented_loss"] == pytest.approx(augmented.mean(), abs=1e-6)
     assert record["train_perplexity"] == pytest.approx(np.exp(cross_entropy.mean()), rel=1e-6)
-    inputs, targets = Lanes(splits[0], BATCH).window(TIME, TIME)
-    forgetful, *_ = numpy_model.window(inputs, targets, numpy_model.zero_state(BATCH))
-    carried = cross_entropy.reshape(33, BATCH)[TIME : 2 * TIME]
+    second = slice(TIME, 2 * TIME)
+    forgetful, *_ = numpy_model.window(inputs[:, second], targets[:, second], zeros)
+    carried = cross_entropy.reshape(33, BATCH)[second]
     assert abs(forgetful.mean() - carried.mean()) > 1e-4  # the comparison can tell
 
 
