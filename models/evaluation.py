@@ -20,11 +20,10 @@ def log_probabilities(model: LanguageModel, stream: TokenStream, window: int = 1
     """
     lanes = Lanes(stream, 1)
     window = max(1, min(window, MAX_LOGITS // model.vocabulary_size))
-    step = tf.function(model.test_step, jit_compile=True, autograph=False)
     state = model.zero_state(1)
     for start in range(0, lanes.lane_length, window):
         inputs, targets = map(tf.constant, lanes.window(start, window))
-        result = step({"inputs": inputs, "targets": targets, "state": state})
+        result = model.compiled_test_step({"inputs": inputs, "targets": targets, "state": state})
         state = result["state"]
         yield result["log_probabilities"].numpy()[0]
 

@@ -1,5 +1,7 @@
 """The language model: embedding, variational-dropout LSTM layers, a (tied) output layer, the paper's training step."""
 
+import functools
+
 import keras
 import tensorflow as tf
 
@@ -194,6 +196,11 @@ class LanguageModel(keras.Model):
         scores = token_log_probabilities(logits, tf.reshape(batch["targets"], [-1]))
         return {"log_probabilities": tf.reshape(scores, shape), "state": state}
 
+    @functools.cached_property
+    def compiled_test_step(self):
+        """`test_step` compiled by XLA, once for every shape of a window."""
+        return tf.function(self.test_step, jit_compile=True, autograph=False)
+
     def _lstm(self, embedded, state, masks=None):
         """Runs the layers over [time, batch, units], with the masks of training or with none."""
         hidden, states = embedded, []
@@ -208,7 +215,8 @@ class LanguageModel(keras.Model):
     def _masks(self, batch):
         """One mask [batch, units] for the inputs and one a layer, drawn from (seed, step, layer, lane)."""
         shape = (batch["batch_size"], self.units)
-        seeds = [tf.stack([self.seed * 1000 + i, batch["step"]]) for i in range(self.num_layers + 1)]
+        seed = tf.stack([self.seed, batch["step"]])
+        seeds = [tf.random.experimental.stateless_fold_in(seed, i) for i in range(self.num_layers + 1)]
         return [variational_mask(self.dropout, shape, seed, batch["lanes"]) for seed in seeds]
 
     def _target_table(self):

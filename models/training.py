@@ -113,7 +113,7 @@ class Training:
         self.window = 0
         self.state = self.model.zero_state(self.recipe.batch_size)
         self.sums = np.zeros(4)  # cross-entropy, augmented loss, gradient norm, clipped steps
-        self.train_seconds = self.epoch_seconds = 0.0
+        self.train_seconds = 0.0
         if not hasattr(self, "history"):
             self.history: list[dict] = []
 
@@ -124,7 +124,7 @@ class Training:
         self._assign(saved["weights"])
         self.state, self.sums = tf.constant(saved["state"]), saved["sums"]
         self.history, self.window = saved["history"], saved["window"]
-        self.train_seconds, self.epoch_seconds = saved["train_seconds"], saved["epoch_seconds"]
+        self.train_seconds = saved["train_seconds"]
         logging.info("Going on from the checkpoint at epoch %d, step %d.", len(self.history) + 1, self.window)
 
     def _save(self, name: str = "latest"):
@@ -132,7 +132,7 @@ class Training:
         if name == "best":
             self.checkpoint.save(name, weights=weights)
             return
-        progress = {key: getattr(self, key) for key in "sums history window train_seconds epoch_seconds".split()}
+        progress = {key: getattr(self, key) for key in "sums history window train_seconds".split()}
         self.checkpoint.save(name, weights=weights, state=self.state.numpy(), **progress)
 
     def _assign(self, weights):
@@ -141,7 +141,7 @@ class Training:
 
     def _epoch(self, epoch: int):
         started = saved = time.monotonic()
-        spent_before, pending = self.epoch_seconds, []
+        pending = []
         for inputs, targets in windows(self.lanes, self.recipe.sequence_length, self.window):
             step = (epoch - 1) * self.steps + self.window
             self.state, metrics = self._step(inputs, targets, self.state, tf.constant(step), self._scalars(step))
@@ -155,7 +155,6 @@ class Training:
                 started = now
                 self.on_step(epoch, self.window, self.steps, self._train_perplexity(), self._tokens_per_second())
                 if now - saved > self.recipe.checkpoint_seconds and self.window < self.steps:
-                    self.epoch_seconds = spent_before + self.train_seconds
                     self._save()
                     saved = time.monotonic()
         self._end_epoch(epoch, started)
@@ -186,7 +185,7 @@ class Training:
             row, column = np.argwhere(~np.isfinite(values))[0]
             raise TrainingDiverged(
                 f"Trainer: the {['cross-entropy', 'augmented loss', 'norm of the gradient'][column]} of step "
-                f"{last_step - len(values) + 1 + row:,} is {values[row, column]}. Likely causes: trainer.learning_rate "
+                f"{last_step - len(values) + 2 + row:,} is {values[row, column]}. Likely causes: trainer.learning_rate "
                 f"{self.recipe.learning_rate} or trainer.clip_norm {self.recipe.clip_norm} too large, or "
                 "loss.temperature too small. Change them and run again."
             )

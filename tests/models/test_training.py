@@ -201,7 +201,7 @@ def test_a_loss_that_is_not_finite_stops_training_with_step_component_and_likely
     model.embedding.embeddings.assign(vectors)
     with pytest.raises(TrainingDiverged) as error:
         Training(model, strategy, *splits, make_recipe(), folder).run()
-    assert "Trainer: the cross-entropy of step 3 is nan" in str(error.value)
+    assert "Trainer: the cross-entropy of step 4 is nan" in str(error.value)
     assert "trainer.learning_rate 1.0" in str(error.value) and "trainer.clip_norm 5.0" in str(error.value)
     assert not list(folder.iterdir())  # no checkpoint of spoiled weights
 
