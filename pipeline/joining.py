@@ -15,7 +15,7 @@ from typing import Any
 from components.base import Component, ComponentError
 from components.child_process import run_in_child
 from pipeline import config
-from pipeline.failures import RunnerError
+from pipeline.failures import RunnerError, describe
 from pipeline.local_runner import DONE, FAILED
 from pipeline.progress import Progress
 
@@ -55,8 +55,8 @@ def join(components: Sequence[Component], root: Path, progress: Progress) -> dic
     progress.message(f"{name} joins the search in {folder}.")
     try:
         figures = run_in_child(_work, folder)
-    except ComponentError as failure:
-        error = f"Tuner: {failure}"
+    except (ComponentError, RuntimeError) as failure:
+        error = f"Tuner: {describe(failure, root)}"
     seconds = round(time.monotonic() - clock, 3)
     status = "failed" if error else "executed"
     progress.finished("Tuner", status, seconds, figures)

@@ -147,7 +147,7 @@ def _add(space: keras_tuner.HyperParameters, hyperparameter: Hyperparameter, def
         number(hyperparameter.max),
         step=step,
         sampling=hyperparameter.scale,
-        default=default,
+        default=number(default),  # the first trial takes the default as it is
     )
 
 

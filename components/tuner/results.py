@@ -122,7 +122,7 @@ def _show(summary: Mapping[str, Any]) -> None:
         perplexity = _perplexity(trial)
         remarks = [name for name in ("best", "default") if trial["trial"] == (summary[name] or {}).get("trial")]
         status = ", ".join(remarks) if remarks else trial["status"]
-        figures = [str(len(trial["valid_perplexity"])), "–" if perplexity is None else f"{perplexity:.2f}"]
+        figures = [str(len(trial["valid_perplexity"])), "–" if perplexity is None else f"{perplexity:.5g}"]
         table.add_row(trial["trial"], *values, *figures, f"{trial['seconds']:.0f}", status)
     console.print(table)
 

@@ -80,14 +80,17 @@ def _make_tuner(inputs: Mapping[str, Path], parameters: Tuner.Parameters, folder
 
 
 def _search(tuner) -> None:
+    import grpc
     import keras_tuner
 
+    address = ":".join(os.environ.get(f"KERASTUNER_ORACLE_{part}", "") for part in ("IP", "PORT"))
     try:
         tuner.search()
+    except grpc.RpcError as error:
+        raise ComponentError(f"The chief at {address} does not answer any more ({error.details()}).") from None
     except keras_tuner.errors.FatalError as error:
         raise error.__cause__ from None
     except RuntimeError as error:
-        address = ":".join(os.environ.get(f"KERASTUNER_ORACLE_{part}", "") for part in ("IP", "PORT"))
         if "bind" not in str(error).lower():
             raise
         raise ComponentError(

@@ -2,7 +2,6 @@
 
 import gc
 import json
-import math
 import os
 import shutil
 import time
@@ -29,6 +28,7 @@ from models.training_setup import make_model, make_recipe
 from models.unigram import count_tokens, unigram_perplexity
 
 keras_tuner_config.DEBUG = False  # a trial that diverged is a result and needs no traceback
+LARGEST = 1e30  # perplexity that is kept: beyond it a number says nothing, and TensorBoard's overflow
 PROJECT, RECORD, CHECKPOINTS = "search", "record.json", "checkpoints"
 
 
@@ -121,13 +121,13 @@ class TrialTuner(base_tuner.BaseTuner):
 
         def on_epoch(epoch: Mapping[str, Any]) -> None:
             perplexity = epoch["valid_perplexity"]
-            text = f"  epoch {epoch['epoch']} of {parameters.epochs}: valid perplexity {perplexity:.2f}"
+            text = f"  epoch {epoch['epoch']} of {parameters.epochs}: valid perplexity {perplexity:.5g}"
             self._console.print(f"{text}, {epoch['seconds']:.0f} s", markup=False)
-            if math.isfinite(perplexity):
+            if perplexity < LARGEST:
                 record["valid_perplexity"].append(perplexity)
             if not perplexity <= self.unigram_perplexity:
                 raise TrainingDiverged(
-                    f"The valid perplexity after epoch {epoch['epoch']}, {perplexity:.1f}, is above the unigram "
+                    f"The valid perplexity after epoch {epoch['epoch']}, {perplexity:.5g}, is above the unigram "
                     f"model's, {self.unigram_perplexity:.1f}."
                 )
 

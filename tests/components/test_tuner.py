@@ -20,7 +20,7 @@ from tests.components import tuner_process
 from tests.components.tuner_process import context_of, inputs_of, outputs_of, parameters, trainer_parameters
 
 REPOSITORY = Path(__file__).parents[2]
-GRID = [{"name": "learning_rate", "kind": "choice", "values": [1.0, 500.0, 2.0, 3.0]}]
+GRID = [{"name": "learning_rate", "kind": "choice", "values": [0.4, 500.0, 0.5]}]
 
 
 def start(command, folder, environment=None, **options):
@@ -36,7 +36,7 @@ def start(command, folder, environment=None, **options):
 
 @pytest.fixture(scope="module")
 def found(tmp_path_factory):
-    """A grid of one default and four trials that was killed in its third trial and resumed: (folder, figures)."""
+    """A grid of the default and three trials that was killed in its third trial and resumed: (folder, figures)."""
     folder = tmp_path_factory.mktemp("search")
     tuner_process.write(folder)
     killed = start("search", folder, algorithm="grid", space=GRID, max_trials=9)
@@ -57,7 +57,7 @@ def trials_of(folder):
 def test_a_killed_search_goes_on_and_tries_everything_once(found):
     trials = trials_of(found[0])
     rates = [trial["values"]["learning_rate"] for trial in trials["trials"]]
-    assert rates == [0.5, 1.0, 500.0, 2.0, 3.0]
+    assert rates == [0.3, 0.4, 500.0, 0.5]
     assert trials["ended_by"] == "space"
 
 
@@ -67,7 +67,7 @@ def test_a_trial_that_diverges_is_stopped_and_counted(found):
     assert diverged["values"]["learning_rate"] == 500.0
     assert "unigram" in diverged["reason"] or "is nan" in diverged["reason"] or "is inf" in diverged["reason"]
     assert found[1]["diverged"] == trials["counts"]["diverged"] == 1
-    assert trials["counts"]["completed"] == 4
+    assert trials["counts"]["completed"] == 3
 
 
 def test_the_best_is_compared_with_the_default(found):
@@ -76,9 +76,9 @@ def test_the_best_is_compared_with_the_default(found):
     perplexities = {t["values"]["learning_rate"]: min(t["valid_perplexity"]) for t in trials["trials"]
                     if t["status"] == "completed"}  # fmt: skip
     best = min(perplexities.values())
-    assert trials["default"]["valid_perplexity"] == perplexities[0.5] == figures["default_perplexity"]
+    assert trials["default"]["valid_perplexity"] == perplexities[0.3] == figures["default_perplexity"]
     assert trials["best"]["valid_perplexity"] == best == figures["best_perplexity"]
-    assert trials["gain"] == pytest.approx(1 - best / perplexities[0.5], abs=1e-6)
+    assert trials["gain"] == pytest.approx(1 - best / perplexities[0.3], abs=1e-6)
     assert trials["gain"] > 0
 
 
@@ -119,7 +119,10 @@ def test_the_trainer_trains_with_the_best_and_says_so(found, tmp_path):
     assert figures["tuned"] == hyperparameters.in_words(best["values"])
     # The same function of the same settings: as well as in its trial, to the last digit that is kept.
     assert figures["valid_perplexity"] == best["valid_perplexity"]
-    assert json.loads((outputs["model"] / "model.json").read_text())["recipe"]["learning_rate"] in (2.0, 3.0, 1.0)
+    assert (
+        json.loads((outputs["model"] / "model.json").read_text())["recipe"]["learning_rate"]
+        == best["values"]["learning_rate"]
+    )
 
 
 def test_a_damaged_file_of_hyperparameters_is_named(tmp_path):
@@ -138,20 +141,21 @@ def test_two_workers_share_one_search(tmp_path):
     def environment(name):
         return {"KERASTUNER_TUNER_ID": name, "KERASTUNER_ORACLE_IP": "127.0.0.1", "KERASTUNER_ORACLE_PORT": port}
 
-    chief = start("search", tmp_path, environment("chief"), max_trials=6)
+    chief = start("search", tmp_path, environment("chief"), max_trials=4)
     deadline = time.monotonic() + 120
     while not list(tmp_path.glob("work/identity/invitation.json")) and time.monotonic() < deadline:
         time.sleep(0.1)
     workers = [start("work", tmp_path, environment(f"worker{number}")) for number in (1, 2)]
     results = [process.communicate(timeout=240) for process in (*workers, chief)]
     shares = [json.loads(output.splitlines()[-1])["trials"] for output, _ in results[:2]]
+    assert chief.returncode == 0, results[2][1]
     figures = json.loads(results[2][0].splitlines()[-1])
     trials = trials_of(tmp_path)["trials"]
-    assert sum(shares) == figures["trials"] == len(trials) == 6
+    assert sum(shares) == figures["trials"] == len(trials) == 4
     assert {trial["tuner"] for trial in trials} <= {"worker1", "worker2"}
     assert [sum(t["tuner"] == f"worker{n}" for t in trials) for n in (1, 2)] == shares
     assert min(shares) > 0
-    assert trials[0]["values"] == {"learning_rate": 0.5, "gamma": 0.5}  # the default
+    assert trials[0]["values"] == {"learning_rate": 0.3, "gamma": 0.5}  # the default
 
 
 def test_a_worker_waits_for_a_search_of_its_own_configuration(tmp_path, monkeypatch):

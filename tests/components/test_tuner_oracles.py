@@ -45,7 +45,7 @@ def run(oracle, trials=100, fails=()):
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
 def test_the_default_comes_first_and_the_trials_are_bounded(tmp_path, algorithm):
     tried = run(make(tmp_path, algorithm=algorithm))
-    expected = {"learning_rate": 0.5, "units": 8, "tie_embeddings": True}
+    expected = {"learning_rate": 0.3, "units": 8, "tie_embeddings": True}
     assert {name: tried[0][name] for name in expected} == expected
     assert len(tried) == 6
     for values in tried[1:]:
@@ -98,6 +98,17 @@ def test_a_default_outside_of_the_space_can_be_learned_from(tmp_path):
              {"name": "units", "kind": "choice", "values": [16, 32]}]  # fmt: skip
     tried = run(make(tmp_path, algorithm="bayesian", space=space, max_trials=6))
     assert len(tried) == 6 and tried[0]["units"] == 8
+
+
+def test_the_space_travels_to_workers(tmp_path):
+    """Also where a whole-numbered range is searched of a parameter whose default is not whole."""
+    import keras_tuner
+
+    space = [*SPACE, {"name": "temperature", "kind": "int", "min": 2, "max": 9}]
+    oracle = make(tmp_path, space=space, trainer=DEFAULT | {"temperature": 4.5})
+    values = oracle.create_trial("worker1").hyperparameters
+    assert values.get("temperature") == 4.5
+    assert keras_tuner.HyperParameters.from_proto(values.to_proto()).values == values.values
 
 
 def test_hyperband_goes_on_with_the_best_of_its_short_trials(tmp_path):

@@ -17,10 +17,10 @@ from components.tuner.component import Tuner
 
 WORDS = 40
 SPACE = [
-    {"name": "learning_rate", "kind": "choice", "values": [0.5, 1.0, 2.0, 500.0]},
+    {"name": "learning_rate", "kind": "choice", "values": [0.3, 0.4, 0.5, 500.0]},
     {"name": "gamma", "kind": "float", "min": 0.1, "max": 1.0, "scale": "log"},
 ]
-DEFAULT = {"units": 8, "num_layers": 1, "dropout": 0.0, "temperature": 5.0, "gamma": 0.5, "learning_rate": 0.5,
+DEFAULT = {"units": 8, "num_layers": 1, "dropout": 0.0, "temperature": 5.0, "gamma": 0.5, "learning_rate": 0.3,
            "batch_size": 4, "sequence_length": 10, "epochs": 1, "init_scale": 0.2}  # fmt: skip
 
 
