@@ -18,7 +18,7 @@ MAX_WAITING = 1000  # requests of one signature that may wait for their turn
 RUNNING = 2  # batches of one signature at a time, so that a long request does not hold up the short ones
 
 
-@dataclass
+@dataclass(eq=False)  # each is itself: tensors do not compare
 class _Request:
     inputs: Tensors
     rows: int
@@ -89,7 +89,10 @@ class Batcher:
     async def _run(self, batch: list[_Request]) -> None:
         try:
             self._observe(len(batch))
-            answers = await asyncio.get_running_loop().run_in_executor(self._executor, self._answers, batch)
+            try:
+                answers = await asyncio.get_running_loop().run_in_executor(self._executor, self._answers, batch)
+            except Exception as error:  # out of memory, say: told to each
+                answers = [error] * len(batch)
             for request, answer in zip(batch, answers, strict=True):
                 if request.answer.done():  # its client has gone
                     continue

@@ -1,0 +1,49 @@
+"""A folder of small exported versions, and a server over it, for the tests of serving."""
+
+import contextlib
+import shutil
+import socket
+import threading
+from pathlib import Path
+
+import uvicorn
+
+from pipeline.server.app import Limits, Serving, make_app
+from pipeline.server.served_model import ServedModel
+from tests.models.exported import export_and_load, make_model
+
+
+def export_versions(folder: Path) -> Path:
+    """Exports a model as `<folder>/versions/1`; `<folder>/next` is another one to push."""
+    for name, settings in (("versions/1", {}), ("next", {"init_scale": 0.3})):
+        aside = folder / f"export-{settings.get('init_scale')}"
+        export_and_load(aside, make_model(**settings))
+        (folder / name).parent.mkdir(exist_ok=True)
+        shutil.move(aside / "saved_model", folder / name)
+    return folder / "versions"
+
+
+def push(source: Path, versions: Path, version: int) -> None:
+    """Puts a version in place by one rename, as the Pusher does."""
+    shutil.copytree(source, versions / f".aside-{version}")
+    (versions / f".aside-{version}").rename(versions / str(version))
+
+
+def make_serving(versions: Path, number: int = 2, limits: Limits = Limits()) -> Serving:  # noqa: B008 (frozen)
+    serving = Serving("lm", versions, number, limits, ServedModel)
+    serving.versions.refresh()
+    return serving
+
+
+@contextlib.contextmanager
+def serve(serving: Serving):
+    """Runs the server in a thread; yields its address."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        server = uvicorn.Server(uvicorn.Config(make_app(serving, 0.05), log_level="warning"))
+        thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+        finally:
+            server.should_exit = True
+            thread.join()

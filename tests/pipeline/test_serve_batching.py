@@ -1,0 +1,108 @@
+"""The queue of a signature: what runs together, and what each request gets."""
+
+import asyncio
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
+
+from pipeline.server import batching
+from pipeline.server.batching import Batcher
+from pipeline.server.errors import RequestError
+
+
+class Model:
+    """Doubles numbers; refuses negative ones; waits until it may go on."""
+
+    def __init__(self):
+        self.batches = []
+        self.may_go_on = threading.Event()
+        self.may_go_on.set()
+
+    def __call__(self, inputs):
+        self.may_go_on.wait(10)
+        self.batches.append(inputs["x"].tolist())
+        if (inputs["x"] < 0).any():
+            raise RequestError(400, "negative")
+        return {"y": 2 * inputs["x"]}
+
+
+def run(requests, model, hold=True):
+    """Submits all requests at once; answers or errors, in order."""
+
+    async def main():
+        with ThreadPoolExecutor(4) as pool:
+            batcher = Batcher(model, pool, lambda size: None)
+            if hold:
+                model.may_go_on.clear()
+            tasks = [asyncio.create_task(batcher.submit(request)) for request in requests]
+            await asyncio.sleep(0.05)
+            model.may_go_on.set()
+            return await asyncio.gather(*tasks, return_exceptions=True)
+
+    return asyncio.run(main())
+
+
+def numbers(*values):
+    return {"x": np.array(values)}
+
+
+def texts(*values):
+    tensor = np.empty(len(values), object)
+    tensor[:] = values
+    return {"text": tensor}
+
+
+def test_requests_that_wait_run_together_and_get_their_own_rows():
+    model = Model()
+    answers = run([numbers(1), numbers(2, 3), numbers(4)], model)
+    assert [answer["y"].tolist() for answer in answers] == [[2], [4, 6], [8]]
+    assert model.batches == [[1, 2, 3, 4]]
+
+
+def test_a_refused_request_does_not_harm_those_of_its_batch():
+    answers = run([numbers(1), numbers(-1), numbers(3)], Model())
+    assert [isinstance(answer, RequestError) for answer in answers] == [False, True, False]
+    assert answers[2]["y"].tolist() == [6]
+
+
+def test_only_requests_of_the_same_shape_and_size_run_together():
+    model = Model()
+    run([{"x": np.ones([1, 2])}, {"x": np.ones([1, 3])}, {"x": np.ones([1, 2])}], model)
+    assert sorted(map(len, model.batches)) == [1, 2]
+    echo = ThreadPoolExecutor(1)
+    sizes = []
+
+    async def main():
+        batcher = Batcher(lambda inputs: inputs, echo, sizes.append)
+        await asyncio.gather(*(batcher.submit(texts(b"w" * size)) for size in (1, 100_000, 2)))
+
+    asyncio.run(main())
+    assert sorted(sizes) == [1, 2]  # the long one by itself
+
+
+def test_padding_that_others_brought_is_cut_off():
+    def score(inputs):
+        lengths = np.array([len(text) for text in inputs["text"]], np.int32)
+        return {"num_tokens": lengths, "tokens": np.zeros([len(lengths), lengths.max()])}
+
+    async def main():
+        with ThreadPoolExecutor(1) as pool:
+            batcher = Batcher(score, pool, lambda size: None)
+            return await asyncio.gather(batcher.submit(texts(b"ab")), batcher.submit(texts(b"abcde", b"a")))
+
+    assert [answer["tokens"].shape for answer in asyncio.run(main())] == [(1, 2), (2, 5)]
+
+
+def test_too_many_waiting_requests_are_told_so(monkeypatch):
+    monkeypatch.setattr(batching, "MAX_WAITING", 2)
+    answers = run([numbers(1)] * 3, Model())
+    assert [getattr(answer, "status", 200) for answer in answers] == [200, 200, 503]
+
+
+@pytest.mark.parametrize("inputs", [{"x": np.zeros([0])}, {"x": np.float32(3)}])
+def test_what_has_no_rows_runs_alone(inputs):
+    model = Model()
+    run([inputs, numbers(1)], model)
+    assert len(model.batches) == 2
