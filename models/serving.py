@@ -5,6 +5,7 @@ from pathlib import Path
 
 import tensorflow as tf
 
+from models.exported_weights import ExportedWeights
 from models.sampling import choose_tokens
 from models.tokenizer import EOS_ID, UNK_ID
 from models.windowed_reader import WindowedReader
@@ -16,7 +17,7 @@ FIRST_WORD_ID = max(UNK_ID, EOS_ID) + 1
 CARD_FILE = "assets.extra/model_card.json"
 
 
-def export(model, tokenizer, path: str | Path, card: dict) -> None:
+def export(model, tokenizer, path: str | Path, card: dict, dtype: str = "float32") -> None:
     """Writes a SavedModel that needs nothing of this project: TensorFlow Serving loads it as it is, and so does
     `tf.saved_model.load` after `import tensorflow_text`.
 
@@ -28,17 +29,23 @@ def export(model, tokenizer, path: str | Path, card: dict) -> None:
         path: The folder to write.
         card: JSON-serialisable description (data, recipe, perplexities, lineage), written to
             `assets.extra/model_card.json`.
+        dtype: What the weights are stored as: "float32", "float16" or "int8"; see `ExportedWeights`.
 
     Raises:
-        ValueError: If the tokenizer's vocabulary is not as large as the model's.
+        ValueError: If the tokenizer's vocabulary is not as large as the model's, or there is no such `dtype`.
     """
     if tokenizer.vocabulary_size != model.vocabulary_size:
         raise ValueError(
             f"The vocabulary has {tokenizer.vocabulary_size} words, the model {model.vocabulary_size}: export a model "
             "with the vocabulary that it was trained with."
         )
-    module = ServingModule(model, tokenizer)
+    module = ServingModule(model, tokenizer, dtype)
     tf.saved_model.save(module, str(path), signatures=module.endpoints)
+    write_card(path, card)
+
+
+def write_card(path: str | Path, card: dict) -> None:
+    """Writes the card of a SavedModel, in the place of one that is there."""
     card_file = Path(path) / CARD_FILE
     card_file.parent.mkdir(exist_ok=True)
     card_file.write_text(json.dumps(card, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
@@ -53,6 +60,7 @@ class ServingModule(tf.Module):
     Args:
         model: A built `LanguageModel`.
         tokenizer: The `Tokenizer` with its vocabulary.
+        dtype: What the weights are stored as.
 
     Attributes:
         endpoints: The signatures, name to `tf.function`: `serving_default`, `score`, `generate`, `step`.
@@ -64,13 +72,13 @@ class ServingModule(tf.Module):
             the most probable word's probability, float32 `[N, L]`; and the state reached.
     """
 
-    def __init__(self, model, tokenizer):
+    def __init__(self, model, tokenizer, dtype: str = "float32"):
         super().__init__()
         self._tokenizer = tokenizer  # tracked: brings `assets/vocabulary.txt` along
-        # The weights alone are tracked. The model as a whole would bring its metrics, seeds and optimizer along; it
-        # stays hidden within the reader, a plain object.
-        self._weights = [weight.value for weight in model.weights]
-        self._reader = WindowedReader(model)
+        # The weights alone are tracked. The model as a whole would bring its metrics, seeds and optimizer along.
+        exported = ExportedWeights(model, dtype)
+        self._weights, self._scales = exported.weights, exported.scales
+        self._reader = WindowedReader(exported)
         spec = tf.TensorSpec
         text = spec([None], tf.string, "text")
         state = spec([None, model.num_layers, 2, model.units], tf.float32, "state")

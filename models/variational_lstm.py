@@ -118,6 +118,17 @@ def _input_products(inputs, kernel, bias, precision="float32"):
     return z
 
 
+def read_layer(inputs, state, kernel, recurrent_kernel, bias):
+    """Reads inputs [time, batch, features] from a state [batch, 2, units] without dropping anything.
+
+    Returns:
+        (hidden states [time, batch, units], state after the last step).
+    """
+    h, c = tf.unstack(tf.stop_gradient(state), axis=1)
+    hiddens, h, c = _infer(_input_products(inputs, kernel, bias), recurrent_kernel, h, c)
+    return hiddens, tf.stop_gradient(tf.stack([h, c], axis=1))
+
+
 _compiled_forward = tf.function(_forward, jit_compile=True)
 _compiled_backward = tf.function(_backward, jit_compile=True)
 
@@ -203,13 +214,12 @@ class VariationalLSTM(keras.layers.Layer):
             setattr(self, name, self.add_weight(name=name, shape=shape, initializer=self.initializer.clone()))
 
     def call(self, inputs, state, dropout_mask=None, training=False):
+        weights = [tf.convert_to_tensor(weight) for weight in (self.kernel, self.recurrent_kernel, self.bias)]
+        if not training:
+            return read_layer(inputs, state, *weights)
         h, c = tf.unstack(tf.stop_gradient(state), axis=1)
-        kernel, recurrent_kernel, bias = map(tf.convert_to_tensor, (self.kernel, self.recurrent_kernel, self.bias))
-        if training:
-            mask = tf.ones_like(h) if dropout_mask is None else dropout_mask
-            hiddens, h, c = _lstm(inputs, kernel, recurrent_kernel, bias, mask, h, c, self.precision)
-        else:
-            hiddens, h, c = _infer(_input_products(inputs, kernel, bias), recurrent_kernel, h, c)
+        mask = tf.ones_like(h) if dropout_mask is None else dropout_mask
+        hiddens, h, c = _lstm(inputs, *weights, mask, h, c, self.precision)
         return hiddens, tf.stop_gradient(tf.stack([h, c], axis=1))
 
     def get_config(self):

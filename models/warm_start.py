@@ -71,7 +71,9 @@ def _read(path: Path) -> tuple[list[np.ndarray], list[str]]:
     reader = tf.train.load_checkpoint(str(variables))
     weights = []
     while reader.has_tensor(name := f"_weights/{len(weights)}/.ATTRIBUTES/VARIABLE_VALUE"):
-        weights.append(reader.get_tensor(name))
+        weight = reader.get_tensor(name).astype(np.float32)
+        scales = name.replace("_weights", "_scales", 1)  # of a model that was exported as int8
+        weights.append(weight * reader.get_tensor(scales)[:, None] if reader.has_tensor(scales) else weight)
     if len(weights) < 4 or len(weights[0]) != len(words):
         raise ValueError(f"trainer.initial_model: {path} is a SavedModel, but not one that this pipeline exported.")
     return weights, words

@@ -14,7 +14,7 @@ class WindowedReader:
     always the first ones.
 
     Args:
-        model: The `LanguageModel` that reads, in evaluation mode.
+        model: What reads: a `LanguageModel` in evaluation mode, or its `ExportedWeights`.
     """
 
     def __init__(self, model):

@@ -99,6 +99,7 @@ class TrainerSection(_Section):
     patience: int | None = pydantic.Field(None, ge=1)
     initial_model: str | None = pydantic.Field(None, min_length=1)
     freeze_embedding_epochs: int = pydantic.Field(0, ge=0)
+    export_dtype: Literal["float32", "float16", "int8"] = "float32"
 
 
 class TunerSection(_Section):

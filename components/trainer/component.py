@@ -55,6 +55,7 @@ class Trainer(base.Component):
         replicas: int | None = None
         seed: int = 1
         checkpoint_seconds: float = 60.0
+        export_dtype: str = "float32"
 
     def external_state(self, inputs: Mapping[str, Path]) -> dict[str, Any]:
         """Digests of the word vectors and of the model that training starts from.

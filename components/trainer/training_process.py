@@ -56,7 +56,7 @@ def train_and_export(
     for target, source in zip(exported.trainable_variables, model.trainable_variables, strict=True):
         target.assign(source.numpy())
     card = _card(parameters, context, tokenizer, splits, best)
-    _write_outputs(outputs, exported, tokenizer, card, reporter, training)
+    figures = _write_outputs(outputs, exported, tokenizer, card, parameters.export_dtype, reporter, training, splits)
     tokens = (len(splits["train"]) - training.left_over) * len(history)
     seconds = sum((len(splits["train"]) - training.left_over) / r["tokens_per_second"] for r in history)
     return {
@@ -71,14 +71,16 @@ def train_and_export(
         "parameters": exported.count_params(),
         "tokens_per_epoch": len(splits["train"]) - training.left_over,
         "tokens_left_over": training.left_over,
+        **figures,
         **initial,
     }
 
 
-def _write_outputs(outputs, model, tokenizer, card, reporter, training):
-    from models.serving import export
+def _write_outputs(outputs, model, tokenizer, card, dtype, reporter, training, splits) -> dict:
+    from components.trainer.exporting import export_measured
 
-    export(model, tokenizer, outputs["model"] / "Format-Serving", card)
+    path = outputs["model"] / "Format-Serving"
+    figures = export_measured(model, tokenizer, path, card, dtype, splits["eval"])
     model.save_weights(outputs["model"] / "model.weights.h5")
     description = {"model": model.get_config(), "recipe": card["recipe"]}
     (outputs["model"] / "model.json").write_text(json.dumps(description, indent=2) + "\n")
@@ -86,6 +88,7 @@ def _write_outputs(outputs, model, tokenizer, card, reporter, training):
     (outputs["model_run"] / "history.json").write_text(json.dumps(record, indent=2) + "\n")
     reporter.close()
     shutil.move(reporter.logs, outputs["model_run"] / "logs")
+    return figures
 
 
 def _card(parameters, context, tokenizer, splits, best) -> dict:
