@@ -5,7 +5,7 @@ BIN := .venv/bin
 INSTALL := $(BIN)/python -m pip install --quiet --no-compile --disable-pip-version-check -c constraints.txt
 PACKAGING := setup.py pyproject.toml constraints.txt
 
-.PHONY: run test lint clean
+.PHONY: run test lint serve bench-serving clean
 
 run: .venv/installed-run  ## the main job on the embedded corpus
 	$(BIN)/python -m pipeline.run --local
@@ -16,6 +16,12 @@ test: .venv/installed-test  ## every test
 lint: .venv/installed-test  ## style, without changing anything
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+
+serve: .venv/installed-test  ## the pushed model, its page and its API, on this machine
+	$(BIN)/python -m pipeline.serve
+
+bench-serving: .venv/installed-test  ## latency and throughput of the pushed model; SECONDS=60 for the README's figures
+	$(BIN)/python -m benchmarks.serving --seconds $(or $(SECONDS),10) --output output/benchmarks/serving.json
 
 clean:  ## the environment and what runs wrote in the default places
 	rm -rf .venv output
