@@ -7,6 +7,7 @@ the search; it runs no component and writes no artifact.
 
 import json
 import os
+import socket
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -79,9 +80,10 @@ def _search_of(tuner: Component, root: Path, progress: Progress) -> Path:
     expected = tuner.parameters.model_dump(mode="json")
     deadline, told = time.monotonic() + PATIENCE, False
     while time.monotonic() < deadline:
-        found = sorted((root / ".work" / "Tuner").glob("*/invitation.json"), key=lambda path: path.stat().st_mtime)
-        if found and json.loads(found[-1].read_text(encoding="utf-8"))["parameters"] == expected:
-            return found[-1].parent
+        for path in (root / ".work" / "Tuner").glob("*/invitation.json"):
+            invitation = json.loads(path.read_text(encoding="utf-8"))
+            if invitation["parameters"] == expected and _lives(invitation):
+                return path.parent
         if not told:
             progress.message(f"Waiting for the search of a chief below {root} with this configuration.")
             told = True
@@ -90,3 +92,16 @@ def _search_of(tuner: Component, root: Path, progress: Progress) -> Path:
         f"{VARIABLES[0]}: no chief below {root} has begun a search with this configuration. Start one with the same "
         f"command and {VARIABLES[0]}=chief."
     )
+
+
+def _lives(invitation: dict[str, Any]) -> bool:
+    """Whether the chief that wrote it is still there, as far as this machine can tell."""
+    if invitation["host"] != socket.gethostname():
+        return True
+    try:
+        os.kill(invitation["process"], 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        pass  # somebody else's
+    return True

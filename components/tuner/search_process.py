@@ -6,6 +6,7 @@ import json
 import logging
 import math
 import os
+import socket
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -35,6 +36,8 @@ def search(
             {
                 "inputs": {key: str(path.absolute()) for key, path in inputs.items()},
                 "parameters": parameters.model_dump(mode="json"),
+                "host": socket.gethostname(),
+                "process": os.getpid(),
             }
         )
     )
