@@ -13,14 +13,12 @@ from pipeline.server.served_model import ServedModel
 from tests.models.exported import export_and_load, make_model
 
 
-def export_versions(folder: Path) -> Path:
-    """Exports a model as `<folder>/versions/1`; `<folder>/next` is another one to push."""
-    for name, settings in (("versions/1", {}), ("next", {"init_scale": 0.3})):
-        aside = folder / f"export-{settings.get('init_scale')}"
-        export_and_load(aside, make_model(**settings))
-        (folder / name).parent.mkdir(exist_ok=True)
-        shutil.move(aside / "saved_model", folder / name)
-    return folder / "versions"
+def export_models(folder: Path) -> Path:
+    """Exports two models, `<folder>/first` and `<folder>/second`."""
+    for name, init_scale in (("first", 0.8), ("second", 0.3)):
+        export_and_load(folder / f"export-{name}", make_model(init_scale=init_scale))
+        shutil.move(folder / f"export-{name}" / "saved_model", folder / name)
+    return folder
 
 
 def push(source: Path, versions: Path, version: int) -> None:

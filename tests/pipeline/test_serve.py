@@ -12,26 +12,29 @@ import tensorflow as tf
 from starlette.testclient import TestClient
 
 from pipeline.server.app import Limits, make_app
-from tests.pipeline.serving_folder import export_versions, make_serving, push, serve
+from tests.pipeline.serving_folder import make_serving, push, serve
 
 PREDICT = "/v1/models/lm:predict"
 TEXT = "w1 w2\nw3"
 
 
 @pytest.fixture(scope="module")
-def versions(tmp_path_factory):
-    return export_versions(tmp_path_factory.mktemp("serving"))
+def folder(exported_models, tmp_path_factory):
+    """A folder of one version that no test changes."""
+    folder = tmp_path_factory.mktemp("serving")
+    push(exported_models / "first", folder, 1)
+    return folder
 
 
 @pytest.fixture(scope="module")
-def client(versions):
-    with TestClient(make_app(make_serving(versions))) as client:
+def client(folder):
+    with TestClient(make_app(make_serving(folder))) as client:
         yield client
 
 
 @pytest.fixture(scope="module")
-def model(versions):
-    return tf.saved_model.load(str(versions / "1"))
+def model(folder):
+    return tf.saved_model.load(str(folder / "1"))
 
 
 def expected(model, signature, **inputs):
@@ -164,9 +167,9 @@ def test_unknown_addresses_are_answered_as_tensorflow_serving_does(client, metho
     assert answer.status_code == status and message in answer.json()["error"]
 
 
-def test_requests_beyond_the_limits_are_refused(versions):
+def test_requests_beyond_the_limits_are_refused(folder):
     limits = Limits(body_bytes=2000, text_bytes=100, padded_bytes=500)
-    with TestClient(make_app(make_serving(versions, limits=limits))) as client:
+    with TestClient(make_app(make_serving(folder, limits=limits))) as client:
         bodies = [["w" * 101], ["w" * 90] + ["w"] * 9, ["w1 " * 1000]]
         answers = [client.post(PREDICT, json={"instances": texts}) for texts in bodies]
         assert [answer.status_code for answer in answers] == [400, 400, 413]
@@ -187,8 +190,8 @@ def test_health_and_metrics(client):
     assert client.get("/monitoring/prometheus/metrics").status_code == 200
 
 
-def test_concurrent_requests_run_together_and_get_what_they_get_alone(versions):
-    serving = make_serving(versions)
+def test_concurrent_requests_run_together_and_get_what_they_get_alone(folder):
+    serving = make_serving(folder)
     texts = [f"w{i} w{i + 1} " * (1 + i % 5) for i in range(48)]
     with serve(serving) as address, httpx.Client() as client, concurrent.futures.ThreadPoolExecutor(24) as pool:
 
@@ -206,8 +209,7 @@ def test_concurrent_requests_run_together_and_get_what_they_get_alone(versions):
     assert batches < 2 * len(texts)  # of which half were asked one by one
 
 
-def test_a_version_pushed_under_load_fails_no_request(tmp_path):
-    versions = export_versions(tmp_path)
+def test_a_version_pushed_under_load_fails_no_request(exported_models, versions):
     serving, statuses, stop = make_serving(versions, number=1), [], []
     with serve(serving) as address, httpx.Client() as client, concurrent.futures.ThreadPoolExecutor(4) as pool:
 
@@ -220,7 +222,7 @@ def test_a_version_pushed_under_load_fails_no_request(tmp_path):
             return answers
 
         running = [pool.submit(load) for _ in range(4)]
-        push(tmp_path / "next", versions, 2)
+        push(exported_models / "second", versions, 2)
         deadline = time.monotonic() + 60
         while serving.versions.available() != [2] and time.monotonic() < deadline:
             time.sleep(0.05)
@@ -235,8 +237,7 @@ def test_a_version_pushed_under_load_fails_no_request(tmp_path):
     assert gone.status_code == 404
 
 
-def test_a_version_that_cannot_be_loaded_leaves_the_last_good_one(tmp_path):
-    versions = export_versions(tmp_path)
+def test_a_version_that_cannot_be_loaded_leaves_the_last_good_one(exported_models, versions):
     serving = make_serving(versions)
     (versions / "2").mkdir()
     (versions / "2" / "saved_model.pb").write_bytes(b"half")
@@ -246,11 +247,11 @@ def test_a_version_that_cannot_be_loaded_leaves_the_last_good_one(tmp_path):
     assert broken["state"] == "END" and broken["status"]["error_message"]
     (versions / "2" / "saved_model.pb").unlink()
     (versions / "2").rmdir()
-    push(tmp_path / "next", versions, 2)  # now whole
+    push(exported_models / "second", versions, 2)  # now whole
     serving.versions.refresh()
     assert serving.versions.available() == [2, 1]
     with serving.versions.use(1):
-        push(tmp_path / "next", versions, 3)
+        push(exported_models / "second", versions, 3)
         serving.versions.refresh()
         assert serving.versions.statuses(1)[0]["state"] == "UNLOADING"  # a request still uses it
     serving.versions.refresh()

@@ -1,0 +1,20 @@
+"""Fixtures that several tests of serving use: exporting a model takes seconds."""
+
+import shutil
+
+import pytest
+
+from tests.pipeline.serving_folder import export_models
+
+
+@pytest.fixture(scope="session")
+def exported_models(tmp_path_factory):
+    """A folder of two exported models: `first` and `second`."""
+    return export_models(tmp_path_factory.mktemp("exported"))
+
+
+@pytest.fixture
+def versions(exported_models, tmp_path):
+    """A folder of versions of one's own, with version 1."""
+    shutil.copytree(exported_models / "first", tmp_path / "versions" / "1")
+    return tmp_path / "versions"
