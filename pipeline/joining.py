@@ -82,7 +82,7 @@ def _search_of(tuner: Component, root: Path, progress: Progress) -> Path:
     while time.monotonic() < deadline:
         for path in (root / ".work" / "Tuner").glob("*/invitation.json"):
             invitation = json.loads(path.read_text(encoding="utf-8"))
-            if invitation["parameters"] == expected and _lives(invitation):
+            if invitation.get("parameters") == expected and _lives(invitation):
                 return path.parent
         if not told:
             progress.message(f"Waiting for the search of a chief below {root} with this configuration.")
@@ -96,8 +96,8 @@ def _search_of(tuner: Component, root: Path, progress: Progress) -> Path:
 
 def _lives(invitation: dict[str, Any]) -> bool:
     """Whether the chief that wrote it is still there, as far as this machine can tell."""
-    if invitation["host"] != socket.gethostname():
-        return True
+    if invitation.get("host") != socket.gethostname():
+        return "host" in invitation
     try:
         os.kill(invitation["process"], 0)
     except ProcessLookupError:

@@ -31,7 +31,8 @@ def search(
     folder = context.workspace
     tuner = _make_tuner(inputs, parameters, folder)
     invitation = folder / INVITATION
-    invitation.write_text(
+    aside = invitation.with_suffix(".aside")  # whole or not at all: workers look for it all the time
+    aside.write_text(
         json.dumps(
             {
                 "inputs": {key: str(path.absolute()) for key, path in inputs.items()},
@@ -41,6 +42,7 @@ def search(
             }
         )
     )
+    aside.replace(invitation)
     _search(tuner)
     invitation.unlink()
     return results.write(tuner, outputs["best_hyperparameters"])
