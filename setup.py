@@ -14,7 +14,7 @@ setup(
         "tensorflow>=2.21,<2.22",
         "tensorflow-text>=2.21,<2.22",
         "tensorflow-datasets>=4.9.10",
-        "keras-tuner>=1.4.8",
+        "keras-tuner[bayesian]>=1.4.8",
         "apache-beam>=2.77",
         "pydantic>=2",
         "PyYAML>=6",
@@ -22,6 +22,7 @@ setup(
         "tensorboard",  # imported by keras-tuner and by Keras's callback, a dependency of neither
         "matplotlib",
         "Jinja2>=3",
+        "threadpoolctl",  # keeps the bayesian oracle's small products on one thread
         "importlib_resources",  # imported by tensorflow-datasets, undeclared there
     ],
     extras_require={
