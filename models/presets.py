@@ -68,7 +68,7 @@ PROFILES: dict[str, dict[str, Any]] = {
         "vocabulary.max_size": 8_000,
         "model.units": 128,
         "model.dropout": 0.1,
-        "trainer.epochs": 3,
+        "trainer.epochs": 2,
         "trainer.decay_start_epoch": 1,
         "trainer.decay": 0.5,
     },

@@ -98,7 +98,7 @@ def test_the_run_leaves_a_summary_and_a_report_that_needs_no_network(first_run):
     folder = Path(summary["pushed_model"]).parents[1] / "runs" / summary["run_id"]
     assert json.loads((folder / "summary.json").read_text()) == summary
     report = (folder / "report.html").read_text()
-    assert "<svg" in report and 'src="http' not in report and "<link" not in report
+    assert "<svg" in report and 'src="http' not in report and 'href="http' not in report
 
 
 def test_an_unchanged_second_run_is_all_cached_and_quick(first_run, settings):

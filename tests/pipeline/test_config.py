@@ -72,7 +72,7 @@ def test_null_leaves_the_decision_to_the_next_one(tmp_path):
 @pytest.mark.parametrize(
     ("assignments", "expected"),
     [
-        ((), {"vocabulary.tokenizer": "unicode_words", "trainer.epochs": 3, "loss.gamma": 0.65, "model.preset": None}),
+        ((), {"vocabulary.tokenizer": "unicode_words", "trainer.epochs": 2, "loss.gamma": 0.65, "model.preset": None}),
         (
             ("example_gen.dataset=penn_treebank",),
             {
