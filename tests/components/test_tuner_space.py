@@ -76,7 +76,9 @@ def test_everything_that_can_be_tuned_is_a_parameter_of_the_trainer():
 
 
 def test_the_tuner_stands_before_the_trainer_and_feeds_it():
-    components = create_pipeline(config.load(None, ["tuner.enabled=true", "tuner.epochs=2"]).settings)
+    components = create_pipeline(
+        config.load(None, ["tuner.enabled=true", "tuner.epochs=2", "trainer.epochs=4"]).settings
+    )
     names = [component.name for component in components]
     assert names.index("Tuner") == names.index("Trainer") - 1
     tuner, trainer = components[names.index("Tuner")], components[names.index("Trainer")]
