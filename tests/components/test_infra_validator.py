@@ -1,5 +1,7 @@
+import ast
 import json
 import shutil
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -123,11 +125,21 @@ def test_a_request_without_an_answer_fails_after_the_timeout(monkeypatch, tmp_pa
     assert probed.failures == [("generate, NUL", "no answer after 1 seconds of requests in all")]
 
 
-def test_the_probe_sees_nothing_of_this_project(monkeypatch, tmp_path):
-    monkeypatch.setenv("PYTHONPATH", ".")
-    probe_with(monkeypatch, tmp_path, "import models")
+def test_the_probe_sees_nothing_of_where_it_was_started(monkeypatch, tmp_path):
+    (tmp_path / "neighbour.py").touch()
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+    probe_with(monkeypatch, tmp_path, "import neighbour")
     (failure,) = executor.probe(tmp_path, tmp_path).failures
-    assert "No module named 'models'" in failure[1]
+    assert "No module named 'neighbour'" in failure[1]
+
+
+def test_the_probe_imports_nothing_of_this_project():
+    nodes = [node for node in ast.walk(ast.parse(Path(probe.__file__).read_text())) if isinstance(node, ast.stmt)]
+    names = [alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names]
+    names += [node.module or "" for node in nodes if isinstance(node, ast.ImportFrom)]
+    assert "tensorflow" in names
+    assert not {name.partition(".")[0] for name in names} & {"", "models", "components", "pipeline"}
 
 
 def test_an_eval_split_without_text_is_an_error(inputs, tmp_path):

@@ -131,6 +131,7 @@ def test_a_signal_ends_the_run_at_once_and_leaves_nothing_half_written(tmp_path,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),  # ignored in background jobs
     )
     deadline = time.monotonic() + 60
     while not list(tmp_path.glob(".staging/*/.workspace/hanging")):
