@@ -13,6 +13,8 @@ import pydantic
 
 from components.quiet_import import import_quietly
 
+SPLITS = ("train", "eval", "test")  # of every Examples artifact, each in its folder `Split-<name>`
+
 
 class ComponentError(Exception):
     """A failure that its user can mend: the message names the file or key, what was found and what to do."""

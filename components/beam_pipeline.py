@@ -13,9 +13,8 @@ import apache_beam as beam
 import tensorflow as tf
 from apache_beam.options.pipeline_options import PipelineOptions
 
-from components.base import ComponentError
+from components.base import SPLITS, ComponentError
 
-SPLITS = ("train", "eval", "test")
 BATCH_BYTES = 1 << 20  # text that is tokenized at once: larger is no faster, smaller pays per operation
 
 _SHARD_NAME = re.compile(r"data_tfrecord-(\d{5})-of-(\d{5})")

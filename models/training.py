@@ -94,6 +94,7 @@ class Training:
         self.checkpoint = Checkpoint(folder)
         self.on_epoch, self.on_step = on_epoch, on_step
         self._step = make_step(model, strategy, recipe)
+        self.history: list[dict] = []
         self._start()
         self._resume()
 
@@ -114,8 +115,6 @@ class Training:
         self.state = self.model.zero_state(self.recipe.batch_size)
         self.sums = np.zeros(4)  # cross-entropy, augmented loss, gradient norm, clipped steps
         self.train_seconds = 0.0
-        if not hasattr(self, "history"):
-            self.history: list[dict] = []
 
     def _resume(self):
         saved = self.checkpoint.load("latest")

@@ -8,7 +8,6 @@ from typing import Any
 from components import base
 
 ANOMALIES_FILE = "anomalies.json"
-SPLITS = ("train", "eval", "test")
 # Share of a held-out split's lines that also stand in train above which its perplexity flatters. Headings and stock
 # phrases repeat in honest corpora (WikiText, forums), so that a few lines are no news.
 OVERLAP_WARNING = 0.05
@@ -26,7 +25,7 @@ def execute(
         ComponentError: If there are errors: what was found in which split, and what to do.
     """
     errors, warnings = [], []
-    for split in SPLITS:
+    for split in base.SPLITS:
         statistics = json.loads((inputs["statistics"] / f"Split-{split}" / "statistics.json").read_text())
         errors += find_errors(split, statistics, parameters.max_invalid_fraction)
         warnings += find_warnings(split, statistics)

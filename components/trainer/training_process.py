@@ -57,19 +57,19 @@ def train_and_export(
         target.assign(source.numpy())
     card = _card(parameters, context, tokenizer, splits, best)
     figures = _write_outputs(outputs, exported, tokenizer, card, parameters.export_dtype, reporter, training, splits)
-    tokens = (len(splits["train"]) - training.left_over) * len(history)
-    seconds = sum((len(splits["train"]) - training.left_over) / r["tokens_per_second"] for r in history)
+    tokens_per_epoch = len(splits["train"]) - training.left_over
+    seconds = sum(tokens_per_epoch / record["tokens_per_second"] for record in history)
     return {
         **({"tuned": hyperparameters.in_words(tuned)} if tuned else {}),
         "best_epoch": training.best_epoch,
         "epochs": len(history),
         "valid_perplexity": best["valid_perplexity"],
         "train_perplexity": best["train_perplexity"],
-        "train_tokens_per_second": round(tokens / seconds, 1),
+        "train_tokens_per_second": round(tokens_per_epoch * len(history) / seconds, 1),
         "replicas": strategy.num_replicas_in_sync,
         "precision": config["precision"],
         "parameters": exported.count_params(),
-        "tokens_per_epoch": len(splits["train"]) - training.left_over,
+        "tokens_per_epoch": tokens_per_epoch,
         "tokens_left_over": training.left_over,
         **figures,
         **initial,

@@ -3,12 +3,14 @@
 One TFDS example a line would be a hundred times slower to prepare, one a document would not bound the memory.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import tensorflow_datasets as tfds
 
+from components.example_gen import sources
 from components.example_gen.lines import Run
 
 
@@ -27,3 +29,12 @@ def examples(runs: Iterable[Run]) -> Iterator[tuple[int, dict[str, Any]]]:
     """Yields (place in the split, example): integer keys keep the order."""
     for place, run in enumerate(runs):
         yield place, {"document": run.document, "position": run.position, "text": run.text}
+
+
+def local_splits(
+    dataset: str, dl_manager: tfds.download.DownloadManager, generate_examples: Callable[[Path], Iterator]
+) -> dict[str, Iterator]:
+    """The three splits of a corpus that is one local file a split, under TFDS's names for them."""
+    files = sources.local_files(dataset, Path(dl_manager.manual_dir))
+    names = {"train": "train", "validation": "eval", "test": "test"}
+    return {name: generate_examples(files[split]) for name, split in names.items()}

@@ -5,7 +5,6 @@ from pathlib import Path
 
 import tensorflow_datasets as tfds
 
-from components.example_gen import sources
 from components.example_gen.datasets import features
 from components.example_gen.datasets.wikitext_files import article_runs
 
@@ -24,12 +23,7 @@ class Builder(tfds.core.GeneratorBasedBuilder):
         )
 
     def _split_generators(self, dl_manager: tfds.download.DownloadManager) -> dict[str, Iterator]:
-        files = sources.local_files("wikitext2", Path(dl_manager.manual_dir))
-        return {
-            "train": self._generate_examples(files["train"]),
-            "validation": self._generate_examples(files["eval"]),
-            "test": self._generate_examples(files["test"]),
-        }
+        return features.local_splits("wikitext2", dl_manager, self._generate_examples)
 
     def _generate_examples(self, path: Path) -> Iterator:
         with tfds.core.Path(path).open("rb") as file:
