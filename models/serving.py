@@ -21,7 +21,7 @@ def export(model, tokenizer, path: str | Path, card: dict, dtype: str = "float32
     """Writes a SavedModel that needs nothing of this project: TensorFlow Serving loads it as it is, and so does
     `tf.saved_model.load` after `import tensorflow_text`.
 
-    Its functions are those of `ServingModule`: four signatures, and two more for whoever loads it in Python.
+    Its functions are those of `ServingModule`: four signatures, and three more for whoever loads it in Python.
 
     Args:
         model: A built `LanguageModel`. Its weights are stored once, without optimizer or seeds.
@@ -70,6 +70,7 @@ class ServingModule(tf.Module):
             float32 `[N, layers, 2, units]` to what the Evaluator asks of a window that fits in memory: the targets'
             log-probabilities, float32 `[N, L]`; the number of words strictly more probable than each, int32 `[N, L]`;
             the most probable word's probability, float32 `[N, L]`; and the state reached.
+        read_ids: `token_ids` int32 `[N, L]` and `state` to the state reached, without the cost of any probability.
     """
 
     def __init__(self, model, tokenizer, dtype: str = "float32"):
@@ -102,6 +103,9 @@ class ServingModule(tf.Module):
         self.tokenize = tf.function(self._tokenize, [text])
         ids = [spec([None, None], tf.int32, name) for name in ("token_ids", "targets")]
         self.evaluate_ids = tf.function(self._reader.target_ranks, [*ids, state])
+        self.read_ids = tf.function(
+            lambda token_ids, state: exported.hidden_states(token_ids, state)[1], [ids[0], state]
+        )
 
     def _tokenize(self, text):
         ids = tf.cast(self._tokenizer.encode(text), tf.int32)

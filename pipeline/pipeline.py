@@ -55,7 +55,7 @@ def create_pipeline(config: Settings) -> list[Component]:
     model = trainer.outputs["model"]
 
     evaluator = Evaluator(
-        Evaluator.Parameters(**config.evaluator.model_dump(), serving_dir=serving_dir(config)),
+        Evaluator.Parameters(**config.evaluator.model_dump(), serving_dir=serving_dir(config), beam_args=beam_args),
         model=model,
         transformed_examples=transformed_examples,
         examples=examples,

@@ -68,12 +68,14 @@ class Evaluator(base.Component):
             max_regression: Relative rise of the eval split's perplexity over the baseline's that still passes.
             rules: Further rules.
             serving_dir: Folder of the pushed versions, where the baseline is found; None: no baseline.
+            beam_args: Options of the Beam runner, which reads long splits.
         """
 
         max_perplexity: float | None = pydantic.Field(default=None, gt=1)
         max_regression: float = pydantic.Field(default=0.02, ge=0)
         rules: tuple[Rule, ...] = ()
         serving_dir: Path | None = None
+        beam_args: tuple[str, ...] = ("--runner=FnApiRunner",)
 
     def external_state(self, inputs: Mapping[str, Path]) -> dict[str, Any]:
         """The digest of the baseline: another model to beat is another judgement."""

@@ -1,15 +1,18 @@
 """One split to evaluate on: its tokens as Transform wrote them, its text, and what a model makes of them."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 
 from components.evaluator import comparison, metrics, slices
-from components.evaluator.exported_model import ExportedModel
+from components.evaluator.exported_model import ExportedModel, Window
 from components.evaluator.text import SplitText
 from models.token_stream import TokenStream
 from models.unigram import count_tokens, unigram_perplexity
+
+# Reads streams with a model as `ExportedModel.windows` does, whoever does the work.
+Read = Callable[[ExportedModel, Sequence[TokenStream]], Iterator[tuple[int, Window]]]
 
 
 class EvaluationSplit:
@@ -49,39 +52,44 @@ class EvaluationSplit:
         unigram = unigram_perplexity(self._train_counts, counts)
         return {**tally.figures(self.text.characters), "unigram_perplexity": unigram}
 
-    def spelled_out(self, model: ExportedModel, own_ids: bool) -> np.ndarray:
+    def spelled_out(self, model: ExportedModel, stream: TokenStream, line_cross_entropy: np.ndarray) -> np.ndarray:
         """Nats of each line of the text, unknown words spelled out (see `comparison.py`): float64 [lines].
 
         Args:
-            model: The model that reads.
-            own_ids: Whether its own tokenizer cuts the text; otherwise it reads the stream.
+            model: The model that read it.
+            stream: The text as it read it.
+            line_cross_entropy: float64 [lines], nats.
         """
-        ids = np.concatenate(list(self.text.token_ids(model))) if own_ids else self.stream
-        lines = slices.Lines(ids)
-        nats, unknown = np.zeros(len(lines)), np.zeros(len(lines))
-        for _, window in model.windows([ids]):
-            line = lines.of(np.arange(window.start, window.start + len(window.targets)))
-            np.add.at(nats, line, -window.log_probabilities.astype(np.float64))
-            np.add.at(unknown, line, window.targets == slices.UNK_ID)
+        unknown = slices.Lines(stream).of(np.flatnonzero(stream[:] == slices.UNK_ID))
         return comparison.with_spelling(
-            nats,
-            unknown,
-            count_tokens(ids, len(model.words)),
+            line_cross_entropy,
+            np.bincount(unknown, minlength=len(line_cross_entropy)),
+            count_tokens(stream, len(model.words)),
             model.words,
             self.text.inked_characters,
             self.text.character_entropy(),
         )
 
 
-def evaluate(model: ExportedModel, splits: Mapping[str, EvaluationSplit]) -> dict[str, metrics.Tally]:
+def evaluate(read: Read, model: ExportedModel, splits: Mapping[str, EvaluationSplit]) -> dict[str, metrics.Tally]:
     """Reads every split once with the model."""
     tallies = {name: split.new_tally() for name, split in splits.items()}
     names = list(splits)
-    for row, window in model.windows([split.stream for split in splits.values()]):
+    for row, window in read(model, [split.stream for split in splits.values()]):
         tallies[names[row]].add(
             window.start, window.targets, window.log_probabilities, window.rank, window.top_probability
         )
     return tallies
+
+
+def line_cross_entropy(read: Read, model: ExportedModel, stream: TokenStream) -> np.ndarray:
+    """Nats of each line of one stream: float64 [lines]."""
+    lines = slices.Lines(stream)
+    nats = np.zeros(len(lines))
+    for _, window in read(model, [stream]):
+        line = lines.of(np.arange(window.start, window.start + len(window.targets)))
+        np.add.at(nats, line, -window.log_probabilities.astype(np.float64))
+    return nats
 
 
 def count_differences(ids: np.ndarray, others: Sequence[int]) -> int:

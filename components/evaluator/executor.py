@@ -1,5 +1,6 @@
 """Evaluates the exported model, judges it and writes what it found."""
 
+import functools
 import json
 import math
 from collections.abc import Mapping
@@ -7,13 +8,11 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-import tensorflow as tf
-
 from components.base import ComponentError, Context
-from components.evaluator import baseline, gate, metrics, samples
+from components.evaluator import baseline, gate, metrics, samples, sharded_reading
 from components.evaluator.comparison import Comparison, by_characters, by_perplexity
 from components.evaluator.component import Evaluator
-from components.evaluator.evaluation_split import EvaluationSplit, evaluate
+from components.evaluator.evaluation_split import EvaluationSplit, Read, evaluate, line_cross_entropy
 from components.evaluator.exported_model import ExportedModel
 from models.token_stream import TokenStream
 from models.unigram import count_tokens
@@ -25,16 +24,15 @@ def execute(
     inputs: Mapping[str, Path], outputs: Mapping[str, Path], parameters: Evaluator.Parameters, context: Context
 ) -> dict[str, Any]:
     """Writes `evaluation.json`, `predictions.json`, `embedding.json` and the blessing; returns the main figures."""
-    del context
-    tf.config.experimental.enable_tensor_float_32_execution(False)  # a GPU would round products to 10 bits
+    read = functools.partial(sharded_reading.windows, beam_args=parameters.beam_args, workspace=context.workspace)
     candidate_path = inputs["model"] / "Format-Serving"
     candidate = ExportedModel(candidate_path)
     splits = _read_splits(inputs, len(candidate.words))
     mismatched = sum(split.count_mismatches(candidate) for split in splits.values())
-    tallies = evaluate(candidate, splits)
+    tallies = evaluate(read, candidate, splits)
     figures = {name: splits[name].figures(tally) for name, tally in tallies.items()}
     found = baseline.find(parameters.serving_dir, candidate_path)
-    against = _Against() if found is None else _compare(found, candidate, splits, tallies, parameters)
+    against = _Against() if found is None else _compare(found, candidate, splits, tallies, parameters, read, context)
     verdicts = gate.judge(parameters, figures, mismatched, against.comparison, against.figures, against.in_words)
     blessed = gate.write_blessing(outputs["blessing"], verdicts)
     evaluation = {
@@ -83,6 +81,8 @@ def _compare(
     splits: dict[str, EvaluationSplit],
     tallies: dict[str, metrics.Tally],
     parameters: Evaluator.Parameters,
+    read: Read,
+    context: Context,
 ) -> _Against:
     try:
         model = ExportedModel(found.path)
@@ -95,15 +95,16 @@ def _compare(
     split = splits["eval"]
     if model.vocabulary == candidate.vocabulary and not split.count_mismatches(model):
         names = {"eval", *(rule.split for rule in parameters.rules if rule.max_change is not None)}
-        theirs = evaluate(model, {name: splits[name] for name in sorted(names)})
+        theirs = evaluate(read, model, {name: splits[name] for name in sorted(names)})
         compared = by_perplexity(
             tallies["eval"].line_cross_entropy, theirs["eval"].line_cross_entropy, split.lines.lengths
         )
         figures = {name: splits[name].figures(tally) for name, tally in theirs.items()}
         return _Against(model, figures, compared, in_words)
-    compared = by_characters(
-        split.spelled_out(candidate, own_ids=False), split.spelled_out(model, own_ids=True), split.text.characters
-    )
+    ours = split.spelled_out(candidate, split.stream, tallies["eval"].line_cross_entropy)
+    stream = split.text.write_tokens(model, context.workspace / "baseline")
+    theirs = split.spelled_out(model, stream, line_cross_entropy(read, model, stream))
+    compared = by_characters(ours, theirs, split.text.characters)
     return _Against(model, {}, compared, f"{in_words}, which has another vocabulary or tokenizer")
 
 

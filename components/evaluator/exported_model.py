@@ -39,6 +39,8 @@ class ExportedModel:
         path: The SavedModel's folder.
 
     Attributes:
+        path: The folder.
+        vocabulary: Contents of `vocabulary.txt`.
         words: list of bytes, the vocabulary by id.
 
     Raises:
@@ -46,6 +48,8 @@ class ExportedModel:
     """
 
     def __init__(self, path: Path):
+        tf.config.experimental.enable_tensor_float_32_execution(False)  # a GPU would round products to 10 bits
+        self.path = path
         try:
             self._model = tf.saved_model.load(str(path))
             self._state_shape = self._model.signatures["step"].structured_input_signature[1]["state"].shape[1:]
@@ -58,33 +62,53 @@ class ExportedModel:
             ) from error
         self.words = self.vocabulary.removesuffix(b"\n").split(b"\n")
 
-    def windows(self, streams: Sequence[Sequence[int]]) -> Iterator[tuple[int, Window]]:
+    def windows(
+        self, streams: Sequence[Sequence[int]], start: int = 0, stop: int | None = None, state: np.ndarray | None = None
+    ) -> Iterator[tuple[int, Window]]:
         """Reads each stream as one lane: every token is predicted once, the first from `<eos>` and the zero state.
 
         The streams are read side by side, since a step costs hardly more for two rows than for one. Memory is one
         window's, whatever their lengths.
 
+        Args:
+            streams: Token ids, `len()` and slices of which are int32 arrays.
+            start: Offset of the first token, a multiple of `WINDOW`.
+            stop: Offset at which to stop, another one; None: the streams' ends.
+            state: The state at `start`, as `states` tells it; None is the state before any text.
+
         Yields:
             The stream's place in `streams`, and its next window.
         """
-        live = [row for row, stream in enumerate(streams) if len(stream)]
-        state = tf.zeros([len(live), *self._state_shape])
-        previous = np.full(len(streams), EOS_ID, np.int32)
-        start = 0
-        while live:
-            parts = [np.asarray(streams[row][start : min(start + WINDOW, len(streams[row]))], np.int32) for row in live]
-            targets = np.zeros([len(live), max(map(len, parts))], np.int32)
-            for row, part in zip(targets, parts, strict=True):
-                row[: len(part)] = part  # what a stream lacks at its end is read as `<unk>` and thrown away
-            inputs = np.concatenate([previous[live, None], targets[:, :-1]], axis=1)
-            *figures, state = self._evaluate_ids(tf.constant(inputs), tf.constant(targets), state)
-            figures = [figure.numpy() for figure in figures]
-            for place, (row, part) in enumerate(zip(live, parts, strict=True)):
-                yield row, Window(start, part, *(figure[place, : len(part)] for figure in figures))
-            previous[live] = targets[:, -1]
-            start += WINDOW
-            going_on = [place for place, row in enumerate(live) if start < len(streams[row])]
-            live, state = [live[place] for place in going_on], tf.gather(state, np.array(going_on, np.int32))
+        state = self._zeros(streams) if state is None else state.copy()
+        for offset, rows, tokens in _cut(streams, start, stop):
+            inputs, targets, before = map(tf.constant, (tokens[:, :-1], tokens[:, 1:], state[rows]))
+            *figures, after = (tensor.numpy() for tensor in self._evaluate_ids(inputs, targets, before))
+            state[rows] = after
+            for place, row in enumerate(rows):
+                length = min(tokens.shape[1] - 1, len(streams[row]) - offset)
+                own = (values[place, :length] for values in (tokens[:, 1:], *figures))
+                yield row, Window(offset, *own)
+
+    def states(self, streams: Sequence[Sequence[int]], every: int) -> Iterator[tuple[int, np.ndarray]]:
+        """Where `windows` could go on from, at a fraction of its cost: nothing is predicted.
+
+        Yields:
+            Each of the offsets 0, `every`, 2 `every`, ... within the longest stream (`every` is a multiple of
+            `WINDOW`), and the state there, float32 [streams, layers, 2, units].
+        """
+        state = self._zeros(streams)
+        for offset, rows, tokens in _cut(streams):
+            if offset % every == 0:
+                yield offset, state.copy()
+            state[rows] = self._model.read_ids(tf.constant(tokens[:, :-1]), tf.constant(state[rows])).numpy()
+
+    @property
+    def tells_states(self) -> bool:
+        """Whether `states` works: models that were exported by older versions cannot read without predicting."""
+        return hasattr(self._model, "read_ids")
+
+    def _zeros(self, streams: Sequence) -> np.ndarray:
+        return np.zeros([len(streams), *self._state_shape], np.float32)
 
     def tokenize(self, texts: list[bytes]) -> list[np.ndarray]:
         """Token ids of each text, by the tokenizer inside the SavedModel."""
@@ -104,3 +128,23 @@ class ExportedModel:
             [{"word": word.decode("utf-8", "replace"), "probability": float(p)} for word, p in zip(*row, strict=True)]
             for row in zip(answer["words"].numpy(), answer["probabilities"].numpy(), strict=True)
         ]
+
+
+def _cut(
+    streams: Sequence[Sequence[int]], start: int = 0, stop: int | None = None
+) -> Iterator[tuple[int, list[int], np.ndarray]]:
+    """Windows of several streams side by side.
+
+    Yields:
+        The window's offset; the places of the streams that reach it; their tokens there, each row with the token
+        before the window in front: int32 [rows, tokens + 1]. A row that ends is filled up with `<unk>`.
+    """
+    end = max(map(len, streams), default=0)
+    for offset in range(start, end if stop is None else min(stop, end), WINDOW):
+        rows = [row for row, stream in enumerate(streams) if len(stream) > offset]
+        tokens = np.zeros([len(rows), min(WINDOW, end - offset) + 1], np.int32)
+        for row, own in zip(rows, tokens, strict=True):
+            before = streams[row][offset - 1 : offset] if offset else [EOS_ID]
+            part = streams[row][offset : offset + WINDOW]
+            own[: len(part) + 1] = np.concatenate([before, part])
+        yield offset, rows, tokens

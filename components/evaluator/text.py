@@ -9,6 +9,7 @@ import numpy as np
 import tensorflow as tf
 
 from components.base import ComponentError
+from models.token_stream import TokenStream, TokenWriter, write_index
 
 BATCH_BYTES = 1 << 20  # text tokenized at once
 
@@ -70,3 +71,12 @@ class SplitText:
         """Each example's ids by the tokenizer of an `ExportedModel`, int32."""
         for batch in self.batches():
             yield from model.tokenize(batch)
+
+    def write_tokens(self, model, folder: Path) -> TokenStream:
+        """The same ids as a stream below `folder`, which is made if it is not there."""
+        folder.mkdir(parents=True, exist_ok=True)
+        with TokenWriter(folder / "tokens") as writer:
+            for ids in self.token_ids(model):
+                writer.write(ids)
+        write_index(folder, [("tokens", writer.counts)])
+        return TokenStream(folder)

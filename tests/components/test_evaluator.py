@@ -9,7 +9,7 @@ import pytest
 import tensorflow as tf
 
 from components.base import ComponentError, Context
-from components.evaluator import executor, exported_model
+from components.evaluator import executor, exported_model, sharded_reading
 from components.evaluator.component import Evaluator
 from models.language_model import LanguageModel
 from models.serving import export
@@ -253,6 +253,74 @@ def test_a_worse_candidate_with_another_tokenizer_than_the_baseline_is_refused(w
     _, evaluation, file, text = world.evaluate("weak", tmp_path, serving_dir=tmp_path / "serving")
     assert evaluation["baseline"]["judgement"] == "worse"
     assert file == "NOT_BLESSED" and "another vocabulary or tokenizer" in text
+
+
+def _write_small_baseline(world, folder):
+    """A pushed model that knows two words only."""
+    tokenizer = _write_vocabulary(folder / "small", ["<unk>", "<eos>", "alpha"])
+    export(LanguageModel(3, units=16, augmented=False), tokenizer, folder / "serving" / "1", {})
+
+
+@pytest.mark.parametrize("baseline", ["weak", "other vocabulary"])
+def test_figures_are_those_of_one_process_where_beam_workers_share_the_splits(world, tmp_path, monkeypatch, baseline):
+    if baseline == "weak":
+        _push(world, "weak", tmp_path / "serving", 1)
+    else:
+        _write_small_baseline(world, tmp_path)
+    monkeypatch.setattr(exported_model, "WINDOW", 7)
+    rules = [{"metric": "top_1_accuracy", "split": "test", "slice": "document:part 0", "max_change": 0.5}]
+    options = {"serving_dir": tmp_path / "serving", "rules": rules}
+    _, one_process, *blessing = world.evaluate("good", tmp_path, **options)
+    shards = []
+    monkeypatch.setattr(sharded_reading, "SHARD_PROBABILITIES", 12 * 7 * 20)
+    file_of = sharded_reading._file_of
+    monkeypatch.setattr(sharded_reading, "_file_of", lambda *args: shards.append(args[1].start) or file_of(*args))
+    _, sharded, *sharded_blessing = world.evaluate("good", tmp_path, **options)
+    assert {140, 280, 420} < set(shards)
+    for (place, found), (_, expected) in zip(_leaves(sharded), _leaves(one_process), strict=True):
+        assert found == (pytest.approx(expected, rel=1e-9) if isinstance(expected, float) else expected), place
+    assert sharded["baseline"]["low"] != sharded["baseline"]["high"] and sharded_blessing == blessing
+
+
+def _leaves(value, path=""):
+    """Nested JSON as (path, leaf) pairs."""
+    if not isinstance(value, dict | list):
+        return [(path, value)]
+    items = value.items() if isinstance(value, dict) else enumerate(value)
+    return [leaf for name, item in items for leaf in _leaves(item, f"{path}/{name}")]
+
+
+def test_workers_in_other_processes_read_each_window_once_and_from_its_own_state(world, tmp_path, monkeypatch):
+    """Streams of different lengths: the shorter one ends within the second of four shards."""
+    for name, size in (("long", 3500), ("short", 1203)):
+        (tmp_path / name).mkdir()
+        with TokenWriter(tmp_path / name / "tokens") as writer:
+            writer.write(np.resize(world.targets("train"), size))
+        write_index(tmp_path / name, [("tokens", writer.counts)])
+    streams = [TokenStream(tmp_path / name) for name in ("short", "long")]
+    model = exported_model.ExportedModel(world.root / "good" / "Format-Serving")
+    expected = list(model.windows(streams))
+    monkeypatch.setattr(sharded_reading, "SHARD_PROBABILITIES", 1)
+    processes = ["--runner=FnApiRunner", "--direct_running_mode=multi_processing", "--direct_num_workers=2"]
+    found = list(sharded_reading.windows(model, streams, processes, tmp_path))
+    assert [(row, window.start, len(window.targets)) for row, window in found] == [
+        (0, 0, 1000), (1, 0, 1000), (0, 1000, 203), (1, 1000, 1000), (1, 2000, 1000), (1, 3000, 500)
+    ]  # fmt: skip
+    for (_, one), (_, other) in zip(expected, found, strict=True):
+        np.testing.assert_array_equal(one.targets, other.targets)
+        np.testing.assert_array_equal(one.rank, other.rank)
+        np.testing.assert_allclose(one.log_probabilities, other.log_probabilities, rtol=1e-6)
+        np.testing.assert_allclose(one.top_probability, other.top_probability, rtol=1e-6)
+
+
+def test_a_model_of_an_older_version_that_cannot_tell_its_state_is_read_in_one_process(world, tmp_path, monkeypatch):
+    model = exported_model.ExportedModel(world.root / "good" / "Format-Serving")
+    stream = TokenStream(world.root / "tokens" / "Split-train")
+    expected = [window.targets for _, window in model.windows([stream])]
+    del model._model.read_ids
+    monkeypatch.setattr(sharded_reading, "SHARD_PROBABILITIES", 1)
+    found = [window.targets for _, window in sharded_reading.windows(model, [stream], [], tmp_path)]
+    np.testing.assert_array_equal(np.concatenate(found), np.concatenate(expected))
 
 
 def test_a_baseline_that_cannot_be_loaded_is_an_error_that_names_it(world, tmp_path):

@@ -157,6 +157,7 @@ def test_state_carries_a_text_from_one_call_of_evaluate_ids_to_the_next(loaded, 
     np.testing.assert_array_equal(ranks, (expected > of_targets[:, None]).sum(-1))
     np.testing.assert_allclose(top, np.exp(expected.max(-1)), rtol=1e-4)
     np.testing.assert_allclose(state[0], expected_state, atol=1e-5)
+    np.testing.assert_allclose(loaded.read_ids(before, tf.zeros([1, 2, 2, 16])), state, atol=1e-6)
 
 
 def test_tokenize_gives_the_ids_that_score_reads(loaded):
