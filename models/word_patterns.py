@@ -7,10 +7,14 @@ run of the same mark (`...`, `--`, `>>>`, `====`) is one. Scripts that write no 
 character; Thai, Lao, Khmer and Burmese would need a dictionary and stay as they stand.
 """
 
+# All that UTF-8 can say: RE2 takes `.` less strictly, for overlong sequences, surrogates and more.
+UTF8 = r"[\x{0}-\x{D7FF}\x{E000}-\x{10FFFF}]*"
+
 RESERVED = r"<unk>|<eos>"
 
-# Whitespace and control characters of all kinds, NUL among them, separate words; only a newline closes a line.
-SPACE = r"[\p{Z}\x{200B}\x00-\x09\x0B-\x1F\x7F-\x9F]"
+# Whitespace and control characters of all kinds, NUL among them, separate words; only a newline closes a line. The
+# plain space, which they become, is left out: replacing each by itself took a third of the tokenizer's time.
+SPACE = r"[^\P{Z} ]|[\x{200B}\x00-\x09\x0B-\x1F\x7F-\x9F]"
 # Marks that a reader does not see: soft hyphen, byte order mark, word joiner, direction of writing.
 INVISIBLE = r"[\x{AD}\x{FEFF}\x{2060}\x{200E}\x{200F}\x{202A}-\x{202E}\x{2066}-\x{2069}\x{061C}]"
 

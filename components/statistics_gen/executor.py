@@ -1,8 +1,12 @@
-"""Counts what is in each split, with Beam: a shard a worker, and lines compared by 64-bit hashes in buckets."""
+"""Counts what is in each split, with Beam: a shard a worker, and lines compared by 63-bit hashes in buckets.
+
+The hashes go through files, since a runner may hold what it groups in memory.
+"""
 
 import functools
 import json
-from collections.abc import Iterable, Iterator, Mapping
+import tempfile
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -29,16 +33,17 @@ def execute(
     """
     shards = beam_pipeline.list_shards(inputs["examples"])
     settings = parameters.model_dump(include={"tokenizer", "lowercase", "keep_blank_lines"})
-    with beam_pipeline.pipeline(parameters.beam_args) as root:
-        counted = beam_pipeline.read_shards(root, shards) | "Count" >> beam.ParDo(CountShard(settings)).with_outputs(
-            "hashes", main="counts"
-        )
-        compared = counted.hashes | "Group" >> beam.GroupByKey() | "Compare" >> beam.MapTuple(compare_lines)
-        (
-            root
-            | "Once" >> beam.Create([str(outputs["statistics"])])
-            | "Write" >> beam.Map(write_statistics, beam.pvalue.AsList(counted.counts), beam.pvalue.AsList(compared))
-        )
+    with tempfile.TemporaryDirectory(dir=outputs["statistics"], prefix=".hashes-") as aside:
+        with beam_pipeline.pipeline(parameters.beam_args) as root:
+            counts = beam_pipeline.read_shards(root, shards) | "Count" >> beam.ParDo(CountShard(settings, aside))
+            written = counts | "Written" >> beam.MapTuple(lambda split, number, _: (split, number))
+            buckets = root | "Buckets" >> beam.Create(range(2**BUCKET_BITS), reshuffle=True)
+            compared = buckets | "Compare" >> beam.Map(compare_lines, aside, beam.pvalue.AsList(written))
+            (
+                root
+                | "Once" >> beam.Create([str(outputs["statistics"])])
+                | "Write" >> beam.Map(write_statistics, beam.pvalue.AsList(counts), beam.pvalue.AsList(compared))
+            )
     figures = {}
     for split in beam_pipeline.SPLITS:
         statistics = json.loads((outputs["statistics"] / f"Split-{split}" / STATISTICS_FILE).read_text())
@@ -47,14 +52,16 @@ def execute(
 
 
 class CountShard(beam.DoFn):
-    """Counts one shard: gives `(split, number, Counts)`, and `(bucket, (split, hashes))` as "hashes".
+    """Counts one shard: gives `(split, number, Counts)`, and writes its lines' hashes, sorted.
 
     Args:
         settings: Arguments of the tokenizer.
+        aside: Folder for the hashes.
     """
 
-    def __init__(self, settings: dict[str, Any]):
+    def __init__(self, settings: dict[str, Any], aside: str):
         self._settings = settings
+        self._aside = aside
 
     def setup(self) -> None:
         self._tokenizer = Tokenizer(**self._settings)
@@ -67,7 +74,7 @@ class CountShard(beam.DoFn):
         ends = tf.where(words == EOS)[:, 0]
         return tf.size(words), tf.math.count_nonzero(words == UNK), ends - tf.concat([[-1], ends[:-1]], 0) - 1
 
-    def process(self, shard: beam_pipeline.Shard) -> Iterator[Any]:
+    def process(self, shard: beam_pipeline.Shard) -> Iterator[tuple[str, int, Counts]]:
         total = Counts()
         hashes = []
         for batch in beam_pipeline.read_batches(shard):
@@ -81,13 +88,16 @@ class CountShard(beam.DoFn):
             line_hashes, blank = (value.numpy() for value in self._hash_lines(texts))
             total.blank_lines += int(blank)
             hashes.append(line_hashes)
+        # The order of lines does not matter here: sorted, each bucket is a range.
+        np.sort(np.concatenate([np.empty(0, np.int64), *hashes])).tofile(
+            hashes_file(self._aside, shard.split, shard.number)
+        )
         yield shard.split, shard.number, total
-        # The order of lines does not matter here, so that sorting them cuts them into buckets.
-        hashes = np.sort(np.concatenate([np.empty(0, np.int64), *hashes]))
-        bounds = np.arange(1, 2**BUCKET_BITS) << (HASH_BITS - BUCKET_BITS)
-        for bucket, part in enumerate(np.split(hashes, np.searchsorted(hashes, bounds))):
-            if part.size:
-                yield beam.pvalue.TaggedOutput("hashes", (bucket, (shard.split, part)))
+
+
+def hashes_file(aside: str, split: str, number: int) -> Path:
+    """The file of a shard's hashes, int64."""
+    return Path(aside) / f"{split}-{number:05d}"
 
 
 def hash_lines(texts: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
@@ -99,12 +109,11 @@ def hash_lines(texts: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
     return tf.strings.to_hash_bucket_fast(filled, 2**HASH_BITS - 1), tf.size(lines) - tf.size(filled)
 
 
-def compare_lines(bucket: int, hashes: Iterable[tuple[str, np.ndarray]]) -> dict[str, dict[str, int]]:
+def compare_lines(bucket: int, aside: str, written: list[tuple[str, int]]) -> dict[str, dict[str, int]]:
     """Compares a bucket's lines, by split: all of them, those seen before in the split, and those seen in train."""
-    del bucket
     parts = {split: [np.empty(0, np.int64)] for split in beam_pipeline.SPLITS}
-    for split, part in hashes:
-        parts[split].append(part)
+    for split, number in written:
+        parts[split].append(read_bucket(hashes_file(aside, split, number), bucket))
     lines = {split: np.concatenate(part) for split, part in parts.items()}
     distinct_train = np.unique(lines["train"])
     return {
@@ -115,6 +124,17 @@ def compare_lines(bucket: int, hashes: Iterable[tuple[str, np.ndarray]]) -> dict
         }
         for split, found in lines.items()
     }
+
+
+def read_bucket(path: Path, bucket: int) -> np.ndarray:
+    """The hashes of a file whose highest bits are `bucket`."""
+    if not path.stat().st_size:
+        return np.empty(0, np.int64)  # nothing cannot be mapped
+    hashes = np.memmap(path, np.int64, mode="r")
+    width = HASH_BITS - BUCKET_BITS
+    start = np.searchsorted(hashes, bucket << width)
+    stop = np.searchsorted(hashes, ((bucket + 1) << width) - 1, side="right")  # the last bucket ends at int64's end
+    return np.array(hashes[start:stop])
 
 
 def write_statistics(folder: str, counts: list[tuple[str, int, Counts]], compared: list[dict]) -> None:
