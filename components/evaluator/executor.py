@@ -14,6 +14,7 @@ from components.evaluator.comparison import Comparison, by_characters, by_perple
 from components.evaluator.component import Evaluator
 from components.evaluator.evaluation_split import EvaluationSplit, Read, evaluate, line_cross_entropy
 from components.evaluator.exported_model import ExportedModel
+from models.subspace_distance import subspace_distance
 from models.token_stream import TokenStream
 from models.unigram import count_tokens
 
@@ -35,15 +36,16 @@ def execute(
     against = _Against() if found is None else _compare(found, candidate, splits, tallies, parameters, read, context)
     verdicts = gate.judge(parameters, figures, mismatched, against.comparison, against.figures, against.in_words)
     blessed = gate.write_blessing(outputs["blessing"], verdicts)
+    table, projection = candidate.embedding(), candidate.projection()
     evaluation = {
         "blessed": blessed,
         "splits": figures,
+        "subspace_distance": None if projection is None else subspace_distance(projection, table),
         "baseline": found and {**against.comparison.to_json(found), "splits": against.figures},
         "rules": [asdict(verdict) for verdict in verdicts],
     }
     _write_json(outputs["evaluation"] / "evaluation.json", evaluation)
     _write_json(outputs["evaluation"] / "predictions.json", samples.predictions(candidate, against.model))
-    table = candidate.embedding()
     if table is not None:
         words = [word.decode("utf-8", "replace") for word in candidate.words]
         _write_json(outputs["evaluation"] / "embedding.json", samples.embedding(table, words))
@@ -119,6 +121,7 @@ def _main_figures(evaluation: dict) -> dict[str, Any]:
         "unigram_test_perplexity": test["unigram_perplexity"],
         "valid_bits_per_character": valid["bits_per_character"],
         "valid_top_1_accuracy": valid["top_1_accuracy"],
+        "subspace_distance": evaluation["subspace_distance"],
         "against_baseline": against and f"{against['judgement']}, {against['change']:+.2%}",
     }
     return _finite(figures)

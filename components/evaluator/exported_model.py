@@ -116,10 +116,20 @@ class ExportedModel:
         return [row[:length] for row, length in zip(ids, lengths, strict=True)]
 
     def embedding(self) -> np.ndarray | None:
-        """The word vectors, float32 [V, d]; None where no variable of the SavedModel has that shape."""
-        tables = [v for v in self._weights if v.shape.rank == 2 and v.shape[0] == len(self.words)]
-        tables.sort(key=lambda variable: "embedding" not in variable.name)  # an untied output kernel has its shape
-        return tables[0].numpy() if tables else None
+        """The word vectors, float32 [V, d]; None where the SavedModel names no such variable."""
+        return self._matrix("embedding")
+
+    def projection(self) -> np.ndarray | None:
+        """The output layer's own kernel, float32 [V, d]; None of a tied model, which has none."""
+        return self._matrix("output_kernel")
+
+    def _matrix(self, name: str) -> np.ndarray | None:
+        for place, variable in enumerate(self._weights):
+            if name in variable.name:
+                scales = self._model._scales.get(str(place))  # of int8 weights, one a row
+                value = variable.numpy().astype(np.float32)
+                return value if scales is None else value * scales.numpy()[:, None]
+        return None
 
     def next_words(self, phrases: list[str]) -> list[list[dict]]:
         """The ten most probable next words of each phrase, best first."""

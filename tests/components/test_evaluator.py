@@ -8,130 +8,12 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from components.base import ComponentError, Context
-from components.evaluator import executor, exported_model, sharded_reading
-from components.evaluator.component import Evaluator
+from components.base import ComponentError
+from components.evaluator import exported_model, sharded_reading
 from models.language_model import LanguageModel
 from models.serving import export
 from models.token_stream import TokenStream, TokenWriter, write_index
-from models.tokenizer import Tokenizer
-
-CYCLE = "alpha beta gamma delta epsilon zeta eta theta iota kappa".split()
-SETTINGS = {"tokenizer": "whitespace", "lowercase": False, "keep_blank_lines": False}
-
-
-def _text(lines, seed):
-    """Lines that walk through a cycle of words, now and then with a word that is in no vocabulary."""
-    generator = np.random.default_rng(seed)
-    rows = []
-    for _ in range(lines):
-        start, length = generator.integers(10), generator.integers(1, 12)
-        words = [CYCLE[(start + place) % 10] for place in range(length)]
-        if generator.random() < 0.2:
-            words[generator.integers(length)] = "rareword"
-        rows.append(" ".join(words))
-    return "\n".join(rows) + "\n"
-
-
-TEXTS = {"train": _text(600, 1), "eval": _text(120, 2), "test": _text(90, 3)}
-
-
-def _write_vocabulary(folder, words, settings=SETTINGS):
-    folder.mkdir(parents=True)
-    (folder / "vocabulary.txt").write_text("".join(f"{word}\n" for word in words))
-    (folder / "counts.tsv").write_text("".join(f"{word}\t1\n" for word in words))
-    (folder / "tokenizer.json").write_text(json.dumps(settings))
-    return Tokenizer.load(folder)
-
-
-def _write_examples(folder, texts):
-    """Each split as two documents of one example each."""
-    for split, text in texts.items():
-        (folder / f"Split-{split}").mkdir(parents=True)
-        middle = text.index("\n", len(text) // 3) + 1
-        with tf.io.TFRecordWriter(str(folder / f"Split-{split}" / "data_tfrecord-00000-of-00001")) as writer:
-            for number, part in enumerate((text[:middle], text[middle:])):
-                features = {
-                    "document": tf.train.Feature(bytes_list=tf.train.BytesList(value=[f"part {number}".encode()])),
-                    "position": tf.train.Feature(int64_list=tf.train.Int64List(value=[number])),
-                    "text": tf.train.Feature(bytes_list=tf.train.BytesList(value=[part.encode()])),
-                }
-                example = tf.train.Example(features=tf.train.Features(feature=features))
-                writer.write(example.SerializeToString())
-
-
-def _write_tokens(folder, texts, tokenizer):
-    for split, text in texts.items():
-        (folder / f"Split-{split}").mkdir(parents=True)
-        ids = tokenizer.encode(tf.constant([text])).values.numpy()
-        with TokenWriter(folder / f"Split-{split}" / "tokens-00000-of-00001") as writer:
-            for part in np.array_split(ids, 3):
-                writer.write(part)
-        write_index(folder / f"Split-{split}", [("tokens-00000-of-00001", writer.counts)])
-
-
-def _train(model, stream, steps):
-    """Plain descent over windows of 20 lanes: enough to learn a cycle."""
-    weights = [variable.value for variable in model.trainable_variables]
-
-    @tf.function
-    def descend(inputs, targets):
-        with tf.GradientTape() as tape:
-            logits, _ = model(inputs)
-            loss = tf.reduce_sum(tf.nn.sparse_softmax_cross_entropy_with_logits(targets, logits)) / 20
-        for weight, gradient in zip(weights, tape.gradient(loss, weights), strict=True):
-            weight.assign_sub(tf.clip_by_norm(tf.convert_to_tensor(gradient), 2.0))
-
-    tokens = stream[: len(stream) // 20 * 20].reshape(20, -1)
-    for step in range(steps):
-        start = step * 9 % (tokens.shape[1] - 10)
-        descend(*(tf.constant(tokens[:, first : first + 9]) for first in (start, start + 1)))
-
-
-def _log_probabilities(model, targets):
-    """The whole stream at once, in float64: [tokens, V]."""
-    logits, _ = tf.function(model)(tf.constant(np.concatenate([[1], targets[:-1]])[None], tf.int32))
-    logits = logits[0].numpy().astype(np.float64)
-    return logits - np.log(np.exp(logits).sum(axis=1, keepdims=True))
-
-
-class World:
-    """Artifacts of a small run: texts, tokens, vocabulary, and exported models by name."""
-
-    def __init__(self, root):
-        self.root = root
-        self.tokenizer = _write_vocabulary(root / "vocabulary", ["<unk>", "<eos>", *CYCLE])
-        _write_examples(root / "examples", TEXTS)
-        _write_tokens(root / "tokens", TEXTS, self.tokenizer)
-        self.model = LanguageModel(12, units=16, augmented=False, init_scale=0.3)
-        self.log_probabilities = {}
-        for name, further_steps in (("untrained", 0), ("weak", 60), ("good", 190)):
-            _train(self.model, TokenStream(root / "tokens" / "Split-train")[:], further_steps)
-            self.log_probabilities[name] = {
-                split: _log_probabilities(self.model, self.targets(split)) for split in TEXTS
-            }
-            export(self.model, self.tokenizer, root / name / "Format-Serving", {"name": name})
-
-    def targets(self, split):
-        return TokenStream(self.root / "tokens" / f"Split-{split}")[:]
-
-    def evaluate(self, name, folder, **parameters):
-        """Runs the Evaluator; returns its figures, `evaluation.json` and the blessing's file name and text."""
-        inputs = {
-            "model": self.root / name,
-            "examples": self.root / "examples",
-            "transformed_examples": self.root / "tokens",
-            "vocabulary": self.root / "vocabulary",
-        }
-        outputs = {key: folder / key for key in Evaluator.OUTPUTS}
-        for output in outputs.values():
-            shutil.rmtree(output, ignore_errors=True)
-            output.mkdir(parents=True)
-        context = Context("run", folder, progress=False)
-        figures = executor.execute(inputs, outputs, Evaluator.Parameters(**parameters), context)
-        evaluation = json.loads((outputs["evaluation"] / "evaluation.json").read_text())
-        (blessing,) = outputs["blessing"].iterdir()
-        return figures, evaluation, blessing.name, blessing.read_text()
+from tests.components.evaluator_world import CYCLE, SETTINGS, TEXTS, World, train, write_vocabulary
 
 
 @pytest.fixture(scope="module")
@@ -220,7 +102,7 @@ def test_rules_on_slices_are_judged_against_the_baselines_slices(world, tmp_path
 
 
 def test_an_export_with_a_shuffled_vocabulary_is_refused(world, tmp_path):
-    tokenizer = _write_vocabulary(tmp_path / "shuffled", ["<unk>", "<eos>", *reversed(CYCLE)])
+    tokenizer = write_vocabulary(tmp_path / "shuffled", ["<unk>", "<eos>", *reversed(CYCLE)])
     export(world.model, tokenizer, world.root / "shuffled" / "Format-Serving", {})
     _, evaluation, file, text = world.evaluate("shuffled", tmp_path)
     assert file == "NOT_BLESSED" and text.startswith("refused: tokenizer:")
@@ -229,10 +111,10 @@ def test_an_export_with_a_shuffled_vocabulary_is_refused(world, tmp_path):
 
 def test_a_baseline_with_another_vocabulary_is_compared_by_bits_per_character(world, tmp_path):
     """The pushed model knows two words only, so that `<unk>` is easy to predict; it is no better for that."""
-    tokenizer = _write_vocabulary(tmp_path / "small", ["<unk>", "<eos>", "alpha"])
+    tokenizer = write_vocabulary(tmp_path / "small", ["<unk>", "<eos>", "alpha"])
     model = LanguageModel(3, units=16, augmented=False, init_scale=0.3)
     ids = tokenizer.encode(tf.constant([TEXTS["train"]])).values.numpy().astype(np.int32)
-    _train(model, ids, 60)
+    train(model, ids, 60)
     export(model, tokenizer, tmp_path / "serving" / "1", {})
     _, evaluation, file, text = world.evaluate("good", tmp_path, serving_dir=tmp_path / "serving")
     assert evaluation["baseline"]["metric"] == "bits_per_character"
@@ -246,9 +128,9 @@ def test_a_baseline_with_another_vocabulary_is_compared_by_bits_per_character(wo
 def test_a_worse_candidate_with_another_tokenizer_than_the_baseline_is_refused(world, tmp_path):
     words = ["<unk>", "<eos>", *CYCLE]
     settings = {**SETTINGS, "lowercase": True, "keep_blank_lines": True}
-    tokenizer = _write_vocabulary(tmp_path / "other", [*words, "extra"], settings)
+    tokenizer = write_vocabulary(tmp_path / "other", [*words, "extra"], settings)
     model = LanguageModel(13, units=16, augmented=False, init_scale=0.3)
-    _train(model, tokenizer.encode(tf.constant([TEXTS["train"]])).values.numpy().astype(np.int32), 250)
+    train(model, tokenizer.encode(tf.constant([TEXTS["train"]])).values.numpy().astype(np.int32), 250)
     export(model, tokenizer, tmp_path / "serving" / "1", {})
     _, evaluation, file, text = world.evaluate("weak", tmp_path, serving_dir=tmp_path / "serving")
     assert evaluation["baseline"]["judgement"] == "worse"
@@ -257,7 +139,7 @@ def test_a_worse_candidate_with_another_tokenizer_than_the_baseline_is_refused(w
 
 def _write_small_baseline(world, folder):
     """A pushed model that knows two words only."""
-    tokenizer = _write_vocabulary(folder / "small", ["<unk>", "<eos>", "alpha"])
+    tokenizer = write_vocabulary(folder / "small", ["<unk>", "<eos>", "alpha"])
     export(LanguageModel(3, units=16, augmented=False), tokenizer, folder / "serving" / "1", {})
 
 
@@ -321,6 +203,26 @@ def test_a_model_of_an_older_version_that_cannot_tell_its_state_is_read_in_one_p
     monkeypatch.setattr(sharded_reading, "SHARD_PROBABILITIES", 1)
     found = [window.targets for _, window in sharded_reading.windows(model, [stream], [], tmp_path)]
     np.testing.assert_array_equal(np.concatenate(found), np.concatenate(expected))
+
+
+@pytest.mark.parametrize("dtype", ["float32", "int8"])
+def test_how_far_an_untied_projection_is_from_the_embeddings_column_space_is_told(world, tmp_path, dtype):
+    model = LanguageModel(12, units=4, augmented=False, tie_embeddings=False, output_bias=True, init_scale=0.3)
+    export(model, world.tokenizer, world.root / f"untied {dtype}" / "Format-Serving", {}, dtype)
+    figures, evaluation, _, _ = world.evaluate(f"untied {dtype}", tmp_path)
+    embedding, projection = (weight.numpy() for weight in (model.embedding.embeddings, model.output_layer.kernel))
+    if dtype == "int8":  # each row in 127 steps of its largest value
+        steps = [np.abs(matrix).max(axis=1, keepdims=True) / 127 for matrix in (embedding, projection)]
+        embedding, projection = np.rint(embedding / steps[0]) * steps[0], np.rint(projection / steps[1]) * steps[1]
+    nearest = embedding @ np.linalg.lstsq(embedding, projection, rcond=None)[0]
+    distance = np.linalg.norm(projection - nearest) / np.linalg.norm(projection)
+    assert 0.1 < distance < 1
+    assert evaluation["subspace_distance"] == figures["subspace_distance"] == pytest.approx(distance, rel=1e-5)
+
+
+def test_a_tied_model_has_no_projection_of_its_own(world, tmp_path):
+    figures, evaluation, _, _ = world.evaluate("good", tmp_path)
+    assert evaluation["subspace_distance"] is figures["subspace_distance"] is None
 
 
 def test_a_baseline_that_cannot_be_loaded_is_an_error_that_names_it(world, tmp_path):

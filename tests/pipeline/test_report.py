@@ -203,6 +203,15 @@ def test_a_run_that_failed_says_why_and_leaves_out_what_is_missing(tmp_path, las
     assert "No learning curves: this run has no output of the Trainer." in page.text
 
 
+def test_the_distance_of_an_untied_models_subspaces_is_shown(page, tmp_path):
+    run = make_run(tmp_path)
+    path = tmp_path / "Evaluator" / "evaluation" / "1" / "evaluation.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"subspace_distance": 0.4321}))
+    report.write_report(run, tmp_path / "report.html")
+    untied = Page((tmp_path / "report.html").read_text())
+    assert "embedding’s column space: 0.4321" in untied.text and "column space" not in page.text
+
+
 def test_a_refused_run_says_so(tmp_path):
     page = _page(tmp_path, last="Evaluator", exit_code=3)
     assert "Refused: nothing pushed" in page.text and "nothing pushed" in page.text
