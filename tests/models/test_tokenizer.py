@@ -77,6 +77,22 @@ def test_bytes_that_are_not_utf8_become_the_replacement_character():
     assert words(PLAIN, b"caf\xe9 x") == ["caf\ufffd", "x", "/"]
 
 
+def test_what_is_utf8_is_judged_as_python_judges_it():
+    """Overlong forms, surrogates and what lies behind U+10FFFF among the rest; each text is judged on its own."""
+    heads, ends = (
+        (0x00, 0x7F, 0xC0, 0xC2, 0xE0, 0xE1, 0xED, 0xEE, 0xF0, 0xF3, 0xF4, 0xF5),
+        (0x80, 0x8F, 0x90, 0x9F, 0xA0),
+    )
+    texts = [bytes([head, end, *more]) for head in heads for end in ends for more in (b"", b"\x80", b"\x80\xbf")]
+    for text in texts:
+        (row,) = PLAIN.words(tf.constant([b"x" + text])).to_list()
+        try:
+            text.decode()
+            assert row == [b"x" + text, b"<eos>"]
+        except UnicodeDecodeError:
+            assert "\ufffd" in row[0].decode()
+
+
 def test_many_texts_at_once_are_cut_as_one_by_one():
     texts = ["a b\nc", "", "\n", "d"]
     for tokenizer in (PLAIN, KEEPING, UNICODE):
