@@ -4,7 +4,7 @@ import itertools
 import json
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -53,6 +53,31 @@ class _Search:
     def set_state(self, state: dict[str, Any]) -> None:
         super().set_state(state)
         self._spent_before = state["spent_seconds"]
+
+    @keras_tuner.synchronized
+    def create_trial(self, tuner_id: str):
+        trial = super().create_trial(tuner_id)
+        if trial.status == "STOPPED" and self.ongoing_trials:
+            # Nobody leaves before the last trial has ended: its worker may die, and another has to go on with it.
+            trial.status = "IDLE"
+            self.tuner_ids.add(tuner_id)
+        return trial
+
+    @keras_tuner.synchronized
+    def release(self, is_dead: Callable[[str], bool]) -> dict[str, str | None]:
+        """Lets go of workers that have died, so that nobody waits for them; others go on with their trials.
+
+        Returns:
+            Each one's id and that of its trial.
+        """
+        released = {}
+        for worker in [worker for worker in self.tuner_ids if is_dead(worker)]:
+            self.tuner_ids.remove(worker)
+            trial = self.ongoing_trials.pop(worker, None)
+            released[worker] = trial and trial.trial_id
+            if trial:
+                self._retry_queue.append(trial.trial_id)
+        return released
 
     def save(self) -> None:
         _write_whole(self._get_oracle_fname(), self.get_state())

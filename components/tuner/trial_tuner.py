@@ -4,6 +4,7 @@ import gc
 import json
 import os
 import shutil
+import threading
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -14,11 +15,13 @@ import keras_tuner
 import tensorflow as tf
 from keras_tuner.engine import base_tuner
 from keras_tuner.src import config as keras_tuner_config
+from keras_tuner.src.distribute import utils as keras_tuner_distribution
 from rich.console import Console
 
 from components.base import ComponentError
 from components.trainer.component import Trainer
 from components.trainer.hyperparameters import in_words
+from components.tuner import heartbeat
 from components.tuner.component import Tuner
 from components.tuner.oracles import EPOCHS, IDENTITY, OBJECTIVE, PAST_TRIAL, make_oracle
 from models.token_stream import TokenStream
@@ -72,6 +75,26 @@ class TrialTuner(base_tuner.BaseTuner):
         aside = Path(f"{self._get_tuner_fname()}.aside")
         aside.write_text("{}")
         os.replace(aside, self._get_tuner_fname())
+
+    def search(self) -> None:
+        """Trains trials, or hands them out, until there are no more."""
+        if self._is_worker():
+            heartbeat.begin(Path(self._get_tuner_fname()))
+        elif keras_tuner_distribution.is_chief_oracle():
+            threading.Thread(target=self._watch_workers, daemon=True).start()
+        super().search()
+
+    def _watch_workers(self) -> None:
+        watch = heartbeat.Watch()
+        while True:
+            time.sleep(heartbeat.INTERVAL)
+            dead = self.oracle.release(lambda worker: watch.is_silent(Path(self.project_dir) / f"{worker}.json"))
+            for worker, trial in dead.items():
+                trial = f"; trial {trial} waits for another worker" if trial else ""
+                text = f"{worker} has shown no sign of life for {heartbeat.PATIENCE:.0f} s{trial}."
+                self._console.print(text, markup=False)
+            if dead and not self.oracle.tuner_ids:
+                self._console.print("No worker is left: start one, and the search goes on.", markup=False)
 
     def pre_create_trial(self) -> None:
         time.sleep(0.05)  # an oracle that waits for other workers is asked again at once

@@ -132,8 +132,9 @@ def test_a_damaged_file_of_hyperparameters_is_named(tmp_path):
             hyperparameters.apply(tmp_path, trainer_parameters())
 
 
-def test_two_workers_share_one_search(tmp_path):
-    tuner_process.write(tmp_path)
+def start_shared(folder, **options):
+    """A chief that waits for workers, and two of them."""
+    tuner_process.write(folder)
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = str(free.getsockname()[1])
@@ -141,11 +142,15 @@ def test_two_workers_share_one_search(tmp_path):
     def environment(name):
         return {"KERASTUNER_TUNER_ID": name, "KERASTUNER_ORACLE_IP": "127.0.0.1", "KERASTUNER_ORACLE_PORT": port}
 
-    chief = start("search", tmp_path, environment("chief"), max_trials=4)
+    chief = start("search", folder, environment("chief"), **options)
     deadline = time.monotonic() + 120
-    while not list(tmp_path.glob("work/identity/invitation.json")) and time.monotonic() < deadline:
+    while not list(folder.glob("work/identity/invitation.json")) and time.monotonic() < deadline:
         time.sleep(0.1)
-    workers = [start("work", tmp_path, environment(f"worker{number}")) for number in (1, 2)]
+    return chief, [start("work", folder, environment(f"worker{number}")) for number in (1, 2)]
+
+
+def test_two_workers_share_one_search(tmp_path):
+    chief, workers = start_shared(tmp_path, max_trials=4)
     results = [process.communicate(timeout=240) for process in (*workers, chief)]
     shares = [json.loads(output.splitlines()[-1])["trials"] for output, _ in results[:2]]
     assert chief.returncode == 0, results[2][1]
@@ -156,6 +161,19 @@ def test_two_workers_share_one_search(tmp_path):
     assert [sum(t["tuner"] == f"worker{n}" for t in trials) for n in (1, 2)] == shares
     assert min(shares) > 0
     assert trials[0]["values"] == {"learning_rate": 0.3, "gamma": 0.5}  # the default
+
+
+def test_another_worker_goes_on_with_the_trial_of_one_that_was_killed(tmp_path):
+    chief, (victim, survivor) = start_shared(tmp_path, max_trials=3)
+    trial = next(line.split()[1].rstrip(":") for line in victim.stderr if line.startswith("Trial"))
+    victim.send_signal(signal.SIGKILL)
+    for process in (victim, survivor, chief):
+        output, errors = process.communicate(timeout=120)
+    assert chief.returncode == survivor.returncode == 0, errors
+    assert f"worker1 has shown no sign of life for 4 s; trial {trial} waits for another worker." in errors
+    trials = trials_of(tmp_path)["trials"]
+    assert {trial["tuner"] for trial in trials} == {"worker2"} and len(trials) == 3
+    assert json.loads(output.splitlines()[-1])["failed"] == 0
 
 
 def test_a_worker_waits_for_a_search_of_its_own_configuration(tmp_path, monkeypatch):

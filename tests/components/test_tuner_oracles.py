@@ -67,6 +67,24 @@ def test_a_search_that_was_killed_goes_on_where_it_was(tmp_path, algorithm):
         assert tried == whole
 
 
+@pytest.mark.parametrize("algorithm", ALGORITHMS)
+def test_the_last_trial_of_a_worker_that_dies_is_another_ones(tmp_path, algorithm):
+    oracle = make(tmp_path, algorithm=algorithm, max_trials=2)
+    first, second = (oracle.create_trial(name).trial_id for name in ("worker1", "worker2"))
+    survivor = oracle.trials[second]
+    survivor.status = "COMPLETED"
+    oracle.update_trial(second, {"val_perplexity": 50.0})
+    oracle.end_trial(survivor)
+    assert oracle.create_trial("worker2").status == "IDLE"  # there may be work yet
+    assert oracle.release(lambda worker: worker == "worker1") == {"worker1": first}
+    found = oracle.create_trial("worker2")
+    assert (found.trial_id, found.status) == (first, "RUNNING")
+    found.status = "FAILED"
+    oracle.end_trial(found)
+    assert oracle.create_trial("worker2").status == "STOPPED"
+    assert not oracle.tuner_ids and not oracle.ongoing_trials  # what Keras Tuner's chief waits for
+
+
 def test_a_trial_whose_file_alone_was_written_is_forgotten(tmp_path):
     oracle = make(tmp_path)
     run(oracle, trials=1)
