@@ -86,12 +86,15 @@ def products(options):
             ]
             h, d_z = state, d_gates[:BATCH]
             for _ in range(TIME):
-                h = tf.matmul(h, kernel)[:, :units]
-                d_z = tf.tile(tf.matmul(d_z, kernel, transpose_b=True), [1, 4])
+                h = tf.matmul(h, kernel)[:, :units] * 0.1
+                d_z = tf.tile(tf.matmul(d_z, kernel, transpose_b=True), [1, 4]) * 0.1
             results += [h, d_z]
         return tf.add_n([tf.reshape(x, [-1])[0] for x in results])
 
-    return lambda: step().numpy()
+    def run():
+        step().numpy()
+
+    return run
 
 
 def keras_stock(options):

@@ -37,8 +37,8 @@ def augmented_loss(
         temperature: τ > 0, a float or a scalar tensor.
         gamma: γ >= 0, a float or a scalar tensor.
         gradient_through_target: Whether the gradient also flows through y~ into `table`. The paper leaves it open.
-        precision: "float32", or "bfloat16" for the products of the gradient and, without augmented loss, of the logits.
-            Rounded logits spoil the augmented loss, whose pull is a small difference of two softmaxes.
+        precision: "float32", or "bfloat16" for the products of the gradient, of L u and, without augmented loss, of the
+            logits. Rounded logits spoil the augmented loss, whose pull is a small difference of two softmaxes.
 
     Returns:
         (total, cross_entropy, augmented): the differentiable scalar, in nats, and the tokens' J and J_aug, [tokens]
@@ -52,11 +52,14 @@ def augmented_loss(
         optional = list(optional)
         bias = optional.pop(0) if has_bias else None
         table = optional.pop(0) if has_table else None
+        output = kernel, None if precision == "float32" else tf.cast(kernel, precision), bias
         parts = []
         for rows in _row_chunks(hidden.shape[0], kernel.shape[0]):
-            logits = product(hidden[rows], kernel, "float32" if has_table else precision, transpose_b=True)
-            logits = logits if bias is None else logits + bias
-            parts.append(_chunk(logits, hidden[rows], targets[rows], kernel, table, has_bias))
+            if table is None:
+                parts.append(_cross_entropy(hidden[rows], targets[rows], *output))
+            else:
+                how = temperature, gamma, gradient_through_target
+                parts.append(_augmented(hidden[rows], targets[rows], *output, table, *how))
         joined = {key: [part[key] for part in parts] for key in parts[0]}
         cross_entropy, augmented, d_hidden = (tf.concat(joined[k], axis=0) for k in ("ce", "augmented", "d_hidden"))
         gradients = [d_hidden, *(tf.add_n(joined[k]) for k in ("d_kernel", "d_bias", "d_table") if k in joined)]
@@ -65,36 +68,11 @@ def augmented_loss(
         total = tf.reduce_sum(cross_entropy) + gamma * temperature * tf.reduce_sum(augmented)
 
         def gradient(upstream, *_):
+            if tf.get_static_value(upstream) == 1.0:  # the loss itself: spares a pass over every gradient
+                return gradients
             return [None if g is None else upstream * g for g in gradients]
 
         return (total, cross_entropy, augmented), gradient
-
-    def _chunk(logits, hidden, targets, kernel, table, has_bias):
-        if table is None:
-            ce, d_logits = _cross_entropy(logits, targets, precision)
-            part = {"ce": ce, "augmented": tf.zeros_like(ce)}
-        else:
-            words, index = _distinct(targets)
-            rows = tf.gather(table, words)
-            similarity = tf.matmul(rows, table, transpose_b=True) / temperature
-            if gradient_through_target:
-                ce, aug, d_logits, d_similarity = _cross_entropy_and_target_pull(
-                    logits, targets, similarity, index, temperature, gamma, precision
-                )
-                d_similarity = tf.math.unsorted_segment_sum(d_similarity, index, tf.shape(words)[0]) / temperature
-                d_table = tf.matmul(d_similarity, rows, transpose_a=True)
-                d_table = tf.tensor_scatter_nd_add(d_table, words[:, None], tf.matmul(d_similarity, table))
-                part = {"ce": ce, "augmented": aug, "d_table": d_table}
-            else:
-                ce, aug, d_logits = _cross_entropy_and_pull(
-                    logits, targets, similarity, index, temperature, gamma, precision
-                )
-                part = {"ce": ce, "augmented": aug}
-        part["d_hidden"] = product(d_logits, kernel, precision)
-        part["d_kernel"] = product(d_logits, hidden, precision, transpose_a=True)
-        if has_bias:
-            part["d_bias"] = tf.reduce_sum(tf.cast(d_logits, tf.float32), axis=0)
-        return part
 
     optional = [x for x in (bias, table) if x is not None]
     total, cross_entropy, augmented = total_and_parts(hidden, kernel, *optional)
@@ -111,73 +89,122 @@ def _row_chunks(tokens: int, vocabulary_size: int) -> list[slice]:
     return [slice(start, min(start + size, tokens)) for start in range(0, tokens, size)]
 
 
-def _distinct(targets):
-    """The distinct target words and each token's place among them.
+def _cross_entropy(hidden, targets, kernel, rounded, bias):
+    """J and its gradients, of some tokens.
 
-    y~ depends on the target word alone, so it is computed once a distinct word. The list is padded with word 0 to one
-    of eight lengths, since XLA compiles anew for every shape.
+    y - y* is never formed. Its entry at the target, y[target] - 1 = -(the sum of all others), goes apart: formed as a
+    difference it would lose the digits of a confident prediction. The sum is a column of ones in the product with W.
+
+    Args:
+        rounded: The kernel in bfloat16 if the products shall be in it, else None.
     """
+    (tokens, units), vocabulary_size = hidden.shape, kernel.shape[0]
+    kernel_or_rounded = kernel if rounded is None else rounded
+    like = kernel_or_rounded.dtype
+    logits = tf.matmul(tf.cast(hidden, like), kernel_or_rounded, transpose_b=True)
+    logits = logits if bias is None else logits + tf.cast(bias, like)
+    y = tf.nn.softmax(logits)
+    places = tf.stack([tf.range(tokens), targets], axis=1)
+    others = tf.tensor_scatter_nd_update(y, places, tf.zeros([tokens], like))
+    ones = tf.ones([vocabulary_size, 16 - units % 16], like)  # more than one, so that the product's width is even
+    products = tf.cast(tf.matmul(others, tf.concat([kernel_or_rounded, ones], axis=1)), tf.float32)
+    rest = products[:, units : units + 1]  # 1 - y[target]
+    d_kernel = product(others, hidden, like.name, transpose_a=True)
+    part = {
+        "ce": _surprisal(tf.cast(tf.gather_nd(y, places), tf.float32), rest[:, 0], logits, places),
+        "augmented": tf.zeros([tokens]),
+        "d_hidden": products[:, :units] - rest * tf.gather(kernel, targets),
+        "d_kernel": tf.tensor_scatter_nd_sub(d_kernel, targets[:, None], rest * hidden),
+    }
+    if bias is not None:
+        d_bias = tf.reduce_sum(tf.cast(others, tf.float32), axis=0)
+        part["d_bias"] = tf.tensor_scatter_nd_sub(d_bias, targets[:, None], rest[:, 0])
+    return part
+
+
+def _surprisal(y_target, rest, logits, places):
+    """-log y[target], from y[target] or, where that is nearly 1, from the sum of all others."""
+
+    def far_below():  # where y[target] is next to 0, and its logarithm is not
+        logits32, top = tf.cast(logits, tf.float32), tf.argmax(logits, axis=1, output_type=tf.int32)
+        top = tf.stack([places[:, 0], top], axis=1)
+        log_sum = tf.gather_nd(logits32, top) - tf.math.log(tf.gather_nd(tf.nn.softmax(logits32), top))
+        return log_sum - tf.gather_nd(logits32, places)
+
+    def plainly():
+        return tf.where(rest < 0.5, -tf.math.log1p(-tf.minimum(rest, 0.5)), -tf.math.log(y_target))
+
+    return tf.cond(tf.reduce_min(y_target) > 1e-30, plainly, far_below)
+
+
+def _augmented(hidden, targets, kernel, rounded, bias, table, temperature, gamma, gradient_through_target):
+    """J, J_aug and their gradients, of some tokens. The logits are float32 products whatever the precision.
+
+    y~ depends on the target word alone and is computed once a distinct word.
+    """
+    logits = tf.matmul(hidden, kernel, transpose_b=True)
+    logits = logits if bias is None else logits + bias
     words, index = tf.unique(targets)
-    multiple = -(-targets.shape[0] // 8)
-    padding = -tf.shape(words)[0] % multiple
-    return tf.pad(words, [[0, padding]]), index
+    rows = tf.gather(table, words)
+    precision = "float32" if rounded is None else "bfloat16"
+    similarity = product(rows / temperature, table, precision, transpose_b=True)
+    estimated = tf.nn.softmax(similarity)
+    # The means instead of sums of exponentials cancel log V, which at a high temperature is a million times the result.
+    vocabulary_size = tf.cast(kernel.shape[0], tf.float32)
+    log_mean = -tf.math.log(tf.reduce_max(estimated, axis=1) * vocabulary_size)
+    shifted = similarity - tf.reduce_max(similarity, axis=1, keepdims=True)
+    target_part = log_mean - tf.reduce_sum(estimated * shifted, axis=1)
 
-
-@tf.function(jit_compile=True)
-def _cross_entropy(logits, targets, precision):
-    """J [tokens] and its gradient y - y* [tokens, vocabulary], in the type of the products that take it."""
-    shifted, exponentials, sums = _exponentials(logits)
-    is_target = _one_hot(targets, logits)
-    cross_entropy = tf.math.log(sums[:, 0]) - tf.reduce_sum(tf.where(is_target, shifted, 0.0), axis=1)
-    return cross_entropy, tf.cast(exponentials / sums - tf.cast(is_target, tf.float32), precision)
-
-
-@tf.function(jit_compile=True)
-def _cross_entropy_and_pull(logits, targets, similarity, index, temperature, gamma, precision):
-    cross_entropy, augmented, d_logits, *_ = _augmented(logits, targets, similarity, index, temperature, gamma)
-    return cross_entropy, augmented, tf.cast(d_logits, precision)
-
-
-@tf.function(jit_compile=True)
-def _cross_entropy_and_target_pull(logits, targets, similarity, index, temperature, gamma, precision):
-    cross_entropy, augmented, d_logits, estimated, difference = _augmented(
-        logits, targets, similarity, index, temperature, gamma
+    estimated = tf.gather(estimated, index)
+    top, log_sum, tempered_log_sum, prediction_part, d_logits = _fused_losses(
+        logits, estimated, temperature, gamma, precision
     )
-    centred = difference - tf.reduce_sum(estimated * difference, axis=1, keepdims=True)
-    return cross_entropy, augmented, tf.cast(d_logits, precision), gamma * temperature * estimated * centred
+    places = tf.stack([tf.range(hidden.shape[0]), targets], axis=1)
+    below_top = tf.gather_nd(logits, places) - top
+    cross_entropy = log_sum - below_top
+    pull = tf.exp(below_top / temperature - tempered_log_sum) - tf.gather_nd(estimated, places)
+    at_target = tf.cast(tf.math.expm1(-cross_entropy) + gamma * pull, precision)
+    d_logits = tf.tensor_scatter_nd_update(d_logits, places, at_target)
+    part = {
+        "ce": cross_entropy,
+        "augmented": prediction_part - tf.gather(target_part, index),
+        "d_hidden": product(d_logits, kernel if rounded is None else rounded, precision),
+        "d_kernel": product(d_logits, hidden, precision, transpose_a=True),
+    }
+    if bias is not None:
+        part["d_bias"] = tf.reduce_sum(tf.cast(d_logits, tf.float32), axis=0)
+    if gradient_through_target:
+        d_similarity = _target_pull(logits, tf.gather(similarity, index), estimated, temperature, gamma)
+        d_similarity = tf.math.unsorted_segment_sum(d_similarity, index, tf.shape(words)[0]) / temperature
+        d_table = tf.matmul(d_similarity, rows, transpose_a=True)
+        part["d_table"] = tf.tensor_scatter_nd_add(d_table, words[:, None], tf.matmul(d_similarity, table))
+    return part
 
 
-def _augmented(logits, targets, similarity, index, temperature, gamma):
-    """J, J_aug, the gradient of their total with respect to z, y~ and log(y~ / y^) up to a constant a row.
+@tf.function(jit_compile=True)
+def _fused_losses(logits, estimated, temperature, gamma, precision):
+    """What takes passes over the logits, which are shifted by their row's largest: of any size they do not overflow.
 
-    KL(y~ || y^) is taken as the difference of log(mean(exp x)) - E_y~[x] between x = z / τ and x = L u / τ, both
-    shifted by their maximum. The means instead of sums cancel log V, which at a high τ is a million times the result.
+    KL(y~ || y^) is the difference of log(mean(exp x)) - E_y~[x] between x = z / τ and x = L u / τ; here for z / τ.
+
+    Returns:
+        [tokens]: the largest logit, log(sum(exp z)) and log(sum(exp(z / τ))) of the shifted logits, the part of J_aug
+        that the logits decide; and y + γ (y^ - y~), [tokens, vocabulary], in the type of the products that take it.
     """
-    scale = 1.0 / logits.shape[1]
-    shifted, exponentials, sums = _exponentials(logits)
-    tempered = shifted / temperature
-    tempered_exponentials = tf.exp(tempered)
-    tempered_sums = tf.reduce_sum(tempered_exponentials, axis=1, keepdims=True)
-    similarity, target_exponentials, target_sums = _exponentials(similarity)
-    target = target_exponentials / target_sums
-    target_part = tf.math.log(target_sums * scale) - tf.reduce_sum(target * similarity, axis=1, keepdims=True)
-
-    estimated = tf.gather(target, index)
-    prediction_part = tf.math.log(tempered_sums * scale) - tf.reduce_sum(estimated * tempered, axis=1, keepdims=True)
-    augmented = (prediction_part - tf.gather(target_part, index))[:, 0]
-    is_target = _one_hot(targets, logits)
-    cross_entropy = tf.math.log(sums[:, 0]) - tf.reduce_sum(tf.where(is_target, shifted, 0.0), axis=1)
-    pull = tempered_exponentials / tempered_sums - estimated
-    d_logits = exponentials / sums - tf.cast(is_target, tf.float32) + gamma * pull
-    return cross_entropy, augmented, d_logits, estimated, tf.gather(similarity, index) - tempered
+    top = tf.reduce_max(logits, axis=1)
+    shifted = logits - top[:, None]
+    tempered = shifted * (1.0 / temperature)
+    exponentials, tempered_exponentials = tf.exp(shifted), tf.exp(tempered)
+    sums, tempered_sums = tf.reduce_sum(exponentials, axis=1), tf.reduce_sum(tempered_exponentials, axis=1)
+    expected = tf.reduce_sum(estimated * tempered, axis=1)
+    prediction_part = tf.math.log(tempered_sums * (1.0 / logits.shape[1])) - expected
+    pull = tempered_exponentials * (1.0 / tempered_sums)[:, None] - estimated
+    d_logits = tf.cast(exponentials * (1.0 / sums)[:, None] + gamma * pull, precision)
+    return top, tf.math.log(sums), tf.math.log(tempered_sums), prediction_part, d_logits
 
 
-def _exponentials(x):
-    """x minus its rows' maximum, exp of that, and the rows' sums [rows, 1]; logits of any size do not overflow."""
-    x = x - tf.reduce_max(x, axis=1, keepdims=True)
-    exponentials = tf.exp(x)
-    return x, exponentials, tf.reduce_sum(exponentials, axis=1, keepdims=True)
-
-
-def _one_hot(targets, logits):
-    return tf.range(logits.shape[1])[None, :] == tf.cast(targets, tf.int32)[:, None]
+def _target_pull(logits, similarity, estimated, temperature, gamma):
+    """The gradient of γ τ J_aug with respect to L u / τ: γ τ y~ (d - E_y~[d]), d = log(y~ / y^) up to a constant."""
+    difference = similarity - logits / temperature
+    centred = difference - tf.reduce_sum(estimated * difference, axis=1, keepdims=True)
+    return gamma * temperature * estimated * centred

@@ -53,7 +53,8 @@ def make_step(model: LanguageModel, strategy: tf.distribute.Strategy, recipe: Re
 
 
 def _descend(variable, gradient, rate):
-    return variable.assign_sub(rate * gradient)
+    """w - rate * gradient in one pass over the weights."""
+    return tf.raw_ops.ResourceApplyGradientDescent(var=variable.handle, alpha=rate, delta=gradient)
 
 
 def _follow(variable, table, rate):

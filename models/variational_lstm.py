@@ -83,26 +83,24 @@ def _forward(z_inputs, recurrent_kernel, mask, h, c):
 
 
 def _backward(d_hiddens, gates, cells, c0, recurrent_kernel, mask):
-    """Back-propagates through the steps: the gradient of the gates' inputs, [time, batch, 4 * units]."""
+    """Back-propagates through the steps: the gradient of the gates' inputs, [time, batch, 4 * units].
+
+    What it is multiplied by is known beforehand for all steps, so that the loop has little left to do.
+    """
     time = _steps(d_hiddens)
-    d_gates = tf.TensorArray(tf.float32, time, element_shape=gates.shape[1:])
+    i, f, g, o = tf.split(gates, 4, axis=-1)
     before = tf.concat([c0[None], cells[:-1]], axis=0)
+    tanh_c = tf.tanh(cells)
+    by_i, by_f, by_g = g * i * (1.0 - i), before * f * (1.0 - f), i * (1.0 - g * g)
+    by_o, by_c = tanh_c * o * (1.0 - o), o * (1.0 - tanh_c * tanh_c)
+    d_hiddens, transposed = d_hiddens * mask, tf.transpose(recurrent_kernel)
+    d_gates = tf.TensorArray(tf.float32, time, element_shape=gates.shape[1:])
 
     def step(t, d_h, d_c, d_gates):
-        i, f, g, o = tf.split(gates[t], 4, axis=-1)
-        tanh_c = tf.tanh(cells[t])
-        d_h = (d_hiddens[t] + d_h) * mask
-        d_c = d_c + d_h * o * (1.0 - tanh_c * tanh_c)
-        d_z = tf.concat(
-            [
-                d_c * g * i * (1.0 - i),
-                d_c * before[t] * f * (1.0 - f),
-                d_c * i * (1.0 - g * g),
-                d_h * tanh_c * o * (1.0 - o),
-            ],
-            axis=-1,
-        )
-        return t - 1, tf.matmul(d_z, recurrent_kernel, transpose_b=True), d_c * f, d_gates.write(t, d_z)
+        d_h = d_hiddens[t] + d_h * mask
+        d_c = d_c + d_h * by_c[t]
+        d_z = tf.concat([d_c * by_i[t], d_c * by_f[t], d_c * by_g[t], d_h * by_o[t]], axis=-1)
+        return t - 1, tf.matmul(d_z, transposed), d_c * f[t], d_gates.write(t, d_z)
 
     zeros = tf.zeros_like(c0)
     *_, d_gates = tf.while_loop(lambda t, *_: t >= 0, step, [time - 1, zeros, zeros, d_gates], maximum_iterations=time)
