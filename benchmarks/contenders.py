@@ -56,40 +56,51 @@ def products(options):
     import tensorflow as tf
 
     from models.devices import choose_precision
-    from models.products import product
 
     tf.config.threading.set_intra_op_parallelism_threads(options.threads)
     precision = choose_precision(options.precision)
     tokens, units, gates = BATCH * TIME, options.units, 4 * options.units
-    table, hidden = tf.random.normal([VOCABULARY, units]), tf.random.normal([tokens, units])
-    d_logits = tf.cast(tf.random.normal([tokens, VOCABULARY]), precision)
-    kernel, d_gates = tf.random.normal([units, gates]), tf.random.normal([tokens, gates])
-    distinct = len(set(token_ids()[1].ravel().tolist()))
-    state = tf.random.normal([BATCH, units])
+
+    def normal(*shape, dtype=precision):
+        return tf.cast(tf.random.normal(shape), dtype)
+
+    table, hidden, d_logits = normal(VOCABULARY, units), normal(tokens, units), normal(tokens, VOCABULARY)
+    kernel, d_gates = normal(units, gates), normal(tokens, gates)
+    recurrent_kernel, state, d_state = (
+        normal(*s, dtype="float32") for s in ((units, gates), (BATCH, units), (BATCH, gates))
+    )
+    logits_type = "float32" if options.augmented else precision  # the augmented loss bears no rounded logits
+    exact_hidden, exact_table = tf.cast(hidden, logits_type), tf.cast(table, logits_type)
+    words = table[: len(set(token_ids()[1].ravel().tolist()))]
+
+    @tf.function(jit_compile=True)
+    def small_products(state, d_state, kernel):
+        """Those of the steps forwards and backwards, each of which waits for the one before."""
+        transposed = tf.transpose(kernel)
+
+        def step(t, h, d):
+            return t + 1, tf.matmul(h, kernel)[:, :units], tf.tile(tf.matmul(d, transposed), [1, 4])
+
+        return tf.while_loop(lambda t, *_: t < TIME, step, [0, state, d_state], maximum_iterations=TIME)[1:]
 
     @tf.function
     def step():
-        logits_precision = "float32" if options.augmented else precision
         results = [
-            product(hidden, table, logits_precision, transpose_b=True),
-            product(d_logits, table, precision),
-            product(d_logits, hidden, precision, transpose_a=True),
+            tf.matmul(exact_hidden, exact_table, transpose_b=True),
+            tf.matmul(d_logits, table),
+            tf.matmul(d_logits, hidden, transpose_a=True),
         ]
         if options.augmented:
-            results.append(tf.matmul(table[:distinct], table, transpose_b=True))
+            results.append(tf.matmul(words, table, transpose_b=True))
         for _ in range(2):  # layers
             results += [
-                product(hidden, kernel, precision),
-                product(d_gates, kernel, precision, transpose_b=True),
-                product(hidden, d_gates, precision, transpose_a=True),
-                product(hidden + 1.0, d_gates, precision, transpose_a=True),
+                tf.matmul(hidden, kernel),
+                tf.matmul(d_gates, kernel, transpose_b=True),
+                tf.matmul(hidden, d_gates, transpose_a=True),
+                tf.matmul(-hidden, d_gates, transpose_a=True),
+                *small_products(state, d_state, recurrent_kernel),
             ]
-            h, d_z = state, d_gates[:BATCH]
-            for _ in range(TIME):
-                h = tf.matmul(h, kernel)[:, :units] * 0.1
-                d_z = tf.tile(tf.matmul(d_z, kernel, transpose_b=True), [1, 4]) * 0.1
-            results += [h, d_z]
-        return tf.add_n([tf.reshape(x, [-1])[0] for x in results])
+        return tf.add_n([tf.cast(tf.reshape(x, [-1])[0], tf.float32) for x in results])
 
     def run():
         step().numpy()

@@ -109,7 +109,8 @@ def _cross_entropy(hidden, targets, kernel, rounded, bias):
     ones = tf.ones([vocabulary_size, 16 - units % 16], like)  # more than one, so that the product's width is even
     products = tf.cast(tf.matmul(others, tf.concat([kernel_or_rounded, ones], axis=1)), tf.float32)
     rest = products[:, units : units + 1]  # 1 - y[target]
-    d_kernel = product(others, hidden, like.name, transpose_a=True)
+    with tf.control_dependencies([products]):  # the layers wait for d_hidden; this product runs beside their steps
+        d_kernel = product(others, hidden, like.name, transpose_a=True)
     part = {
         "ce": _surprisal(tf.cast(tf.gather_nd(y, places), tf.float32), rest[:, 0], logits, places),
         "augmented": tf.zeros([tokens]),
@@ -165,11 +166,14 @@ def _augmented(hidden, targets, kernel, rounded, bias, table, temperature, gamma
     pull = tf.exp(below_top / temperature - tempered_log_sum) - tf.gather_nd(estimated, places)
     at_target = tf.cast(tf.math.expm1(-cross_entropy) + gamma * pull, precision)
     d_logits = tf.tensor_scatter_nd_update(d_logits, places, at_target)
+    d_hidden = product(d_logits, kernel if rounded is None else rounded, precision)
+    with tf.control_dependencies([d_hidden]):  # as above
+        d_kernel = product(d_logits, hidden, precision, transpose_a=True)
     part = {
         "ce": cross_entropy,
         "augmented": prediction_part - tf.gather(target_part, index),
-        "d_hidden": product(d_logits, kernel if rounded is None else rounded, precision),
-        "d_kernel": product(d_logits, hidden, precision, transpose_a=True),
+        "d_hidden": d_hidden,
+        "d_kernel": d_kernel,
     }
     if bias is not None:
         part["d_bias"] = tf.reduce_sum(tf.cast(d_logits, tf.float32), axis=0)

@@ -35,7 +35,9 @@ def make_step(model: LanguageModel, strategy: tf.distribute.Strategy, recipe: Re
         schedule = {key: scalars[key] for key in ("temperature", "gamma")}
         result = model.train_step({**batch, **schedule, "lanes": lanes, "batch_size": batch_size, "step": step})
         sums = [*result["gradients"], result["cross_entropy"], result["augmented_loss"]]
-        *gradients, cross_entropy, augmented = context.all_reduce(tf.distribute.ReduceOp.SUM, sums)
+        if strategy.num_replicas_in_sync > 1:  # of one replica it would be a copy
+            sums = context.all_reduce(tf.distribute.ReduceOp.SUM, sums)
+        *gradients, cross_entropy, augmented = sums
         if recipe.freeze_embedding_epochs:
             gradients[embedding] *= scalars["embedding_rate"]
         norm = tf.linalg.global_norm(gradients) / batch_size

@@ -150,9 +150,9 @@ def _layer_and_gradient(inputs, kernel, recurrent_kernel, bias, mask, h0, c0, pr
     def gradient(d_hiddens, *_):
         d_z = tf.reshape(_compiled_backward(d_hiddens, gates, cells, c0, recurrent_kernel, mask), [-1, 4 * units])
         d_inputs = tf.reshape(product(d_z, kernel, precision, transpose_b=True), tf.shape(inputs))
-        d_kernel = product(flat_inputs, d_z, precision, transpose_a=True)
         before = tf.reshape(tf.concat([(h0 * mask)[None], hiddens[:-1]], axis=0), [-1, units])
-        d_recurrent = product(before, d_z, precision, transpose_a=True)
+        d_kernels = product(tf.concat([flat_inputs, before], axis=1), d_z, precision, transpose_a=True)
+        d_kernel, d_recurrent = tf.split(d_kernels, [flat_inputs.shape[1], units])
         return d_inputs, d_kernel, d_recurrent, tf.reduce_sum(d_z, axis=0)
 
     return (hiddens, h, cells[-1]), gradient
