@@ -4,8 +4,9 @@ BIN := .venv/bin
 # --no-compile: Python compiles what is imported at its first import, a small part of what is installed.
 INSTALL := $(BIN)/python -m pip install --quiet --no-compile --disable-pip-version-check -c constraints.txt
 PACKAGING := setup.py pyproject.toml constraints.txt
+TREEBANK := $(if $(DATA_DIR),--data-dir $(DATA_DIR))
 
-.PHONY: run test lint serve bench-serving clean
+.PHONY: run test lint serve bench bench-serving clean
 
 run: .venv/installed-run  ## the main job on the embedded corpus
 	$(BIN)/python -m pipeline.run --local
@@ -19,6 +20,13 @@ lint: .venv/installed-test  ## style, without changing anything
 
 serve: .venv/installed-test  ## the pushed model, its page and its API, on this machine
 	$(BIN)/python -m pipeline.serve
+
+bench: .venv/installed-bench  ## speed and memory against their goals and PyTorch; DATA_DIR=FOLDER holds ptb.*.txt
+	@mkdir -p output/benchmarks
+	$(BIN)/python -m benchmarks.training_step --output output/benchmarks/training_step.json
+	$(BIN)/python -m benchmarks.training_run $(TREEBANK) --output output/benchmarks/training_run.json
+	$(BIN)/python -m benchmarks.data_chain $(TREEBANK) --output output/benchmarks/data_chain.json
+	$(BIN)/python -m benchmarks.command_line $(TREEBANK) --output output/benchmarks/command_line.json
 
 bench-serving: .venv/installed-test  ## latency and throughput of the pushed model; SECONDS=60 for the README's figures
 	$(BIN)/python -m benchmarks.serving --seconds $(or $(SECONDS),10) --output output/benchmarks/serving.json
@@ -34,6 +42,10 @@ clean:  ## the environment and what runs wrote in the default places
 .venv/installed-test: $(PACKAGING) | $(BIN)/python
 	$(INSTALL) -e '.[test,serve]'
 	@touch $@ .venv/installed-run
+
+.venv/installed-bench: $(PACKAGING) | $(BIN)/python
+	$(INSTALL) -e '.[test,serve,bench]'
+	@touch $@ .venv/installed-test .venv/installed-run
 
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; assert (3, 11) <= sys.version_info < (3, 14), sys.version' 2>/dev/null || { \

@@ -1,10 +1,11 @@
 """Runs a command and measures it: wall and processor time, and the most memory that its processes held together."""
 
+import os
 import resource
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -33,7 +34,9 @@ class Usage:
     peak_bytes: int
 
 
-def run(command: Sequence[str], expected: int = 0, memory: bool = False) -> Usage:
+def run(
+    command: Sequence[str], expected: int = 0, memory: bool = False, environment: Mapping[str, str] | None = None
+) -> Usage:
     """Runs `command` to its end.
 
     Args:
@@ -46,7 +49,7 @@ def run(command: Sequence[str], expected: int = 0, memory: bool = False) -> Usag
     """
     with tempfile.TemporaryFile() as output, tempfile.TemporaryFile() as errors:
         before, started, peak = _cpu_seconds(), time.perf_counter(), 0
-        process = subprocess.Popen(command, stdout=output, stderr=errors)
+        process = subprocess.Popen(command, stdout=output, stderr=errors, env=os.environ | (environment or {}))
         while memory and process.poll() is None:
             peak = max(peak, sum(map(_memory, _tree(process.pid))))
             time.sleep(SAMPLE_SECONDS)

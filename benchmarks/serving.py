@@ -19,7 +19,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from benchmarks.machine import describe
+from benchmarks.report import Row, publish
 from pipeline.score import newest_version
 from pipeline.serve import UsageError, add_model_arguments, model_folder
 
@@ -138,17 +138,6 @@ def memory_mib(pid: int) -> float:
     return int(next(line for line in status.splitlines() if line.startswith("VmRSS")).split()[1]) / 1024
 
 
-def show(figures: dict[str, float]) -> None:
-    """Prints the figures, those that have a goal with their verdict."""
-    for name, value in figures.items():
-        goal, direction = GOALS.get(name, (None, None))
-        verdict = ""
-        if goal is not None:
-            met = value <= goal if direction == "at most" else value >= goal
-            verdict = f"  goal: {direction} {goal:,}  {'met' if met else 'NOT MET'}"
-        print(f"{name:40} {value:12,.2f}{verdict}")
-
-
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0], allow_abbrev=False)
     add_model_arguments(parser)
@@ -167,10 +156,7 @@ def main() -> int:
     figures = in_process(model) | bulk(model) | figures
     size = sum(file.stat().st_size for file in model.rglob("*") if file.is_file())
     figures["SavedModel: MiB"] = size / 2**20
-    show(figures)
-    if options.output:
-        options.output.parent.mkdir(parents=True, exist_ok=True)
-        options.output.write_text(json.dumps({"machine": describe(), "figures": figures}, indent=2) + "\n")
+    publish((Row(name, value, "", *GOALS.get(name, ())) for name, value in figures.items()), options.output)
     return 0
 
 
