@@ -7,13 +7,13 @@ contenders' ratio within the round, so that a machine whose speed drifts does no
 """
 
 import argparse
-import json
 import statistics
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
-from benchmarks.machine import describe
+from benchmarks.report import Row, publish
 
 # (row, numerator, denominator, {units: goal}, whether the ratio should be at least or at most the goal)
 ROWS = [
@@ -72,17 +72,16 @@ def measure(units: int, threads: int, rounds: int, steps: int) -> list[dict[str,
     return results
 
 
-def table(units: int, results: list[dict[str, float]]) -> list[dict]:
-    """The rows of the goals, each with its ratio and verdict."""
-    rows = []
-    for name, over, under, goals, direction in ROWS:
-        if units not in goals:
-            continue
-        ratio = statistics.median(r[over] / r[under] for r in results)
-        met = ratio >= goals[units] if direction == "at least" else ratio <= goals[units]
-        row = {"row": name, "units": units, "ratio": round(ratio, 3), "goal": f"{direction} {goals[units]}", "met": met}
-        rows.append(row)
-    return rows
+def rows(all_units: list[int], threads: int, rounds: int, steps: int) -> Iterator[Row]:
+    """Each size's milliseconds a step, then its ratios with their goals."""
+    for units in all_units:
+        results = measure(units, threads, rounds, steps)
+        for name in CONTENDERS:
+            yield Row(f"{units} units: {name}", statistics.median(r[name] for r in results) * 1e3, "ms")
+        for name, over, under, goals, direction in ROWS:
+            if units in goals:
+                ratio = statistics.median(r[over] / r[under] for r in results)
+                yield Row(f"{units} units: {name}", ratio, "", goals[units], direction)
 
 
 def main():
@@ -93,19 +92,7 @@ def main():
     parser.add_argument("--steps", type=int, default=8)
     parser.add_argument("--output", type=Path, help="JSON file for the figures")
     options = parser.parse_args()
-    report = {"machine": describe(), "rows": [], "milliseconds": {}}
-    for units in options.units:
-        results = measure(units, options.threads, options.rounds, options.steps)
-        report["rows"] += table(units, results)
-        medians = {name: statistics.median(r[name] for r in results) * 1e3 for name in CONTENDERS}
-        report["milliseconds"][units] = {name: round(ms, 1) for name, ms in medians.items()}
-        for name, milliseconds in medians.items():
-            print(f"{units:5} units  {name:28} {milliseconds:8.1f} ms a step")
-    for row in report["rows"]:
-        verdict = "met" if row["met"] else "NOT MET"
-        print(f"{row['units']:5} units  {row['row']:42} {row['ratio']:6.2f}  goal {row['goal']:14} {verdict}")
-    if options.output:
-        options.output.write_text(json.dumps(report, indent=2) + "\n")
+    publish(rows(options.units, options.threads, options.rounds, options.steps), options.output)
 
 
 if __name__ == "__main__":
