@@ -112,6 +112,7 @@ class _Reporter:
         text = "epoch {task.fields[epoch]}  {task.fields[figures]}"
         self.progress = Progress(
             TextColumn(text), BarColumn(), TimeRemainingColumn(), console=console, transient=True,
+            refresh_per_second=1,  # its figures change every second or two, and drawing takes time from the step
             disable=not (context.progress and console.is_terminal),
         )  # fmt: skip
         self._task = self.progress.add_task("", epoch=1, figures="")
