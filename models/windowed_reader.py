@@ -4,6 +4,7 @@ import tensorflow as tf
 
 WINDOW_TOKENS = 4096  # tokens of a window, over all its rows: bounds the hidden states held at once
 BLOCK_LOGITS = 2**23  # logits held at once (32 MiB of float32)
+SMALLEST_PROBABILITY = 1e-30  # that is read off a softmax; float32 rounds to fewer digits below 1e-38
 
 
 class WindowedReader:
@@ -94,16 +95,14 @@ class WindowedReader:
 
         def read_window(start, hidden, state):
             live = _count(lengths > start)
-            stop = tf.minimum(start + _window_length(live), lengths[live - 1])
+            stop = tf.minimum(start + _window_length(live), tf.reduce_min(lengths[:live]))
             outputs, ahead = self._model.hidden_states(inputs[:live, start:stop], state[:live])
             return stop, _replace_first(hidden, outputs[:, -1]), _replace_first(state, ahead)
 
-        hidden = tf.zeros([rows, self._model.units])
+        # The first window is read outside of the loop: most texts need no other, and a loop has its cost.
+        first = read_window(0, tf.zeros([rows, self._model.units]), self._model.zero_state(rows))
         _, hidden, state = tf.while_loop(
-            lambda start, *_: start < _longest(lengths),
-            read_window,
-            (0, hidden, self._model.zero_state(rows)),
-            parallel_iterations=1,
+            lambda start, *_: start < _longest(lengths), read_window, first, parallel_iterations=1
         )
         return tf.gather(hidden, original_order), tf.gather(state, original_order)
 
@@ -151,23 +150,30 @@ class WindowedReader:
 
 
 def _pick_log_probabilities(logits, targets):
-    return tf.gather(logits, targets, batch_dims=1) - _log_sums(logits)
+    return _log_of(targets, tf.nn.softmax(logits), logits)
 
 
 def _rank_targets(logits, targets):
-    total = _log_sums(logits)
+    probabilities = tf.nn.softmax(logits)
     of_target = tf.gather(logits, targets, batch_dims=1)
     rank = tf.reduce_sum(tf.cast(logits > of_target[:, None], tf.int32), -1)
-    return of_target - total, rank, tf.exp(tf.reduce_max(logits, -1) - total)
+    return _log_of(targets, probabilities, logits), rank, tf.reduce_max(probabilities, -1)
 
 
-def _log_sums(logits):
-    """log(sum(exp(logits))) of each row, at a third of the cost of `tf.reduce_logsumexp`.
+def _log_of(targets, probabilities, logits):
+    """The targets' log-probabilities, read off the softmax: no other operation goes over the logits.
 
-    The softmax is one operation with its own pass over the logits; its largest value is 1 / sum(exp(z - max z)), at
-    least 1 / vocabulary, so that its logarithm loses nothing.
+    Where float32 loses a target's probability, log(sum(exp(z))) is found through the most probable word: that word's
+    probability is 1 / sum(exp(z - max z)), at least 1 / vocabulary.
     """
-    return tf.reduce_max(logits, -1) - tf.math.log(tf.reduce_max(tf.nn.softmax(logits), -1))
+    of_target = tf.gather(probabilities, targets, batch_dims=1)
+
+    def through_the_most_probable():
+        log_sums = tf.reduce_max(logits, -1) - tf.math.log(tf.reduce_max(probabilities, -1))
+        return tf.gather(logits, targets, batch_dims=1) - log_sums
+
+    lost = tf.reduce_any(of_target < SMALLEST_PROBABILITY)
+    return tf.cond(lost, through_the_most_probable, lambda: tf.math.log(of_target))
 
 
 def _longest_first(lengths):
@@ -184,7 +190,7 @@ def _count(condition):
 
 
 def _window_length(live):
-    return tf.maximum(1, WINDOW_TOKENS // live)
+    return tf.maximum(1, WINDOW_TOKENS // tf.maximum(1, live))
 
 
 def _replace_first(values, first):

@@ -101,6 +101,17 @@ def test_score_gives_each_row_the_numbers_of_an_independent_lstm(loaded, referen
         np.testing.assert_allclose(scored["perplexity"][row], np.exp(-expected.mean()) if ids else 1.0, rtol=1e-5)
 
 
+def test_a_word_of_next_to_no_probability_gets_its_log_probability(tmp_path):
+    model = make_model(tie_embeddings=False, output_bias=True)
+    bias = np.zeros(len(WORDS))
+    bias[WORDS.index("w5")] = -300.0  # float32 has no number like e^-300
+    model.output_layer.bias.assign(bias)
+    scored = export_and_load(tmp_path, model).signatures["score"](text=tf.constant(["w1 w5 w2", "w1"]))
+    expected = read_scores(ReferenceModel(model), token_ids("w1 w5 w2"))
+    assert expected[1] < -290
+    np.testing.assert_allclose(scored["token_log_probabilities"][0], expected, rtol=1e-5, atol=1e-5)
+
+
 def test_windows_and_blocks_leave_no_trace_in_the_numbers(tmp_path, monkeypatch, model, loaded):
     monkeypatch.setattr(windowed_reader, "WINDOW_TOKENS", 9)
     monkeypatch.setattr(windowed_reader, "BLOCK_LOGITS", 3 * len(WORDS))
@@ -198,9 +209,9 @@ CORE_OPERATIONS = """
     AddV2 All Any ArgMax Assert AssignVariableOp BitwiseOr BroadcastTo Cast ConcatV2 Const Cumsum DenseBincount
     DisableCopyOnRead Equal Exp ExpandDims Fill FloorDiv FloorMod GatherV2 Greater GreaterEqual HashTableV2 Identity If
     InitializeTableFromTextFileV2 InvertPermutation IsFinite LeftShift Less LessEqual Log LogSoftmax LogicalAnd
-    LogicalNot LogicalOr LookupTableFindV2 MatMul Max Maximum MergeV2Checkpoints Minimum Mul Neg NoOp NotEqual OneHot
-    OnesLike Pack Pad PadV2 Placeholder Prod RaggedTensorToTensor Range ReadVariableOp RealDiv Reshape RestoreV2 SaveV2
-    ScatterNd SegmentMin Select SelectV2 Shape ShardedFilename Sigmoid Size Softmax Split Squeeze
+    LogicalNot LogicalOr LookupTableFindV2 MatMul Max Maximum MergeV2Checkpoints Min Minimum Mul Neg NoOp NotEqual
+    OneHot OnesLike Pack Pad PadV2 Placeholder Prod RaggedTensorToTensor Range ReadVariableOp RealDiv Reshape RestoreV2
+    SaveV2 ScatterNd SegmentMin Select SelectV2 Shape ShardedFilename Sigmoid Size Softmax Split Squeeze
     StatefulPartitionedCall StatelessIf StatelessRandomUniformFullIntV2 StatelessRandomUniformV2 StatelessWhile
     StaticRegexFullMatch StaticRegexReplace StopGradient StridedSlice StringJoin StringLower StringSplitV2 Sub Sum Tanh
     TensorListConcatV2 TensorListFromTensor TensorListGetItem TensorListLength TensorListReserve TensorListSetItem
