@@ -7,33 +7,31 @@
 
 from experiments.grid import Setting, arguments, run
 
-EPOCHS = 5
+EPOCHS = 4
 
 
-def real(name, recipe=None, **model):
-    return Setting(name, model, {"epochs": EPOCHS} | (recipe or {}))
+def setting(name, recipe=None, **model):
+    return Setting(name, {"precision": "bfloat16"} | model, {"epochs": EPOCHS} | (recipe or {}))
 
 
 SETTINGS = [
-    real("RE", augmented=False),
-    real("REAL"),
-    real("REAL gamma 0.02 (mean over steps)", gamma=0.65 / 35),
-    real("REAL gamma 0.1", gamma=0.1),
-    real("REAL gamma 0.3", gamma=0.3),
-    real("REAL gamma 1", gamma=1.0),
-    real("REAL tau 5", temperature=5.0),
-    real("REAL tau 10", temperature=10.0),
-    real("REAL tau 40", temperature=40.0),
-    real("REAL gradient through target", gradient_through_target=True),
-    real("REAL gamma warm-up 2 epochs", {"gamma": {"end": 0.65, "start": 0.0, "length": 2.0}}),
-    real("REAL tau 5 to 20 in 2 epochs", {"temperature": {"end": 20.0, "start": 5.0, "length": 2.0}}),
-    real("REAL target held 500 steps", {"target_interval": 500}, target="held"),
-    real("REAL target average 0.999", {"target_decay": 0.999}, target="average"),
-    real("REAL init 0.05", init_scale=0.05),
-    real("RE init 0.05", augmented=False, init_scale=0.05),
-    real("VD", augmented=False, tie_embeddings=False),
-    real("AL", tie_embeddings=False),
-    real("AL gamma 0.1", tie_embeddings=False, gamma=0.1),
+    setting("RE", augmented=False),
+    setting("REAL"),
+    setting("REAL gamma 0.2", gamma=0.2),
+    setting("VD", augmented=False, tie_embeddings=False),
+    setting("AL", tie_embeddings=False),
+    setting("REAL tau 5", temperature=5.0),
+    setting("REAL gradient through target", gradient_through_target=True),
+    setting("REAL gamma 0.02 (mean over steps)", gamma=0.65 / 35),
+    setting("REAL init 0.05", init_scale=0.05),
+    setting("RE init 0.05", augmented=False, init_scale=0.05),
+    setting("REAL gamma warm-up 2 epochs", {"gamma": {"end": 0.65, "start": 0.0, "length": 2.0}}),
+    setting("REAL tau 40", temperature=40.0),
+    setting("REAL gamma 1", gamma=1.0),
+    setting("REAL float32", precision="float32"),
+    setting("REAL tau 5 to 20 in 2 epochs", {"temperature": {"end": 20.0, "start": 5.0, "length": 2.0}}),
+    setting("REAL target held 500 steps", {"target_interval": 500}, target="held"),
+    setting("REAL target average 0.999", {"target_decay": 0.999}, target="average"),
 ]
 
 

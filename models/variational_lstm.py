@@ -210,11 +210,14 @@ class VariationalLSTM(keras.layers.Layer):
         inputs: float32 [time, batch, features], time first.
         state: float32 [batch, 2, units], h then c.
         dropout_mask: float32 [batch, units] from `variational_mask`, or None to drop nothing. Used in training only.
-        training: True keeps what the gradient needs and compiles the loop with XLA (static shapes); False (default)
-            runs a plain loop of any length and batch, which exports to a SavedModel.
+        training: True keeps what the gradient needs and compiles the loop with XLA (static shapes, inside of a
+            `tf.function`); False (default) runs a plain loop of any length and batch, which exports to a SavedModel.
 
     Returns:
         (masked hidden states [time, batch, units], state [batch, 2, units] after the last step).
+
+    Raises:
+        RuntimeError: If it is called with `training=True` outside of a `tf.function`.
 
     Example:
 
@@ -248,6 +251,8 @@ class VariationalLSTM(keras.layers.Layer):
         weights = [tf.convert_to_tensor(weight) for weight in (self.kernel, self.recurrent_kernel, self.bias)]
         if not training:
             return read_layer(inputs, state, *weights)
+        if tf.executing_eagerly():
+            raise RuntimeError("VariationalLSTM trains inside of a tf.function: call it with training=True from one.")
         h, c = tf.unstack(tf.stop_gradient(state), axis=1)
         mask = tf.ones_like(h) if dropout_mask is None else dropout_mask
         hiddens, h, c = _lstm(inputs, *weights, mask, h, c, self.precision)

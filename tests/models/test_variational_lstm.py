@@ -77,6 +77,11 @@ def test_without_dropout_it_is_the_lstm_of_keras(training):
     assert reference.relative_error(gradients, gradients_of(peer, inputs, lambda x: call_peer(x)[0])) < 1e-6
 
 
+def test_training_outside_of_a_function_is_an_error():
+    with pytest.raises(RuntimeError, match="inside of a tf.function"):
+        VariationalLSTM(4)(tf.zeros([3, 2, 5]), tf.zeros([2, 2, 4]), training=True)
+
+
 def test_evaluation_is_the_same_eagerly_and_in_a_graph():
     layer, inputs, state = layer_and_inputs()
     hidden, new_state = layer(inputs, state)
