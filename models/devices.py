@@ -1,8 +1,12 @@
 """Where training runs, and what is chosen by device."""
 
 import logging
+from pathlib import Path
 
 import tensorflow as tf
+
+CPU_INFORMATION = Path("/proc/cpuinfo")
+BFLOAT16_FLAGS = {"avx512_bf16", "amx_bf16"}  # of processors that multiply bfloat16
 
 
 def make_strategy(replicas: int | None, batch_size: int) -> tf.distribute.MirroredStrategy:
@@ -39,5 +43,17 @@ def make_strategy(replicas: int | None, batch_size: int) -> tf.distribute.Mirror
 
 
 def choose_precision(precision: str) -> str:
-    """`precision`, or for "auto" the fastest that is safe on this device: "float32" or "bfloat16"."""
-    return "float32" if precision == "auto" else precision
+    """`precision`, or for "auto" the fastest that is safe on this device: "float32" or "bfloat16".
+
+    A processor that multiplies bfloat16 does so (`experiments/precision.py` shows to what perplexity); without its
+    instructions bfloat16 is slower than float32, and on GPUs what it does to the perplexity has not been measured.
+    """
+    if precision != "auto":
+        return precision
+    if tf.config.list_physical_devices("GPU"):
+        return "float32"
+    try:
+        flags = CPU_INFORMATION.read_text()
+    except OSError:  # not Linux
+        return "float32"
+    return "bfloat16" if BFLOAT16_FLAGS & set(flags.split()) else "float32"
