@@ -59,7 +59,7 @@ def plot(results: list[dict], file: Path) -> None:
         axis.plot(range(1, len(values) + 1), values, styles[i // 10 % 3], marker=".", label=result["name"])
     lowest = min(e["valid_perplexity"] for r in results for e in r["epochs"])
     axis.set(xlabel="epoch", ylabel="valid perplexity", yscale="log", ylim=(0.97 * lowest, 2.2 * lowest))
-    axis.set_yticks([t for t in range(100, 500, 20) if t < 2.2 * lowest], minor=False)
+    axis.set_yticks([t for t in range(100, 500, 20) if 0.97 * lowest < t < 2.2 * lowest], minor=False)
     axis.yaxis.set_major_formatter("{x:g}")
     axis.minorticks_off()
     axis.set_xticks(range(1, 1 + max(len(r["epochs"]) for r in results)))
