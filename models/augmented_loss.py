@@ -8,6 +8,7 @@ the total J + α J_aug with α = γ τ, so that the augmented loss pulls on the 
 import tensorflow as tf
 
 from models.products import product
+from models.scatter import add_at, set_at
 
 # Logits of so many (token, word) pairs are held at a time: 64 MiB. Larger batches or vocabularies go in chunks of rows.
 MAX_LOGITS = 2**24
@@ -105,21 +106,22 @@ def _cross_entropy(hidden, targets, kernel, rounded, bias):
     logits = logits if bias is None else logits + tf.cast(bias, like)
     y = tf.nn.softmax(logits)
     places = tf.stack([tf.range(tokens), targets], axis=1)
-    others = tf.tensor_scatter_nd_update(y, places, tf.zeros([tokens], like))
+    y_target = tf.gather_nd(y, places)
+    others = add_at(y, places, -y_target)
     ones = tf.ones([vocabulary_size, 16 - units % 16], like)  # more than one, so that the product's width is even
     products = tf.cast(tf.matmul(others, tf.concat([kernel_or_rounded, ones], axis=1)), tf.float32)
     rest = products[:, units : units + 1]  # 1 - y[target]
     with tf.control_dependencies([products]):  # the layers wait for d_hidden; this product runs beside their steps
         d_kernel = product(others, hidden, like.name, transpose_a=True)
     part = {
-        "ce": _surprisal(tf.cast(tf.gather_nd(y, places), tf.float32), rest[:, 0], logits, places),
+        "ce": _surprisal(tf.cast(y_target, tf.float32), rest[:, 0], logits, places),
         "augmented": tf.zeros([tokens]),
         "d_hidden": products[:, :units] - rest * tf.gather(kernel, targets),
-        "d_kernel": tf.tensor_scatter_nd_sub(d_kernel, targets[:, None], rest * hidden),
+        "d_kernel": add_at(d_kernel, targets[:, None], -rest * hidden),
     }
     if bias is not None:
         d_bias = tf.reduce_sum(tf.cast(others, tf.float32), axis=0)
-        part["d_bias"] = tf.tensor_scatter_nd_sub(d_bias, targets[:, None], rest[:, 0])
+        part["d_bias"] = add_at(d_bias, targets[:, None], -rest[:, 0])
     return part
 
 
@@ -165,7 +167,7 @@ def _augmented(hidden, targets, kernel, rounded, bias, table, temperature, gamma
     cross_entropy = log_sum - below_top
     pull = tf.exp(below_top / temperature - tempered_log_sum) - tf.gather_nd(estimated, places)
     at_target = tf.cast(tf.math.expm1(-cross_entropy) + gamma * pull, precision)
-    d_logits = tf.tensor_scatter_nd_update(d_logits, places, at_target)
+    d_logits = set_at(d_logits, places, at_target)
     d_hidden = product(d_logits, kernel if rounded is None else rounded, precision)
     with tf.control_dependencies([d_hidden]):  # as above
         d_kernel = product(d_logits, hidden, precision, transpose_a=True)
@@ -181,7 +183,7 @@ def _augmented(hidden, targets, kernel, rounded, bias, table, temperature, gamma
         d_similarity = _target_pull(logits, tf.gather(similarity, index), estimated, temperature, gamma)
         d_similarity = tf.math.unsorted_segment_sum(d_similarity, index, tf.shape(words)[0]) / temperature
         d_table = tf.matmul(d_similarity, rows, transpose_a=True)
-        part["d_table"] = tf.tensor_scatter_nd_add(d_table, words[:, None], tf.matmul(d_similarity, table))
+        part["d_table"] = add_at(d_table, words[:, None], tf.matmul(d_similarity, table))
     return part
 
 

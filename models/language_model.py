@@ -6,6 +6,7 @@ import keras
 import tensorflow as tf
 
 from models.augmented_loss import augmented_loss, token_log_probabilities
+from models.scatter import add_at
 from models.tied_dense import TiedDense
 from models.variational_lstm import VariationalLSTM, variational_mask
 
@@ -173,7 +174,7 @@ class LanguageModel(keras.Model):
             total, [embedded, *variables], unconnected_gradients=tf.UnconnectedGradients.ZERO
         )
         place = next(i for i, v in enumerate(self.trainable_variables) if v is self.embedding.embeddings)
-        gradients[place] = tf.tensor_scatter_nd_add(gradients[place], ids[..., None], d_embedded)
+        gradients[place] = add_at(gradients[place], ids[..., None], d_embedded)
         return {
             "gradients": gradients,
             "cross_entropy": tf.reduce_sum(cross_entropy),
