@@ -95,6 +95,49 @@ def in_process(model: Path) -> dict[str, float]:
     return figures | {"score, batches of 32: tokens/s": tokens / statistics.median(seconds)}
 
 
+def products_alone(model: Path, rows: int = 32, time_steps: int = 26) -> dict[str, float]:
+    """What the matrix products of `step`, and of `score` on a batch of lines of 25 words, take with nothing around them.
+
+    The weights are random, of the model's shapes; a step waits for the one before it as in the model.
+    """
+    import tensorflow as tf
+
+    step = tf.saved_model.load(str(model)).signatures["step"]
+    _, layers, _, units = step.structured_input_signature[1]["state"].shape
+    vocabulary_size = step.structured_outputs["log_probabilities"].shape[-1]
+    table, *kernels = (
+        tf.Variable(tf.random.normal([size, units], stddev=0.05))
+        for size in (vocabulary_size, *[4 * units] * (2 * layers))
+    )
+
+    def product(hidden, kernel):
+        return tf.matmul(hidden, kernel, transpose_b=True)
+
+    @tf.function
+    def products(inputs):
+        of_inputs = tf.split(product(inputs, kernels[0]), inputs.shape[0] // rows_of(inputs))
+        state, outputs = [inputs[: rows_of(inputs)]] * layers, []
+        for gates in of_inputs:
+            for layer in range(layers):
+                gates = product(state[layer - 1], kernels[2 * layer]) if layer else gates
+                state[layer] = (gates + product(state[layer], kernels[2 * layer + 1]))[:, :units]
+            outputs.append(state[-1])
+        return product(tf.concat(outputs, axis=0), table)
+
+    def rows_of(inputs):
+        return rows if inputs.shape[0] > 1 else 1
+
+    one, batch = tf.random.normal([1, units]), tf.random.normal([rows * time_steps, units])
+    nothing = tf.function(lambda hidden: hidden)
+    return {
+        "an empty call: median ms": statistics.median(time_calls(lambda: nothing(one), 1000)) * 1e3,
+        "step, its products alone: median ms": statistics.median(time_calls(lambda: products(one), 1000)) * 1e3,
+        "score, batches of 32, its products alone: tokens/s": rows
+        * time_steps
+        / statistics.median(time_calls(lambda: products(batch), 50)),
+    }
+
+
 def bulk(model: Path) -> dict[str, float]:
     """Tokens a second of scoring a file, the model's loading apart."""
     from pipeline.scoring.scorer import Scorer
@@ -153,7 +196,7 @@ def main() -> int:
     except UsageError as error:
         print(error, file=sys.stderr)
         return 2
-    figures = in_process(model) | bulk(model) | figures
+    figures = in_process(model) | products_alone(model) | bulk(model) | figures
     size = sum(file.stat().st_size for file in model.rglob("*") if file.is_file())
     figures["SavedModel: MiB"] = size / 2**20
     publish((Row(name, value, "", *GOALS.get(name, ())) for name, value in figures.items()), options.output)
