@@ -96,7 +96,7 @@ def in_process(model: Path) -> dict[str, float]:
 
 
 def products_alone(model: Path, rows: int = 32, time_steps: int = 26) -> dict[str, float]:
-    """What the matrix products of `step`, and of `score` on a batch of lines of 25 words, take with nothing around them.
+    """What the matrix products of `step`, and of `score` on lines of 25 words, take with nothing around them.
 
     The weights are random, of the model's shapes; a step waits for the one before it as in the model.
     """

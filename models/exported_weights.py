@@ -3,7 +3,7 @@
 import numpy as np
 import tensorflow as tf
 
-from models.variational_lstm import read_layer, read_layers
+from models.variational_lstm import read_layers
 
 DTYPES = ("float32", "float16", "int8")
 MAX_UNITS_TOGETHER = 400  # of layers that are read in one loop; with more, one layer after another is faster
@@ -54,11 +54,11 @@ class ExportedWeights(tf.Module):
         """Reads token ids int [batch, time]: hidden float32 [batch, time, units], and the new state."""
         layers = [[self._matrix(1 + 3 * layer + i) for i in range(3)] for layer in range(self.num_layers)]
         hidden, states = self._rows(0, tf.transpose(token_ids)), tf.unstack(state, axis=1)
-        if self.units <= MAX_UNITS_TOGETHER and token_ids.shape[1] != 1:  # around one step a loop costs more
+        if self.units <= MAX_UNITS_TOGETHER:
             hidden, states = read_layers(hidden, states, layers)
         else:
             for layer, weights in enumerate(layers):
-                hidden, states[layer] = read_layer(hidden, states[layer], *weights)
+                hidden, (states[layer],) = read_layers(hidden, [states[layer]], [weights])
         return tf.transpose(hidden, [1, 0, 2]), tf.stack(states, axis=1)
 
     def logits(self, hidden):

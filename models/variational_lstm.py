@@ -38,22 +38,6 @@ def _cell(z, c):
     return (i, f, g, o), c, o * tf.tanh(c)
 
 
-def _infer(z_inputs, recurrent_kernel, h, c):
-    """Runs the cell over all steps without dropout and keeps only h: [time, batch, units], then the last h and c."""
-    if z_inputs.shape[0] == 1:  # around one step a loop costs more than the step
-        _, c, h = _cell(z_inputs[0] + tf.matmul(h, recurrent_kernel), c)
-        return h[None], h, c
-    time = _steps(z_inputs)
-    hiddens = tf.TensorArray(tf.float32, time, element_shape=h.shape)
-
-    def step(t, h, c, hiddens):
-        _, c, h = _cell(z_inputs[t] + tf.matmul(h, recurrent_kernel), c)
-        return t + 1, h, c, hiddens.write(t, h)
-
-    _, h, c, hiddens = tf.while_loop(lambda t, *_: t < time, step, (0, h, c, hiddens), maximum_iterations=time)
-    return hiddens.stack(), h, c
-
-
 def _forward(z_inputs, recurrent_kernel, mask, h, c):
     """Runs the cell over all steps and keeps what its gradient needs.
 
@@ -116,22 +100,12 @@ def _input_products(inputs, kernel, bias, precision="float32"):
     return z
 
 
-def read_layer(inputs, state, kernel, recurrent_kernel, bias):
-    """Reads inputs [time, batch, features] from a state [batch, 2, units] without dropping anything.
-
-    Returns:
-        (hidden states [time, batch, units], state after the last step).
-    """
-    h, c = tf.unstack(tf.stop_gradient(state), axis=1)
-    hiddens, h, c = _infer(_input_products(inputs, kernel, bias), recurrent_kernel, h, c)
-    return hiddens, tf.stop_gradient(tf.stack([h, c], axis=1))
-
-
 def read_layers(inputs, states, layers):
-    """Reads with all layers in one loop, so that one layer's step and the next step of the layer under it overlap.
+    """Reads with several layers in one loop without dropping anything and keeps only the last layer's h.
 
-    The products of the upper layers are then of one step each. In layers of few units that pays (the products of a step
-    keep one core busy at most); in larger ones `read_layer`, one layer after the other, is faster.
+    One layer's step and the next step of the layer under it overlap, and the products of the upper layers are of one
+    step each. In layers of few units that pays (the products of a step keep one core busy at most); larger ones are
+    faster one after the other, each in a loop of its own.
 
     Args:
         inputs: [time, batch, features].
@@ -139,25 +113,35 @@ def read_layers(inputs, states, layers):
         layers: Each layer's kernel, recurrent kernel and bias.
 
     Returns:
-        (hidden states of the last layer [time, batch, units], the states after the last step).
+        (hidden states of the last layer [time, batch, units], each layer's state after the last step).
     """
     (kernel, _, bias), *_ = layers
     z_inputs = _input_products(inputs, kernel, bias)
-    time = _steps(z_inputs)
-    h, c = zip(*(tf.unstack(state, axis=1) for state in states), strict=True)
-    hiddens = tf.TensorArray(tf.float32, time, element_shape=h[-1].shape)
+    h, c = zip(*(tf.unstack(tf.stop_gradient(state), axis=1) for state in states), strict=True)
 
-    def step(t, h, c, hiddens):
+    def read_step(z, h, c):
         ahead_h, ahead_c = [], []
         for layer, (kernel, recurrent_kernel, bias) in enumerate(layers):
-            z = tf.matmul(ahead_h[-1], kernel) + bias if layer else z_inputs[t]
+            z = tf.matmul(ahead_h[-1], kernel) + bias if layer else z
             _, new_c, new_h = _cell(z + tf.matmul(h[layer], recurrent_kernel), c[layer])
             ahead_h.append(new_h)
             ahead_c.append(new_c)
-        return t + 1, tuple(ahead_h), tuple(ahead_c), hiddens.write(t, ahead_h[-1])
+        return tuple(ahead_h), tuple(ahead_c)
 
-    _, h, c, hiddens = tf.while_loop(lambda t, *_: t < time, step, (0, h, c, hiddens), maximum_iterations=time)
-    return hiddens.stack(), [tf.stack(parts, axis=1) for parts in zip(h, c, strict=True)]
+    if z_inputs.shape[0] == 1:  # around one step a loop costs more than the step
+        h, c = read_step(z_inputs[0], h, c)
+        hiddens = h[-1][None]
+    else:
+        time = _steps(z_inputs)
+        hiddens = tf.TensorArray(tf.float32, time, element_shape=h[-1].shape)
+
+        def step(t, h, c, hiddens):
+            h, c = read_step(z_inputs[t], h, c)
+            return t + 1, h, c, hiddens.write(t, h[-1])
+
+        _, h, c, hiddens = tf.while_loop(lambda t, *_: t < time, step, (0, h, c, hiddens), maximum_iterations=time)
+        hiddens = hiddens.stack()
+    return hiddens, [tf.stop_gradient(tf.stack(parts, axis=1)) for parts in zip(h, c, strict=True)]
 
 
 _compiled_forward = tf.function(_forward, jit_compile=True)
@@ -250,7 +234,8 @@ class VariationalLSTM(keras.layers.Layer):
     def call(self, inputs, state, dropout_mask=None, training=False):
         weights = [tf.convert_to_tensor(weight) for weight in (self.kernel, self.recurrent_kernel, self.bias)]
         if not training:
-            return read_layer(inputs, state, *weights)
+            hiddens, (state,) = read_layers(inputs, [state], [weights])
+            return hiddens, state
         if tf.executing_eagerly():
             raise RuntimeError("VariationalLSTM trains inside of a tf.function: call it with training=True from one.")
         h, c = tf.unstack(tf.stop_gradient(state), axis=1)
