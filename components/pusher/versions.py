@@ -85,9 +85,12 @@ def roll_back(serving_dir: Path, keep_versions: int) -> dict[str, Any]:
         if copies:  # the version itself may have been pruned, its rollback not
             pushed = push(serving_dir / str(copies[-1]), serving_dir, keep_versions, rollback_of=wanted)
             return pushed | {"rollback_of": wanted, "replaced": present[-1]}
+    again = {version: f" ({origins[version]} again)" for version in present if origins[version] != version}
+    undone = {version: " (rolled back)" for version in present if version not in again and version not in standing}
+    held = ", ".join(f"{version}{(again | undone).get(version, '')}" for version in present)
     raise ComponentError(
-        f"pipeline.serving_dir: {serving_dir} has no version before {present[-1]} to go back to (it holds "
-        f"{', '.join(map(str, present))}). Older versions are kept as far as pusher.keep_versions says."
+        f"pipeline.serving_dir: {serving_dir} has no version before {origins[present[-1]]} to go back to (it holds "
+        f"{held}). Older versions are kept as far as pusher.keep_versions says."
     )
 
 

@@ -130,8 +130,9 @@ def test_a_rollback_pushes_the_previous_version_anew_and_again_goes_further_back
     assert contents(serving / "4") == "second"
     assert versions.roll_back(serving, 10)["rollback_of"] == 1
     assert contents(serving / "5") == "first"
-    with pytest.raises(ComponentError, match="no version before 5"):
+    with pytest.raises(ComponentError, match="no version before 1 ") as error:
         versions.roll_back(serving, 10)
+    assert "it holds 1, 2 (rolled back), 3 (rolled back), 4 (2 again), 5 (1 again))" in str(error.value)
 
 
 def test_a_push_after_a_rollback_can_be_rolled_back_to_what_was_served(tmp_path):
