@@ -84,8 +84,12 @@ def rows(all_units: list[int], threads: int, rounds: int, steps: int) -> Iterato
             yield Row(f"{units} units: {name}", statistics.median(r[name] for r in results) * 1e3, "ms")
         for name, over, under, goals, direction in ROWS:
             if units in goals:
-                bound = _ratio(results, FLOORS.get(over, over), FLOORS[under]) if under in FLOORS else None
-                note = f"with the products alone {bound:.2f}" if bound else ""
+                note = ""
+                if under in FLOORS:
+                    bound = _ratio(results, FLOORS.get(over, over), FLOORS[under])
+                    note = f"with the products alone {bound:.2f}"
+                    if direction == "at least":
+                        note += f"; the goal is {bound / goals[units]:.2f} times the products"
                 yield Row(f"{units} units: {name}", _ratio(results, over, under), "", goals[units], direction, note)
 
 
