@@ -67,7 +67,7 @@ def sample_text(model: Path, words: int, seed: int = 1) -> str:
 
 
 def in_process(model: Path) -> dict[str, float]:
-    """Latency of the signatures, tokens a second, and what the matrix products of both take alone."""
+    """Latency of the signatures, and tokens a second."""
     import tensorflow as tf
     import tensorflow_text  # noqa: F401  (registers the tokenizer's operations)
 
@@ -92,18 +92,17 @@ def in_process(model: Path) -> dict[str, float]:
     batches = [tf.constant(lines[start : start + 32]) for start in range(0, 320, 32)]
     tokens = sum(int(sum(signatures["score"](text=batch)["num_tokens"].numpy())) for batch in batches)
     seconds = time_calls(lambda: [signatures["score"](text=batch) for batch in batches], 5)
-    figures["score, batches of 32: tokens/s"] = tokens / statistics.median(seconds)
-    return figures | products_alone(signatures["step"])
+    return figures | {"score, batches of 32: tokens/s": tokens / statistics.median(seconds)}
 
 
-def products_alone(step, rows: int = 32, time_steps: int = 26) -> dict[str, float]:
+def products_alone(model: Path, rows: int = 32, time_steps: int = 26) -> dict[str, float]:
     """What the matrix products of `step`, and of `score` on lines of 25 words, take with nothing around them.
 
-    The weights are random, of the shapes that the signature `step` tells; a step waits for the one before it as in the
-    model.
+    The weights are random, of the model's shapes; a step waits for the one before it as in the model.
     """
     import tensorflow as tf
 
+    step = tf.saved_model.load(str(model)).signatures["step"]
     _, layers, _, units = step.structured_input_signature[1]["state"].shape
     vocabulary_size = step.structured_outputs["log_probabilities"].shape[-1]
     table, *kernels = (
@@ -115,9 +114,9 @@ def products_alone(step, rows: int = 32, time_steps: int = 26) -> dict[str, floa
         return tf.matmul(hidden, kernel, transpose_b=True)
 
     @tf.function
-    def products(inputs, rows):
-        of_inputs = tf.split(product(inputs, kernels[0]), inputs.shape[0] // rows)
-        state, outputs = [inputs[:rows]] * layers, []
+    def products(inputs):
+        of_inputs = tf.split(product(inputs, kernels[0]), inputs.shape[0] // rows_of(inputs))
+        state, outputs = [inputs[: rows_of(inputs)]] * layers, []
         for gates in of_inputs:
             for layer in range(layers):
                 gates = product(state[layer - 1], kernels[2 * layer]) if layer else gates
@@ -125,16 +124,17 @@ def products_alone(step, rows: int = 32, time_steps: int = 26) -> dict[str, floa
             outputs.append(state[-1])
         return product(tf.concat(outputs, axis=0), table)
 
-    def median(call, calls):
-        return statistics.median(time_calls(call, calls))
+    def rows_of(inputs):
+        return rows if inputs.shape[0] > 1 else 1
 
-    tokens = rows * time_steps
-    one, batch = tf.random.normal([1, units]), tf.random.normal([tokens, units])
+    one, batch = tf.random.normal([1, units]), tf.random.normal([rows * time_steps, units])
     nothing = tf.function(lambda hidden: hidden)
     return {
-        "an empty call: median ms": median(lambda: nothing(one), 1000) * 1e3,
-        "step, its products alone: median ms": median(lambda: products(one, 1), 1000) * 1e3,
-        "score, batches of 32, its products alone: tokens/s": tokens / median(lambda: products(batch, rows), 50),
+        "an empty call: median ms": statistics.median(time_calls(lambda: nothing(one), 1000)) * 1e3,
+        "step, its products alone: median ms": statistics.median(time_calls(lambda: products(one), 1000)) * 1e3,
+        "score, batches of 32, its products alone: tokens/s": rows
+        * time_steps
+        / statistics.median(time_calls(lambda: products(batch), 50)),
     }
 
 
@@ -196,7 +196,7 @@ def main() -> int:
     except UsageError as error:
         print(error, file=sys.stderr)
         return 2
-    figures = in_process(model) | bulk(model) | figures
+    figures = in_process(model) | products_alone(model) | bulk(model) | figures
     size = sum(file.stat().st_size for file in model.rglob("*") if file.is_file())
     figures["SavedModel: MiB"] = size / 2**20
     publish((Row(name, value, "", *GOALS.get(name, ())) for name, value in figures.items()), options.output)
