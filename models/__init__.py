@@ -1,0 +1,27 @@
+"""A Keras library of tied language models, which can be used alone.
+
+What others import stands here; each name is imported when it is first used, so that `import models` needs no
+TensorFlow.
+"""
+
+import importlib
+
+_HOMES = {
+    "LanguageModel": "models.language_model",
+    "OnePassSGD": "models.optimizers",
+    "TiedDense": "models.tied_dense",
+    "TokenStream": "models.token_stream",
+    "VariationalLSTM": "models.variational_lstm",
+    "windows": "models.text.windows",
+}
+__all__ = sorted(_HOMES)
+
+
+def __getattr__(name: str):
+    if name not in _HOMES:
+        raise AttributeError(f"module 'models' has no attribute {name!r}")
+    return getattr(importlib.import_module(_HOMES[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_HOMES})

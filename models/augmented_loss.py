@@ -24,6 +24,7 @@ def augmented_loss(
     gamma=0.65,
     gradient_through_target=False,
     precision="float32",
+    sample_weight=None,
 ):
     """Sum over tokens of J + γ τ J_aug, whose gradient is computed together with it.
 
@@ -40,6 +41,7 @@ def augmented_loss(
         gradient_through_target: Whether the gradient also flows through y~ into `table`. The paper leaves it open.
         precision: "float32", or "bfloat16" for the products of the gradient, of L u and, without augmented loss, of the
             logits. Rounded logits spoil the augmented loss, whose pull is a small difference of two softmaxes.
+        sample_weight: float32 [tokens], what each token's share of the sum is multiplied by, or None for 1.
 
     Returns:
         (total, cross_entropy, augmented): the differentiable scalar, in nats, and the tokens' J and J_aug, [tokens]
@@ -54,19 +56,20 @@ def augmented_loss(
         bias = optional.pop(0) if has_bias else None
         table = optional.pop(0) if has_table else None
         output = kernel, None if precision == "float32" else tf.cast(kernel, precision), bias
+        weights = tf.ones(hidden.shape[:1]) if sample_weight is None else sample_weight
         parts = []
-        for rows in _row_chunks(hidden.shape[0], kernel.shape[0]):
+        for rows in row_chunks(hidden.shape[0], kernel.shape[0]):
             if table is None:
-                parts.append(_cross_entropy(hidden[rows], targets[rows], *output))
+                parts.append(_cross_entropy(hidden[rows], targets[rows], weights[rows], *output))
             else:
                 how = temperature, gamma, gradient_through_target
-                parts.append(_augmented(hidden[rows], targets[rows], *output, table, *how))
+                parts.append(_augmented(hidden[rows], targets[rows], weights[rows], *output, table, *how))
         joined = {key: [part[key] for part in parts] for key in parts[0]}
         cross_entropy, augmented, d_hidden = (tf.concat(joined[k], axis=0) for k in ("ce", "augmented", "d_hidden"))
         gradients = [d_hidden, *(tf.add_n(joined[k]) for k in ("d_kernel", "d_bias", "d_table") if k in joined)]
         if has_table and not gradient_through_target:
             gradients.append(None)
-        total = tf.reduce_sum(cross_entropy) + gamma * temperature * tf.reduce_sum(augmented)
+        total = tf.reduce_sum(weights * cross_entropy) + gamma * temperature * tf.reduce_sum(weights * augmented)
 
         def gradient(upstream, *_):
             if tf.get_static_value(upstream) == 1.0:  # the loss itself: spares a pass over every gradient
@@ -85,12 +88,13 @@ def token_log_probabilities(logits, targets):
     return -tf.nn.sparse_softmax_cross_entropy_with_logits(targets, logits)
 
 
-def _row_chunks(tokens: int, vocabulary_size: int) -> list[slice]:
+def row_chunks(tokens: int, vocabulary_size: int) -> list[slice]:
+    """Slices of the tokens so short that their logits fit in `MAX_LOGITS`."""
     size = max(1, min(tokens, MAX_LOGITS // vocabulary_size))
     return [slice(start, min(start + size, tokens)) for start in range(0, tokens, size)]
 
 
-def _cross_entropy(hidden, targets, kernel, rounded, bias):
+def _cross_entropy(hidden, targets, weights, kernel, rounded, bias):
     """J and its gradients, of some tokens.
 
     y - y* is never formed. Its entry at the target, y[target] - 1 = -(the sum of all others), goes apart: formed as a
@@ -112,16 +116,17 @@ def _cross_entropy(hidden, targets, kernel, rounded, bias):
     products = tf.cast(tf.matmul(others, tf.concat([kernel_or_rounded, ones], axis=1)), tf.float32)
     rest = products[:, units : units + 1]  # 1 - y[target]
     with tf.control_dependencies([products]):  # the layers wait for d_hidden; this product runs beside their steps
-        d_kernel = product(others, hidden, like.name, transpose_a=True)
+        weighted = weights[:, None] * hidden
+        d_kernel = product(others, weighted, like.name, transpose_a=True)
     part = {
         "ce": _surprisal(tf.cast(y_target, tf.float32), rest[:, 0], logits, places),
         "augmented": tf.zeros([tokens]),
-        "d_hidden": products[:, :units] - rest * tf.gather(kernel, targets),
-        "d_kernel": add_at(d_kernel, targets[:, None], -rest * hidden),
+        "d_hidden": weights[:, None] * (products[:, :units] - rest * tf.gather(kernel, targets)),
+        "d_kernel": add_at(d_kernel, targets[:, None], -rest * weighted),
     }
     if bias is not None:
-        d_bias = tf.reduce_sum(tf.cast(others, tf.float32), axis=0)
-        part["d_bias"] = add_at(d_bias, targets[:, None], -rest[:, 0])
+        d_bias = tf.reduce_sum(weights[:, None] * tf.cast(others, tf.float32), axis=0)
+        part["d_bias"] = add_at(d_bias, targets[:, None], -weights * rest[:, 0])
     return part
 
 
@@ -140,7 +145,9 @@ def _surprisal(y_target, rest, logits, places):
     return tf.cond(tf.reduce_min(y_target) > 1e-30, plainly, far_below)
 
 
-def _augmented(hidden, targets, kernel, rounded, bias, table, temperature, gamma, gradient_through_target):
+def _augmented(
+    hidden, targets, weights, kernel, rounded, bias, table, temperature, gamma, gradient_through_target
+):
     """J, J_aug and their gradients, of some tokens. The logits are float32 products whatever the precision.
 
     y~ depends on the target word alone and is computed once a distinct word.
@@ -168,9 +175,9 @@ def _augmented(hidden, targets, kernel, rounded, bias, table, temperature, gamma
     pull = tf.exp(below_top / temperature - tempered_log_sum) - tf.gather_nd(estimated, places)
     at_target = tf.cast(tf.math.expm1(-cross_entropy) + gamma * pull, precision)
     d_logits = set_at(d_logits, places, at_target)
-    d_hidden = product(d_logits, kernel if rounded is None else rounded, precision)
+    d_hidden = weights[:, None] * product(d_logits, kernel if rounded is None else rounded, precision)
     with tf.control_dependencies([d_hidden]):  # as above
-        d_kernel = product(d_logits, hidden, precision, transpose_a=True)
+        d_kernel = product(d_logits, weights[:, None] * hidden, precision, transpose_a=True)
     part = {
         "ce": cross_entropy,
         "augmented": prediction_part - tf.gather(target_part, index),
@@ -178,9 +185,9 @@ def _augmented(hidden, targets, kernel, rounded, bias, table, temperature, gamma
         "d_kernel": d_kernel,
     }
     if bias is not None:
-        part["d_bias"] = tf.reduce_sum(tf.cast(d_logits, tf.float32), axis=0)
+        part["d_bias"] = tf.reduce_sum(weights[:, None] * tf.cast(d_logits, tf.float32), axis=0)
     if gradient_through_target:
-        d_similarity = _target_pull(logits, tf.gather(similarity, index), estimated, temperature, gamma)
+        d_similarity = _target_pull(logits, tf.gather(similarity, index), estimated, temperature, gamma * weights)
         d_similarity = tf.math.unsorted_segment_sum(d_similarity, index, tf.shape(words)[0]) / temperature
         d_table = tf.matmul(d_similarity, rows, transpose_a=True)
         part["d_table"] = add_at(d_table, words[:, None], tf.matmul(d_similarity, table))
@@ -213,4 +220,4 @@ def _target_pull(logits, similarity, estimated, temperature, gamma):
     """The gradient of γ τ J_aug with respect to L u / τ: γ τ y~ (d - E_y~[d]), d = log(y~ / y^) up to a constant."""
     difference = similarity - logits / temperature
     centred = difference - tf.reduce_sum(estimated * difference, axis=1, keepdims=True)
-    return gamma * temperature * estimated * centred
+    return (gamma * temperature)[:, None] * estimated * centred

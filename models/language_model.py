@@ -1,21 +1,21 @@
 """The language model: embedding, variational-dropout LSTM layers, a (tied) output layer, the paper's training step."""
 
-import functools
-
 import keras
 import tensorflow as tf
 
-from models.augmented_loss import augmented_loss, token_log_probabilities
+from models.augmented_loss import augmented_loss, row_chunks, token_log_probabilities
 from models.scatter import add_at
 from models.tied_dense import TiedDense
 from models.variational_lstm import VariationalLSTM, variational_mask
+from models.window_training import WindowTraining
 
 
 @keras.saving.register_keras_serializable(package="language_model")
-class LanguageModel(keras.Model):
+class LanguageModel(WindowTraining):
     """A word-level LSTM language model after Inan et al. (arXiv 1611.01462).
 
-    The paper's four variants are two switches: `tie_embeddings` (+RE) and `augmented` (+AL); both on is +REAL.
+    The paper's four variants are two switches: `tie_embeddings` (+RE) and `augmented` (+AL); both on is +REAL. It is
+    trained on data sets of `models.windows`, which carry the state from window to window.
 
     Args:
         vocabulary_size: Number of words V, `<unk>` and `<eos>` counted.
@@ -33,23 +33,37 @@ class LanguageModel(keras.Model):
         target: The embedding that the estimated target distribution is made from: "current" (the paper's; default),
             "held" (a copy that training renews at intervals) or "average" (a moving average), as target networks in
             reinforcement learning. The copy is the weight `target_table`.
-        precision: "float32" (default), or "bfloat16" for the large products of training. Logits that the augmented loss
-            sees, softmaxes, sums and evaluation stay float32.
+        precision: "bfloat16" for the large products of training, or None for the type of the weights. Default: that of
+            `dtype`. Logits that the augmented loss sees, softmaxes, sums and evaluation are never rounded.
         seed: Seed of the dropout masks. Default 1.
+        **kwargs: Of `keras.Model`. `dtype` is "float32", "float64" or "mixed_bfloat16".
 
     Call arguments:
         token_ids: int [batch, time].
-        state: float32 [batch, num_layers, 2, units] (h, then c), or None for zeros.
+        state: float [batch, num_layers, 2, units] (h, then c), or None for zeros.
+        training: Whether to drop, with new masks at every call. Default False.
+        return_state: Whether to return the state after the last token, too. Default False.
 
     Returns:
-        (logits float32 [batch, time, V], state after the last token).
+        Logits [batch, time, V]; with `return_state` (logits, state).
+
+    Raises:
+        ValueError: If a number is out of its range, or an option of the augmented loss is given without it.
 
     Example:
 
-    >>> model = LanguageModel(vocabulary_size=100, units=8)
-    >>> logits, state = model(tf.zeros([4, 7], tf.int32))
-    >>> logits.shape, state.shape
-    (TensorShape([4, 7, 100]), TensorShape([4, 2, 2, 8]))
+    >>> import keras
+    >>> from models import LanguageModel, windows
+    >>> train = windows([3, 4, 5, 6, 1] * 40, batch_size=4, sequence_length=10)
+    >>> model = LanguageModel(vocabulary_size=10, units=8, temperature=5.0)
+    >>> model.compile(optimizer=keras.optimizers.SGD(1.0, global_clipnorm=5.0))
+    >>> history = model.fit(train, validation_data=train, epochs=3, verbose=0)
+    >>> sorted(history.history)
+    ['augmented_loss', 'clipped', 'gradient_norm', 'loss', 'perplexity', 'val_loss', 'val_perplexity']
+    >>> history.history["perplexity"][0] > history.history["perplexity"][-1]
+    True
+    >>> model(keras.ops.zeros([4, 7], "int32")).shape
+    TensorShape([4, 7, 10])
     """
 
     def __init__(
@@ -62,15 +76,16 @@ class LanguageModel(keras.Model):
         output_bias: bool = False,
         init_scale: float = 0.1,
         augmented: bool = True,
-        temperature: float = 20.0,
-        gamma: float = 0.65,
+        temperature: float | None = None,
+        gamma: float | None = None,
         gradient_through_target: bool = False,
         target: str = "current",
-        precision: str = "float32",
+        precision: str | None = None,
         seed: int = 1,
         **kwargs,
     ):
         super().__init__(**kwargs)
+        _refuse(vocabulary_size, units, num_layers, dropout, init_scale, target)
         self.vocabulary_size = vocabulary_size
         self.units = units
         self.num_layers = num_layers
@@ -79,25 +94,34 @@ class LanguageModel(keras.Model):
         self.output_bias = output_bias
         self.init_scale = init_scale
         self.augmented = augmented
-        self.temperature = temperature
-        self.gamma = gamma
+        if not augmented:
+            given = {"temperature": temperature, "gamma": gamma, "gradient_through_target": gradient_through_target}
+            for name, value in given.items():
+                if value:
+                    raise ValueError(f"{name}: found {value} with augmented=False, which has no use for it. Leave it out.")
         if gradient_through_target and target != "current":
-            raise ValueError(
-                f"loss.gradient_through_target needs loss.target current: a copy ({target}) has no gradient."
-            )
+            raise ValueError(f"gradient_through_target needs target='current': a copy ({target}) has no gradient.")
+        self.temperature = (20.0 if temperature is None else temperature) if augmented else None
+        self.gamma = (0.65 if gamma is None else gamma) if augmented else None
         self.gradient_through_target = gradient_through_target
         self.target = target
-        self.precision = precision
+        self.precision = precision or self.compute_dtype
         self.seed = seed
+        if self.precision not in ("float32", "float64", "bfloat16"):
+            raise ValueError(f"dtype: found {self.dtype_policy.name}, expected float32, float64 or mixed_bfloat16.")
 
         def uniform():
             return keras.initializers.RandomUniform(-init_scale, init_scale)
 
-        self.embedding = keras.layers.Embedding(vocabulary_size, units, embeddings_initializer=uniform())
-        self.lstm_layers = [VariationalLSTM(units, uniform(), precision, name=f"lstm_{i}") for i in range(num_layers)]
-        self.output_layer = TiedDense(
-            vocabulary_size, self.embedding if tie_embeddings else None, output_bias, uniform(), name="output"
+        dtype = self.variable_dtype
+        self.embedding = keras.layers.Embedding(
+            vocabulary_size, units, embeddings_initializer=uniform(), dtype=dtype, name="embedding"
         )
+        self.lstm_layers = [
+            VariationalLSTM(units, uniform(), self.precision, dtype=dtype, name=f"lstm_{i}") for i in range(num_layers)
+        ]
+        tied_to = self.embedding if tie_embeddings else None
+        self.output_layer = TiedDense(vocabulary_size, tied_to, output_bias, uniform(), dtype=dtype, name="output")
         self.embedding.build()
         for layer in self.lstm_layers:
             layer.build((None, None, units))
@@ -106,11 +130,13 @@ class LanguageModel(keras.Model):
         if augmented and target != "current":
             self.target_table = self.add_weight(name="target_table", shape=(vocabulary_size, units), trainable=False)
             self.target_table.assign(self.embedding.embeddings)
+        self._call_seeds = keras.random.SeedGenerator(seed)
+        self._prepare_training()
         self.built = True
 
     def zero_state(self, batch_size):
         """The state before any text: float32 zeros [batch_size, num_layers, 2, units]."""
-        return tf.zeros([batch_size, self.num_layers, 2, self.units])
+        return tf.zeros([batch_size, self.num_layers, 2, self.units], self.variable_dtype)
 
     def hidden_states(self, token_ids, state):
         """Reads tokens without dropping anything.
@@ -130,77 +156,77 @@ class LanguageModel(keras.Model):
         """Float32 logits [..., V] from hidden states [..., units]."""
         return self.output_layer(hidden)
 
-    def call(self, token_ids, state=None, training=False):
-        del training  # dropout and its lanes belong to train_step
-        state = self.zero_state(tf.shape(token_ids)[0]) if state is None else state
-        hidden, state = self.hidden_states(token_ids, state)
-        return self.logits(hidden), state
+    def call(self, token_ids, state=None, training=False, return_state=False):
+        batch_size = tf.shape(token_ids)[0]
+        state = self.zero_state(batch_size) if state is None else state
+        if training and self.dropout:
+            masks = self._draw_masks(batch_size, tf.range(batch_size), self._call_seeds.next())
+            embedded = tf.gather(tf.convert_to_tensor(self.embedding.embeddings), tf.transpose(token_ids))
+            hidden, state = self._lstm(embedded, state, masks)
+            hidden = tf.transpose(hidden, [1, 0, 2])
+        else:
+            hidden, state = self.hidden_states(token_ids, state)
+        logits = self.logits(hidden)
+        return (logits, state) if return_state else logits
 
-    def train_step(self, batch):
-        """The loss of one window and its gradient, summed over this replica's tokens; nothing is updated.
-
-        Division by the batch, the sum over replicas, clipping and the update follow in `models.training`, since the
-        clip must see the gradient of the whole batch.
+    def window_gradients(self, token_ids, targets, weights, state, masks=None):
+        """The gradient of the loss of one window, summed over its tokens.
 
         Args:
-            batch: dict of `inputs` and `targets` (int32 [batch, time]), `lanes` (int32 [batch], this replica's rows of
-                the global batch), `batch_size` (int, of the global batch), `state` (float32 [batch, layers, 2, units]),
-                `step` (int32 scalar, counted from the start of training), and optionally `temperature` and `gamma`
-                (scalars, where they are scheduled).
+            token_ids, targets: int32 [batch, time].
+            weights: float [batch, time], the tokens' weights.
+            state: float [batch, num_layers, 2, units].
+            masks: [batch, units] each, for the vectors that enter the first layer and for every layer's hidden state;
+                None drops nothing.
 
         Returns:
-            dict of `gradients` (dense, in the order of `trainable_variables`), `cross_entropy` and `augmented_loss`
-            (scalars, summed over tokens, in nats) and the new `state`.
+            (dense gradients in the order of `trainable_variables`; sums over the window's tokens [3]: cross-entropy and
+            augmented loss, in nats, and the weights; the new state).
         """
-        table = tf.convert_to_tensor(self.embedding.embeddings)
-        ids = tf.transpose(batch["inputs"])  # [time, batch]
-        embedded = tf.gather(table, ids)
+        ids = tf.transpose(token_ids)  # [time, batch]
+        weights = tf.reshape(tf.transpose(weights), [-1])
+        embedded = tf.gather(tf.convert_to_tensor(self.embedding.embeddings), ids)
+        masks = masks or [tf.ones_like(state[:, 0, 0])] * (1 + self.num_layers)
         with tf.GradientTape() as tape:
             tape.watch(embedded)
-            hidden, state = self._lstm(embedded, batch["state"], self._masks(batch))
+            hidden, state = self._lstm(embedded, state, masks)
             total, cross_entropy, augmented = augmented_loss(
                 tf.reshape(hidden, [-1, self.units]),
-                tf.reshape(tf.transpose(batch["targets"]), [-1]),
+                tf.reshape(tf.transpose(targets), [-1]),
                 tf.convert_to_tensor(self.output_layer.kernel),
                 None if self.output_layer.bias is None else tf.convert_to_tensor(self.output_layer.bias),
                 self._target_table(),
-                batch.get("temperature", self.temperature),
-                batch.get("gamma", self.gamma),
+                tf.convert_to_tensor(self._untracked.temperature),
+                tf.convert_to_tensor(self._untracked.gamma),
                 self.gradient_through_target,
                 self.precision,
+                weights,
             )
-        variables = [v.value for v in self.trainable_variables]
+        variables = self.trainable_variables
         d_embedded, *gradients = tape.gradient(
-            total, [embedded, *variables], unconnected_gradients=tf.UnconnectedGradients.ZERO
+            total, [embedded, *(v.value for v in variables)], unconnected_gradients=tf.UnconnectedGradients.ZERO
         )
-        place = next(i for i, v in enumerate(self.trainable_variables) if v is self.embedding.embeddings)
-        gradients[place] = add_at(gradients[place], ids[..., None], d_embedded)
-        return {
-            "gradients": gradients,
-            "cross_entropy": tf.reduce_sum(cross_entropy),
-            "augmented_loss": tf.reduce_sum(augmented),
-            "state": state,
-        }
+        for place, variable in enumerate(variables):
+            if variable is self.embedding.embeddings:  # unless it is frozen
+                gradients[place] = add_at(gradients[place], ids[..., None], d_embedded)
+        sums = [tf.reduce_sum(cross_entropy * weights), tf.reduce_sum(augmented * weights), tf.reduce_sum(weights)]
+        return gradients, tf.stack(sums), state
 
-    def test_step(self, batch):
-        """Log-probabilities of the targets without dropout.
+    def token_log_probabilities(self, token_ids, targets, state):
+        """Natural logarithms of the targets' probabilities, without dropping anything.
 
         Args:
-            batch: dict of `inputs` and `targets` (int32 [batch, time]) and `state`.
+            token_ids, targets: int32 [batch, time].
+            state: float [batch, num_layers, 2, units].
 
         Returns:
-            dict of `log_probabilities` (float32 [batch, time], natural logarithms) and the new `state`.
+            (log-probabilities [batch, time], the new state).
         """
-        hidden, state = self.hidden_states(batch["inputs"], batch["state"])
-        shape = tf.shape(batch["targets"])
-        logits = self.logits(tf.reshape(hidden, [-1, self.units]))
-        scores = token_log_probabilities(logits, tf.reshape(batch["targets"], [-1]))
-        return {"log_probabilities": tf.reshape(scores, shape), "state": state}
-
-    @functools.cached_property
-    def compiled_test_step(self):
-        """`test_step` compiled by XLA, once for every shape of a window."""
-        return tf.function(self.test_step, jit_compile=True, autograph=False)
+        hidden, state = self.hidden_states(token_ids, state)
+        hidden, flat = tf.reshape(hidden, [-1, self.units]), tf.reshape(targets, [-1])
+        rows = row_chunks(flat.shape[0], self.vocabulary_size)
+        scores = [token_log_probabilities(self.logits(hidden[part]), flat[part]) for part in rows]
+        return tf.reshape(tf.concat(scores, axis=0), tf.shape(targets)), state
 
     def _lstm(self, embedded, state, masks=None):
         """Runs the layers over [time, batch, units], with the masks of training or with none."""
@@ -213,12 +239,15 @@ class LanguageModel(keras.Model):
             states.append(layer_state)
         return hidden, tf.stack(states, axis=1)
 
-    def _masks(self, batch):
-        """One mask [batch, units] for the inputs and one a layer, drawn from (seed, step, layer, lane)."""
-        shape = (batch["batch_size"], self.units)
-        seed = tf.stack([self.seed, batch["step"]])
+    def _masks(self, batch_size: int, lanes, step):
+        """The masks of a training step [batch, units], drawn from (seed, step, layer, lane)."""
+        return self._draw_masks(batch_size, lanes, tf.stack([self.seed, step]))
+
+    def _draw_masks(self, batch_size, lanes, seed):
+        """One mask for the inputs and one a layer, of these lanes of the global batch."""
         seeds = [tf.random.experimental.stateless_fold_in(seed, i) for i in range(self.num_layers + 1)]
-        return [variational_mask(self.dropout, shape, seed, batch["lanes"]) for seed in seeds]
+        shape = (batch_size, self.units)
+        return [tf.cast(variational_mask(self.dropout, shape, s, lanes), self.variable_dtype) for s in seeds]
 
     def _target_table(self):
         """The embedding L that the estimated target distribution is made from, or None without augmented loss."""
@@ -232,3 +261,16 @@ class LanguageModel(keras.Model):
             "gamma gradient_through_target target precision seed"
         )
         return {**super().get_config(), **{name: getattr(self, name) for name in names.split()}}
+
+
+def _refuse(vocabulary_size, units, num_layers, dropout, init_scale, target) -> None:
+    """Raises ValueError for the first argument of `LanguageModel` that is out of its range."""
+    for name, value in {"vocabulary_size": vocabulary_size, "units": units, "num_layers": num_layers}.items():
+        if value < 1:
+            raise ValueError(f"{name}: found {value}, expected at least 1.")
+    if not 0 <= dropout < 1:
+        raise ValueError(f"dropout: found {dropout}, expected a probability of dropping in [0, 1).")
+    if init_scale < 0:
+        raise ValueError(f"init_scale: found {init_scale}, expected at least 0.")
+    if target not in ("current", "held", "average"):
+        raise ValueError(f"target: found {target!r}, expected 'current', 'held' or 'average'.")

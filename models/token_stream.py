@@ -21,6 +21,7 @@ FORMAT = 1
 INDEX_FILE = "index.json"
 ID_TYPE = np.dtype("<i4")
 HEADER_IDS = 3  # a record's length (8 bytes) and the length's checksum (4 bytes), counted in ids of 4 bytes
+READ_BUFFER = 65_536  # bytes that tf.data reads of a shard at once, for every lane
 FOOTER_IDS = 1  # the record's checksum (4 bytes)
 
 
@@ -87,6 +88,7 @@ class TokenStream:
     def __init__(self, split_dir: str | Path):
         self.split_dir = Path(split_dir)
         index = self._read_index()
+        self._files = [entry["file"] for entry in index["shards"]]
         self._shards: list[np.ndarray] = []  # every shard's bytes as ids, headers and footers among them
         shard_of, offset_of, counts = [], [], []  # of each record, in order
         for shard, entry in enumerate(index["shards"]):
@@ -148,6 +150,28 @@ class TokenStream:
             start += count
             record += 1
         return np.concatenate([np.empty(0, np.int32), *parts], dtype=np.int32)
+
+    def blocks(self, position) -> tf.data.Dataset:
+        """The tokens from a position on, read from the shards by tf.data.
+
+        Args:
+            position: int64 scalar tensor, counted in tokens from the stream's beginning.
+
+        Returns:
+            A data set of int32 blocks `[n]`, in order, one for each record (the first may be a record's end).
+        """
+        record = tf.searchsorted(self._starts, [position], side="right")[0] - 1
+        shard = tf.gather(self._shard_of, record)
+        first_records = np.searchsorted(self._shard_of, np.arange(len(self._shards)))
+        files = tf.constant([str(self.split_dir / name) for name in self._files])
+        records = tf.data.TFRecordDataset(files[shard:], buffer_size=READ_BUFFER)
+        records = records.skip(tf.cast(record, tf.int64) - tf.gather(first_records, shard))
+        skipped = position - tf.gather(self._starts, record)
+
+        def ids(index, data):
+            return tf.io.decode_raw(data, tf.int32)[tf.where(index == 0, skipped, 0) :]
+
+        return records.enumerate().map(ids)
 
 
 class Lanes:

@@ -1,0 +1,255 @@
+"""Keras's contract for a model that is trained on windows of text: `compile`, `fit`, `evaluate` and `predict`."""
+
+import types
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from models.carried_state import CarriedState
+from models.metrics import Perplexity, TokenMean
+from models.optimizers import OnePassSGD, take_reduced_gradients
+
+IDS_CHECKED = 2**22  # ids of a stream that are looked at together: 16 MiB
+
+
+class WindowTraining(keras.Model):
+    """The part of `LanguageModel` that Keras calls: steps over windows whose state is carried from one to the next.
+
+    What a step computes is a function of the weights, the carried state and the optimizer's `iterations`, so a training
+    is resumed exactly from those.
+    """
+
+    # Keras would compile the whole step with XLA under a strategy, where the replicas' sum cannot be compiled.
+    supports_jit = False
+
+    def _prepare_training(self):
+        """Called once the layers are built, in the scope of the strategy."""
+        figures = [TokenMean("loss"), Perplexity(), TokenMean("augmented_loss"), TokenMean("gradient_norm")]
+        self._figures = {metric.name: metric for metric in (*figures, TokenMean("clipped"))}
+        self._lanes = self._test_lanes = None
+        # Not tracked, so neither `.keras` files nor SavedModels hold them. τ and γ are variables since schedules change
+        # them: numbers would be folded into the graph, to other digits.
+        self._untracked = types.SimpleNamespace(
+            carried={part: CarriedState(self.num_layers, self.units, self.variable_dtype) for part in ("train", "test")},
+            temperature=tf.Variable(self.temperature or 1.0, dtype=self.variable_dtype, trainable=False),
+            gamma=tf.Variable(self.gamma or 0.0, dtype=self.variable_dtype, trainable=False),
+        )
+
+    @property
+    def metrics(self):
+        return list(self._figures.values())
+
+    def compile(self, optimizer="sgd", **kwargs):
+        """Configures training as `keras.Model.compile` does; loss and metrics are the model's own.
+
+        Args:
+            optimizer: Any Keras optimizer. Its learning rate belongs to a loss that is summed over the steps of a window
+                and averaged over the batch, as the paper's; its clip acts on the gradient of the whole batch.
+            **kwargs: `run_eagerly` and `steps_per_execution`.
+
+        Raises:
+            ValueError: If a loss or metrics are given, XLA is asked for, or the optimizer belongs to another strategy.
+        """
+        for name in ("loss", "loss_weights", "metrics", "weighted_metrics"):
+            if kwargs.get(name) is not None:
+                raise ValueError(f"{name}: LanguageModel has its own loss and metrics. Leave {name} out of compile.")
+        if kwargs.get("jit_compile") is True:
+            raise ValueError("jit_compile: a step compiles its own parts with XLA. Leave jit_compile out of compile.")
+        strategy = self.distribute_strategy
+        with strategy.scope():
+            super().compile(optimizer, **kwargs | {"jit_compile": False})
+            if self.optimizer._distribution_strategy is not strategy:
+                raise ValueError("optimizer: create it inside the scope() of the strategy that the model was created in.")
+            take_reduced_gradients(self.optimizer)
+            if not self.optimizer.built:
+                self.optimizer.build(self.trainable_variables)
+
+    def fit(self, x=None, y=None, *, validation_data=None, **kwargs):
+        """Trains as `keras.Model.fit` does.
+
+        Args:
+            x: A data set of `models.windows`. Under a strategy its lanes are divided among the replicas.
+            y: None: the targets are in `x`.
+            validation_data: A data set of `models.windows`, often of one lane.
+            **kwargs: Of `keras.Model.fit`, such as `epochs` and `callbacks`.
+
+        Returns:
+            The `keras.callbacks.History`, whose `history` has, for each epoch: `loss` (cross-entropy a token, nats, with
+            dropout), `perplexity`, `augmented_loss` (J_aug a token, nats), `gradient_norm` (mean before clipping),
+            `clipped` (share of the steps), `val_loss` and `val_perplexity`.
+
+        Raises:
+            ValueError: Before the first step, if the model is not compiled, the lanes do not divide among the replicas,
+                or a token is not in the vocabulary.
+        """
+        self._assert_compile_called("fit")
+        self._check("x", x, y)
+        replicas = self.distribute_strategy.num_replicas_in_sync
+        self._lanes = x.element_spec[1].shape[0]
+        if self._lanes % replicas:
+            raise ValueError(
+                f"x: the batch_size of its windows, {self._lanes}, does not divide among {replicas} replicas. Use a "
+                f"multiple of {replicas}."
+            )
+        if validation_data is not None:
+            self._check("validation_data", validation_data)
+            validation_data = self._for_replicas(validation_data)
+        return super().fit(x, validation_data=validation_data, **kwargs)
+
+    def evaluate(self, x=None, y=None, **kwargs):
+        """The exact loss and perplexity: every token of the lanes is predicted once, whatever the window's length.
+
+        Args:
+            x: A data set of `models.windows`, often of one lane.
+            y: None: the targets are in `x`.
+            **kwargs: Of `keras.Model.evaluate`, such as `return_dict`.
+
+        Returns:
+            `loss` (cross-entropy a token, nats) and `perplexity`.
+
+        Raises:
+            ValueError: As `fit` does.
+        """
+        if not kwargs.get("_use_cached_eval_dataset"):  # set by `fit`, which has checked its data
+            self._assert_compile_called("evaluate")
+            self._check("x", x, y)
+            x = self._for_replicas(x)
+        return super().evaluate(x, **kwargs)
+
+    def train_step(self, data):
+        """One update from a window, as `keras.Model.train_step`.
+
+        Args:
+            data: `(inputs, targets, sample_weight)` of `models.windows`, this replica's lanes.
+
+        Returns:
+            The metrics since the beginning of the epoch.
+        """
+        inputs, targets, weights = self._with_static_lanes(data, self._lanes)
+        context = tf.distribute.get_replica_context()
+        replicas, lanes = context.num_replicas_in_sync, targets.shape[0]
+        batch_size = lanes * replicas
+        carried = self._untracked.carried["train"]
+        state = carried.read(inputs["window"][0], lanes)
+        masks = self._masks(batch_size, inputs["lane"], tf.cast(self.optimizer.iterations, tf.int32))
+        gradients, sums, state = self.window_gradients(inputs["token_ids"], targets, weights, state, masks)
+        carried.write(state)
+        if replicas > 1:  # of one replica it would be a copy
+            *gradients, sums = context.all_reduce(tf.distribute.ReduceOp.SUM, [*gradients, sums])
+        norm = tf.linalg.global_norm(gradients) / batch_size
+        self._update(gradients, batch_size, norm)
+        cross_entropy, augmented, tokens = tf.unstack(sums)
+        clip_norm = self.optimizer.global_clipnorm
+        return self._count(
+            {
+                "loss": (cross_entropy, tokens),
+                "perplexity": (cross_entropy, tokens),
+                "augmented_loss": (augmented, tokens),
+                "gradient_norm": (norm, 1),
+                "clipped": (norm > clip_norm if clip_norm else 0, 1),
+            }
+        )
+
+    def test_step(self, data):
+        """Counts a window without dropping anything, as `keras.Model.test_step`.
+
+        Args:
+            data: `(inputs, targets, sample_weight)` of `models.windows`, this replica's lanes.
+
+        Returns:
+            `loss` and `perplexity` since the beginning.
+        """
+        inputs, targets, weights = self._with_static_lanes(data, self._test_lanes)
+        carried = self._untracked.carried["test"]
+        state = carried.read(inputs["window"][0], targets.shape[0])
+        scores, state = self._compiled_scores(inputs["token_ids"], targets, state)
+        carried.write(state)
+        sums = tf.stack([tf.reduce_sum(tf.cast(x, tf.float64)) for x in (-scores * weights, weights)])
+        context = tf.distribute.get_replica_context()
+        if context.num_replicas_in_sync > 1:
+            sums = context.all_reduce(tf.distribute.ReduceOp.SUM, sums)
+        return self._count(dict.fromkeys(("loss", "perplexity"), tf.unstack(sums)))
+
+    def predict_step(self, data):
+        """Logits [batch, time, V] of a batch of ids, each row from the zero state, or of a window, whose state is kept."""
+        inputs = data[0] if isinstance(data, tuple) else data
+        if not isinstance(inputs, dict):
+            return self(inputs)
+        carried = self._untracked.carried["test"]
+        state = carried.read(inputs["window"][0], inputs["lane"].shape[0])
+        logits, state = self(inputs["token_ids"], state, return_state=True)
+        carried.write(state)
+        return logits
+
+    def set_loss_weights(self, temperature: float | None = None, gamma: float | None = None) -> None:
+        """Changes τ or γ of the augmented loss from the next step on."""
+        for name, value in {"temperature": temperature, "gamma": gamma}.items():
+            if value is not None:
+                getattr(self._untracked, name).assign(value)
+
+    @property
+    def carried_state(self) -> CarriedState:
+        """The state that the windows of training hand to each other."""
+        return self._untracked.carried["train"]
+
+    @property
+    def _compiled_scores(self):
+        """`token_log_probabilities` compiled by XLA, once for every shape of a window."""
+        if not hasattr(self._untracked, "scores"):
+            self._untracked.scores = tf.function(self.token_log_probabilities, jit_compile=True, autograph=False)
+        return self._untracked.scores
+
+    def _update(self, gradients, batch_size: int, norm) -> None:
+        """Applies gradients that are summed over the batch and the replicas."""
+        if isinstance(self.optimizer, OnePassSGD):
+            self.optimizer.apply_sums(gradients, self.trainable_variables, batch_size, norm)
+        else:
+            self.optimizer.apply([gradient / batch_size for gradient in gradients], self.trainable_variables)
+
+    def _count(self, figures) -> dict:
+        for name, values in figures.items():
+            self._figures[name].update_state(*values)
+        return {name: self._figures[name].result() for name in figures}
+
+    def _with_static_lanes(self, data, lanes: int | None):
+        """`data` with its number of lanes, which Keras loses where several steps are one execution."""
+        replicas = self.distribute_strategy.num_replicas_in_sync
+        return tf.nest.map_structure(
+            lambda t: t if t.shape[0] else tf.ensure_shape(t, [lanes // replicas, *t.shape[1:]]), data
+        )
+
+    def _check(self, name: str, data, targets=None) -> None:
+        """Refuses what is no data set of `models.windows`, and tokens that are not in the vocabulary."""
+        spec = getattr(data, "element_spec", None)
+        if targets is not None or not (isinstance(spec, tuple) and len(spec) == 3 and isinstance(spec[0], dict)):
+            found = f"{type(data).__name__}{'' if targets is None else ' with y'}"
+            raise ValueError(f"{name}: expected windows(tokens, batch_size, sequence_length) of models, found {found}.")
+        tokens = getattr(data, "tokens", ())
+        for start in range(0, len(tokens), IDS_CHECKED):
+            ids = np.asarray(tokens[start : start + IDS_CHECKED])
+            outside = (ids < 0) | (ids >= self.vocabulary_size)
+            if outside.any():
+                position = int(outside.argmax())
+                raise ValueError(
+                    f"{name}: token {start + position:,} has the id {ids[position]}, outside of the vocabulary of "
+                    f"{self.vocabulary_size:,} words (ids 0 to {self.vocabulary_size - 1:,}). Use the vocabulary that the "
+                    "text was transformed with."
+                )
+
+    def _for_replicas(self, data: tf.data.Dataset) -> tf.data.Dataset:
+        """Windows to evaluate, filled up with lanes of weight 0 to a multiple of the replicas."""
+        lanes, replicas = data.element_spec[1].shape[0], self.distribute_strategy.num_replicas_in_sync
+        missing = -lanes % replicas
+        self._test_lanes = lanes + missing
+        if not missing:
+            return data
+
+        def fill(inputs, targets, weights):
+            def rows(tensor):
+                return tf.pad(tensor, [[0, missing], *[[0, 0]] * (tensor.shape.rank - 1)])
+
+            filled = {key: rows(value) for key, value in inputs.items()}
+            return filled | {"window": tf.fill([lanes + missing], inputs["window"][0])}, rows(targets), rows(weights)
+
+        return data.map(fill)
