@@ -1,21 +1,11 @@
 """The optimizers that training offers: Keras's own, and plain SGD in one pass over the weights."""
 
-from collections.abc import Mapping
 from typing import Any
 
 import keras
 import tensorflow as tf
 
-# What `make_optimizer` may be given beside the learning rate, by the name of the optimizer.
-OPTIONS: dict[str, tuple[str, ...]] = {
-    "sgd": ("weight_decay",),
-    "momentum": ("momentum", "nesterov", "weight_decay"),
-    "adam": ("beta_1", "beta_2", "epsilon", "weight_decay"),
-    "adamw": ("beta_1", "beta_2", "epsilon", "weight_decay"),
-    "nadam": ("beta_1", "beta_2", "epsilon", "weight_decay"),
-    "rmsprop": ("rho", "momentum", "epsilon", "weight_decay"),
-}
-
+from models.recipe import option_problems
 
 @keras.saving.register_keras_serializable(package="language_model")
 class OnePassSGD(keras.optimizers.SGD):
@@ -85,7 +75,7 @@ def make_optimizer(
     """An optimizer by its name in the configuration.
 
     Args:
-        name: One of `OPTIONS`.
+        name: One of `models.recipe.OPTIMIZER_OPTIONS`.
         learning_rate: At the start.
         clip_norm: Bound on the global norm of the whole batch's gradient, or None.
         ema: Momentum of Keras's exponential moving average of the weights, or None for no average.
@@ -109,11 +99,3 @@ def make_optimizer(
     if name == "momentum":
         given = {"momentum": 0.9} | given
     return classes[name](learning_rate, global_clipnorm=clip_norm, **average, **given)
-
-
-def option_problems(name: str, given: Mapping[str, Any]) -> list[str]:
-    """A message for each option that the optimizer does not have."""
-    allowed = OPTIONS[name]
-    return [
-        f"The optimizer {name} has no {key}; it has {', '.join(allowed)}." for key in given if key not in allowed
-    ]

@@ -8,21 +8,23 @@ import tensorflow as tf
 
 from models.devices import choose_precision
 from models.language_model import LanguageModel
-from models.recipe import Recipe
+from models.recipe import OPTIMIZER_OPTIONS, Recipe
 from models.schedules import Schedule
 from models.tokenizer import Tokenizer
+from models.training import compile_model
 from models.warm_start import warm_start
 from models.word_vectors import set_word_vectors
 
 MODEL = (
-    "units num_layers dropout tie_embeddings output_bias init_scale augmented temperature gamma "
-    "gradient_through_target target seed"
+    "units num_layers dropout tie_embeddings output_bias init_scale augmented target seed"
 ).split()
+AUGMENTED = "temperature gamma gradient_through_target".split()  # without effect where the loss is not augmented
 RECIPE = (
     "batch_size sequence_length epochs learning_rate decay decay_start_epoch clip_norm patience checkpoint_seconds "
-    "target_interval target_decay freeze_embedding_epochs"
+    "target_interval target_decay freeze_embedding_epochs optimizer ema"
 ).split()
 SCHEDULED = ("temperature", "gamma")
+OPTION_NAMES = sorted({name for names in OPTIMIZER_OPTIONS.values() for name in names})
 
 
 def make_recipe(parameters: Mapping[str, Any]) -> Recipe:
@@ -33,20 +35,22 @@ def make_recipe(parameters: Mapping[str, Any]) -> Recipe:
     """
     ramps = {name: parameters[f"{name}_schedule"] for name in SCHEDULED}
     schedules = {name: Schedule(end=parameters[name], **ramp) for name, ramp in ramps.items() if ramp}
-    return Recipe(**{name: parameters[name] for name in RECIPE}, **schedules)
+    options = {name: parameters[name] for name in OPTION_NAMES if parameters[name] is not None}
+    return Recipe(**{name: parameters[name] for name in RECIPE}, **schedules, optimizer_options=options)
 
 
 def model_config(parameters: Mapping[str, Any], vocabulary_size: int) -> dict[str, Any]:
     """The arguments of `LanguageModel` that the Trainer's parameters say on this machine."""
     precision = choose_precision(parameters["precision"])
-    config = {name: parameters[name] for name in MODEL}
+    names = MODEL + AUGMENTED if parameters["augmented"] else MODEL
+    config = {name: parameters[name] for name in names}
     return config | {"vocabulary_size": vocabulary_size, "precision": precision}
 
 
 def make_model(
     parameters: Mapping[str, Any], tokenizer: Tokenizer, strategy: tf.distribute.Strategy
 ) -> tuple[LanguageModel, dict[str, Any]]:
-    """The model as training begins, the same at every call.
+    """The compiled model as training begins, the same at every call.
 
     Args:
         parameters: The Trainer's; `initial_model` and `pretrained_embeddings` are what it starts from, else chance.
@@ -57,11 +61,12 @@ def make_model(
         (the model, figures about what it starts from).
 
     Raises:
-        ValueError: If what it shall start from does not fit it.
+        ValueError: If the initial weights do not match the model.
     """
     keras.utils.set_random_seed(parameters["seed"])
     with strategy.scope():
         model = LanguageModel(**model_config(parameters, tokenizer.vocabulary_size))
+    compile_model(model, make_recipe(parameters))
     initial_model, vectors = parameters["initial_model"], parameters["pretrained_embeddings"]
     if initial_model is None and vectors is None:
         return model, {}

@@ -6,9 +6,6 @@ import shutil
 import sys
 from pathlib import Path
 
-from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
-
 from components.base import ComponentError, Context
 from components.trainer import hyperparameters
 from components.trainer.component import Trainer
@@ -28,10 +25,12 @@ def train_and_export(
     from models.language_model import LanguageModel
     from models.token_stream import TokenStream
     from models.tokenizer import Tokenizer
-    from models.training import Training, TrainingDiverged
+    from components.trainer.progress import Progress
+    from models.callbacks import TrainingDiverged
+    from models.training import Training
     from models.training_setup import make_model, make_recipe, model_config
 
-    for name in ("tensorflow", "absl"):  # what they warn of on export has no use for anybody
+    for name in ("tensorflow", "absl"):  # their export warnings are noise
         logging.getLogger(name).setLevel(logging.ERROR)
     tuned = {}
     if "hyperparameters" in inputs:
@@ -42,13 +41,14 @@ def train_and_export(
         strategy = make_strategy(parameters.replicas, recipe.batch_size)
         splits = {s: TokenStream(inputs["transformed_examples"] / f"Split-{s}") for s in ("train", "eval")}
         tokenizer = Tokenizer.load(inputs["vocabulary"])
-        reporter = _Reporter(context, recipe.epochs)
         model, initial = make_model(values, tokenizer, strategy)
-        training = Training(model, strategy, *splits.values(), recipe, context.workspace, reporter.epoch, reporter.step)
-        reporter.start(training.history)
-        with reporter.progress:
+        progress = Progress(context, recipe.epochs)
+        training = Training(model, *splits.values(), recipe, context.workspace, [progress])
+        with progress.of(training):
             history = training.run()
-    except (TrainingDiverged, ValueError) as error:
+    except TrainingDiverged as error:
+        raise ComponentError(f"{error} {_remedy(parameters)}") from None
+    except ValueError as error:
         raise ComponentError(str(error)) from None
     best = history[training.best_epoch - 1]
     config = model_config(values, tokenizer.vocabulary_size)
@@ -56,7 +56,7 @@ def train_and_export(
     for target, source in zip(exported.trainable_variables, model.trainable_variables, strict=True):
         target.assign(source.numpy())
     card = _card(parameters, context, tokenizer, splits, best)
-    figures = _write_outputs(outputs, exported, tokenizer, card, parameters.export_dtype, reporter, training, splits)
+    figures = _write_outputs(outputs, exported, tokenizer, card, parameters.export_dtype, progress, training, splits)
     tokens_per_epoch = len(splits["train"]) - training.left_over
     seconds = sum(tokens_per_epoch / record["tokens_per_second"] for record in history)
     return {
@@ -76,7 +76,7 @@ def train_and_export(
     }
 
 
-def _write_outputs(outputs, model, tokenizer, card, dtype, reporter, training, splits) -> dict:
+def _write_outputs(outputs, model, tokenizer, card, dtype, progress, training, splits) -> dict:
     from components.trainer.exporting import export_measured
 
     path = outputs["model"] / "Format-Serving"
@@ -84,10 +84,8 @@ def _write_outputs(outputs, model, tokenizer, card, dtype, reporter, training, s
     model.save_weights(outputs["model"] / "model.weights.h5")
     description = {"model": model.get_config(), "recipe": card["recipe"]}
     (outputs["model"] / "model.json").write_text(json.dumps(description, indent=2) + "\n")
-    record = {"steps_per_epoch": training.steps, "best_epoch": training.best_epoch, "epochs": training.history}
-    (outputs["model_run"] / "history.json").write_text(json.dumps(record, indent=2) + "\n")
-    reporter.close()
-    shutil.move(reporter.logs, outputs["model_run"] / "logs")
+    shutil.copy(progress.history_file, outputs["model_run"])
+    shutil.move(progress.logs, outputs["model_run"] / "logs")
     return figures
 
 
@@ -102,50 +100,9 @@ def _card(parameters, context, tokenizer, splits, best) -> dict:
     }
 
 
-class _Reporter:
-    """Tells people and TensorBoard how training goes."""
-
-    def __init__(self, context: Context, epochs: int):
-        self.logs = context.workspace / "logs"
-        self.epochs = epochs
-        console = Console(stderr=True)
-        text = "epoch {task.fields[epoch]}  {task.fields[figures]}"
-        self.progress = Progress(
-            TextColumn(text), BarColumn(), TimeRemainingColumn(), console=console, transient=True,
-            refresh_per_second=1,  # its figures change every second or two, and drawing takes time from the step
-            disable=not (context.progress and console.is_terminal),
-        )  # fmt: skip
-        self._task = self.progress.add_task("", epoch=1, figures="")
-
-    def start(self, history: list[dict]):
-        """Begins TensorBoard's logs anew with the epochs that are done already."""
-        import tensorflow as tf
-
-        shutil.rmtree(self.logs, ignore_errors=True)
-        self._writer = tf.summary.create_file_writer(str(self.logs))
-        for record in history:
-            self._log(record)
-
-    def step(self, epoch: int, done: int, steps: int, perplexity: float, tokens_per_second: float):
-        figures = f"perplexity {perplexity:8.2f}  {tokens_per_second:7,.0f} tokens/s"
-        self.progress.update(self._task, completed=done, total=steps, epoch=epoch, figures=figures)
-
-    def epoch(self, record: dict):
-        self._log(record)
-        self.progress.console.print(
-            "epoch {epoch:3}/{epochs}  training {train_perplexity:8.2f}  valid {valid_perplexity:8.2f}  "
-            "rate {learning_rate:.3f}  {tokens_per_second:6,.0f} tokens/s".format(epochs=self.epochs, **record),
-            highlight=False,
-        )
-
-    def close(self):
-        self._writer.close()
-
-    def _log(self, record: dict):
-        import tensorflow as tf
-
-        with self._writer.as_default(step=record["epoch"]):
-            for name, value in record.items():
-                if name != "epoch":
-                    tf.summary.scalar(name, value)
-        self._writer.flush()
+def _remedy(parameters: Trainer.Parameters) -> str:
+    """What to change where training diverged."""
+    return (
+        f"Likely causes: trainer.learning_rate {parameters.learning_rate} or trainer.clip_norm {parameters.clip_norm} too "
+        "large, or loss.temperature too small. Change them and run again."
+    )
