@@ -44,6 +44,30 @@ def augmented_loss(
     Returns:
         (total, cross_entropy, augmented): the differentiable scalar, in nats, and the tokens' J and J_aug, [tokens]
         each, which carry no gradient.
+
+    Example, a Keras model that returns its hidden states and trains with this loss. A loss for `compile` would see the
+    logits alone, and neither the kernel nor the embedding:
+
+    >>> import keras
+    >>> class Reader(keras.Model):
+    ...     def __init__(self):
+    ...         super().__init__()
+    ...         self.embedding = keras.layers.Embedding(100, 8)
+    ...         self.lstm = keras.layers.LSTM(8, return_sequences=True)
+    ...
+    ...     def call(self, ids):
+    ...         return self.lstm(self.embedding(ids))
+    ...
+    ...     def compute_loss(self, x, y, y_pred, sample_weight=None, training=True):
+    ...         hidden, targets = tf.reshape(y_pred, [-1, 8]), tf.reshape(y, [-1])
+    ...         table = tf.convert_to_tensor(self.embedding.embeddings)
+    ...         total, *_ = augmented_loss(hidden, targets, table, table=table)
+    ...         return total / tf.cast(tf.size(targets), tf.float32)
+    >>> model = Reader()
+    >>> model.compile("adam", jit_compile=False)  # XLA cannot find the distinct targets
+    >>> ids = tf.reshape(tf.range(60), [6, 10])
+    >>> model.fit(ids, ids + 1, batch_size=4, verbose=0).history.keys()
+    dict_keys(['loss'])
     """
     temperature, gamma = (tf.convert_to_tensor(x, tf.float32) for x in (temperature, gamma))
     has_bias, has_table = bias is not None, table is not None
@@ -85,7 +109,9 @@ def token_log_probabilities(logits, targets):
     return -tf.nn.sparse_softmax_cross_entropy_with_logits(targets, logits)
 
 
-def _row_chunks(tokens: int, vocabulary_size: int) -> list[slice]:
+def _row_chunks(tokens: int | None, vocabulary_size: int) -> list[slice]:
+    if tokens is None:  # known when the graph runs
+        return [slice(None)]
     size = max(1, min(tokens, MAX_LOGITS // vocabulary_size))
     return [slice(start, min(start + size, tokens)) for start in range(0, tokens, size)]
 
@@ -99,7 +125,7 @@ def _cross_entropy(hidden, targets, kernel, rounded, bias):
     Args:
         rounded: The kernel in bfloat16 if the products shall be in it, else None.
     """
-    (tokens, units), vocabulary_size = hidden.shape, kernel.shape[0]
+    tokens, units, vocabulary_size = tf.shape(hidden)[0], hidden.shape[1], kernel.shape[0]
     kernel_or_rounded = kernel if rounded is None else rounded
     like = kernel_or_rounded.dtype
     logits = tf.matmul(tf.cast(hidden, like), kernel_or_rounded, transpose_b=True)
@@ -162,7 +188,7 @@ def _augmented(hidden, targets, kernel, rounded, bias, table, temperature, gamma
     top, log_sum, tempered_log_sum, prediction_part, d_logits = _fused_losses(
         logits, estimated, temperature, gamma, precision
     )
-    places = tf.stack([tf.range(hidden.shape[0]), targets], axis=1)
+    places = tf.stack([tf.range(tf.shape(hidden)[0]), targets], axis=1)
     below_top = tf.gather_nd(logits, places) - top
     cross_entropy = log_sum - below_top
     pull = tf.exp(below_top / temperature - tempered_log_sum) - tf.gather_nd(estimated, places)

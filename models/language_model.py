@@ -94,7 +94,10 @@ class LanguageModel(keras.Model):
             return keras.initializers.RandomUniform(-init_scale, init_scale)
 
         self.embedding = keras.layers.Embedding(vocabulary_size, units, embeddings_initializer=uniform())
-        self.lstm_layers = [VariationalLSTM(units, uniform(), precision, name=f"lstm_{i}") for i in range(num_layers)]
+        policy = "mixed_bfloat16" if precision == "bfloat16" else "float32"
+        self.lstm_layers = [
+            VariationalLSTM(units, initializer=uniform(), dtype=policy, name=f"lstm_{i}") for i in range(num_layers)
+        ]
         self.output_layer = TiedDense(
             vocabulary_size, self.embedding if tie_embeddings else None, output_bias, uniform(), name="output"
         )
@@ -209,7 +212,7 @@ class LanguageModel(keras.Model):
             hidden *= masks[0]
         for i, layer in enumerate(self.lstm_layers):
             mask = None if masks is None else masks[i + 1]
-            hidden, layer_state = layer(hidden, state[:, i], dropout_mask=mask, training=masks is not None)
+            hidden, layer_state = layer.run(hidden, state[:, i], dropout_mask=mask, training=masks is not None)
             states.append(layer_state)
         return hidden, tf.stack(states, axis=1)
 
