@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from models import lstm_loops
 from models.variational_lstm import VariationalLSTM, variational_mask
 from tests.models import reference
 
@@ -201,3 +202,18 @@ def test_configuration_makes_the_same_layer():
     copy.build((None, None, FEATURES))
     copy.set_weights(layer.get_weights())
     np.testing.assert_array_equal(copy.run(inputs, state)[0], layer.run(inputs, state)[0])
+
+
+@pytest.mark.parametrize("batch", [3, 4], ids=["whole", "in halves"])
+def test_gradients_do_not_depend_on_whether_the_batch_is_read_in_halves(batch, monkeypatch):
+    layer, inputs, state = layer_and_inputs()
+    inputs, state, mask, direction = inputs[:, :batch], state[:batch], a_mask()[:batch], DIRECTION[:, :batch]
+
+    def gradients():
+        with tf.GradientTape() as tape:
+            loss = tf.reduce_sum(layer.run(inputs, state, mask, training=True)[0] * direction)
+        return tape.gradient(loss, [v.value for v in layer.trainable_variables])
+
+    found = gradients()
+    monkeypatch.setattr(lstm_loops, "MAX_UNITS_IN_HALVES", 0)
+    assert reference.relative_error(found, [np.float64(g) for g in gradients()]) < 5e-7
