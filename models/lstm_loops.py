@@ -74,23 +74,27 @@ def _backward(sequences, rows, recurrent_kernel, keep=None):
     by_i, by_f, by_g = g * i * (1.0 - i), before * f * (1.0 - f), i * (1.0 - g * g)
     by_o, by_c = tanh_c * o * (1.0 - o), o * (1.0 - tanh_c * tanh_c)
     d_hiddens, transposed = d_hiddens * mask, tf.transpose(recurrent_kernel)
+    d_hiddens = tf.concat([d_hiddens[:-1], d_hiddens[-1:] + d_h], axis=0)
     d_gates = tf.TensorArray(gates.dtype, time, element_shape=gates.shape[1:])
 
-    def step(t, d_h, d_c, d_gates):
-        d_h = d_hiddens[t] + d_h
+    def step(t, d_h, d_c, d_gates, *held):
+        d_h = d_hiddens[t] + d_h * mask
+        if held:
+            d_h = d_h + held[0]
         if keep is not None:
             (d_h, held_h), (d_c, held_c) = ((keep[t] * d, (1.0 - keep[t]) * d) for d in (d_h, d_c))
         d_c = d_c + d_h * by_c[t]
         d_z = tf.concat([d_c * by_i[t], d_c * by_f[t], d_c * by_g[t], d_h * by_o[t]], axis=-1)
-        d_h, d_c = tf.matmul(d_z, transposed) * mask, d_c * f[t]
+        d_h, d_c = tf.matmul(d_z, transposed), d_c * f[t]
         if keep is not None:
-            d_h, d_c = d_h + held_h, d_c + held_c
+            d_c = d_c + held_c
+            return t - 1, d_h, d_c, d_gates.write(t, d_z), held_h
         return t - 1, d_h, d_c, d_gates.write(t, d_z)
 
-    _, d_h, d_c, d_gates = tf.while_loop(
-        lambda t, *_: t >= 0, step, (time - 1, d_h, d_c, d_gates), maximum_iterations=time
-    )
-    return d_gates.stack(), d_h, d_c
+    zeros = tf.zeros_like(d_h)
+    start = (time - 1, zeros, d_c, d_gates) + (() if keep is None else (zeros,))  # last: what a masked step holds
+    _, d_h, d_c, d_gates, *held = tf.while_loop(lambda t, *_: t >= 0, step, start, maximum_iterations=time)
+    return d_gates.stack(), tf.add_n([d_h * mask, *held]), d_c
 
 
 def _input_products(inputs, kernel, bias, precision="float32"):
