@@ -86,7 +86,7 @@ class Network:
 
         hidden, states = tf.gather(self.embedding, tf.transpose(inputs)), []
         for i, layer in enumerate(self.layers):
-            hidden, layer_state = layer(hidden, state[:, i], training=True)
+            hidden, layer_state = layer.run(hidden, state[:, i], training=True)
             states.append(layer_state)
         targets = tf.reshape(tf.transpose(targets), [-1])
         logits = tf.matmul(tf.reshape(hidden, [-1, UNITS]), self.projection, transpose_b=True)

@@ -14,6 +14,7 @@ LARGEST_LOSS = 2.0
 class TrainingDiverged(Exception):
     """Training cannot recover: a figure is not finite, or the model is far worse than a uniform one."""
 
+
 class StopWhenDiverged(keras.callbacks.Callback):
     """Raises `TrainingDiverged` after the step, or the epoch, that diverged."""
 

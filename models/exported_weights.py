@@ -3,7 +3,7 @@
 import numpy as np
 import tensorflow as tf
 
-from models.variational_lstm import read_layers
+from models.lstm_loops import read_layers
 
 DTYPES = ("float32", "float16", "int8")
 MAX_UNITS_TOGETHER = 400  # of layers that are read in one loop; with more, one layer after another is faster

@@ -98,7 +98,9 @@ class LanguageModel(WindowTraining):
             given = {"temperature": temperature, "gamma": gamma, "gradient_through_target": gradient_through_target}
             for name, value in given.items():
                 if value:
-                    raise ValueError(f"{name}: found {value} with augmented=False, which has no use for it. Leave it out.")
+                    raise ValueError(
+                        f"{name}: found {value} with augmented=False, which has no use for it. Leave it out."
+                    )
         if gradient_through_target and target != "current":
             raise ValueError(f"gradient_through_target needs target='current': a copy ({target}) has no gradient.")
         self.temperature = (20.0 if temperature is None else temperature) if augmented else None
@@ -113,12 +115,14 @@ class LanguageModel(WindowTraining):
         def uniform():
             return keras.initializers.RandomUniform(-init_scale, init_scale)
 
+        # The layers' large products alone are rounded; the output layer is not.
         dtype = self.variable_dtype
+        rounded = "mixed_bfloat16" if self.precision == "bfloat16" else dtype
         self.embedding = keras.layers.Embedding(
             vocabulary_size, units, embeddings_initializer=uniform(), dtype=dtype, name="embedding"
         )
         self.lstm_layers = [
-            VariationalLSTM(units, uniform(), self.precision, dtype=dtype, name=f"lstm_{i}") for i in range(num_layers)
+            VariationalLSTM(units, initializer=uniform(), dtype=rounded, name=f"lstm_{i}") for i in range(num_layers)
         ]
         tied_to = self.embedding if tie_embeddings else None
         self.output_layer = TiedDense(vocabulary_size, tied_to, output_bias, uniform(), dtype=dtype, name="output")
@@ -235,7 +239,7 @@ class LanguageModel(WindowTraining):
             hidden *= masks[0]
         for i, layer in enumerate(self.lstm_layers):
             mask = None if masks is None else masks[i + 1]
-            hidden, layer_state = layer(hidden, state[:, i], dropout_mask=mask, training=masks is not None)
+            hidden, layer_state = layer.run(hidden, state[:, i], dropout_mask=mask, training=masks is not None)
             states.append(layer_state)
         return hidden, tf.stack(states, axis=1)
 

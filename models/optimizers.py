@@ -7,6 +7,7 @@ import tensorflow as tf
 
 from models.recipe import option_problems
 
+
 @keras.saving.register_keras_serializable(package="language_model")
 class OnePassSGD(keras.optimizers.SGD):
     """Plain SGD, w - learning_rate * gradient, in one pass over each weight.

@@ -4,13 +4,14 @@ import tensorflow as tf
 
 
 def product(a, b, precision: str = "float32", transpose_a: bool = False, transpose_b: bool = False):
-    """a @ b as float32, its operands and result rounded to bfloat16 on the way where `precision` says so.
+    """a @ b, with "bfloat16" as float32, its operands and result rounded to bfloat16 on the way.
 
     Args:
-        a, b: Matrices, float32 or (with "bfloat16") already bfloat16.
-        precision: "float32" or "bfloat16".
+        a, b: Matrices of one floating-point type, with "bfloat16" float32 or already bfloat16.
+        precision: "bfloat16", or the type of the matrices, in which they are multiplied as they are.
         transpose_a, transpose_b: Whether to transpose first.
     """
-    if precision == "bfloat16":
-        a, b = tf.cast(a, tf.bfloat16), tf.cast(b, tf.bfloat16)
+    if precision != "bfloat16":
+        return tf.matmul(a, b, transpose_a=transpose_a, transpose_b=transpose_b)
+    a, b = tf.cast(a, tf.bfloat16), tf.cast(b, tf.bfloat16)
     return tf.cast(tf.matmul(a, b, transpose_a=transpose_a, transpose_b=transpose_b), tf.float32)

@@ -66,6 +66,4 @@ class Recipe:
 def option_problems(name: str, given: Mapping[str, Any]) -> list[str]:
     """A message for each option that the optimizer does not have."""
     allowed = OPTIMIZER_OPTIONS[name]
-    return [
-        f"The optimizer {name} has no {key}; it has {', '.join(allowed)}." for key in given if key not in allowed
-    ]
+    return [f"The optimizer {name} has no {key}; it has {', '.join(allowed)}." for key in given if key not in allowed]

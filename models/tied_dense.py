@@ -11,27 +11,36 @@ class TiedDense(keras.layers.Layer):
     The kernel is stored a row a word, [vocabulary, units], as an embedding is, so that tied and untied layers run
     through the same code.
 
+    A model that is saved and loaded, or cloned by `keras.models.clone_model`, is tied to its own embedding: the loaded
+    layer takes the embedding of the same name that its input was computed from.
+
     Args:
         vocabulary_size: Number of words, V.
         tied_to: A `keras.layers.Embedding` whose table [V, units] is W, or None for a kernel of its own.
         use_bias: Whether an untied layer has a bias b [V]. Default False. A tied layer never has one.
         initializer: Initializer of an untied kernel. Default: `keras.initializers.RandomUniform(-0.1, 0.1)`.
+        **kwargs: Arguments of `keras.layers.Layer`, such as `name` and `dtype`.
 
     Call arguments:
-        hidden: float32 [..., units].
+        hidden: Floating-point [..., units].
 
     Returns:
-        Logits, float32 [..., V].
+        Logits [..., V] in the layer's compute dtype, in which the product is computed, as with `keras.layers.Dense`.
+        Under a policy of 16 bits the logits have 16 bits: pass `dtype="float32"` for a loss that needs more (the
+        augmented loss does).
 
     Raises:
-        ValueError: If a bias is asked for in a tied layer.
+        ValueError: If a bias is asked for in a tied layer, or if the embedding's table is not [V, units].
 
-    Example:
+    Example, a model whose output layer reuses the embedding:
 
-    >>> embedding = keras.layers.Embedding(10, 4)
-    >>> embedding.build()
-    >>> TiedDense(10, tied_to=embedding)(tf.ones([2, 4])).shape
-    TensorShape([2, 10])
+    >>> embedding = keras.layers.Embedding(1000, 64)
+    >>> ids = keras.Input((None,), dtype="int32")
+    >>> hidden = keras.layers.LSTM(64, return_sequences=True)(embedding(ids))
+    >>> model = keras.Model(ids, TiedDense(1000, tied_to=embedding)(hidden))
+    >>> model.compile("adam", keras.losses.SparseCategoricalCrossentropy(from_logits=True))
+    >>> model(tf.zeros([2, 7], tf.int32)).shape
+    TensorShape([2, 7, 1000])
 
     References:
         Inan et al., "Tying Word Vectors and Word Classifiers" (arXiv 1611.01462), section 3.
@@ -45,14 +54,54 @@ class TiedDense(keras.layers.Layer):
         self.tied_to = tied_to
         self.use_bias = use_bias
         self.initializer = keras.initializers.get(initializer or keras.initializers.RandomUniform(-0.1, 0.1))
+        self.supports_masking = True
+        self._from_config = False
+        self._own_kernel = self.bias = None
+
+    def __call__(self, hidden, *args, **kwargs):
+        if self._from_config and self.tied_to is not None and isinstance(hidden, keras.KerasTensor):
+            self._tie_to_embedding_of(hidden)
+        return super().__call__(hidden, *args, **kwargs)
+
+    def _tie_to_embedding_of(self, hidden):
+        """Takes the embedding of the same name that `hidden` was computed from, if there is one.
+
+        Keras makes each layer of a clone from its own configuration, so that the layer comes with a copy.
+        """
+        seen, tensors = set(), [hidden]
+        while tensors:
+            operation, node, _ = tensors.pop()._keras_history
+            if operation in seen:
+                continue
+            seen.add(operation)
+            if isinstance(operation, keras.layers.Embedding) and operation.name == self.tied_to.name:
+                self._tracker.untrack(self.tied_to)
+                self.tied_to = operation
+                break
+            tensors += operation._inbound_nodes[node].input_tensors
+        self._from_config = False
 
     def build(self, input_shape):
-        self._own_kernel = self.bias = None
+        units = input_shape[-1]
         if self.tied_to is None:
-            shape = (self.vocabulary_size, input_shape[-1])
+            shape = (self.vocabulary_size, units)
             self._own_kernel = self.add_weight(name="kernel", shape=shape, initializer=self.initializer)
+        else:
+            shape = (self.tied_to.input_dim, self.tied_to.output_dim)
+            if shape != (self.vocabulary_size, units):
+                raise ValueError(
+                    f"TiedDense: the embedding {self.tied_to.name!r} has a table of {shape[0]} words x {shape[1]} "
+                    f"units; the layer has vocabulary_size={self.vocabulary_size} and inputs of {units} units. They "
+                    "must be equal."
+                )
+            if not self.tied_to.built:
+                self.tied_to.build()
         if self.use_bias:
             self.bias = self.add_weight(name="bias", shape=(self.vocabulary_size,), initializer="zeros")
+
+    def get_build_config(self):
+        """Nothing where tied: its table belongs to the embedding, which is known when the layer is called."""
+        return super().get_build_config() if self.tied_to is None else None
 
     @property
     def kernel(self):
@@ -60,11 +109,14 @@ class TiedDense(keras.layers.Layer):
         return self._own_kernel if self.tied_to is None else self.tied_to.embeddings
 
     def call(self, hidden):
-        units = hidden.shape[-1]
-        flat = tf.matmul(tf.reshape(hidden, [-1, units]), tf.convert_to_tensor(self.kernel), transpose_b=True)
+        kernel = tf.cast(self.kernel, self.compute_dtype)
+        flat = tf.matmul(tf.reshape(hidden, [-1, hidden.shape[-1]]), kernel, transpose_b=True)
         if self.use_bias:
-            flat += tf.convert_to_tensor(self.bias)
-        return tf.reshape(flat, tf.concat([tf.shape(hidden)[:-1], [self.vocabulary_size]], axis=0))
+            flat += tf.cast(self.bias, self.compute_dtype)
+        return keras.ops.reshape(flat, (*keras.ops.shape(hidden)[:-1], self.vocabulary_size))
+
+    def compute_output_shape(self, input_shape):
+        return (*input_shape[:-1], self.vocabulary_size)
 
     def get_config(self):
         return {
@@ -74,3 +126,10 @@ class TiedDense(keras.layers.Layer):
             "use_bias": self.use_bias,
             "initializer": keras.initializers.serialize(self.initializer),
         }
+
+    @classmethod
+    def from_config(cls, config):
+        embedding = keras.saving.deserialize_keras_object(config["tied_to"]) if config["tied_to"] else None
+        layer = cls(**{**config, "tied_to": embedding})
+        layer._from_config = True
+        return layer

@@ -15,9 +15,7 @@ from models.training import compile_model
 from models.warm_start import warm_start
 from models.word_vectors import set_word_vectors
 
-MODEL = (
-    "units num_layers dropout tie_embeddings output_bias init_scale augmented target seed"
-).split()
+MODEL = ("units num_layers dropout tie_embeddings output_bias init_scale augmented target seed").split()
 AUGMENTED = "temperature gamma gradient_through_target".split()  # without effect where the loss is not augmented
 RECIPE = (
     "batch_size sequence_length epochs learning_rate decay decay_start_epoch clip_norm patience checkpoint_seconds "

@@ -31,7 +31,9 @@ class WindowTraining(keras.Model):
         # Not tracked, so neither `.keras` files nor SavedModels hold them. τ and γ are variables since schedules change
         # them: numbers would be folded into the graph, to other digits.
         self._untracked = types.SimpleNamespace(
-            carried={part: CarriedState(self.num_layers, self.units, self.variable_dtype) for part in ("train", "test")},
+            carried={
+                part: CarriedState(self.num_layers, self.units, self.variable_dtype) for part in ("train", "test")
+            },
             temperature=tf.Variable(self.temperature or 1.0, dtype=self.variable_dtype, trainable=False),
             gamma=tf.Variable(self.gamma or 0.0, dtype=self.variable_dtype, trainable=False),
         )
@@ -60,7 +62,9 @@ class WindowTraining(keras.Model):
         with strategy.scope():
             super().compile(optimizer, **kwargs | {"jit_compile": False})
             if self.optimizer._distribution_strategy is not strategy:
-                raise ValueError("optimizer: create it inside the scope() of the strategy that the model was created in.")
+                raise ValueError(
+                    "optimizer: create it inside the scope() of the strategy that the model was created in."
+                )
             take_reduced_gradients(self.optimizer)
             if not self.optimizer.built:
                 self.optimizer.build(self.trainable_variables)

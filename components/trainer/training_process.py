@@ -21,12 +21,12 @@ def train_and_export(
     """
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
 
+    from components.trainer.progress import Progress
+    from models.callbacks import TrainingDiverged
     from models.devices import make_strategy
     from models.language_model import LanguageModel
     from models.token_stream import TokenStream
     from models.tokenizer import Tokenizer
-    from components.trainer.progress import Progress
-    from models.callbacks import TrainingDiverged
     from models.training import Training
     from models.training_setup import make_model, make_recipe, model_config
 
@@ -103,6 +103,6 @@ def _card(parameters, context, tokenizer, splits, best) -> dict:
 def _remedy(parameters: Trainer.Parameters) -> str:
     """What to change where training diverged."""
     return (
-        f"Likely causes: trainer.learning_rate {parameters.learning_rate} or trainer.clip_norm {parameters.clip_norm} too "
-        "large, or loss.temperature too small. Change them and run again."
+        f"Likely causes: trainer.learning_rate {parameters.learning_rate} or trainer.clip_norm {parameters.clip_norm} "
+        "too large, or loss.temperature too small. Change them and run again."
     )

@@ -44,7 +44,11 @@ def windows(tokens, batch_size: int, sequence_length: int, start: int = 0) -> tf
     [[1, 5, 6], [8, 9, 2]] [[5, 6, 7], [9, 2, 3]] [[1.0, 1.0, 1.0], [1.0, 1.0, 1.0]]
     [[7, 0, 0], [3, 0, 0]] [[8, 0, 0], [4, 0, 0]] [[1.0, 0.0, 0.0], [1.0, 0.0, 0.0]]
     """
-    for name, value, least in (("batch_size", batch_size, 1), ("sequence_length", sequence_length, 1), ("start", start, 0)):
+    for name, value, least in (
+        ("batch_size", batch_size, 1),
+        ("sequence_length", sequence_length, 1),
+        ("start", start, 0),
+    ):
         if isinstance(value, bool) or not isinstance(value, int | np.integer):
             raise TypeError(f"{name}: found {value!r}, expected a whole number.")
         if value < least:

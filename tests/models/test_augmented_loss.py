@@ -183,3 +183,15 @@ def test_tokens_are_scored_at_temperature_one():
     scores = token_log_probabilities(tf.constant(hidden @ kernel.T), tf.constant(targets))
     expected_scores, _ = reference.losses(hidden.astype(np.float64), targets, kernel.astype(np.float64))
     np.testing.assert_allclose(scores, -expected_scores, rtol=1e-5, atol=1e-6)
+
+
+def test_tokens_may_be_of_a_number_that_is_known_only_when_the_graph_runs():
+    hidden, targets, kernel, bias, table = example(0.6, tied=False, bias=True)
+
+    @tf.function(input_signature=[tf.TensorSpec([None, UNITS]), tf.TensorSpec([None], tf.int32)])
+    def total(hidden, targets):
+        return augmented_loss(hidden, targets, tf.constant(kernel), None, tf.constant(table))[:2]
+
+    whole = found(hidden, targets, kernel, None, table, 20.0, 0.65, False, False)
+    assert total(hidden, targets)[0].numpy() == pytest.approx(whole[0], rel=1e-6)
+    np.testing.assert_allclose(total(hidden, targets)[1], whole[1], rtol=1e-5)

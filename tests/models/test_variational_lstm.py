@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from models import lstm_loops
 from models.variational_lstm import VariationalLSTM, variational_mask
 from tests.models import reference
 
@@ -17,14 +18,14 @@ def normal(seed, *shape):
 
 def layer_and_inputs():
     """A layer whose state matters (large weights), inputs [time, batch, features] and a state that is not zero."""
-    layer = VariationalLSTM(UNITS, keras.initializers.RandomUniform(-0.8, 0.8, seed=3))
+    layer = VariationalLSTM(UNITS, initializer=keras.initializers.RandomUniform(-0.8, 0.8, seed=3))
     layer.build((None, None, FEATURES))
     return layer, normal(1, TIME, BATCH, FEATURES), 0.5 * normal(2, BATCH, 2, UNITS)
 
 
 def run(layer, inputs, state, mask=None, training=True):
     """Hidden states and new state as arrays, in a graph, as training runs the layer."""
-    hidden, new_state = tf.function(layer)(inputs, state, dropout_mask=mask, training=training)
+    hidden, new_state = tf.function(layer.run)(inputs, state, dropout_mask=mask, training=training)
     return hidden.numpy(), new_state.numpy()
 
 
@@ -73,20 +74,16 @@ def test_without_dropout_it_is_the_lstm_of_keras(training):
     peer_hidden, peer_state = call_peer(inputs)
     np.testing.assert_allclose(hidden, peer_hidden, atol=1e-6)
     np.testing.assert_allclose(new_state, peer_state, atol=1e-6)
-    gradients = gradients_of(layer, inputs, lambda x: layer(x, state, training=training)[0])
+    gradients = gradients_of(layer, inputs, lambda x: layer.run(x, state, training=training)[0])
     assert reference.relative_error(gradients, gradients_of(peer, inputs, lambda x: call_peer(x)[0])) < 1e-6
 
 
-def test_training_outside_of_a_function_is_an_error():
-    with pytest.raises(RuntimeError, match="inside of a tf.function"):
-        VariationalLSTM(4)(tf.zeros([3, 2, 5]), tf.zeros([2, 2, 4]), training=True)
-
-
-def test_evaluation_is_the_same_eagerly_and_in_a_graph():
+@pytest.mark.parametrize("training", [True, False], ids=["training", "evaluation"])
+def test_it_is_the_same_eagerly_and_in_a_graph(training):
     layer, inputs, state = layer_and_inputs()
-    hidden, new_state = layer(inputs, state)
-    np.testing.assert_allclose(hidden, run(layer, inputs, state, training=False)[0], atol=1e-6)
-    np.testing.assert_allclose(new_state, run(layer, inputs, state, training=False)[1], atol=1e-6)
+    hidden, new_state = layer.run(inputs, state, training=training)
+    np.testing.assert_allclose(hidden, run(layer, inputs, state, training=training)[0], atol=1e-6)
+    np.testing.assert_allclose(new_state, run(layer, inputs, state, training=training)[1], atol=1e-6)
 
 
 def test_one_mask_is_held_for_all_steps():
@@ -113,7 +110,7 @@ def test_a_dropped_unit_is_fed_back_nowhere():
     """The weights that leave a dropped unit on the recurrent path have no effect and take no gradient."""
     layer, inputs, state = layer_and_inputs()
     mask = tf.constant(np.array([[0.0, 2.0] * 3] * BATCH, np.float32))
-    gradient = gradients_of(layer, inputs, lambda x: layer(x, state, dropout_mask=mask, training=True)[0])[2]
+    gradient = gradients_of(layer, inputs, lambda x: layer.run(x, state, dropout_mask=mask, training=True)[0])[2]
     assert not gradient[::2].any() and gradient[1::2].any(axis=1).all()
     hidden, _ = run(layer, inputs, state, mask)
     layer.recurrent_kernel.assign(layer.recurrent_kernel * np.array([[9.0], [1.0]] * 3, np.float32))
@@ -148,7 +145,7 @@ def test_gradients_with_a_mask_are_those_of_the_equations():
         hidden, *_ = reference.lstm(inputs, weights, state[:, 0].numpy(), state[:, 1].numpy(), mask.numpy())
         return (hidden * DIRECTION.numpy()).sum()
 
-    gradients = gradients_of(layer, inputs, lambda x: layer(x, state, dropout_mask=mask, training=True)[0])
+    gradients = gradients_of(layer, inputs, lambda x: layer.run(x, state, dropout_mask=mask, training=True)[0])
     expected_gradients = reference.complex_step_gradient(reference_loss, [inputs.numpy(), *weights_of(layer)])
     assert reference.relative_error(gradients, expected_gradients) < 2e-6
 
@@ -160,11 +157,11 @@ def test_no_gradient_flows_between_windows():
     def gradients(state):
         with tf.GradientTape() as tape:
             tape.watch(state)
-            hidden, new_state = layer(inputs, state, training=True)
+            hidden, new_state = layer.run(inputs, state, training=True)
             loss = tf.reduce_sum(hidden) + tf.reduce_sum(new_state)
         before = tape.gradient(loss, state, unconnected_gradients=tf.UnconnectedGradients.ZERO)
         with tf.GradientTape() as tape:
-            loss = tf.reduce_sum(layer(inputs, state, training=True)[1])
+            loss = tf.reduce_sum(layer.run(inputs, state, training=True)[1])
         after = tape.gradient(loss, layer.kernel.value, unconnected_gradients=tf.UnconnectedGradients.ZERO)
         return before, after
 
@@ -174,8 +171,8 @@ def test_no_gradient_flows_between_windows():
 
 def test_evaluation_ignores_a_mask():
     layer, inputs, state = layer_and_inputs()
-    hidden, _ = layer(inputs, state, dropout_mask=a_mask(), training=False)
-    np.testing.assert_array_equal(hidden, layer(inputs, state)[0])
+    hidden, _ = layer.run(inputs, state, dropout_mask=a_mask(), training=False)
+    np.testing.assert_array_equal(hidden, layer.run(inputs, state)[0])
 
 
 @pytest.mark.parametrize("rate", [0.0, 0.3, 0.65])
@@ -204,4 +201,19 @@ def test_configuration_makes_the_same_layer():
     copy = VariationalLSTM.from_config(layer.get_config())
     copy.build((None, None, FEATURES))
     copy.set_weights(layer.get_weights())
-    np.testing.assert_array_equal(copy(inputs, state)[0], layer(inputs, state)[0])
+    np.testing.assert_array_equal(copy.run(inputs, state)[0], layer.run(inputs, state)[0])
+
+
+@pytest.mark.parametrize("batch", [3, 4], ids=["whole", "in halves"])
+def test_gradients_do_not_depend_on_whether_the_batch_is_read_in_halves(batch, monkeypatch):
+    layer, inputs, state = layer_and_inputs()
+    inputs, state, mask, direction = inputs[:, :batch], state[:batch], a_mask()[:batch], DIRECTION[:, :batch]
+
+    def gradients():
+        with tf.GradientTape() as tape:
+            loss = tf.reduce_sum(layer.run(inputs, state, mask, training=True)[0] * direction)
+        return tape.gradient(loss, [v.value for v in layer.trainable_variables])
+
+    found = gradients()
+    monkeypatch.setattr(lstm_loops, "MAX_UNITS_IN_HALVES", 0)
+    assert reference.relative_error(found, [np.float64(g) for g in gradients()]) < 5e-7
