@@ -99,7 +99,7 @@ class LanguageModel(WindowTraining):
             for name, value in given.items():
                 if value:
                     raise ValueError(
-                        f"{name}: found {value} with augmented=False, which has no use for it. Leave it out."
+                        f"{name}: found {value} with augmented=False, which does not use it. Leave it out."
                     )
         if gradient_through_target and target != "current":
             raise ValueError(f"gradient_through_target needs target='current': a copy ({target}) has no gradient.")

@@ -46,8 +46,8 @@ class WindowTraining(keras.Model):
         """Configures training as `keras.Model.compile` does; loss and metrics are the model's own.
 
         Args:
-            optimizer: Any Keras optimizer. Its learning rate belongs to a loss that is summed over the steps of a window
-                and averaged over the batch, as the paper's; its clip acts on the gradient of the whole batch.
+            optimizer: Any Keras optimizer. Its learning rate belongs to a loss that is summed over the steps of a
+                window and averaged over the batch, as the paper's; its clip acts on the gradient of the whole batch.
             **kwargs: `run_eagerly` and `steps_per_execution`.
 
         Raises:
@@ -79,8 +79,8 @@ class WindowTraining(keras.Model):
             **kwargs: Of `keras.Model.fit`, such as `epochs` and `callbacks`.
 
         Returns:
-            The `keras.callbacks.History`, whose `history` has, for each epoch: `loss` (cross-entropy a token, nats, with
-            dropout), `perplexity`, `augmented_loss` (J_aug a token, nats), `gradient_norm` (mean before clipping),
+            The `keras.callbacks.History`, whose `history` has, for each epoch: `loss` (cross-entropy a token, nats,
+            with dropout), `perplexity`, `augmented_loss` (J_aug a token, nats), `gradient_norm` (mean before clipping),
             `clipped` (share of the steps), `val_loss` and `val_perplexity`.
 
         Raises:
@@ -176,7 +176,7 @@ class WindowTraining(keras.Model):
         return self._count(dict.fromkeys(("loss", "perplexity"), tf.unstack(sums)))
 
     def predict_step(self, data):
-        """Logits [batch, time, V] of a batch of ids, each row from the zero state, or of a window, whose state is kept."""
+        """Logits [batch, time, V] of a batch of ids, each row from the zero state, or of a window of a data set."""
         inputs = data[0] if isinstance(data, tuple) else data
         if not isinstance(inputs, dict):
             return self(inputs)
@@ -237,8 +237,8 @@ class WindowTraining(keras.Model):
                 position = int(outside.argmax())
                 raise ValueError(
                     f"{name}: token {start + position:,} has the id {ids[position]}, outside of the vocabulary of "
-                    f"{self.vocabulary_size:,} words (ids 0 to {self.vocabulary_size - 1:,}). Use the vocabulary that the "
-                    "text was transformed with."
+                    f"{self.vocabulary_size:,} words (ids 0 to {self.vocabulary_size - 1:,}). Use the vocabulary that "
+                    "the text was transformed with."
                 )
 
     def _for_replicas(self, data: tf.data.Dataset) -> tf.data.Dataset:

@@ -58,8 +58,8 @@ def windows(tokens, batch_size: int, sequence_length: int, start: int = 0) -> tf
     if size < batch_size * sequence_length:
         raise ValueError(
             f"tokens: found {size:,} tokens, expected at least one window of every lane: batch_size {batch_size} x "
-            f"sequence_length {sequence_length} = {batch_size * sequence_length:,}. Use more text, a smaller batch_size "
-            "or a shorter sequence_length."
+            f"sequence_length {sequence_length} = {batch_size * sequence_length:,}. Use more text, a smaller "
+            "batch_size or a shorter sequence_length."
         )
     lane_length = size // batch_size
     count = num_windows(size, batch_size, sequence_length)
