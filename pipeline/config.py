@@ -92,6 +92,15 @@ class TrainerSection(_Section):
     decay: float = pydantic.Field(0.9, gt=0, le=1)
     decay_start_epoch: int = pydantic.Field(5, ge=0)
     clip_norm: float = pydantic.Field(5.0, gt=0)
+    optimizer: Literal["sgd", "momentum", "adam", "adamw", "nadam", "rmsprop"] = "sgd"
+    momentum: float | None = pydantic.Field(None, ge=0, lt=1)
+    nesterov: bool | None = None
+    beta_1: float | None = pydantic.Field(None, ge=0, lt=1)
+    beta_2: float | None = pydantic.Field(None, ge=0, lt=1)
+    rho: float | None = pydantic.Field(None, ge=0, lt=1)
+    epsilon: float | None = pydantic.Field(None, gt=0)
+    weight_decay: float | None = pydantic.Field(None, ge=0)
+    ema: float | None = pydantic.Field(None, gt=0, lt=1)
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
     replicas: int | None = pydantic.Field(None, ge=1)
     seed: int = pydantic.Field(1, ge=0, lt=2**31)

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from models.recipe import OPTIMIZER_OPTIONS
 from models.schedules import Schedule
 
 
@@ -25,6 +26,14 @@ def problems(model, loss, trainer) -> list[str]:
             f"loss.target: found {loss.target!r}, expected 'current': a copy of the embedding has no gradient for "
             "loss.gradient_through_target."
         )
+    for name in sorted({name for names in OPTIMIZER_OPTIONS.values() for name in names}):
+        value, allowed = getattr(trainer, name), OPTIMIZER_OPTIONS[trainer.optimizer]
+        if value is not None and name not in allowed:
+            owners = " or ".join(owner for owner, names in OPTIMIZER_OPTIONS.items() if name in names)
+            problems.append(
+                f"trainer.{name}: found {value!r}, expected null: trainer.optimizer {trainer.optimizer} has no {name} "
+                f"({owners} has)."
+            )
     for name in ("temperature", "gamma"):
         section = getattr(loss, f"{name}_schedule")
         try:

@@ -50,6 +50,15 @@ class Trainer(base.Component):
         decay: float = 0.9
         decay_start_epoch: int = 5
         clip_norm: float = 5.0
+        optimizer: str = "sgd"
+        momentum: float | None = None
+        nesterov: bool | None = None
+        beta_1: float | None = None
+        beta_2: float | None = None
+        rho: float | None = None
+        epsilon: float | None = None
+        weight_decay: float | None = None
+        ema: float | None = None
         patience: int | None = None
         precision: str = "auto"
         replicas: int | None = None

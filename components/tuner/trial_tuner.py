@@ -19,15 +19,14 @@ from keras_tuner.src.distribute import utils as keras_tuner_distribution
 from rich.console import Console
 
 from components.base import ComponentError
-from components.trainer.component import Trainer
 from components.trainer.hyperparameters import in_words
 from components.tuner import heartbeat
 from components.tuner.component import Tuner
-from components.tuner.oracles import EPOCHS, IDENTITY, OBJECTIVE, PAST_TRIAL, make_oracle
+from components.tuner.hyper_model import LanguageHyperModel
+from components.tuner.oracles import IDENTITY, OBJECTIVE, PAST_TRIAL, make_oracle
+from models.callbacks import TrainingDiverged
 from models.token_stream import TokenStream
 from models.tokenizer import Tokenizer
-from models.training import Training, TrainingDiverged
-from models.training_setup import make_model, make_recipe
 from models.unigram import count_tokens, unigram_perplexity
 
 keras_tuner_config.DEBUG = False  # a trial that diverged is a result and needs no traceback
@@ -57,13 +56,16 @@ class TrialTuner(base_tuner.BaseTuner):
         strategy: tf.distribute.Strategy,
     ):
         self.parameters, self.identity = parameters, identity
-        self.splits, self.tokenizer, self.strategy = splits, tokenizer, strategy
         counts = [count_tokens(splits[split], tokenizer.vocabulary_size) for split in ("train", "eval")]
         self.unigram_perplexity = unigram_perplexity(*counts)
         self.trained = 0
         self._console = Console(stderr=True, highlight=False, soft_wrap=True)
-        super().__init__(make_oracle(parameters, identity), directory=str(folder), project_name=PROJECT)
+        hyper_model = LanguageHyperModel(parameters, splits, tokenizer, strategy)
+        super().__init__(make_oracle(parameters, identity), hyper_model, directory=str(folder), project_name=PROJECT)
         self.save()  # Keras Tuner would only after the first trial, and forget a trial that is killed before
+
+    def _populate_initial_space(self) -> None:
+        """Nothing: the oracle has the whole space, so no model has to be built to find it."""
 
     def _get_tuner_fname(self) -> str:
         """One name for whoever holds the oracle, so that a search may go on with workers or without them."""
@@ -135,17 +137,18 @@ class TrialTuner(base_tuner.BaseTuner):
                 "The chief at KERASTUNER_ORACLE_IP searches something else than this worker: start both with the same "
                 "configuration and pipeline.root."
             )
-        parameters = trial_parameters(self.parameters, values)
+        parameters = self.hypermodel.trial_parameters(values)
         record |= {"values": {h.name: getattr(parameters, h.name) for h in self.parameters.space}}
-        record["epochs"] = parameters.epochs
+        record |= {"epochs": parameters.epochs, "seconds_before": 0.0}
         self._console.print(f"Trial {trial.trial_id}: {in_words(record['values'])}", markup=False)
-        folder = self._checkpoints(trial.trial_id, values.get(PAST_TRIAL))
-        model, _ = make_model(parameters.model_dump(), self.tokenizer, self.strategy)
+        inherited = values.get("tuner/initial_epoch", 0)
 
-        def on_epoch(epoch: Mapping[str, Any]) -> None:
+        def on_epoch(epoch: Mapping[str, Any], resumed: bool) -> None:
             perplexity = epoch["valid_perplexity"]
             text = f"  epoch {epoch['epoch']} of {parameters.epochs}: valid perplexity {perplexity:.5g}"
             self._console.print(f"{text}, {epoch['seconds']:.0f} s", markup=False)
+            if resumed and epoch["epoch"] > inherited:
+                record["seconds_before"] += epoch["seconds"]
             if perplexity < LARGEST:
                 record["valid_perplexity"].append(perplexity)
             if not perplexity <= self.unigram_perplexity:
@@ -154,13 +157,9 @@ class TrialTuner(base_tuner.BaseTuner):
                     f"model's, {self.unigram_perplexity:.1f}."
                 )
 
-        recipe = make_recipe(parameters.model_dump())
-        training = Training(model, self.strategy, self.splits["train"], self.splits["eval"], recipe, folder, on_epoch)
-        inherited = values.get("tuner/initial_epoch", 0)
-        record["seconds_before"] = sum(epoch["seconds"] for epoch in training.history[inherited:])
-        for epoch in training.history:
-            on_epoch(epoch)
-        training.run()
+        folder = self._checkpoints(trial.trial_id, values.get(PAST_TRIAL))
+        model = self.hypermodel.build(trial.hyperparameters)
+        self.hypermodel.fit(trial.hyperparameters, model, folder, on_epoch)
 
     def _checkpoints(self, trial_id: str, past_trial: str | None) -> Path:
         """The folder of a trial's checkpoints, which begins with those of the trial that it goes on from.
@@ -175,10 +174,3 @@ class TrialTuner(base_tuner.BaseTuner):
             shutil.copytree(past, aside)
             aside.rename(folder)
         return folder
-
-
-def trial_parameters(parameters: Tuner.Parameters, values: Mapping[str, Any]) -> Trainer.Parameters:
-    """What a trial trains with: the default setting with the oracle's values in it."""
-    own = {hyperparameter.name: values[hyperparameter.name] for hyperparameter in parameters.space}
-    own["epochs"] = values.get(EPOCHS, parameters.trainer.epochs)
-    return Trainer.Parameters.model_validate(parameters.trainer.model_dump() | own)
