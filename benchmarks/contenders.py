@@ -12,41 +12,42 @@ import sys
 import time
 
 BATCH, TIME, VOCABULARY = 20, 35, 10_000
+WINDOWS = 100  # that our step reads again and again
 
 
-def token_ids():
-    """Ids of two windows, distributed as words are (Zipf), int32 [batch, time] each."""
+def token_ids(shape):
+    """Ids that are distributed as words are (Zipf), int32."""
     import numpy as np
 
     weights = 1.0 / (np.arange(VOCABULARY) + 2.7)
-    draw = np.random.default_rng(1).choice(VOCABULARY, size=(BATCH, TIME + 1), p=weights / weights.sum())
-    return draw[:, :-1].astype(np.int32), draw[:, 1:].astype(np.int32)
+    return np.random.default_rng(1).choice(VOCABULARY, size=shape, p=weights / weights.sum()).astype(np.int32)
+
+
+def window():
+    """Inputs and targets of one window, int32 [batch, time] each."""
+    ids = token_ids((BATCH, TIME + 1))
+    return ids[:, :-1], ids[:, 1:]
 
 
 def ours(options):
-    """The step that Trainer runs: forward, loss, gradient, all-reduce, clip, update."""
+    """The step that `fit` runs: reading, forward, loss, gradient, all-reduce, clip, update, metrics."""
     import tensorflow as tf
 
+    from models import LanguageModel, OnePassSGD, windows
     from models.devices import choose_precision
-    from models.distributed_step import make_step
-    from models.language_model import LanguageModel
-    from models.recipe import Recipe
 
     tf.config.threading.set_intra_op_parallelism_threads(options.threads)
     strategy = tf.distribute.MirroredStrategy(["/cpu:0"])
     with strategy.scope():
         precision = choose_precision(options.precision)
         model = LanguageModel(VOCABULARY, options.units, dropout=0.3, augmented=options.augmented, precision=precision)
-    step = make_step(model, strategy, Recipe())
-    inputs, targets = map(tf.constant, token_ids())
-    scalars = {"learning_rate": 1.0, "temperature": 20.0, "gamma": 0.65, "embedding_rate": 1.0, "target_rate": 0.0}
-    scalars = {key: tf.constant(value) for key, value in scalars.items()}
-    carried = {"state": model.zero_state(BATCH), "step": 0}
+        model.compile(OnePassSGD(1.0, global_clipnorm=5.0))
+    data = windows(token_ids((BATCH * TIME * WINDOWS,)), BATCH, TIME).repeat()
+    iterator = iter(strategy.experimental_distribute_dataset(data))
+    model.make_train_function()
 
     def run():
-        carried["state"], metrics = step(inputs, targets, carried["state"], tf.constant(carried["step"]), scalars)
-        carried["step"] += 1
-        metrics.numpy()
+        float(model.train_function(iterator)["loss"])
 
     return run
 
@@ -71,7 +72,7 @@ def products(options):
     )
     logits_type = "float32" if options.augmented else precision  # the augmented loss bears no rounded logits
     exact_hidden, exact_table = tf.cast(hidden, logits_type), tf.cast(table, logits_type)
-    words = table[: len(set(token_ids()[1].ravel().tolist()))]
+    words = table[: len(set(window()[1].ravel().tolist()))]
 
     @tf.function(jit_compile=True)
     def small_products(state, d_state, kernel):
@@ -122,7 +123,7 @@ def keras_stock(options):
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
     model.compile(keras.optimizers.SGD(1.0, global_clipnorm=5.0), loss)
     steps = 4
-    data = tf.data.Dataset.from_tensors(tuple(map(tf.constant, token_ids()))).repeat(steps)
+    data = tf.data.Dataset.from_tensors(tuple(map(tf.constant, window()))).repeat(steps)
     model.fit(data, verbose=0)
 
     def run():
@@ -147,7 +148,7 @@ def torch_peer(options):
     lstm = nn.LSTM(units, units, num_layers=2, dropout=0.3)
     bias = nn.Parameter(torch.zeros(VOCABULARY))
     parameters = [embedding.weight, bias, *lstm.parameters()]
-    inputs, targets = (torch.from_numpy(ids).long().T.contiguous() for ids in token_ids())
+    inputs, targets = (torch.from_numpy(ids).long().T.contiguous() for ids in window())
     state = tuple(torch.zeros(2, BATCH, units) for _ in range(2))
 
     def run():

@@ -82,9 +82,9 @@ def evaluation(root: Path, steps: int) -> dict:
     """The exact perplexity of the test split, in one lane, as training validates."""
     del steps
     from models.devices import make_strategy
-    from models.evaluation import perplexity
     from models.token_stream import TokenStream
     from models.tokenizer import Tokenizer
+    from models.training import evaluation_windows
     from models.training_setup import make_model
 
     found, parameters = inputs(root), trainer_parameters()
@@ -94,7 +94,7 @@ def evaluation(root: Path, steps: int) -> dict:
     seconds = []
     for _ in range(2):
         started = time.perf_counter()
-        perplexity(model, stream)
+        model.evaluate(evaluation_windows(stream), verbose=0)
         seconds.append(time.perf_counter() - started)
     return {"first": seconds[0], "again": seconds[1], "tokens": len(stream)}
 

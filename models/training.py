@@ -120,7 +120,6 @@ class Training:
                 epochs=last,
                 verbose=0,
                 callbacks=self._callbacks(),
-                shuffle=False,
             )
             # With averaged weights `fit` leaves the average in the model: training continues from what was saved.
             self._resumable.restore()

@@ -99,6 +99,7 @@ class WindowTraining(keras.Model):
         if validation_data is not None:
             self._check("validation_data", validation_data)
             validation_data = self._for_replicas(validation_data)
+        kwargs.setdefault("shuffle", False)  # windows have an order
         return super().fit(x, validation_data=validation_data, **kwargs)
 
     def evaluate(self, x=None, y=None, **kwargs):
