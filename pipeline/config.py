@@ -33,7 +33,7 @@ class PipelineSection(_Section):
 class ExampleGenSection(_Section):
     dataset: str = pydantic.Field("python_docs", min_length=1)
     data_dir: str | None = pydantic.Field(None, min_length=1)
-    pattern: str = pydantic.Field("**/*.txt*", min_length=1)
+    pattern: str = pydantic.Field("**/*.txt{,.gz}", min_length=1)
     document: Literal["file", "block"] = "file"
     source_url: str | None = pydantic.Field(None, pattern="^https?://")
     source_sha256: str | None = pydantic.Field(None, pattern="^[0-9a-f]{64}$")

@@ -5,6 +5,8 @@ from typing import Any
 
 import numpy as np
 
+from components.text_bytes import count_invalid
+
 LONGEST = 10_000  # words; longer lines are counted as this long
 EDGES = (0, 1, 2, 3, 4, 5, 6, 8, 10, 12, 15, 20, 25, 30, 40, 50, 60, 80, 100, 150, 200, 300, 500, 1000)
 
@@ -83,19 +85,3 @@ class Counts:
                 "counts": np.add.reduceat(self.lengths, edges).tolist(),
             },
         }
-
-
-def count_invalid(text: bytes) -> tuple[int, int]:
-    """Bytes that are not UTF-8, and Unicode characters once they are replaced.
-
-    Args:
-        text: Any bytes.
-
-    Returns:
-        invalid_bytes, characters.
-    """
-    try:
-        return 0, len(text.decode())
-    except UnicodeDecodeError:
-        valid = len(text.decode("utf-8", "ignore").encode())
-        return len(text) - valid, len(text.decode("utf-8", "replace"))
