@@ -102,6 +102,7 @@ def hashes_file(aside: str, split: str, number: int) -> Path:
 
 def hash_lines(texts: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
     """Hashes of all lines that are not blank, int64 `[lines]`, and the number of those that are."""
+    texts = tf.strings.regex_replace(texts, r"\r\n?", "\n")
     texts = tf.strings.regex_replace(texts, r"\n\z", "")
     texts = tf.boolean_mask(texts, tf.strings.length(texts) > 0)
     lines = tf.strings.strip(tf.strings.split(texts, "\n").flat_values)
