@@ -12,6 +12,7 @@ from typing import Any, Literal
 
 import pydantic
 
+from components.example_validator.component import ExampleValidator
 from components.tuner.search_space import Hyperparameter
 from models import presets
 from pipeline import config_file, training_options, tuning_options
@@ -40,8 +41,8 @@ class ExampleGenSection(_Section):
     chunk_bytes: int = pydantic.Field(8_388_608, ge=65_536)
 
 
-class ExampleValidatorSection(_Section):
-    max_invalid_fraction: float = pydantic.Field(0.01, ge=0, le=1)
+class ExampleValidatorSection(_Section, ExampleValidator.Parameters):
+    """The component's own settings."""
 
 
 class VocabularySection(_Section):

@@ -22,9 +22,9 @@ def write_vocabulary(folder, words, train_tokens):
     return folder
 
 
-def transform(tmp_path, examples, vocabulary):
+def transform(tmp_path, examples, vocabulary, **parameters):
     component = Transform(
-        Transform.Parameters(),
+        Transform.Parameters(**parameters),
         examples=base.Channel("ExampleGen", "examples", "Examples"),
         vocabulary=base.Channel("VocabularyGen", "vocabulary", "Vocabulary"),
     )
@@ -95,6 +95,19 @@ def test_an_empty_split_is_an_error_that_names_it(tmp_path):
     examples = write_texts(tmp_path / "examples", train=b"a b\n", eval=b"\n", test=b"b\n")
     with pytest.raises(base.ComponentError, match="eval split has no tokens"):
         transform(tmp_path, examples, write_vocabulary(tmp_path / "vocabulary", "ab", 3))
+
+
+def test_too_many_words_without_an_id_warn_or_fail_as_configured(tmp_path):
+    examples = write_texts(tmp_path / "examples", train=b"a b\n", eval=b"a x y\n", test=b"b\n")
+    vocabulary = write_vocabulary(tmp_path / "vocabulary", "ab", 3)
+    _, figures = transform(tmp_path, examples, vocabulary, max_unk_share=0.4)
+    (warning,) = figures["warnings"]
+    assert "50.0% of the eval split's tokens have no id" in warning and "example_validator.max_unk_share, 40" in warning
+    (tmp_path / "transformed").rename(tmp_path / "before")
+    with pytest.raises(base.ComponentError, match="50.0% of the eval split"):
+        transform(tmp_path, examples, vocabulary, max_unk_share=0.4, fail_on_unk=True)
+    (tmp_path / "transformed").rename(tmp_path / "failed")
+    assert "warnings" not in transform(tmp_path, examples, vocabulary, max_unk_share=0.5)[1]
 
 
 def test_a_beam_argument_that_beam_refuses_is_named(tmp_path):
