@@ -113,7 +113,11 @@ def check_folder(data_dir: Path) -> None:
             f"example_gen.data_dir: {data_dir} is a file. Name its folder, {data_dir.parent}, and choose the file "
             f"with example_gen.pattern={data_dir.name}."
         )
-    if next(data_dir.iterdir(), None) is None:
+    try:
+        empty = next(data_dir.iterdir(), None) is None
+    except OSError as error:
+        raise ComponentError(f"example_gen.data_dir: {data_dir} cannot be read: {error.strerror}.") from error
+    if empty:
         raise ComponentError(f"example_gen.data_dir: {data_dir} is empty. Put the text files there.")
 
 
