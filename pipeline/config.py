@@ -12,6 +12,7 @@ from typing import Any, Literal
 
 import pydantic
 
+from components.example_validator.component import ExampleValidator
 from components.tuner.search_space import Hyperparameter
 from models import presets
 from pipeline import config_file, training_options, tuning_options
@@ -33,15 +34,15 @@ class PipelineSection(_Section):
 class ExampleGenSection(_Section):
     dataset: str = pydantic.Field("python_docs", min_length=1)
     data_dir: str | None = pydantic.Field(None, min_length=1)
-    pattern: str = pydantic.Field("**/*.txt*", min_length=1)
+    pattern: str = pydantic.Field("**/*.txt{,.gz}", min_length=1)
     document: Literal["file", "block"] = "file"
     source_url: str | None = pydantic.Field(None, pattern="^https?://")
     source_sha256: str | None = pydantic.Field(None, pattern="^[0-9a-f]{64}$")
     chunk_bytes: int = pydantic.Field(8_388_608, ge=65_536)
 
 
-class ExampleValidatorSection(_Section):
-    max_invalid_fraction: float = pydantic.Field(0.01, ge=0, le=1)
+class ExampleValidatorSection(_Section, ExampleValidator.Parameters):
+    """The component's own settings."""
 
 
 class VocabularySection(_Section):
