@@ -172,13 +172,19 @@ class ServingModule(tf.Module):
             tf.errors.InvalidArgumentError: If a setting is out of its range, or there is not one for each prompt.
         """
         settings = {"max_words": max_words, "temperature": temperature, "top_k": top_k, "top_p": top_p, "seed": seed}
-        for name, values in settings.items():
-            tf.debugging.assert_equal(tf.size(values), tf.size(prompt), f"generate takes one {name} for each prompt.")
-        _check(max_words >= 0, "max_words must be at least 0", max_words)
         finite = tf.math.is_finite(temperature)
-        _check(finite & (temperature >= 0), "temperature must be finite, 0 or more", temperature)
-        _check(top_k >= 0, "top_k must be at least 0 (0 means all words)", top_k)
-        _check((top_p >= 0) & (top_p <= 1), "top_p must be from 0 to 1", top_p)
+        checks = [
+            tf.debugging.assert_equal(tf.size(values), tf.size(prompt), f"generate takes one {name} for each prompt.")
+            for name, values in settings.items()
+        ]
+        checks += [
+            _check(max_words >= 0, "max_words must be at least 0", max_words),
+            _check(finite & (temperature >= 0), "temperature must be finite, 0 or more", temperature),
+            _check(top_k >= 0, "top_k must be at least 0 (0 means all words)", top_k),
+            _check((top_p >= 0) & (top_p <= 1), "top_p must be from 0 to 1", top_p),
+        ]
+        with tf.control_dependencies(checks):  # before anything else can fail with words of its own
+            prompt = tf.identity(prompt)
         max_words = tf.minimum(max_words, MAX_WORDS)
 
         def write_token(step, hidden, state, words, newlines, tokens):
@@ -223,9 +229,15 @@ class ServingModule(tf.Module):
             tf.errors.InvalidArgumentError: If an id is not in the vocabulary, or there is not one state for each id.
         """
         size = self._tokenizer.vocabulary_size
-        tf.debugging.assert_equal(tf.size(token_ids), tf.shape(state)[0], "step takes one state for each token id.")
-        _check((token_ids >= 0) & (token_ids < size), f"token_ids must be from 0 to {size - 1}", token_ids)
-        _check(tf.math.is_finite(state), "state must be finite", state)
+        checks = [
+            tf.debugging.assert_equal(
+                tf.size(token_ids), tf.shape(state)[0], "step takes one state for each token id."
+            ),
+            _check((token_ids >= 0) & (token_ids < size), f"token_ids must be from 0 to {size - 1}", token_ids),
+            _check(tf.math.is_finite(state), "state must be finite", state),
+        ]
+        with tf.control_dependencies(checks):
+            token_ids, state = tf.identity(token_ids), tf.identity(state)
         hidden, state = self._reader.step(token_ids, state)
         return {"log_probabilities": self._reader.log_probabilities(hidden), "state": state}
 
@@ -237,8 +249,10 @@ class ServingModule(tf.Module):
 
 
 def _check(valid, message, values):
-    """Fails with the message and the values that are not valid."""
-    tf.debugging.Assert(tf.reduce_all(valid), [f"{message}, found", tf.boolean_mask(values, ~valid)], summarize=3)
+    """An operation that fails with the message and the values that are not valid."""
+    return tf.debugging.Assert(
+        tf.reduce_all(valid), [f"{message}, found", tf.boolean_mask(values, ~valid)], summarize=3
+    )
 
 
 def _best_words(logits):
