@@ -249,10 +249,14 @@ class ServingModule(tf.Module):
 
 
 def _check(valid, message, values):
-    """An operation that fails with the message and the values that are not valid."""
-    return tf.debugging.Assert(
-        tf.reduce_all(valid), [f"{message}, found", tf.boolean_mask(values, ~valid)], summarize=3
-    )
+    """A tensor to depend on, which fails with the message and the values that are not valid."""
+
+    def fail():
+        found = tf.boolean_mask(values, ~valid)
+        with tf.control_dependencies([tf.raw_ops.Assert(condition=False, data=[f"{message}, found", found])]):
+            return tf.constant(False)
+
+    return tf.cond(tf.reduce_all(valid), lambda: tf.constant(True), fail)  # little to do where all is well
 
 
 def _best_words(logits):
