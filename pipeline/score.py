@@ -17,9 +17,10 @@ BYTES_AT_ONCE = 4 * 2**20
 
 EPILOG = """\
 Each line of the output is a JSON object for a line of the input, in order: log_probability (natural logarithm),
-num_tokens (the line's end counted), perplexity (1 where the line is blank). The file appears once it is whole; a
-command that was interrupted is gone on with by giving it again. With --beam-arg the files are scored by Beam workers.
-exit codes: 0 done; 1 an input broke off; 2 bad usage, nothing started."""
+num_tokens (the line's end counted), perplexity (1 where the line is blank). The file appears once it is whole; give
+the same command again to resume one that was interrupted, unless it reads standard input. With --beam-arg the files
+are scored by Beam workers.
+exit codes: 0 done; 1 an input broke off or the output cannot be written; 2 bad usage, nothing started."""
 
 
 def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
@@ -63,8 +64,15 @@ def main(arguments: list[str] | None = None) -> int:
     except lines.InputError as error:
         print(error, file=sys.stderr)
         return USAGE_ERROR if not _part_of(parsed.output).exists() else FAILED
+    except OSError as error:
+        print(
+            f"{error.filename or parsed.output}: {error.strerror or error}. What is scored is kept in "
+            f"{_part_of(parsed.output)}: give the same command again to resume.",
+            file=sys.stderr,
+        )
+        return FAILED
     except KeyboardInterrupt:
-        print("Interrupted: give the same command again to go on.", file=sys.stderr)
+        print("Interrupted: give the same command again to resume.", file=sys.stderr)
         return INTERRUPTED
 
 
@@ -88,13 +96,19 @@ def _made_from(files: list[str], model: Path) -> dict:
 
 def _score(parsed: argparse.Namespace, model: Path) -> None:
     from components.quiet_import import import_quietly
-    from pipeline.scoring.lines import Lines
-    from pipeline.scoring.resumable import ResumableOutput
+    from pipeline.scoring.lines import STANDARD_INPUT, Lines
+    from pipeline.scoring.resumable import OutputError, ResumableOutput
 
     output = ResumableOutput(parsed.output, _made_from(parsed.files, model))
     try:
+        if output.done and STANDARD_INPUT in parsed.files:
+            raise OutputError(
+                f"{_part_of(parsed.output)} has {output.done:,} lines of a command that read standard input, which may "
+                f"be another text now. Remove it and {parsed.output.name}.part.json to start again; score a file to be "
+                "able to resume."
+            )
         if output.done:
-            print(f"Going on after the {output.done:,} lines that are scored already.", file=sys.stderr)
+            print(f"Resuming after the {output.done:,} lines that are scored already.", file=sys.stderr)
         scorer = import_quietly("pipeline.scoring.scorer").Scorer(model)
         inputs = [Lines(path) for path in parsed.files]
         lines = itertools.islice(itertools.chain.from_iterable(inputs), output.done, None)
@@ -124,17 +138,21 @@ def _groups(lines: Iterator[bytes]) -> Iterator[list[bytes]]:
 def _score_with_beam(parsed: argparse.Namespace, model: Path) -> None:
     from components.base import ComponentError
     from components.quiet_import import import_quietly
+    from pipeline.scoring.lines import STANDARD_INPUT
     from pipeline.scoring.resumable import OutputError, ResumableOutput
 
+    if STANDARD_INPUT in parsed.files:
+        raise UsageError("Standard input (-) cannot be cut among workers: write it to a file, or omit --beam-arg.")
     # Whole chunks are kept in the folder; the description beside them says what they were made from.
     marker = ResumableOutput(parsed.output, _made_from(parsed.files, model))
-    marker.close()
     folder = parsed.output.with_name(f"{parsed.output.name}.parts")
     try:
         import_quietly("pipeline.scoring.with_beam").score(model, parsed.files, folder, parsed.beam_arg, parsed.output)
+        marker.forget()
     except ComponentError as error:
         raise OutputError(str(error).replace("beam.args", "--beam-arg")) from error
-    marker.forget()
+    finally:
+        marker.close()
 
 
 class _Progress:

@@ -32,12 +32,15 @@ class Page(html.parser.HTMLParser):
     def __init__(self, text):
         super().__init__()
         self.ids, self.addresses, self.tags, self.text, self._open = [], [], [], "", []
+        self.policies = []
         self.feed(text)
         self.close()
 
     def handle_starttag(self, tag, attributes):
         self.tags.append(tag)
         self._open.append(tag)
+        if ("http-equiv", "Content-Security-Policy") in attributes:
+            self.policies.append(dict(attributes)["content"])
         for name, value in attributes:
             if name == "id":
                 self.ids.append(value)
@@ -180,6 +183,9 @@ def test_ids_are_unique_and_links_stay_on_the_page(page):
 def test_text_from_the_data_is_never_markup(page):
     assert "script" not in page.tags
     assert page.text.count("<script>") >= 8  # shown as what it is
+    (policy,) = page.policies
+    assert policy.startswith("default-src 'none'; ") and "script-src" not in policy  # nothing runs, nothing is loaded
+    assert "base-uri 'none'; form-action 'none'" in policy
 
 
 @pytest.mark.skipif(shutil.which("chromium") is None, reason="There is no chromium here to open the page.")
