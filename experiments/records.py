@@ -70,6 +70,23 @@ class Records:
         """One run, or None."""
         return next((run for run in self.runs() if (run["name"], run["seed"]) == (name, seed)), None)
 
+    def check_corpus(self, corpus: dict[str, Any]) -> None:
+        """Checks that the runs that are there were measured on the same text.
+
+        Args:
+            corpus: `dataset` and what else identifies it, as a run's `corpus` has it.
+
+        Raises:
+            RecordsError: If a run has the dataset's name and another text.
+        """
+        for run in self.runs():
+            known = run.get("corpus", corpus)
+            if known != corpus and known.get("dataset") == corpus["dataset"]:
+                raise RecordsError(
+                    f"{self.path}: {run['name']}, seed {run['seed']}, was measured on another {known['dataset']}: "
+                    f"found {corpus} in --data-dir, expected {known}. Use the same files, or another --table."
+                )
+
     def save(self, run: dict[str, Any]) -> None:
         """Adds the run, or replaces the one of the same name and seed.
 

@@ -75,9 +75,17 @@ def read(table: Path, name: str, seed: int, data_dir: Path) -> Row:
         raise RowError(f"NAME: found {name!r}, expected one of {', '.join(names(table)) or 'no row at all'}.{hint}")
     configuration = config.load(file, [f"example_gen.data_dir={data_dir}", f"trainer.seed={seed}"])
     overrides = {key: configuration.values[key] for key, origin in configuration.origins.items() if origin == file.name}
+    return Row(file, seed, data_dir, overrides, corpus(configuration))
+
+
+def corpus(configuration: config.Configuration) -> dict[str, Any]:
+    """What identifies the text of a run: the dataset's name, and the digests by which ExampleGen knows it.
+
+    Raises:
+        ComponentError: If `example_gen.data_dir` does not hold the corpus.
+    """
     example_gen = create_pipeline(configuration.settings)[0]
-    corpus = {"dataset": configuration.settings.example_gen.dataset, **example_gen.external_state({})}
-    return Row(file, seed, data_dir, overrides, corpus)
+    return {"dataset": configuration.settings.example_gen.dataset, **example_gen.external_state({})}
 
 
 def commit(row: Path) -> str:

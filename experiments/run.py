@@ -82,17 +82,10 @@ def begin(row: Row, records: Records) -> dict[str, Any]:
     """The run as it is recorded where it is finished, else one to train, new or resumed (`running`).
 
     Raises:
-        RowError: If what is recorded under the row's name was trained with other settings, or the table with another
-            corpus.
-        RecordsError: If the results file is damaged.
+        RowError: If what is recorded under the row's name was trained with other settings.
+        RecordsError: If the table was measured on another corpus, or the results file is damaged.
     """
-    for other in records.runs():
-        known = other.get("corpus", row.corpus)
-        if known != row.corpus and known.get("dataset") == row.corpus["dataset"]:
-            raise RowError(
-                f"{records.path}: {other['name']}, seed {other['seed']}, was measured on another {known['dataset']}: "
-                f"found {row.corpus} in --data-dir, expected {known}. Use the same files, or another --table."
-            )
+    records.check_corpus(row.corpus)
     known = records.find(row.name, row.seed)
     if known is None:
         started = dict.fromkeys(("valid_perplexity", "test_perplexity"))
