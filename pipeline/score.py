@@ -2,6 +2,7 @@
 
 import argparse
 import itertools
+import math
 import os
 import sys
 from collections.abc import Iterator
@@ -14,6 +15,7 @@ from pipeline.serve import UsageError, add_model_arguments, model_folder
 FAILED, USAGE_ERROR, INTERRUPTED = 1, 2, 130
 LINES_AT_ONCE = 2048  # that are sorted by length and then written together
 BYTES_AT_ONCE = 4 * 2**20
+ADAPTIVE_LINES_AT_ONCE = 32  # that are written together
 
 EPILOG = """\
 Each line of the output is a JSON object for a line of the input, in order: log_probability (natural logarithm),
@@ -41,7 +43,31 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
         default=[],
         help="an option of Apache Beam, such as --beam-arg=--runner=FnApiRunner; may be repeated",
     )
-    return parser.parse_args(arguments)
+    parser.add_argument(
+        "--adaptive",
+        choices=("cache", "dynamic"),
+        help="read the lines in order as one text with a model that adapts to it: a neural cache, dynamic evaluation",
+    )
+    parser.add_argument(
+        "--setting",
+        metavar="KEY=VALUE",
+        action="append",
+        default=[],
+        help="a setting of --adaptive, such as cache_lambda=0.2 (the keys of the configuration's section evaluator)",
+    )
+    parser.add_argument(
+        "--gradient-text",
+        metavar="FILE",
+        help="training text, from which --adaptive dynamic takes the scale of its gradients",
+    )
+    parsed = parser.parse_args(arguments)
+    if parsed.adaptive and parsed.beam_arg:
+        parser.error("--adaptive reads the lines in order; it does not go with --beam-arg")
+    if (parsed.setting or parsed.gradient_text) and not parsed.adaptive:
+        parser.error("--setting and --gradient-text go with --adaptive")
+    if (parsed.adaptive == "dynamic") != (parsed.gradient_text is not None):
+        parser.error("--gradient-text FILE goes with --adaptive dynamic, which needs it")
+    return parsed
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -52,10 +78,10 @@ def main(arguments: list[str] | None = None) -> int:
     from pipeline.scoring.resumable import OutputError
 
     try:
-        lines.check(parsed.files)
+        lines.check([*parsed.files, *([parsed.gradient_text] if parsed.gradient_text else [])])
         folder = model_folder(parsed)
         model = newest_version(folder)
-        (_score_with_beam if parsed.beam_arg else _score)(parsed, model)
+        (_score_adaptively if parsed.adaptive else _score_with_beam if parsed.beam_arg else _score)(parsed, model)
         return 0
     except (UsageError, OutputError) as error:
         print(error, file=sys.stderr)
@@ -108,6 +134,35 @@ def _score(parsed: argparse.Namespace, model: Path) -> None:
         output.close()
 
 
+def _score_adaptively(parsed: argparse.Namespace, model: Path) -> None:
+    from components.quiet_import import import_quietly
+    from pipeline.scoring.lines import Lines
+    from pipeline.scoring.resumable import ResumableOutput
+
+    adaptive = import_quietly("pipeline.scoring.adaptive")
+    try:
+        settings = adaptive.read_settings(parsed.adaptive, parsed.setting)
+    except ValueError as error:
+        raise UsageError(str(error)) from error
+    chosen = {"mode": parsed.adaptive, **settings.of_mode(parsed.adaptive), "gradient_text": parsed.gradient_text}
+    scorer = adaptive.AdaptiveScorer(model, parsed.adaptive, settings, parsed.gradient_text)
+    output = ResumableOutput(parsed.output, {**_made_from(parsed.files, model), "adaptive": chosen})
+    try:
+        inputs = [Lines(path) for path in parsed.files]
+        results, place = scorer.score(itertools.chain.from_iterable(inputs)), 0
+        with _Progress(inputs, 0) as progress:
+            while group := list(itertools.islice(results, ADAPTIVE_LINES_AT_ONCE)):
+                # What was read depends on all before it: after an interruption it is read again, but not written again.
+                output.append(group[max(0, output.done - place) :])
+                progress.advance(len(group), scorer.num_tokens - progress.tokens)
+                place += len(group)
+        perplexity = math.exp(min(-scorer.log_probability / max(scorer.num_tokens, 1), 700.0))
+        print(f"Perplexity of the whole text: {perplexity:.4f}", file=sys.stderr)
+        output.finish()
+    finally:
+        output.close()
+
+
 def _groups(lines: Iterator[bytes]) -> Iterator[list[bytes]]:
     """Lists of lines, few enough to hold and many enough to sort by length."""
     group, size = [], 0
@@ -144,7 +199,7 @@ class _Progress:
         import rich.console
         import rich.progress as bars
 
-        self._inputs, self._lines, self._tokens = inputs, done, 0
+        self._inputs, self._lines, self.tokens = inputs, done, 0
         sizes = [lines.size for lines in inputs]
         console = rich.console.Console(stderr=True, highlight=False)
         columns = [bars.BarColumn(), bars.TaskProgressColumn(), bars.TextColumn("{task.fields[figures]}")]
@@ -165,13 +220,13 @@ class _Progress:
     def advance(self, lines: int, tokens: int) -> None:
         """Counts lines that were written."""
         self._lines += lines
-        self._tokens += tokens
+        self.tokens += tokens
         read = sum(item.bytes_read for item in self._inputs)
         self._bar.update(self._task, completed=read, figures=self._figures())
 
     def _figures(self) -> str:
         seconds = self._bar.tasks[0].elapsed or 1e-9
-        return f"{self._tokens:,} tokens, {self._tokens / seconds:,.0f} tokens/s"
+        return f"{self.tokens:,} tokens, {self.tokens / seconds:,.0f} tokens/s"
 
 
 if __name__ == "__main__":

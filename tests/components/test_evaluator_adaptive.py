@@ -115,9 +115,9 @@ def dynamic_by_definition(reference, text, roots, eta, decay, epsilon, segment):
 def test_dynamic_evaluation_is_that_of_the_paper(monkeypatch, network, decay):
     monkeypatch.setattr(dynamic_evaluation, "LANES", 3)
     monkeypatch.setattr(dynamic_evaluation, "MAX_WINDOWS", 4)
-    model, text, train = small_model(**network), tokens(33), TokenArray(tokens(90, seed=2))
+    model, text, train = small_model(**network), tokens(33), tokens(90, seed=2)
     reference = ReferenceModel(model)
-    roots = root_mean_squares(reference, train[:], 3, 5, 4)
+    roots = root_mean_squares(reference, train, 3, 5, 4)
     reader = DynamicEvaluation(model, train, 2e-2, decay, 1e-3, 5)
     expected, weights = dynamic_by_definition(reference, text, roots, 2e-2, decay, 1e-3, 5)
     np.testing.assert_allclose(read(reader, text, [4, 20]), expected, rtol=2e-4)
@@ -128,24 +128,11 @@ def test_dynamic_evaluation_is_that_of_the_paper(monkeypatch, network, decay):
     np.testing.assert_allclose(read(reader, text, []), expected, rtol=2e-4)  # a second text begins afresh
 
 
-class TokenArray:
-    """Tokens in memory, read as a `TokenStream`."""
-
-    def __init__(self, ids):
-        self._ids = ids
-
-    def __len__(self):
-        return len(self._ids)
-
-    def __getitem__(self, key):
-        return self._ids[key]
-
-
 def test_no_step_and_no_share_are_static_evaluation(tmp_path):
     model, text = small_model(), tokens(50)
     static = -ReferenceModel(model).cross_entropies(text)
     np.testing.assert_allclose(read(NeuralCache(model, 0.0, 1.0, 10), text, [7]), static, rtol=1e-5)
-    still = DynamicEvaluation(model, TokenArray(tokens(300, seed=2)), 0.0, 0.5, 1e-5, 5)
+    still = DynamicEvaluation(model, tokens(300, seed=2), 0.0, 0.5, 1e-5, 5)
     np.testing.assert_allclose(read(still, text, [7]), static, rtol=1e-5)
 
 
