@@ -151,9 +151,14 @@ def markdown(runs: Sequence[dict[str, Any]], said: dict[str, Any] | None, pictur
 
 
 def _as_markdown(table: Table) -> str:
-    cells = [[cell.replace("|", "\\|") for cell in row] for row in table]
+    cells = [[_literal(cell) for cell in row] for row in table]
     lines = [f"| {' | '.join(row)} |" for row in cells]
     return "\n".join([lines[0], "| " + " | ".join(["---"] * len(cells[0])) + " |", *lines[1:]])
+
+
+def _literal(cell: str) -> str:
+    """`<unk>` and `|` as they are; what stands between backticks is literal already."""
+    return cell if "`" in cell else cell.replace("<", "&lt;").replace("|", "\\|")
 
 
 def page(runs: Sequence[dict[str, Any]], said: dict[str, Any] | None, drawn: dict[str, str]) -> str:

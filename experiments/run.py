@@ -6,7 +6,8 @@ runs `python -m pipeline.run --local --until Evaluator --config experiments/ptb/
 keeps `experiments/ptb/results.json` up to date while it trains. Killed at any time, the same command resumes it.
 
 It stops at the Evaluator: a row is trained to be measured, not served. So there is nothing to push, no baseline in
-its root that it could fall behind, and how long a request takes on a machine that trains decides nothing.
+its root that it could fall behind, and how long a request takes on a machine that trains decides nothing. What the gate
+still refuses is a model that is worse than a unigram model: that is a result, too, and recorded.
 """
 
 import argparse
@@ -28,7 +29,7 @@ from pipeline.failures import RunnerError
 from pipeline.history import load_run
 
 REPOSITORY = Path(__file__).parents[1]
-FAILED, USAGE_ERROR = 1, 2
+FAILED, USAGE_ERROR, REFUSED = 1, 2, 3
 POLL_SECONDS = 2.0  # between looks at how far training is
 SAVE_SECONDS = 60.0  # between records where no epoch has ended: the most that `hours` loses by a kill
 
@@ -38,8 +39,9 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="python -m experiments.run",
         description=__doc__.splitlines()[0],
-        epilog="exit codes: 0 finished; 2 bad usage, configuration or results file, nothing started; else the "
-        "pipeline's own. The last line on standard output is the run's record as JSON.",
+        epilog="exit codes: 0 finished; 2 bad usage, configuration or results file, nothing started; 3 finished and "
+        "recorded, but worse than counting words; else the pipeline's own. The last line on standard output is the "
+        "run's record as JSON.",
     )
     parser.add_argument("name", metavar="NAME", help="the row: NAME.yaml in the table's folder")
     parser.add_argument("--seed", type=int, default=1, help="seed of weights and dropout (default 1)")
@@ -122,7 +124,7 @@ def train(row: Row, root: Path, records: Records, run: dict[str, Any]) -> int:
             _save(records, run, "Training continues.")
             saved = now
     _look(root, run, clock)
-    if child.returncode == 0:
+    if child.returncode in (0, REFUSED):
         run |= results(root, _summary(child))
     else:
         print(f"{row.name}, seed {row.seed}, is not finished. The same command resumes it.", file=sys.stderr)
@@ -136,16 +138,17 @@ def evaluate(row: Row, root: Path, records: Records, run: dict[str, Any]) -> int
     Raises:
         RowError: If the Trainer starts: what is recorded must not be replaced by another training.
     """
+    abandoned = set(root.glob(".work/Trainer/*"))  # workspaces of trainings that an edit of the code cut short
     child = _start(row, root)
     while not _ended(child):
-        if any(root.glob(".work/Trainer/*")):
+        if set(root.glob(".work/Trainer/*")) - abandoned:
             child.terminate()
             child.wait()
             raise RowError(
                 f"{row.name}, seed {row.seed}, would be trained again: its model is not below {root}, or the code that "
                 f"trains has changed since {run['commit']}. Its record is as it was."
             )
-    if child.returncode == 0:
+    if child.returncode in (0, REFUSED):
         run |= results(root, _summary(child)) | {"overrides": row.overrides}
         records.save(run)
     return child.returncode if child.returncode >= 0 else FAILED

@@ -101,18 +101,33 @@ def test_a_finished_row_answers_with_what_is_recorded(world, capsys):
 def test_a_finished_row_with_other_evaluation_is_evaluated_not_trained(world):
     table, before = world / "table", Records(world / "table").find("tiny", 3)
     row = (table / "tiny.yaml").read_text()
-    (table / "tiny.yaml").write_text(row + "evaluator: {max_perplexity: 1000.0}\n")
+    (table / "tiny.yaml").write_text(row + "evaluator: {adaptive: [cache, dynamic], cache_lambda: 0.2}\n")
     done = subprocess.run(command(world), cwd=REPOSITORY, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr
     assert "Trainer cached" in done.stderr and "Evaluator executed" in done.stderr
     after = Records(table).find("tiny", 3)
-    assert after == before | {"overrides": before["overrides"] | {"evaluator.max_perplexity": 1000.0}}
+    changed = {"evaluator.adaptive": ["cache", "dynamic"], "evaluator.cache_lambda": 0.2}
+    assert after["overrides"] == before["overrides"] | changed
+    evaluations = sorted((world / "root").glob("Evaluator/evaluation/*/evaluation.json"), key=os.path.getmtime)
+    told = json.loads(evaluations[-1].read_text())["adaptive"]
+    assert after["adaptive"] == {mode: {"valid": of["eval"], "test": of["test"]} for mode, of in told.items()}
+    assert set(after["adaptive"]) == {"cache", "dynamic"} and told["cache"]["settings"]["cache_lambda"] == 0.2
+    assert all(after[key] == before[key] for key in before if key not in ("overrides", "adaptive"))
 
     (table / "tiny.yaml").write_text(row)  # where the model is not there, the record is kept
     elsewhere = command(world, "--root", world / "elsewhere")
     done = subprocess.run(elsewhere, cwd=REPOSITORY, capture_output=True, text=True, timeout=300)
     assert done.returncode == 2 and "would be trained again" in done.stderr
     assert Records(table).find("tiny", 3) == after
+
+
+def test_a_model_that_is_worse_than_counting_words_is_a_result(tmp_path):
+    table = write_table(tmp_path / "table", ROW.replace("epochs: 3", "epochs: 1, learning_rate: 1.0e-6"))
+    write_corpus(tmp_path / "data")
+    done = subprocess.run(command(tmp_path), cwd=REPOSITORY, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 3 and "Evaluator refused the model" in done.stderr, done.stderr
+    found = Records(table).find("tiny", 3)
+    assert found["status"] == "finished" and found["test_perplexity"] > 10.9
 
 
 def recorded(folder, **values):

@@ -6,7 +6,7 @@ WORDS = "alpha beta gamma delta epsilon zeta eta theta iota kappa".split()
 ROW = """\
 example_gen: {dataset: penn_treebank}
 model: {units: 16, dropout: 0.0}
-trainer: {epochs: 3, batch_size: 4, learning_rate: 0.5, checkpoint_seconds: 0.1}
+trainer: {epochs: 3, batch_size: 4, checkpoint_seconds: 0.1}
 """
 
 
