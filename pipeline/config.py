@@ -12,6 +12,7 @@ from typing import Any, Literal
 
 import pydantic
 
+from components.evaluator.adaptive.settings import AdaptiveSettings
 from components.example_validator.component import ExampleValidator
 from components.tuner.search_space import Hyperparameter
 from models import presets
@@ -112,7 +113,7 @@ class TunerSection(_Section):
     space: list[Hyperparameter] | None = None
 
 
-class EvaluatorSection(_Section):
+class EvaluatorSection(_Section, AdaptiveSettings):
     max_perplexity: float | None = pydantic.Field(None, gt=1)
     max_regression: float = pydantic.Field(0.02, ge=0)
     rules: list[dict[str, Any]] = []

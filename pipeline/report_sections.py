@@ -136,6 +136,7 @@ def evaluation(artifacts: Artifacts) -> dict | None:
         "rules": found["rules"],
         "baseline": found["baseline"],
         "splits": splits,
+        "adaptive": found.get("adaptive") or {},
         "subspace_distance": found.get("subspace_distance"),
         "slices": _slices(found),
         "calibration": charts.calibration(curves, "Share right by the probability of the first choice")
