@@ -12,7 +12,7 @@ import pydantic
 from components.base import Component, ComponentError
 from components.example_gen.sources import check_dataset
 from components.pusher.component import Pusher
-from pipeline import config, history, joining, rolling_back, summary
+from pipeline import beam_options, config, config_messages, history, joining, rolling_back, summary
 from pipeline.local_runner import FAILED, REFUSED, LocalRunner
 from pipeline.pipeline import create_pipeline, serving_dir
 from pipeline.progress import Progress
@@ -73,14 +73,20 @@ def checked_pipeline(configuration: config.Configuration) -> list[Component]:
     Raises:
         ConfigurationError: If not.
     """
-    data = configuration.settings.example_gen
+    data, beam_args = configuration.settings.example_gen, configuration.settings.beam.args
+    if "beam.args" in configuration.changed:  # the default needs no look, which takes a second or two
+        problem = beam_options.problem(beam_args)
+        if problem:
+            raise config.ConfigurationError(
+                f"beam.args (from {configuration.origins['beam.args']}): found {beam_args}: {problem}"
+            )
     try:
         check_dataset(data.dataset, data.data_dir)
         return create_pipeline(configuration.settings)
     except ComponentError as error:
         raise config.ConfigurationError(str(error)) from error
     except pydantic.ValidationError as error:
-        raise config.ConfigurationError("\n".join(config.messages(error, configuration.origins))) from error
+        raise config.ConfigurationError("\n".join(config_messages.messages(error, configuration.origins))) from error
 
 
 def _check_until(until: str | None, components: list[Component]) -> None:

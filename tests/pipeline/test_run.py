@@ -63,6 +63,13 @@ def test_help_and_usage_errors_load_nothing_heavy():
         (("--local", "--config", "missing.yaml"), "missing.yaml cannot be read"),
         (("--local", "--until", "Transfrom"), "--until: found 'Transfrom'"),
         (("--local", "--set", "example_gen.dataset=no_such_corpus"), "'no_such_corpus'"),
+        (("--local", "--set", "beam.args=[--runner=Nonsense]"), "beam.args (from --set): found ['--runner=Nonsense']"),
+        (
+            ("--local", "--set", "beam.args=[--runner=apache_beam.runners.dask.dask_runner.NoRunner]"),
+            "beam.args (from --set)",
+        ),
+        (("--local", "--set", "beam.args=[--direct_num_workerz=2]"), "the nearest is --direct_num_workers"),
+        (("--local", "--set", "beam.args=[--direct_num_workers=two]"), "invalid int value: 'two'"),
         (("--local", "--set", "evaluator.rules=[{metric: nonsense}]"), "evaluator.rules.0.metric (from --set)"),
     ],
 )
