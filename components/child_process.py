@@ -1,22 +1,28 @@
 """Runs a function in a process of its own: a fresh TensorFlow, whose devices and memory end with it."""
 
+import contextlib
 import multiprocessing
 import os
 import signal
 import threading
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from multiprocessing.connection import wait
 from typing import Any
 
 from components.base import ComponentError
 from components.quiet_import import import_quietly
 
+STOP_SECONDS = 6.0  # for a checkpoint, before a child that was asked to stop is killed
+
+_stop_requested = threading.Event()
+
 
 def run_in_child(function: Callable[..., Any], *args: Any, environment: Mapping[str, str] | None = None) -> Any:
     """Calls `function(*args)` in a new process and returns its result; all three must pickle.
 
-    The child ends with its parent, even where that is killed.
+    The child ends with its parent, even where that is killed. Where this process is interrupted, the child has
+    `STOP_SECONDS` to end by itself (see `stop_requested`).
 
     Args:
         function: A module's top-level function.
@@ -43,9 +49,11 @@ def run_in_child(function: Callable[..., Any], *args: Any, environment: Mapping[
     except EOFError:
         process.join()
         raise ComponentError(_death(process.exitcode)) from None
+    except BaseException:  # this process was interrupted
+        process.terminate()
+        raise
     finally:
-        if process.is_alive():
-            process.join(10)  # it has answered and only cleans up, or this process was interrupted
+        process.join(STOP_SECONDS)
         if process.is_alive():
             process.kill()
             process.join()
@@ -54,13 +62,37 @@ def run_in_child(function: Callable[..., Any], *args: Any, environment: Mapping[
     raise ComponentError(value) if kind == "component error" else RuntimeError(value)
 
 
+def stop_requested() -> bool:
+    """Whether this child was asked to stop."""
+    return _stop_requested.is_set()
+
+
+@contextlib.contextmanager
+def stoppable() -> Iterator[None]:
+    """Work of a child that looks at `stop_requested` itself: elsewhere such a request ends the process at once."""
+    before = signal.signal(signal.SIGTERM, lambda *_: _stop_requested.set())
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
 def _death(exit_code: int | None) -> str:
     if exit_code == -signal.SIGKILL:
-        return "The training process was killed, most likely for want of memory. Free some, or use a smaller model."
+        return (
+            "The training process was killed: most likely out of memory. Free some, or lower trainer.batch_size or "
+            "model.units, then run the same command again."
+        )
+    if exit_code in (-signal.SIGABRT, -signal.SIGSEGV, -signal.SIGBUS):
+        return (
+            f"The training process ended without a result ({signal.Signals(-exit_code).name}): most likely out of "
+            "memory or disk space. Free some, then run the same command again; --verbose shows more."
+        )
     return f"The training process ended without a result (exit code {exit_code}). Run again with --verbose."
 
 
 def _child(sender, function, args):
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the parent, too, which decides
     threading.Thread(target=_end_with_parent, daemon=True).start()
     try:
         import_quietly("tensorflow")
@@ -69,8 +101,9 @@ def _child(sender, function, args):
         sender.send(("component error", str(error)))
     except Exception:
         sender.send(("error", traceback.format_exc()))
-    except KeyboardInterrupt:
-        pass  # the parent was interrupted, too, and says so
+    except BaseException:
+        if not _stop_requested.is_set():
+            raise
 
 
 def _end_with_parent():

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from components.base import Component, Context
-from pipeline import artifact_files, metadata
+from pipeline import artifact_files, metadata, stopping
 from pipeline.code_digest import code_digest
 from pipeline.failures import RunnerError, describe
 from pipeline.metadata import Artifact, Metadata
@@ -145,6 +145,7 @@ class LocalRunner:
             step.inputs = {key: steps[channel.producer].outputs[channel.key] for key, channel in channels.items()}
             self._reuse_or_execute(step)
         except Exception as failure:
+            stopping.check()
             step.status, error = "failed", f"{name}: {self.describe(failure)}"
         step.seconds = time.monotonic() - clock
         self.progress.finished(name, step.status, step.seconds, step.figures)
