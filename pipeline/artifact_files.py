@@ -4,12 +4,13 @@ import contextlib
 import hashlib
 import json
 import math
-import os
 import shutil
 import uuid
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
+
+from models import files
 
 FileRecord = list  # [size in bytes, mtime in nanoseconds, sha256 in hexadecimal]
 
@@ -19,9 +20,9 @@ def scan(folder: Path) -> dict[str, FileRecord]:
     return {name: _record(path) for name, path in _files(folder)}
 
 
-def content_digest(files: Mapping[str, FileRecord]) -> str:
+def content_digest(found: Mapping[str, FileRecord]) -> str:
     """SHA-256 over relative names and contents; times do not count."""
-    return json_digest({name: record[2] for name, record in files.items()})
+    return json_digest({name: record[2] for name, record in found.items()})
 
 
 def json_digest(value: Any) -> str:
@@ -29,7 +30,7 @@ def json_digest(value: Any) -> str:
     return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()
 
 
-def intact(folder: Path, files: Mapping[str, FileRecord]) -> bool:
+def intact(folder: Path, recorded: Mapping[str, FileRecord]) -> bool:
     """Whether `folder` holds exactly those files with those contents.
 
     A file of the recorded size and time is taken for unchanged; one with another time is read again.
@@ -37,10 +38,10 @@ def intact(folder: Path, files: Mapping[str, FileRecord]) -> bool:
     if not folder.is_dir():
         return False
     found = dict(_files(folder))
-    if found.keys() != files.keys():
+    if found.keys() != recorded.keys():
         return False
     for name, path in found.items():
-        size, mtime, sha256 = files[name]
+        size, mtime, sha256 = recorded[name]
         stat = path.stat()
         if stat.st_size != size or (stat.st_mtime_ns != mtime and _record(path)[2] != sha256):
             return False
@@ -83,12 +84,7 @@ def as_json(value: Any) -> Any:
 def write_json(path: Path, value: Any) -> None:
     """Writes `value` as JSON, whole or not at all."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    aside = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}")
-    try:
-        aside.write_text(json.dumps(value, indent=2, allow_nan=False) + "\n", encoding="utf-8")
-        os.replace(aside, path)
-    finally:
-        aside.unlink(missing_ok=True)
+    files.write_text(path, json.dumps(value, indent=2, allow_nan=False) + "\n")
 
 
 def _files(folder: Path) -> list[tuple[str, Path]]:

@@ -28,9 +28,19 @@ def describe(error: BaseException, root: Path, log: Path | None = None) -> str:
     if isinstance(error, MemoryError):
         return "out of memory. Lower trainer.batch_size, model.units or example_gen.chunk_bytes."
     if isinstance(error, sqlite3.Error):
-        return f"{root / 'metadata.sqlite'} cannot be used ({error}). Move it away to start with a new one."
+        return f"{root / 'metadata.sqlite'} {_of_database(error)}"
     where = f" Its traceback is in {log}; --verbose shows it." if log else ""
     return unforeseen(error) + where
+
+
+def _of_database(error: sqlite3.Error) -> str:
+    if not isinstance(error, sqlite3.OperationalError):
+        return f"is damaged ({error}). A run (--local) sets it aside and rebuilds it from the records beside it."
+    if "locked" in str(error):
+        return f"is in use by another program ({error}). Close that program, then start the same command again."
+    if "disk I/O" in str(error):
+        return f"cannot be read or written ({error}). Check the disk, its free space and limits such as `ulimit -f`."
+    return f"cannot be opened ({error}). Check what is there and its permissions, or choose another pipeline.root."
 
 
 def unforeseen(error: BaseException) -> str:

@@ -6,23 +6,22 @@ An output appears under `<root>/<Component>/<output>/<execution id>/` whole or n
 
 import contextlib
 import datetime
-import fcntl
-import os
 import secrets
 import shutil
 import sqlite3
 import time
 import traceback
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from components.base import Component, Context
-from pipeline import artifact_files, metadata, stopping
+from models import files
+from pipeline import artifact_files, lineage_records, metadata, metadata_recovery, root_lock, stopping
 from pipeline.code_digest import code_digest
 from pipeline.failures import RunnerError, describe
-from pipeline.metadata import Artifact, Metadata
+from pipeline.metadata import Artifact
 from pipeline.progress import Progress
 
 DONE, FAILED, REFUSED, INTERRUPTED = 0, 1, 3, 130  # exit codes; 2, bad usage or configuration, is the command line's
@@ -85,8 +84,8 @@ class LocalRunner:
     def __enter__(self) -> "LocalRunner":
         try:
             self.root.mkdir(parents=True, exist_ok=True)
-            self._exit_stack.enter_context(_lock(self.root))
-            self.metadata = self._exit_stack.enter_context(Metadata(self.root / "metadata.sqlite"))
+            self._exit_stack.enter_context(root_lock.held(self.root))
+            self.metadata = self._exit_stack.enter_context(metadata_recovery.opened(self.root, self.progress.message))
             self._clear_leftovers()
         except (OSError, sqlite3.Error) as error:
             self._exit_stack.close()
@@ -116,13 +115,14 @@ class LocalRunner:
         _check_order(components)
         started, clock = datetime.datetime.now().astimezone(), time.monotonic()
         steps = [Step(component) for component in components]
-        self.metadata.start_run(self.run_id, {"started": started.isoformat(timespec="seconds")})
+        self.start_run(started.isoformat(timespec="seconds"))
         exit_code, error = DONE, None
         for step in steps:
             try:
                 exit_code, error = self._run_step(step, {done.component.name: done for done in steps})
             except BaseException:
-                self.metadata.finish_run(self.run_id, {"exit": INTERRUPTED})
+                with contextlib.suppress(OSError, sqlite3.Error):
+                    self.metadata.finish_run(self.run_id, {"exit": INTERRUPTED})
                 raise
             if exit_code != DONE or step.component.name == until:
                 break
@@ -135,6 +135,17 @@ class LocalRunner:
             "error": error,
             "components": [step.record() for step in steps],
         }
+
+    def start_run(self, started: str) -> None:
+        """Records that this run has begun, at an ISO 8601 time.
+
+        Raises:
+            RunnerError: If it cannot be recorded; nothing has happened then.
+        """
+        try:
+            self.metadata.start_run(self.run_id, {"started": started})
+        except (OSError, sqlite3.Error) as error:
+            raise RunnerError(f"pipeline.root: {describe(error, self.root)}") from error
 
     def _run_step(self, step: Step, steps: Mapping[str, Step]) -> tuple[int, str | None]:
         """Reuses or runs one component; returns the exit code so far and the error in words."""
@@ -190,7 +201,7 @@ class LocalRunner:
                 raise
             state = metadata.FAILED if isinstance(failure, Exception) else metadata.CANCELED
             self._discard(step.execution_id, component.name)
-            with contextlib.suppress(sqlite3.Error):  # on a full disk the next run marks it
+            with contextlib.suppress(OSError, sqlite3.Error):  # on a full disk the next run marks it
                 self.metadata.end_execution(step.execution_id, state, str(failure))
             raise
 
@@ -209,11 +220,11 @@ class LocalRunner:
 
             outputs = {}
             for key, folder in staged.items():
-                files = artifact_files.scan(folder)
+                found = artifact_files.scan(folder)
                 uri = f"{component.name}/{key}/{step.execution_id}"
                 (self.root / uri).parent.mkdir(parents=True, exist_ok=True)
-                folder.rename(self.root / uri)
-                outputs[key] = (component.OUTPUTS[key], uri, artifact_files.content_digest(files), files)
+                files.move_into_place(folder, self.root / uri)
+                outputs[key] = (component.OUTPUTS[key], uri, artifact_files.content_digest(found), found)
             seconds = time.monotonic() - clock
             step.outputs = self.metadata.publish_execution(step.execution_id, outputs, figures=figures, seconds=seconds)
             step.figures = figures
@@ -243,6 +254,7 @@ class LocalRunner:
         """Removes outputs that were renamed into place but never recorded."""
         for folder in self.root.glob(f"{name}/*/{execution_id}"):
             artifact_files.remove(folder)
+        lineage_records.remove_execution(self.root, name, execution_id)
 
     def _clear_leftovers(self) -> None:
         """Clears what killed runs left: staged folders, unrecorded outputs, executions that never ended."""
@@ -263,25 +275,6 @@ class LocalRunner:
             log.parent.mkdir(parents=True, exist_ok=True)
             log.write_text(text, encoding="utf-8")
         return describe(failure, self.root, log)
-
-
-@contextlib.contextmanager
-def _lock(root: Path) -> Iterator[None]:
-    """Holds the root for one run; the kernel lets go of it however the process ends."""
-    with (root / ".lock").open("a+") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            file.seek(0)
-            holder = file.read().strip() or "unknown"
-            raise RunnerError(
-                f"pipeline.root: another run is at work in {root} (process {holder}). Wait for it to end, or choose "
-                "another folder with --set pipeline.root=FOLDER."
-            ) from None
-        file.truncate(0)
-        file.write(str(os.getpid()))
-        file.flush()
-        yield
 
 
 def _check_order(components: Sequence[Component]) -> None:

@@ -97,7 +97,7 @@ def test_a_run_ends_with_the_summary_as_its_last_line_and_nothing_else_on_standa
     assert json.loads((folder / "summary.json").read_text()) == result
     report = json.loads((folder / "report.html").read_text())
     assert report["summary"] == result and report["configuration"].keys() == report["defaults"].keys()
-    assert {path.name for path in folder.iterdir()} == {"summary.json", "report.html"}
+    assert {path.name for path in folder.iterdir()} == {"summary.json", "report.html", "run.json"}
 
 
 def test_a_second_run_is_all_cached(tmp_path):
@@ -172,6 +172,20 @@ def test_a_signal_ends_a_run_whose_libraries_do_not_listen_and_their_workers(tmp
     stat = Path("/proc", worker, "stat")
     assert not stat.exists() or stat.read_text().split()[2] == "Z"  # ended, if not reaped yet
     assert summary(fake(tmp_path))["exit"] == 0
+
+
+@pytest.mark.parametrize("content", [b"junk", b"SQLite format 3\0" + b"x" * 5000])
+def test_list_and_show_of_damaged_metadata_say_so_and_the_next_run_rebuilds_them(tmp_path, content):
+    run_id = summary(fake(tmp_path))["run_id"]
+    (tmp_path / "metadata.sqlite").write_bytes(content)
+    for arguments in (("--list",), ("--show", "latest")):
+        completed = fake(tmp_path, *arguments)
+        assert completed.returncode == 2 and "metadata.sqlite is damaged" in completed.stderr
+        assert "Traceback" not in completed.stderr
+    completed = fake(tmp_path)
+    assert "metadata.sqlite was damaged" in completed.stderr and summary(completed)["exit"] == 0
+    shown = fake(tmp_path, "--show", run_id).stdout
+    assert "done." in shown and "Ship" in shown
 
 
 def test_list_and_show_tell_of_earlier_runs(tmp_path):
