@@ -10,12 +10,17 @@ from collections.abc import Callable, Iterator, Mapping
 from multiprocessing.connection import wait
 from typing import Any
 
+from components import run_log
 from components.base import ComponentError
 from components.quiet_import import import_quietly
 
 STOP_SECONDS = 6.0  # for a checkpoint, before a child that was asked to stop is killed
 
 _stop_requested = threading.Event()
+
+
+class ChildDied(ComponentError):
+    """A child process ended without an answer."""
 
 
 def run_in_child(function: Callable[..., Any], *args: Any, environment: Mapping[str, str] | None = None) -> Any:
@@ -30,12 +35,12 @@ def run_in_child(function: Callable[..., Any], *args: Any, environment: Mapping[
         environment: Variables to set before the child starts: TensorFlow reads some when it is imported.
 
     Raises:
-        ComponentError: If the function raised one, or the process died.
+        ComponentError: If the function raised one, or (`ChildDied`) the process died.
         RuntimeError: If the function raised anything else; the message holds the child's traceback.
     """
     context = multiprocessing.get_context("spawn")
     receiver, sender = context.Pipe(duplex=False)
-    process = context.Process(target=_child, args=(sender, function, args))
+    process = context.Process(target=_child, args=(sender, function, args, run_log.where()))
     before = dict(os.environ)
     os.environ.update(environment or {})
     try:
@@ -48,7 +53,7 @@ def run_in_child(function: Callable[..., Any], *args: Any, environment: Mapping[
         kind, value = receiver.recv()
     except EOFError:
         process.join()
-        raise ComponentError(_death(process.exitcode)) from None
+        raise ChildDied(_death(process.exitcode)) from None
     except BaseException:  # this process was interrupted
         process.terminate()
         raise
@@ -91,7 +96,9 @@ def _death(exit_code: int | None) -> str:
     return f"The training process ended without a result (exit code {exit_code}). Run again with --verbose."
 
 
-def _child(sender, function, args):
+def _child(sender, function, args, log):
+    if log:
+        run_log.begin(*log)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the parent, too, which decides
     threading.Thread(target=_end_with_parent, daemon=True).start()
     try:

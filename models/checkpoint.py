@@ -47,7 +47,7 @@ class Checkpoint:
         except Exception as error:  # zipfile and NumPy raise a dozen types at damaged bytes
             aside = path.with_name(f"{path.name}.damaged")
             path.replace(aside)
-            logging.warning(
+            logging.getLogger(__name__).warning(
                 "The checkpoint %s is damaged (%s) and was renamed to %s: training starts without it.",
                 path,
                 type(error).__name__,

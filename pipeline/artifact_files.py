@@ -4,7 +4,9 @@ import contextlib
 import hashlib
 import json
 import math
+import os
 import shutil
+import tempfile
 import uuid
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -48,6 +50,15 @@ def intact(folder: Path, recorded: Mapping[str, FileRecord]) -> bool:
     return True
 
 
+def damaged(folder: Path, recorded: Mapping[str, FileRecord]) -> Path | None:
+    """The first file that has not the recorded contents any more, whatever its time says; reads all of them."""
+    for name, (size, _, sha256) in recorded.items():
+        path = folder / name
+        if not path.is_file() or path.stat().st_size != size or _record(path)[2] != sha256:
+            return path
+    return None
+
+
 @contextlib.contextmanager
 def staged(parent: Path, name: str) -> Iterator[Path]:
     """A new folder under `parent` that is gone afterwards, with whatever was not moved out of it."""
@@ -56,6 +67,23 @@ def staged(parent: Path, name: str) -> Iterator[Path]:
     try:
         yield folder
     finally:
+        remove(folder)
+
+
+@contextlib.contextmanager
+def temporary(folder: Path) -> Iterator[None]:
+    """Has libraries, here and in child processes, put their temporary files there: killed runs leave them behind."""
+    before = os.environ.get("TMPDIR")
+    remove(folder)
+    folder.mkdir(parents=True)
+    os.environ["TMPDIR"] = tempfile.tempdir = str(folder)
+    try:
+        yield
+    finally:
+        tempfile.tempdir = None
+        os.environ.pop("TMPDIR")
+        if before is not None:
+            os.environ["TMPDIR"] = before
         remove(folder)
 
 

@@ -62,4 +62,4 @@ def _read(paths: Iterator[Path]) -> Iterator[tuple[Path, dict[str, Any]]]:
         try:
             yield path, json.loads(path.read_text(encoding="utf-8"))
         except (OSError, ValueError) as error:
-            logging.warning("The record %s cannot be read and is left out (%s).", path, error)
+            logging.getLogger(__name__).warning("The record %s cannot be read and is left out (%s).", path, error)

@@ -11,8 +11,9 @@ from components.pusher import versions
 from components.pusher.component import Pusher
 from pipeline import artifact_files
 from pipeline.failures import RunnerError, describe
-from pipeline.local_runner import LocalRunner, Step
+from pipeline.local_runner import LocalRunner
 from pipeline.metadata import Artifact
+from pipeline.step import Step
 
 
 class Rollback(Component):

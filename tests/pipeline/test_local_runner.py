@@ -4,7 +4,6 @@ import multiprocessing
 import os
 import shutil
 import signal
-import sqlite3
 from pathlib import Path
 
 import pytest
@@ -13,6 +12,7 @@ from pipeline.failures import RunnerError
 from pipeline.local_runner import LocalRunner
 from pipeline.metadata import Metadata
 from tests.pipeline.fake_components import Climb, Shout, chain, executions
+from tests.pipeline.runner_world import files, run, statuses
 
 
 @pytest.fixture(autouse=True)
@@ -23,23 +23,6 @@ def nothing_ran_yet():
 @pytest.fixture
 def root(tmp_path) -> Path:
     return tmp_path / "output"
-
-
-def run(root: Path, components=None, use_cache=True, until=None, **options) -> dict:
-    with LocalRunner(root, use_cache) as runner:
-        return runner.run(components or chain(root / "serving", **options), until)
-
-
-def statuses(record: dict) -> dict[str, str]:
-    return {step["name"]: step["status"] for step in record["components"]}
-
-
-def files(root: Path) -> set[str]:
-    """Everything below the root but the runner's own bookkeeping."""
-    found = {path.relative_to(root).as_posix() for path in root.rglob("*") if path.is_file()}
-    return {
-        name for name in found if not name.startswith(("metadata.sqlite", ".lock", "runs/")) and "/.sys" not in name
-    }
 
 
 def test_outputs_lie_where_the_contract_says_and_hold_what_was_written(root):
@@ -214,101 +197,6 @@ def test_a_root_that_cannot_be_used_is_an_error_in_words(tmp_path):
             LocalRunner(unusable).__enter__()
     with pytest.raises(RunnerError, match="pipeline.root.*cannot be written"):
         LocalRunner(Path("/sys/pipeline-root")).__enter__()  # read-only for root, too
-
-
-def lineage(root: Path) -> list:
-    """All that the metadata say, but for when it was written."""
-    with Metadata(root / "metadata.sqlite", read_only=True) as records:
-        executions = records._db.execute(
-            "SELECT e.id, t.name, e.last_known_state FROM Execution e JOIN Type t ON t.id = e.type_id ORDER BY e.id"
-        )
-        found = [
-            (*row, records.properties("Execution", row[0]), records.inputs(row[0]), records.outputs(row[0]))
-            for row in executions.fetchall()
-        ]
-        assert not records._db.execute("PRAGMA foreign_key_check").fetchall()
-        return [*found, records.runs()]
-
-
-def flip(path: Path, place: int) -> None:
-    content = bytearray(path.read_bytes())
-    content[place] ^= 0x20
-    path.write_bytes(content)
-
-
-@pytest.mark.parametrize("damage", ["truncated", "junk", "empty", "cut to a page", "flipped text", "flipped"])
-def test_damaged_metadata_are_set_aside_and_rebuilt(root, damage, capsys):
-    run(root)
-    run(root, text="bye")
-    run(root)  # all cached
-    before, path = lineage(root), root / "metadata.sqlite"
-    content = path.read_bytes()
-    if damage == "flipped text":
-        flip(path, content.index(b"characters"))
-    elif damage == "flipped":
-        flip(path, len(content) // 2 + 7)
-    else:
-        parts = {"truncated": content[: len(content) // 2], "junk": b"junk" * 999, "cut to a page": content[:4096]}
-        path.write_bytes(parts.get(damage, b""))
-    assert set(statuses(run(root)).values()) == {"cached"}
-    said = " ".join(capsys.readouterr().err.split())
-    assert f"{path} was damaged" in said and "rebuilt from the records of 12 executions and 3 runs" in said
-    after = lineage(root)
-    assert after[: len(before) - 1] == before[:-1]  # executions, with ids, figures, inputs and outputs
-    assert after[-1][1:] == before[-1]  # runs
-    assert list(root.glob("metadata.sqlite.damaged-*"))
-    assert set(statuses(run(root)).values()) == {"cached"} and "was damaged" not in capsys.readouterr().err
-
-
-def test_a_root_of_before_there_were_records_gets_them(root):
-    run(root)
-    before = lineage(root)
-    for path in root.glob("*/.system"):
-        shutil.rmtree(path)
-    run(root)
-    (root / "metadata.sqlite").write_bytes(b"junk")
-    run(root)
-    assert lineage(root)[:4] == before[:4]
-
-
-def test_a_killed_runs_metadata_are_checked_by_sqlite_alone(root):
-    run(root)
-    (root / "metadata.sqlite.sha256").unlink()
-    before = lineage(root)
-    assert set(statuses(run(root)).values()) == {"cached"} and lineage(root)[:4] == before[:4]
-    (root / "metadata.sqlite.sha256").unlink()
-    flip(root / "metadata.sqlite", 100)  # the kind of the first page
-    assert set(statuses(run(root)).values()) == {"cached"}
-    assert list(root.glob("metadata.sqlite.damaged-*"))
-
-
-def test_metadata_that_another_program_holds_are_not_called_damaged(root, monkeypatch):
-    run(root)
-    monkeypatch.setattr("pipeline.metadata_recovery.WAIT_SECONDS", 0.2)
-    other = sqlite3.connect(root / "metadata.sqlite", isolation_level=None)
-    other.execute("PRAGMA locking_mode=EXCLUSIVE")
-    other.execute("BEGIN EXCLUSIVE")
-    other.execute("UPDATE Type SET name = name")
-    with pytest.raises(RunnerError, match="metadata.sqlite is in use by another program .database is locked."):
-        LocalRunner(root).__enter__()
-    other.close()
-    assert set(statuses(run(root)).values()) == {"cached"}
-
-
-def test_a_lock_that_is_no_file_is_an_error_in_words(root):
-    root.mkdir()
-    os.mkfifo(root / ".lock")
-    with pytest.raises(RunnerError, match="/.lock is no ordinary file"):
-        LocalRunner(root).__enter__()
-
-
-def test_outputs_are_never_overwritten_though_the_metadata_were_lost(root):
-    run(root)
-    for path in root.glob("metadata.sqlite*"):
-        path.unlink()
-    record = run(root)
-    assert record["components"][0]["outputs"]["text"]["uri"] == "Source/text/5"
-    assert (root / "Source/text/1/text.txt").exists()
 
 
 def test_components_must_stand_after_what_they_read(root):

@@ -97,7 +97,7 @@ def test_a_run_ends_with_the_summary_as_its_last_line_and_nothing_else_on_standa
     assert json.loads((folder / "summary.json").read_text()) == result
     report = json.loads((folder / "report.html").read_text())
     assert report["summary"] == result and report["configuration"].keys() == report["defaults"].keys()
-    assert {path.name for path in folder.iterdir()} == {"summary.json", "report.html", "run.json"}
+    assert {path.name for path in folder.iterdir()} == {"summary.json", "report.html", "run.json", "log.jsonl"}
 
 
 def test_a_second_run_is_all_cached(tmp_path):
