@@ -1,9 +1,11 @@
 """Runs a function in a process of its own: a fresh TensorFlow, whose devices and memory end with it."""
 
 import contextlib
+import logging
 import multiprocessing
 import os
 import signal
+import sys
 import threading
 import traceback
 from collections.abc import Callable, Iterator, Mapping
@@ -97,12 +99,13 @@ def _death(exit_code: int | None) -> str:
 
 
 def _child(sender, function, args, log):
-    if log:
-        run_log.begin(*log)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the parent, too, which decides
     threading.Thread(target=_end_with_parent, daemon=True).start()
     try:
         import_quietly("tensorflow")
+        logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
+        if log:
+            run_log.begin(*log)  # after that: basicConfig does nothing where there is a handler
         sender.send(("result", function(*args)))
     except ComponentError as error:
         sender.send(("component error", str(error)))

@@ -5,6 +5,7 @@ import random
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -46,13 +47,17 @@ def start(root: Path, corpus: Path, *assignments: str) -> subprocess.Popen:
     )
 
 
-def wait_for(process: subprocess.Popen, sign: str) -> str:
-    """What the command says up to the line with `sign`."""
+def wait_for(process: subprocess.Popen, sign: str, seconds: float = 120) -> str:
+    """What the command says up to the line with `sign`; it is killed if that does not come in time."""
+    timer = threading.Timer(seconds, lambda: os.killpg(process.pid, signal.SIGKILL))
+    timer.start()
     said = ""
     for line in process.stderr:
         said += line
         if sign in line:
+            timer.cancel()
             return said
+    timer.cancel()
     raise AssertionError(said)
 
 
