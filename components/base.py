@@ -4,11 +4,7 @@ A component's folder holds `component.py` (a subclass of `Component`, cheap to i
 `executor.py` (a module with one public function `execute`, imported only when the component really runs).
 """
 
-import contextlib
-import os
-import shutil
-import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
@@ -112,26 +108,4 @@ class Component:
     def execute(self, inputs: Mapping[str, Path], outputs: Mapping[str, Path], context: Context) -> dict[str, Any]:
         """Runs the executor and returns its figures: a small JSON-serialisable dict for tables and summaries."""
         module = import_quietly(self.executor_module)
-        with _temporary_files_in(context.workspace):
-            return module.execute(inputs, outputs, self.parameters, context)
-
-
-@contextlib.contextmanager
-def _temporary_files_in(workspace: Path | None) -> Iterator[None]:
-    """Temporary files of libraries and child processes go below the workspace: the next run removes a killed run's."""
-    if workspace is None:
-        yield
-        return
-    folder = (workspace / "temporary").absolute()
-    shutil.rmtree(folder, ignore_errors=True)  # of an attempt that was killed, where the workspace survived it
-    folder.mkdir(parents=True)
-    variable, default = os.environ.get("TMPDIR"), tempfile.tempdir
-    os.environ["TMPDIR"] = tempfile.tempdir = str(folder)
-    try:
-        yield
-    finally:
-        tempfile.tempdir = default
-        os.environ.pop("TMPDIR")
-        if variable is not None:
-            os.environ["TMPDIR"] = variable
-        shutil.rmtree(folder, ignore_errors=True)
+        return module.execute(inputs, outputs, self.parameters, context)

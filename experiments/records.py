@@ -9,6 +9,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from models import files
+
 FILE = "results.json"
 FIELDS = {  # of every run: what DESIGN.md promises to whoever reads the file
     "name": str,
@@ -135,12 +137,4 @@ def _write(path: Path, content: dict) -> None:
     """Writes JSON whole or not at all, an epoch a line."""
     text = json.dumps(content, indent=1, allow_nan=False)
     text = re.sub(r'\{\s+("epoch":[^{}]*)\}', lambda found: f"{{{' '.join(found[1].split())}}}", text)
-    aside = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        with aside.open("w", encoding="utf-8") as file:
-            file.write(text + "\n")
-            file.flush()
-            os.fsync(file.fileno())
-        aside.replace(path)
-    finally:
-        aside.unlink(missing_ok=True)
+    files.write_text(path, text + "\n")

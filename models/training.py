@@ -28,6 +28,10 @@ class TrainingDiverged(Exception):
     """The loss is not finite: no further step can mend it."""
 
 
+class TrainingStopped(BaseException):
+    """Training was asked to stop; it continues from its checkpoint. No failure, so no `Exception`."""
+
+
 def windows(lanes: Lanes, sequence_length: int, first: int = 0) -> Iterator[tuple[tf.Tensor, tf.Tensor]]:
     """The windows of an epoch from window `first` on, in order: (inputs, targets), int32 [batch_size, time] each.
 
@@ -49,6 +53,7 @@ class Training:
         folder: For checkpoints.
         on_epoch: Called with each epoch's record (see `history`) as soon as it is complete.
         on_step: Called with (epoch, steps done in it, steps of it, train perplexity so far, tokens/s).
+        should_stop: Asked after every step; where it is true, `run` writes a checkpoint and raises `TrainingStopped`.
 
     Attributes:
         history: dicts of `epoch` (from 1), `train_perplexity` (with dropout), `valid_perplexity`, `learning_rate`,
@@ -71,6 +76,7 @@ class Training:
         folder: Path,
         on_epoch: Callable[[dict], None] = lambda record: None,
         on_step: Callable[[int, int, int, float, float], None] = lambda *_: None,
+        should_stop: Callable[[], bool] = lambda: False,
     ):
         if recipe.batch_size % strategy.num_replicas_in_sync:
             raise ValueError(
@@ -89,7 +95,7 @@ class Training:
         self.left_over = self.lanes.left_over
         self.steps = self.lanes.num_windows(recipe.sequence_length)
         self.checkpoint = Checkpoint(folder)
-        self.on_epoch, self.on_step = on_epoch, on_step
+        self.on_epoch, self.on_step, self.should_stop = on_epoch, on_step, should_stop
         self._step = make_step(model, strategy, recipe)
         self.history: list[dict] = []
         self._start()
@@ -115,8 +121,8 @@ class Training:
 
     def _resume(self):
         saved = self.checkpoint.load("latest")
-        if saved is None:
-            return
+        if saved is None or (saved["history"] and self.checkpoint.load("best") is None):
+            return  # without the best epoch's weights the epochs have to be trained again
         self._assign(saved["weights"])
         self.state, self.sums = tf.constant(saved["state"]), saved["sums"]
         self.history, self.window = saved["history"], saved["window"]
@@ -143,16 +149,19 @@ class Training:
             self.state, metrics = self._step(inputs, targets, self.state, tf.constant(step), self._scalars(step))
             pending.append(metrics)
             self.window += 1
-            if len(pending) == METRICS_EVERY or self.window == self.steps:
+            stop = self.should_stop()
+            if len(pending) == METRICS_EVERY or self.window == self.steps or stop:
                 self._count(pending, step)
                 pending.clear()
                 now = time.monotonic()
                 self.train_seconds += now - started
                 started = now
                 self.on_step(epoch, self.window, self.steps, self._train_perplexity(), self._tokens_per_second())
-                if now - saved > self.recipe.checkpoint_seconds and self.window < self.steps:
+                if stop or now - saved > self.recipe.checkpoint_seconds and self.window < self.steps:
                     self._save()
                     saved = time.monotonic()
+                if stop:
+                    raise TrainingStopped
         self._end_epoch(epoch, started)
 
     def _scalars(self, step: int) -> dict[str, tf.Tensor]:
@@ -185,7 +194,8 @@ class Training:
                 f"{self.recipe.learning_rate} or trainer.clip_norm {self.recipe.clip_norm} too large, or "
                 "loss.temperature too small. Change them and run again."
             )
-        self.sums += [*values.sum(axis=0), (values[:, 2] > self.recipe.clip_norm).sum()]
+        for row in values:  # one by one, so that the sums do not depend on where training was stopped
+            self.sums += [*row, row[2] > self.recipe.clip_norm]
 
     def _tokens(self) -> int:
         return self.recipe.batch_size * min(self.window * self.recipe.sequence_length, self.lanes.lane_length)

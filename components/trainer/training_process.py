@@ -9,6 +9,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
+from components import child_process
 from components.base import ComponentError, Context
 from components.trainer import hyperparameters
 from components.trainer.component import Trainer
@@ -44,9 +45,10 @@ def train_and_export(
         tokenizer = Tokenizer.load(inputs["vocabulary"])
         reporter = _Reporter(context, recipe.epochs)
         model, initial = make_model(values, tokenizer, strategy)
-        training = Training(model, strategy, *splits.values(), recipe, context.workspace, reporter.epoch, reporter.step)
+        callbacks = reporter.epoch, reporter.step, child_process.stop_requested
+        training = Training(model, strategy, *splits.values(), recipe, context.workspace, *callbacks)
         reporter.start(training.history)
-        with reporter.progress:
+        with reporter.progress, child_process.stoppable():
             history = training.run()
     except (TrainingDiverged, ValueError) as error:
         raise ComponentError(str(error)) from None

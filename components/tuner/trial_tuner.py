@@ -18,6 +18,7 @@ from keras_tuner.src import config as keras_tuner_config
 from keras_tuner.src.distribute import utils as keras_tuner_distribution
 from rich.console import Console
 
+from components import child_process
 from components.base import ComponentError
 from components.trainer.component import Trainer
 from components.trainer.hyperparameters import in_words
@@ -155,12 +156,16 @@ class TrialTuner(base_tuner.BaseTuner):
                 )
 
         recipe = make_recipe(parameters.model_dump())
-        training = Training(model, self.strategy, self.splits["train"], self.splits["eval"], recipe, folder, on_epoch)
+        splits = self.splits["train"], self.splits["eval"]
+        training = Training(
+            model, self.strategy, *splits, recipe, folder, on_epoch, should_stop=child_process.stop_requested
+        )
         inherited = values.get("tuner/initial_epoch", 0)
         record["seconds_before"] = sum(epoch["seconds"] for epoch in training.history[inherited:])
         for epoch in training.history:
             on_epoch(epoch)
-        training.run()
+        with child_process.stoppable():
+            training.run()
 
     def _checkpoints(self, trial_id: str, past_trial: str | None) -> Path:
         """The folder of a trial's checkpoints, which begins with those of the trial that it goes on from.

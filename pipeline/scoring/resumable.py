@@ -7,6 +7,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from models import files
+
 
 class OutputError(Exception):
     """The output cannot be written: the message says why and what to do."""
@@ -109,7 +111,7 @@ class ResumableOutput:
         """Gives the file its name, before anyone else can lock it."""
         os.replace(self._part, self.path)
         self._origin.unlink()
-        sync_folder(self.path.parent)
+        files.sync(self.path.parent)
         self._file.close()
 
     def forget(self) -> None:
@@ -119,12 +121,3 @@ class ResumableOutput:
     def close(self) -> None:
         """Leaves it as it is, to be resumed."""
         self._file.close()
-
-
-def sync_folder(folder: Path) -> None:
-    """Puts the names of a folder's files on the disk."""
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

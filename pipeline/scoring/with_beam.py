@@ -9,8 +9,8 @@ from pathlib import Path
 import apache_beam as beam
 
 from components import beam_pipeline
+from models import files
 from pipeline.scoring.lines import GZIP_MAGIC, Lines
-from pipeline.scoring.resumable import sync_folder
 
 CHUNK_BYTES = 1 << 20
 LINES_AT_ONCE = 2048
@@ -70,7 +70,7 @@ def score(model: Path, paths: Sequence[str], folder: Path, beam_args: Sequence[s
         joined.flush()
         os.fsync(joined.fileno())
     os.replace(aside, output)
-    sync_folder(output.parent)
+    files.sync(output.parent)
     shutil.rmtree(folder)
 
 

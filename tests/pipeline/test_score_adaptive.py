@@ -118,6 +118,8 @@ def test_options_that_do_not_go_together_are_bad_usage(text, tmp_path, capsys, m
         ("dynamic_eta=0.2", "--setting dynamic_eta: expected one of cache_lambda"),
         ("cache_lambda=1.5", "--setting cache_lambda: found '1.5'"),
         ("cache_window=", "--setting cache_window: found ''"),
+        ("cache_window=99999999999999999999", "--setting cache_window: found '99999999999999999999'"),
+        ("cache_theta=inf", "--setting cache_theta: found 'inf'"),
     ],
 )
 def test_a_wrong_setting_is_refused_before_anything_is_read(model, text, tmp_path, capsys, setting, words):

@@ -21,14 +21,16 @@ class AdaptiveSettings(pydantic.BaseModel):
         dynamic_segment: Tokens that are predicted before the weights take a step.
     """
 
+    model_config = pydantic.ConfigDict(allow_inf_nan=False)
+
     adaptive: list[Mode] = []
     cache_lambda: float = pydantic.Field(0.1, ge=0, lt=1)
     cache_theta: float = pydantic.Field(1.0, ge=0)
-    cache_window: int = pydantic.Field(500, ge=1)
+    cache_window: int = pydantic.Field(500, ge=1, lt=2**31)
     dynamic_eta: float = pydantic.Field(5e-5, ge=0)
     dynamic_lambda: float = pydantic.Field(2e-3, ge=0)
     dynamic_epsilon: float = pydantic.Field(2e-5, gt=0)
-    dynamic_segment: int = pydantic.Field(5, ge=1)
+    dynamic_segment: int = pydantic.Field(5, ge=1, lt=2**31)
 
     def of_mode(self, mode: str) -> dict[str, float]:
         """The settings of one mode, by key."""
