@@ -6,7 +6,7 @@ INSTALL := $(BIN)/python -m pip install --quiet --no-compile --disable-pip-versi
 PACKAGING := setup.py pyproject.toml constraints.txt
 TREEBANK := $(if $(DATA_DIR),--data-dir $(DATA_DIR))
 
-.PHONY: run test lint serve bench bench-serving clean
+.PHONY: run test lint serve bench bench-serving experiment results clean
 
 run: .venv/installed-run  ## the main job on the embedded corpus
 	$(BIN)/python -m pipeline.run --local
@@ -30,6 +30,12 @@ bench: .venv/installed-bench  ## speed and memory against their goals and PyTorc
 
 bench-serving: .venv/installed-test  ## latency and throughput of the pushed model; SECONDS=60 for the README's figures
 	$(BIN)/python -m benchmarks.serving --seconds $(or $(SECONDS),10) --output output/benchmarks/serving.json
+
+experiment: .venv/installed-run  ## a row of the paper's table: NAME=small_re SEED=1 DATA_DIR=FOLDER [TABLE=experiments/wikitext2]
+	$(BIN)/python -m experiments.run $(NAME) $(if $(SEED),--seed $(SEED)) $(TREEBANK) $(if $(TABLE),--table $(TABLE))
+
+results: .venv/installed-run  ## the tables, curves and Table 3 from experiments/ptb/results.json
+	$(BIN)/python -m experiments.report
 
 clean:  ## the environment and what runs wrote in the default places
 	rm -rf .venv output

@@ -3,6 +3,7 @@
 TensorFlow is imported in the executors, which import this module; a `component.py` never does.
 """
 
+import contextlib
 import logging
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -12,6 +13,7 @@ from pathlib import Path
 import apache_beam as beam
 import tensorflow as tf
 from apache_beam.options.pipeline_options import PipelineOptions
+from google.protobuf.message import DecodeError
 
 from components.base import SPLITS, ComponentError
 
@@ -45,17 +47,28 @@ class Example:
     text: bytes
 
 
-def pipeline(beam_args: Sequence[str]) -> beam.Pipeline:
-    """A Beam pipeline with the options of `beam.args`, to be used as a context manager.
+@contextlib.contextmanager
+def pipeline(beam_args: Sequence[str]) -> Iterator[beam.Pipeline]:
+    """Runs a Beam pipeline with the options of `beam.args` when its block ends.
 
     Raises:
-        ComponentError: If Beam does not know the arguments.
+        ComponentError: If Beam does not know the arguments, or a worker raised one.
     """
     logging.getLogger("apache_beam").setLevel(logging.WARNING)  # the runner tells of every stage otherwise
+    logging.getLogger("apache_beam.runners.common").setLevel(logging.CRITICAL)  # tracebacks of what it raises anyway
     try:
-        return beam.Pipeline(options=PipelineOptions(list(beam_args)))
+        root = beam.Pipeline(options=PipelineOptions(list(beam_args)))
     except (ValueError, SystemExit) as error:
         raise ComponentError(f"beam.args {list(beam_args)} cannot be used: {error}.") from error
+    try:
+        with root:
+            yield root
+    except Exception as error:
+        # Runners raise a worker's error as one of their own, whose message ends with the worker's traceback.
+        found = re.search(rf"{ComponentError.__name__}: ((?:.|\n)*?) \[while running", str(error))
+        if found is None:
+            raise
+        raise ComponentError(found[1]) from error
 
 
 def list_shards(examples: Path, splits: Sequence[str] = SPLITS) -> list[Shard]:
@@ -89,10 +102,13 @@ def read_shards(root: beam.Pipeline, shards: Sequence[Shard]) -> beam.PCollectio
 
 
 def read_batches(shard: Shard) -> Iterator[list[Example]]:
-    """A shard's Examples in order, in batches of about `BATCH_BYTES` of text, one larger Example being one batch."""
+    """A shard's Examples in order, in batches of about `BATCH_BYTES` of text, one larger Example being one batch.
+
+    Raises:
+        ComponentError: If the shard is gone or damaged.
+    """
     batch, size = [], 0
-    for record in tf.data.TFRecordDataset(shard.path).as_numpy_iterator():
-        example = _parse(record)
+    for example in _read_examples(shard.path):
         if batch and size + len(example.text) > BATCH_BYTES:
             yield batch
             batch, size = [], 0
@@ -100,6 +116,22 @@ def read_batches(shard: Shard) -> Iterator[list[Example]]:
         size += len(example.text)
     if batch:
         yield batch
+
+
+def _read_examples(path: str) -> Iterator[Example]:
+    records = tf.data.TFRecordDataset(path).as_numpy_iterator()
+    number = 0
+    while True:
+        try:
+            record = next(records, None)
+            if record is None:
+                return
+            yield _parse(record)
+        except (tf.errors.DataLossError, tf.errors.NotFoundError, DecodeError, IndexError) as error:
+            place = re.search(r"(?:corrupted|truncated) record at \d+", str(error))
+            found = place[0] if place else f"record {number + 1:,}: {str(error).splitlines()[0]}"
+            raise ComponentError(f"{path} is damaged ({found}). Run ExampleGen again (--no-cache).") from error
+        number += 1
 
 
 def _parse(record: bytes) -> Example:

@@ -1,22 +1,35 @@
 """Runs a function in a process of its own: a fresh TensorFlow, whose devices and memory end with it."""
 
+import contextlib
+import logging
 import multiprocessing
 import os
 import signal
+import sys
 import threading
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from multiprocessing.connection import wait
 from typing import Any
 
+from components import run_log
 from components.base import ComponentError
 from components.quiet_import import import_quietly
+
+STOP_SECONDS = 6.0  # for a checkpoint, before a child that was asked to stop is killed
+
+_stop_requested = threading.Event()
+
+
+class ChildDied(ComponentError):
+    """A child process ended without an answer."""
 
 
 def run_in_child(function: Callable[..., Any], *args: Any, environment: Mapping[str, str] | None = None) -> Any:
     """Calls `function(*args)` in a new process and returns its result; all three must pickle.
 
-    The child ends with its parent, even where that is killed.
+    The child ends with its parent, even where that is killed. Where this process is interrupted, the child has
+    `STOP_SECONDS` to end by itself (see `stop_requested`).
 
     Args:
         function: A module's top-level function.
@@ -24,12 +37,12 @@ def run_in_child(function: Callable[..., Any], *args: Any, environment: Mapping[
         environment: Variables to set before the child starts: TensorFlow reads some when it is imported.
 
     Raises:
-        ComponentError: If the function raised one, or the process died.
+        ComponentError: If the function raised one, or (`ChildDied`) the process died.
         RuntimeError: If the function raised anything else; the message holds the child's traceback.
     """
     context = multiprocessing.get_context("spawn")
     receiver, sender = context.Pipe(duplex=False)
-    process = context.Process(target=_child, args=(sender, function, args))
+    process = context.Process(target=_child, args=(sender, function, args, run_log.where()))
     before = dict(os.environ)
     os.environ.update(environment or {})
     try:
@@ -42,10 +55,12 @@ def run_in_child(function: Callable[..., Any], *args: Any, environment: Mapping[
         kind, value = receiver.recv()
     except EOFError:
         process.join()
-        raise ComponentError(_death(process.exitcode)) from None
+        raise ChildDied(_death(process.exitcode)) from None
+    except BaseException:  # this process was interrupted
+        process.terminate()
+        raise
     finally:
-        if process.is_alive():
-            process.join(10)  # it has answered and only cleans up, or this process was interrupted
+        process.join(STOP_SECONDS)
         if process.is_alive():
             process.kill()
             process.join()
@@ -54,23 +69,51 @@ def run_in_child(function: Callable[..., Any], *args: Any, environment: Mapping[
     raise ComponentError(value) if kind == "component error" else RuntimeError(value)
 
 
+def stop_requested() -> bool:
+    """Whether this child was asked to stop."""
+    return _stop_requested.is_set()
+
+
+@contextlib.contextmanager
+def stoppable() -> Iterator[None]:
+    """Work of a child that looks at `stop_requested` itself: elsewhere such a request ends the process at once."""
+    before = signal.signal(signal.SIGTERM, lambda *_: _stop_requested.set())
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
 def _death(exit_code: int | None) -> str:
     if exit_code == -signal.SIGKILL:
-        return "The training process was killed, most likely for want of memory. Free some, or use a smaller model."
+        return (
+            "The training process was killed: most likely out of memory. Free some, or lower trainer.batch_size or "
+            "model.units, then run the same command again."
+        )
+    if exit_code in (-signal.SIGABRT, -signal.SIGSEGV, -signal.SIGBUS):
+        return (
+            f"The training process ended without a result ({signal.Signals(-exit_code).name}): most likely out of "
+            "memory or disk space. Free some, then run the same command again; --verbose shows more."
+        )
     return f"The training process ended without a result (exit code {exit_code}). Run again with --verbose."
 
 
-def _child(sender, function, args):
+def _child(sender, function, args, log):
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the parent, too, which decides
     threading.Thread(target=_end_with_parent, daemon=True).start()
     try:
         import_quietly("tensorflow")
+        logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
+        if log:
+            run_log.begin(*log)  # after that: basicConfig does nothing where there is a handler
         sender.send(("result", function(*args)))
     except ComponentError as error:
         sender.send(("component error", str(error)))
     except Exception:
         sender.send(("error", traceback.format_exc()))
-    except KeyboardInterrupt:
-        pass  # the parent was interrupted, too, and says so
+    except BaseException:
+        if not _stop_requested.is_set():
+            raise
 
 
 def _end_with_parent():

@@ -9,10 +9,10 @@ two cores.
 import collections
 import re
 import sys
+from pydoc_data.topics import topics
 
 import keras
 import numpy as np
-from pydoc_data.topics import topics
 
 from models import LanguageModel, windows
 

@@ -41,7 +41,7 @@ class Point:
 
     @property
     def name(self) -> str:
-        return f"beta {self.beta:g} tau {self.temperature:g} seed {self.seed}"
+        return f"beta_{self.beta:g}_tau_{self.temperature:g}_seed_{self.seed}"
 
 
 def points(seeds: int) -> list[Point]:

@@ -1,11 +1,14 @@
 """Checkpoints that are whole or absent, whenever the program is killed."""
 
 import json
-import os
+import logging
+import zipfile
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+
+from models import files
 
 
 class Checkpoint:
@@ -29,24 +32,43 @@ class Checkpoint:
                 arrays.update({f"{key}/{i}": array for i, array in enumerate(value)})
             else:
                 plain[key] = value
-        temporary = self.folder / f".{name}.npz"
-        with temporary.open("wb") as file:
+        with files.writing(self._path(name)) as file:
             np.savez(file, **arrays, **{"": np.array(json.dumps(plain))})
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(self.folder / f"{name}.npz")
 
     def load(self, name: str) -> dict[str, Any] | None:
-        """The values of the snapshot `name`, or None where there is none."""
-        path = self.folder / f"{name}.npz"
+        """The values of the snapshot `name`; None where there is none, or a damaged one, which is set aside."""
+        path = self._path(name)
         if not path.exists():
             return None
-        with np.load(path) as file:
-            values = json.loads(str(file[""]))
-            for key in file.files:
-                name, _, index = key.partition("/")
-                if index:
-                    values.setdefault(name, []).append(file[key])
-                elif name:
-                    values[name] = file[key]
-        return values
+        try:
+            return _read(path)
+        except (PermissionError, MemoryError):
+            raise
+        except Exception as error:  # zipfile and NumPy raise a dozen types at damaged bytes
+            aside = path.with_name(f"{path.name}.damaged")
+            path.replace(aside)
+            logging.getLogger(__name__).warning(
+                "The checkpoint %s is damaged (%s) and was renamed to %s: training starts without it.",
+                path,
+                type(error).__name__,
+                aside.name,
+            )
+            return None
+
+    def _path(self, name: str) -> Path:
+        return self.folder / f"{name}.npz"
+
+
+def _read(path: Path) -> dict[str, Any]:
+    with zipfile.ZipFile(path) as archive:
+        if archive.testzip():
+            raise zipfile.BadZipFile("a checksum differs")
+    with np.load(path, allow_pickle=False) as file:
+        values = json.loads(str(file[""]))
+        for key in file.files:
+            name, _, index = key.partition("/")
+            if index:
+                values.setdefault(name, []).append(file[key])
+            elif name:
+                values[name] = file[key]
+    return values

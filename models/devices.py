@@ -45,7 +45,7 @@ def make_strategy(replicas: int | None, batch_size: int) -> tf.distribute.Mirror
 def choose_precision(precision: str) -> str:
     """`precision`, or for "auto" the fastest that is safe on this device: "float32" or "bfloat16".
 
-    A processor that multiplies bfloat16 does so (`experiments/precision.py` shows to what perplexity); without its
+    A processor that multiplies bfloat16 does so (`experiments/first_epochs.md` has to what perplexity); without its
     instructions bfloat16 is slower than float32, and on GPUs what it does to the perplexity has not been measured.
     """
     if precision != "auto":

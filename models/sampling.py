@@ -12,10 +12,10 @@ def choose_tokens(logits, temperature, top_k, top_p, seed, step):
 
     Args:
         logits: float32 `[rows, vocabulary]`, -inf for tokens that must not be chosen.
-        temperature: float32 `[rows]`; 0 or less takes the most probable token.
-        top_k: int32 `[rows]`; only the `top_k` most probable tokens; 0 or less means all.
+        temperature: float32 `[rows]`, finite; 0 takes the most probable token.
+        top_k: int32 `[rows]`; only the `top_k` most probable tokens; 0 means all.
         top_p: float32 `[rows]`; only the most probable tokens that together reach this probability (the one that
-            reaches it included), after temperature and `top_k`; 1 or more means all.
+            reaches it included), after temperature and `top_k`; 0 is the most probable alone, 1 means all.
         seed: int32 `[rows]`.
         step: int32 scalar, the number of the draw.
 

@@ -12,6 +12,7 @@ from models.windowed_reader import WindowedReader
 
 NUM_SUGGESTIONS = 10  # next words that `serving_default` offers
 MAX_WORDS = 10_000  # `generate` writes no more in one answer, whatever `max_words` asks for
+PROMPT_TOKENS = 512  # read of a prompt, its last ones: an LSTM makes use of about 200, and 400,000 take minutes
 MAX_NEWLINES = 2  # that `generate` writes in a row; then comes a word
 FIRST_WORD_ID = max(UNK_ID, EOS_ID) + 1
 CARD_FILE = "assets.extra/model_card.json"
@@ -139,7 +140,8 @@ class ServingModule(tf.Module):
         """Signature `serving_default`: the words that the model expects next.
 
         Args:
-            text: string `[N]`; its last line is continued.
+            text: string `[N]`; its last line is continued. A text of more than `PROMPT_TOKENS` tokens gets what
+                its last ones get alone.
 
         Returns:
             `words` string `[N, 10]` and `probabilities` float32 `[N, 10]`, the model's own, best first. `<unk>` and
@@ -158,17 +160,31 @@ class ServingModule(tf.Module):
         """Signature `generate`: continues texts. Each row depends on its own inputs alone.
 
         Args:
-            prompt: string `[N]`; its last line is continued.
+            prompt: string `[N]`; its last line is continued; its last `PROMPT_TOKENS` tokens are read.
             max_words: int32 `[N]`, the number of words to write, cut off at `MAX_WORDS`. A newline is not counted, but
                 after two in a row comes a word, so that the number is always reached.
             temperature, top_k, top_p, seed: `[N]`; see `choose_tokens`.
 
         Returns:
             `text` string `[N]`, the continuation alone, `<eos>` written as a newline, `<unk>` never.
+
+        Raises:
+            tf.errors.InvalidArgumentError: If a setting is out of its range, or there is not one for each prompt.
         """
         settings = {"max_words": max_words, "temperature": temperature, "top_k": top_k, "top_p": top_p, "seed": seed}
-        for name, values in settings.items():
+        finite = tf.math.is_finite(temperature)
+        checks = [
             tf.debugging.assert_equal(tf.size(values), tf.size(prompt), f"generate takes one {name} for each prompt.")
+            for name, values in settings.items()
+        ]
+        checks += [
+            _check(max_words >= 0, "max_words must be at least 0", max_words),
+            _check(finite & (temperature >= 0), "temperature must be finite, 0 or more", temperature),
+            _check(top_k >= 0, "top_k must be at least 0 (0 means all words)", top_k),
+            _check((top_p >= 0) & (top_p <= 1), "top_p must be from 0 to 1", top_p),
+        ]
+        with tf.control_dependencies(checks):  # before anything else can fail with words of its own
+            prompt = tf.identity(prompt)
         max_words = tf.minimum(max_words, MAX_WORDS)
 
         def write_token(step, hidden, state, words, newlines, tokens):
@@ -208,15 +224,39 @@ class ServingModule(tf.Module):
 
         Returns:
             `log_probabilities` float32 `[N, V]` of the next word, and the `state` to pass next.
+
+        Raises:
+            tf.errors.InvalidArgumentError: If an id is not in the vocabulary, or there is not one state for each id.
         """
+        size = self._tokenizer.vocabulary_size
+        checks = [
+            tf.debugging.assert_equal(
+                tf.size(token_ids), tf.shape(state)[0], "step takes one state for each token id."
+            ),
+            _check((token_ids >= 0) & (token_ids < size), f"token_ids must be from 0 to {size - 1}", token_ids),
+            _check(tf.math.is_finite(state), "state must be finite", state),
+        ]
+        with tf.control_dependencies(checks):
+            token_ids, state = tf.identity(token_ids), tf.identity(state)
         hidden, state = self._reader.step(token_ids, state)
         return {"log_probabilities": self._reader.log_probabilities(hidden), "state": state}
 
     def _read_prompts(self, text):
-        """Reads texts whose last line is open: the last hidden state `[N, units]` and the state after it."""
-        ids = tf.cast(self._tokenizer.encode(text, open_last_line=True), tf.int32)
+        """Reads texts whose last line is open, their ends: the last hidden state `[N, units]` and the state after."""
+        ids = tf.cast(self._tokenizer.encode(text, open_last_line=True)[:, -PROMPT_TOKENS:], tf.int32)
         inputs = tf.pad(ids.to_tensor(), [[0, 0], [1, 0]], constant_values=EOS_ID)
         return self._reader.read_to_end(inputs, tf.cast(ids.row_lengths(), tf.int32) + 1)
+
+
+def _check(valid, message, values):
+    """A tensor to depend on, which fails with the message and the values that are not valid."""
+
+    def fail():
+        found = tf.boolean_mask(values, ~valid)
+        with tf.control_dependencies([tf.raw_ops.Assert(condition=False, data=[f"{message}, found", found])]):
+            return tf.constant(False)
+
+    return tf.cond(tf.reduce_all(valid), lambda: tf.constant(True), fail)  # little to do where all is well
 
 
 def _best_words(logits):

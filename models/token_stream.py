@@ -9,6 +9,7 @@ every token's place in its file is known: readers map the files into memory and 
 """
 
 import json
+import reprlib
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -113,10 +114,14 @@ class TokenStream:
             index = json.loads(path.read_text())
         except FileNotFoundError:
             raise ValueError(f"{self.split_dir} has no {INDEX_FILE}: it is not a split that Transform wrote.") from None
-        except json.JSONDecodeError as error:
+        except ValueError as error:  # not JSON, or not even text
             raise ValueError(f"{path} is not JSON ({error}). Run Transform again (--no-cache).") from None
-        if index.get("format") != FORMAT:
-            raise ValueError(f"{path} has format {index.get('format')!r}; this program reads format {FORMAT}.")
+        if not isinstance(index, dict) or index.get("format") != FORMAT:
+            found = index.get("format") if isinstance(index, dict) else index
+            raise ValueError(f"{path} has format {reprlib.repr(found)}; this program reads format {FORMAT}.")
+        if not _is_index(index):
+            raise ValueError(f"{path} is damaged: expected the file and the tokens of each record of every shard. "
+                             "Run Transform again (--no-cache).")  # fmt: skip
         return index
 
     @staticmethod
@@ -172,6 +177,22 @@ class TokenStream:
             return tf.io.decode_raw(data, tf.int32)[tf.where(index == 0, skipped, 0) :]
 
         return records.enumerate().map(ids)
+
+
+def _is_index(index: dict) -> bool:
+    """Whether an index has what reading needs, each of its own type."""
+
+    def is_count(value) -> bool:
+        return isinstance(value, int) and 0 <= value < 2**40  # more is no split's, and would not fit 64 bits summed
+
+    shards = index.get("shards")
+    return (
+        is_count(index.get("num_tokens"))
+        and isinstance(shards, list)
+        and all(isinstance(shard, dict) and isinstance(shard.get("file"), str) for shard in shards)
+        and all(isinstance(shard.get("records"), list) and all(map(is_count, shard["records"])) for shard in shards)
+        and all(shard["file"] == Path(shard["file"]).name for shard in shards)  # beside the index, nowhere else
+    )
 
 
 class Lanes:

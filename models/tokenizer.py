@@ -1,6 +1,7 @@
 """The one tokenizer of this project: Beam, training and the exported SavedModel all run this class."""
 
 import json
+from collections.abc import Iterable
 from pathlib import Path
 
 import tensorflow as tf
@@ -17,15 +18,15 @@ TOKENIZERS = ("whitespace", "unicode_words", "wordpiece")
 VOCABULARY_FILE = "vocabulary.txt"
 SETTINGS_FILE = "tokenizer.json"
 
-_BLANKS = r"[ \t\r\n\f\v]*"  # ASCII whitespace, as `tf.strings.split` sees it
+_BLANKS = r"[ \t\n\f\v]*"  # ASCII whitespace, as `tf.strings.split` sees it
 _CONTINUED = "##"  # begins a wordpiece that continues the word before it
 
 
 class Tokenizer(tf.Module):
     """Cuts texts into words, looks up their ids, and writes ids as text again.
 
-    A text is cut at newlines (`\\n`, `\\r\\n`) and `<eos>` closes each line. Bytes that are not UTF-8 become U+FFFD.
-    `<unk>` and `<eos>` in a text mean those symbols.
+    A text is cut at line ends (`\\n`, `\\r\\n`, `\\r`) and `<eos>` closes each line. Bytes that are not UTF-8 become
+    U+FFFD. `<unk>` and `<eos>` in a text mean those symbols.
 
     Everything is made of TensorFlow and tensorflow-text operations that TensorFlow Serving links, and works on many
     texts at once: pass texts of about a megabyte for speed, not single lines.
@@ -77,9 +78,8 @@ class Tokenizer(tf.Module):
         )
         self.vocabulary_size = int(self._words.size())
         if self.tokenizer == "wordpiece":
-            self._pieces = tf_text.WordpieceTokenizer(
-                self._ids, suffix_indicator=_CONTINUED, token_out_type=tf.string, unknown_token=UNK
-            )
+            with open(path, encoding="utf-8", errors="replace", newline="\n") as lines:
+                self._pieces = wordpiece_tokenizer(self._ids, (line.rstrip("\n") for line in lines), tf.string)
 
     @classmethod
     def load(cls, vocabulary_dir: str | Path) -> "Tokenizer":
@@ -107,6 +107,7 @@ class Tokenizer(tf.Module):
             string `[N, (words)]`; with a wordpiece vocabulary, its pieces.
         """
         texts = _replace_invalid(texts)
+        texts = tf.strings.regex_replace(texts, r"\r\n?", "\n")
         if self.tokenizer != "whitespace":
             texts = tf_text.normalize_utf8(texts, "NFC")
             texts = tf.strings.regex_replace(texts, word_patterns.SPACE, " ")
@@ -187,6 +188,27 @@ class Tokenizer(tf.Module):
         if self.tokenizer == "wordpiece":
             glued |= tf.strings.regex_full_match(flat, rf"{_CONTINUED}.+")
         return glued
+
+
+def wordpiece_tokenizer(
+    table: tf.lookup.StaticHashTable, pieces: Iterable[str], token_out_type: tf.DType
+) -> tf_text.WordpieceTokenizer:
+    """Cuts words into the longest pieces that fit: `<unk>` only where letters are missing, however long the word.
+
+    Args:
+        table: Piece to id, a negative id or that of `<unk>` where there is no such piece.
+        pieces: The pieces of the table, those that continue a word beginning with `##`.
+        token_out_type: tf.string for pieces, tf.int64 for their ids.
+    """
+    longest = max((len(piece.removeprefix(_CONTINUED)) for piece in pieces), default=1)
+    return tf_text.WordpieceTokenizer(
+        table,
+        suffix_indicator=_CONTINUED,
+        max_bytes_per_word=2**31 - 1,  # words of a script that writes no spaces are whole sentences
+        max_chars_per_token=longest,  # without it the time grows with the cube of a word's length
+        token_out_type=token_out_type,
+        unknown_token=UNK,
+    )
 
 
 def _replace_invalid(texts: tf.Tensor) -> tf.Tensor:

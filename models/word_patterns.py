@@ -18,7 +18,12 @@ SPACE = r"[^\P{Z} ]|[\x{200B}\x00-\x09\x0B-\x1F\x7F-\x9F]"
 # Marks that a reader does not see: soft hyphen, byte order mark, word joiner, direction of writing.
 INVISIBLE = r"[\x{AD}\x{FEFF}\x{2060}\x{200E}\x{200F}\x{202A}-\x{202E}\x{2066}-\x{2069}\x{061C}]"
 
-_NOT_URL = r"\s<>\"'()"
+# Full-width, CJK and Arabic punctuation and dandas end an address: in their scripts no space need follow it.
+_FOREIGN_MARKS = (
+    r"\x{060C}\x{061B}\x{061F}\x{06D4}\x{0964}\x{0965}\x{3001}-\x{3003}\x{3008}-\x{3011}\x{3014}-\x{301F}"
+    r"\x{30FB}\x{FE10}-\x{FE19}\x{FE30}-\x{FE6B}\x{FF01}-\x{FF0F}\x{FF1A}-\x{FF20}\x{FF3B}-\x{FF40}\x{FF5B}-\x{FF65}"
+)
+_NOT_URL = rf"\s<>\"'(){_FOREIGN_MARKS}"
 _URL_BODY = rf"(?:[^{_NOT_URL}]|\([^{_NOT_URL}]*\))*(?:[^{_NOT_URL}.,;:!?'…»”’\]}}*]|\([^{_NOT_URL}]*\))"
 _URL = rf"(?:(?:https?|ftp|file)://|www\.){_URL_BODY}"
 _EMAIL = r"[A-Za-z0-9._%+\-]+@[A-Za-z0-9\-]+(?:\.[A-Za-z0-9\-]+)+"

@@ -1,5 +1,6 @@
 """Reads pre-trained word vectors for the words of a vocabulary: GloVe, word2vec (text and binary) and NumPy files."""
 
+import codecs
 import gzip
 import logging
 from collections.abc import Iterator, Sequence
@@ -95,6 +96,7 @@ def _text_matches(path, file, index, units):
     for number, line in enumerate(file, 1):
         line = line.rstrip(b" \r\n")
         if number == 1:
+            line = line.removeprefix(codecs.BOM_UTF8)
             count = _check_first_line(path, line, units)
             if count is not None:
                 continue
@@ -187,6 +189,8 @@ def _array_matches(path, index, units):
     with list_path.open("rb") as lines:
         for number, line in enumerate(lines, 1):
             word = line.rstrip(b"\r\n")
+            if number == 1:
+                word = word.removeprefix(codecs.BOM_UTF8)
             if word in index and number <= len(array):
                 yield index[word], word, np.array(array[number - 1], np.float32)
     if number != len(array):

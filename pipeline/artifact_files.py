@@ -6,10 +6,13 @@ import json
 import math
 import os
 import shutil
+import tempfile
 import uuid
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
+
+from models import files
 
 FileRecord = list  # [size in bytes, mtime in nanoseconds, sha256 in hexadecimal]
 
@@ -19,9 +22,9 @@ def scan(folder: Path) -> dict[str, FileRecord]:
     return {name: _record(path) for name, path in _files(folder)}
 
 
-def content_digest(files: Mapping[str, FileRecord]) -> str:
+def content_digest(found: Mapping[str, FileRecord]) -> str:
     """SHA-256 over relative names and contents; times do not count."""
-    return json_digest({name: record[2] for name, record in files.items()})
+    return json_digest({name: record[2] for name, record in found.items()})
 
 
 def json_digest(value: Any) -> str:
@@ -29,7 +32,7 @@ def json_digest(value: Any) -> str:
     return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()
 
 
-def intact(folder: Path, files: Mapping[str, FileRecord]) -> bool:
+def intact(folder: Path, recorded: Mapping[str, FileRecord]) -> bool:
     """Whether `folder` holds exactly those files with those contents.
 
     A file of the recorded size and time is taken for unchanged; one with another time is read again.
@@ -37,14 +40,23 @@ def intact(folder: Path, files: Mapping[str, FileRecord]) -> bool:
     if not folder.is_dir():
         return False
     found = dict(_files(folder))
-    if found.keys() != files.keys():
+    if found.keys() != recorded.keys():
         return False
     for name, path in found.items():
-        size, mtime, sha256 = files[name]
+        size, mtime, sha256 = recorded[name]
         stat = path.stat()
         if stat.st_size != size or (stat.st_mtime_ns != mtime and _record(path)[2] != sha256):
             return False
     return True
+
+
+def damaged(folder: Path, recorded: Mapping[str, FileRecord]) -> Path | None:
+    """The first file that has not the recorded contents any more, whatever its time says; reads all of them."""
+    for name, (size, _, sha256) in recorded.items():
+        path = folder / name
+        if not path.is_file() or path.stat().st_size != size or _record(path)[2] != sha256:
+            return path
+    return None
 
 
 @contextlib.contextmanager
@@ -55,6 +67,23 @@ def staged(parent: Path, name: str) -> Iterator[Path]:
     try:
         yield folder
     finally:
+        remove(folder)
+
+
+@contextlib.contextmanager
+def temporary(folder: Path) -> Iterator[None]:
+    """Has libraries, here and in child processes, put their temporary files there: killed runs leave them behind."""
+    before = os.environ.get("TMPDIR")
+    remove(folder)
+    folder.mkdir(parents=True)
+    os.environ["TMPDIR"] = tempfile.tempdir = str(folder)
+    try:
+        yield
+    finally:
+        tempfile.tempdir = None
+        os.environ.pop("TMPDIR")
+        if before is not None:
+            os.environ["TMPDIR"] = before
         remove(folder)
 
 
@@ -83,12 +112,7 @@ def as_json(value: Any) -> Any:
 def write_json(path: Path, value: Any) -> None:
     """Writes `value` as JSON, whole or not at all."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    aside = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}")
-    try:
-        aside.write_text(json.dumps(value, indent=2, allow_nan=False) + "\n", encoding="utf-8")
-        os.replace(aside, path)
-    finally:
-        aside.unlink(missing_ok=True)
+    files.write_text(path, json.dumps(value, indent=2, allow_nan=False) + "\n")
 
 
 def _files(folder: Path) -> list[tuple[str, Path]]:

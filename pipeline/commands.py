@@ -12,7 +12,7 @@ import pydantic
 from components.base import Component, ComponentError
 from components.example_gen.sources import check_dataset
 from components.pusher.component import Pusher
-from pipeline import config, history, joining, rolling_back, summary
+from pipeline import beam_options, config, config_messages, history, joining, rolling_back, summary
 from pipeline.local_runner import FAILED, REFUSED, LocalRunner
 from pipeline.pipeline import create_pipeline, serving_dir
 from pipeline.progress import Progress
@@ -27,10 +27,7 @@ def local(parsed: argparse.Namespace, configuration: config.Configuration) -> di
     """
     components = checked_pipeline(configuration)
     _check_until(parsed.until, components)
-    progress = Progress(parsed.verbose)
-    logging.basicConfig(level=logging.INFO if parsed.verbose else logging.ERROR, format="%(message)s")
-    for name in ("components", "models"):  # what the project itself has to say is always shown
-        logging.getLogger(name).setLevel(logging.INFO)
+    progress = _start_showing(parsed.verbose)
     if joining.is_worker(components):
         return summary.summarize(joining.join(components, root(configuration), progress))
     with LocalRunner(root(configuration), not parsed.no_cache, progress) as runner:
@@ -45,7 +42,7 @@ def local(parsed: argparse.Namespace, configuration: config.Configuration) -> di
 
 def rollback(parsed: argparse.Namespace, configuration: config.Configuration) -> dict[str, Any]:
     """Pushes the version before the newest one anew; returns a summary in the form of a run's."""
-    settings, progress = configuration.settings, Progress(parsed.verbose)
+    settings, progress = configuration.settings, _start_showing(parsed.verbose)
     with LocalRunner(root(configuration), progress=progress) as runner:
         parameters = Pusher.Parameters(**settings.pusher.model_dump(), serving_dir=serving_dir(settings))
         run = rolling_back.roll_back(runner, parameters)
@@ -54,6 +51,16 @@ def rollback(parsed: argparse.Namespace, configuration: config.Configuration) ->
         runner.metadata.finish_run(runner.run_id, {"exit": run["exit"], "run": run})
     progress.message(run["message"])
     return run["summary"]
+
+
+def _start_showing(verbose: bool) -> Progress:
+    logging.basicConfig(level=logging.INFO if verbose else logging.ERROR, format="%(message)s")
+    for handler in [] if verbose else logging.getLogger().handlers:
+        # A failure is told in one line; Beam's own account of it, a traceback, is in the run's log.
+        handler.addFilter(lambda record: not record.name.startswith("apache_beam"))
+    for name in ("components", "models", "pipeline"):  # what the project itself has to say is always shown
+        logging.getLogger(name).setLevel(logging.INFO)
+    return Progress(verbose)
 
 
 def show_history(parsed: argparse.Namespace, configuration: config.Configuration, output: TextIO) -> int:
@@ -73,14 +80,20 @@ def checked_pipeline(configuration: config.Configuration) -> list[Component]:
     Raises:
         ConfigurationError: If not.
     """
-    data = configuration.settings.example_gen
+    data, beam_args = configuration.settings.example_gen, configuration.settings.beam.args
+    if "beam.args" in configuration.changed:  # the default needs no look, which takes a second or two
+        problem = beam_options.problem(beam_args)
+        if problem:
+            raise config.ConfigurationError(
+                f"beam.args (from {configuration.origins['beam.args']}): found {beam_args}: {problem}"
+            )
     try:
         check_dataset(data.dataset, data.data_dir)
         return create_pipeline(configuration.settings)
     except ComponentError as error:
         raise config.ConfigurationError(str(error)) from error
     except pydantic.ValidationError as error:
-        raise config.ConfigurationError("\n".join(config.messages(error, configuration.origins))) from error
+        raise config.ConfigurationError("\n".join(config_messages.messages(error, configuration.origins))) from error
 
 
 def _check_until(until: str | None, components: list[Component]) -> None:

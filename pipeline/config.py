@@ -4,7 +4,6 @@ Which value wins: `--set`, then the file, then the model's preset and the corpus
 `null` in the file (or in `--set`) leaves the decision to the next one. This module needs no TensorFlow.
 """
 
-import difflib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,9 +11,12 @@ from typing import Any, Literal
 
 import pydantic
 
+from components.evaluator.adaptive.settings import AdaptiveSettings
+from components.example_validator.component import ExampleValidator
 from components.tuner.search_space import Hyperparameter
 from models import presets
-from pipeline import config_file, training_options, tuning_options
+from pipeline import config_file, config_messages, training_options, tuning_options
+from pipeline.config_types import PathText, Text, Whole, is_text
 
 
 class ConfigurationError(Exception):
@@ -26,27 +28,27 @@ class _Section(pydantic.BaseModel):
 
 
 class PipelineSection(_Section):
-    root: str = pydantic.Field("output", min_length=1)
-    serving_dir: str | None = pydantic.Field(None, min_length=1)
+    root: PathText = "output"
+    serving_dir: PathText | None = None
 
 
 class ExampleGenSection(_Section):
-    dataset: str = pydantic.Field("python_docs", min_length=1)
-    data_dir: str | None = pydantic.Field(None, min_length=1)
-    pattern: str = pydantic.Field("**/*.txt*", min_length=1)
+    dataset: Text = "python_docs"
+    data_dir: PathText | None = None
+    pattern: Text = "**/*.txt{,.gz}"
     document: Literal["file", "block"] = "file"
-    source_url: str | None = pydantic.Field(None, pattern="^https?://")
-    source_sha256: str | None = pydantic.Field(None, pattern="^[0-9a-f]{64}$")
-    chunk_bytes: int = pydantic.Field(8_388_608, ge=65_536)
+    source_url: Text | None = pydantic.Field(None, pattern="^https?://")
+    source_sha256: Text | None = pydantic.Field(None, pattern="^[0-9a-f]{64}$")
+    chunk_bytes: Whole = pydantic.Field(8_388_608, ge=65_536)
 
 
-class ExampleValidatorSection(_Section):
-    max_invalid_fraction: float = pydantic.Field(0.01, ge=0, le=1)
+class ExampleValidatorSection(_Section, ExampleValidator.Parameters):
+    """The component's own settings."""
 
 
 class VocabularySection(_Section):
-    max_size: int = pydantic.Field(20_000, ge=0)
-    min_count: int = pydantic.Field(2, ge=1)
+    max_size: Whole = pydantic.Field(20_000, ge=0)
+    min_count: Whole = pydantic.Field(2, ge=1)
     tokenizer: Literal["whitespace", "unicode_words", "wordpiece"] = "unicode_words"
     lowercase: bool = False
     keep_blank_lines: bool = False
@@ -54,13 +56,13 @@ class VocabularySection(_Section):
 
 class ModelSection(_Section):
     preset: Literal["small", "medium", "large"] | None = None
-    units: int = pydantic.Field(200, ge=1)
-    num_layers: int = pydantic.Field(2, ge=1)
+    units: Whole = pydantic.Field(200, ge=1)
+    num_layers: Whole = pydantic.Field(2, ge=1)
     dropout: float = pydantic.Field(0.3, ge=0, lt=1)
     tie_embeddings: bool = True
     output_bias: bool = False
     init_scale: float = pydantic.Field(0.1, gt=0)
-    pretrained_embeddings: str | None = pydantic.Field(None, min_length=1)
+    pretrained_embeddings: PathText | None = None
 
 
 class ScheduleSection(_Section):
@@ -78,19 +80,19 @@ class LossSection(_Section):
     gamma: float = pydantic.Field(0.65, ge=0)
     gradient_through_target: bool = False
     target: Literal["current", "held", "average"] = "current"
-    target_interval: int = pydantic.Field(500, ge=1)
+    target_interval: Whole = pydantic.Field(500, ge=1)
     target_decay: float = pydantic.Field(0.999, ge=0, lt=1)
     temperature_schedule: ScheduleSection | None = None
     gamma_schedule: ScheduleSection | None = None
 
 
 class TrainerSection(_Section):
-    batch_size: int = pydantic.Field(20, ge=1)
-    sequence_length: int = pydantic.Field(35, ge=1)
-    epochs: int = pydantic.Field(40, ge=1)
+    batch_size: Whole = pydantic.Field(20, ge=1)
+    sequence_length: Whole = pydantic.Field(35, ge=1)
+    epochs: Whole = pydantic.Field(40, ge=1)
     learning_rate: float = pydantic.Field(1.0, gt=0)
     decay: float = pydantic.Field(0.9, gt=0, le=1)
-    decay_start_epoch: int = pydantic.Field(5, ge=0)
+    decay_start_epoch: Whole = pydantic.Field(5, ge=0)
     clip_norm: float = pydantic.Field(5.0, gt=0)
     optimizer: Literal["sgd", "momentum", "adam", "adamw", "nadam", "rmsprop"] = "sgd"
     momentum: float | None = pydantic.Field(None, ge=0, lt=1)
@@ -102,25 +104,25 @@ class TrainerSection(_Section):
     weight_decay: float | None = pydantic.Field(None, ge=0)
     ema: float | None = pydantic.Field(None, gt=0, lt=1)
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
-    replicas: int | None = pydantic.Field(None, ge=1)
-    seed: int = pydantic.Field(1, ge=0, lt=2**31)
+    replicas: Whole | None = pydantic.Field(None, ge=1)
+    seed: Whole = pydantic.Field(1, ge=0)
     checkpoint_seconds: float = pydantic.Field(60.0, gt=0)
-    patience: int | None = pydantic.Field(None, ge=1)
-    initial_model: str | None = pydantic.Field(None, min_length=1)
-    freeze_embedding_epochs: int = pydantic.Field(0, ge=0)
+    patience: Whole | None = pydantic.Field(None, ge=1)
+    initial_model: PathText | None = None
+    freeze_embedding_epochs: Whole = pydantic.Field(0, ge=0)
     export_dtype: Literal["float32", "float16", "int8"] = "float32"
 
 
 class TunerSection(_Section):
     enabled: bool = False
     algorithm: Literal["random", "bayesian", "hyperband", "grid"] = "bayesian"
-    max_trials: int = pydantic.Field(12, ge=1)
+    max_trials: Whole = pydantic.Field(12, ge=1)
     max_minutes: float | None = pydantic.Field(None, gt=0)
-    epochs: int = pydantic.Field(3, ge=1)
+    epochs: Whole = pydantic.Field(3, ge=1)
     space: list[Hyperparameter] | None = None
 
 
-class EvaluatorSection(_Section):
+class EvaluatorSection(_Section, AdaptiveSettings):
     max_perplexity: float | None = pydantic.Field(None, gt=1)
     max_regression: float = pydantic.Field(0.02, ge=0)
     rules: list[dict[str, Any]] = []
@@ -131,11 +133,11 @@ class InfraValidatorSection(_Section):
 
 
 class PusherSection(_Section):
-    keep_versions: int = pydantic.Field(3, ge=1)
+    keep_versions: Whole = pydantic.Field(3, ge=1)
 
 
 class BeamSection(_Section):
-    args: list[str] = ["--runner=FnApiRunner"]
+    args: list[Text] = ["--runner=FnApiRunner"]
 
 
 class Settings(_Section):
@@ -182,6 +184,12 @@ BUILT_IN: dict[str, Any] = {
     for section, section_field in Settings.model_fields.items()
     for key, field in section_field.annotation.model_fields.items()
 }
+TEXT_KEYS = {
+    f"{section}.{key}"
+    for section, section_field in Settings.model_fields.items()
+    for key, field in section_field.annotation.model_fields.items()
+    if is_text(field.annotation)
+}
 
 
 def load(file: Path | None = None, assignments: Iterable[str] = ()) -> Configuration:
@@ -189,7 +197,8 @@ def load(file: Path | None = None, assignments: Iterable[str] = ()) -> Configura
 
     Args:
         file: A YAML file of sections and keys, or None for the built-in values alone.
-        assignments: `section.key=VALUE` each, VALUE in YAML; they win over the file.
+        assignments: `section.key=VALUE` each, VALUE in YAML (of a key that takes text: as it is); they win over the
+            file.
 
     Raises:
         ConfigurationError: If a key is unknown or a value is not what the key takes; names them all.
@@ -197,11 +206,13 @@ def load(file: Path | None = None, assignments: Iterable[str] = ()) -> Configura
     given, origins = {}, {}
     try:
         layers = [(file.name, config_file.read(file))] if file else []
-        layers += [("--set", config_file.parse_assignment(text)) for text in assignments]
+        layers += [("--set", config_file.parse_assignment(text, TEXT_KEYS)) for text in assignments]
     except ValueError as error:
         raise ConfigurationError(str(error)) from error
     for origin, layer in layers:
-        _refuse_unknown_keys(layer, origin)
+        unknown = config_messages.unknown_keys(layer, origin, BUILT_IN)
+        if unknown:
+            raise ConfigurationError("\n".join(unknown))
         given |= layer
         origins |= dict.fromkeys(layer, origin)
     given = {key: value for key, value in given.items() if value is not None}
@@ -224,22 +235,10 @@ def _decided(given: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, str]]:
     dataset = given.get("example_gen.dataset", BUILT_IN["example_gen.dataset"])
     profile = presets.profile(dataset) if isinstance(dataset, str) else {}
     preset_name = given.get("model.preset", profile.get("model.preset"))
-    preset = presets.preset(preset_name, dataset) if preset_name in presets.PRESETS else {}
+    known = isinstance(preset_name, str) and preset_name in presets.PRESETS
+    preset = presets.preset(preset_name, dataset) if known else {}
     decided_by = dict.fromkeys(profile, f"profile {dataset}") | dict.fromkeys(preset, f"preset {preset_name}")
     return profile | preset, decided_by
-
-
-def _refuse_unknown_keys(layer: Iterable[str], origin: str) -> None:
-    messages = []
-    for key in sorted(set(layer) - set(BUILT_IN)):
-        # The likeliest slips: a letter in the whole key, or the right name in the wrong section.
-        name = key.rpartition(".")[2]
-        near = difflib.get_close_matches(key, BUILT_IN, n=1, cutoff=0.75)
-        near = near or [known for known in BUILT_IN if known.rpartition(".")[2] == name][:1]
-        near = near or difflib.get_close_matches(key, BUILT_IN, n=1, cutoff=0.0)
-        messages.append(f"{key} (from {origin}) is not a configuration key; the nearest is {near[0]}.")
-    if messages:
-        raise ConfigurationError("\n".join(messages))
 
 
 def _validated(values: Mapping[str, Any], origins: Mapping[str, str]) -> Settings:
@@ -250,32 +249,7 @@ def _validated(values: Mapping[str, Any], origins: Mapping[str, str]) -> Setting
     try:
         return Settings.model_validate(nested)
     except pydantic.ValidationError as error:
-        raise ConfigurationError("\n".join(messages(error, origins))) from error
-
-
-# What is expected where a value is itself a mapping of keys, by pydantic's type of error.
-OF_MAPPINGS = {"missing": "that key, too", "extra_forbidden": "no such key", "model_type": "a mapping of keys, or null"}
-
-
-def messages(error: pydantic.ValidationError, origins: Mapping[str, str]) -> list[str]:
-    """One line an error: the key, where its value is from, what was found and what was expected."""
-    messages = []
-    for item in error.errors():
-        place = _dotted(item["loc"], error.title)
-        key = ".".join(place.split(".")[:2])
-        expected = item["msg"].removeprefix("Input should be ").removeprefix("Value error, ")
-        expected = OF_MAPPINGS.get(item["type"], expected)
-        messages.append(f"{place} (from {origins.get(key, 'default')}): found {item['input']!r}, expected {expected}.")
-    return messages
-
-
-def _dotted(location: Iterable[str | int], title: str) -> str:
-    """The key of a value, `title` being the model that refused it: all settings, or one component's parameters."""
-    place = ".".join(str(part) for part in location)
-    if title == Settings.__name__:
-        return place
-    name = place.split(".")[0]
-    return next((f"{key}{place[len(name) :]}" for key in BUILT_IN if key.rpartition(".")[2] == name), place)
+        raise ConfigurationError("\n".join(config_messages.messages(error, origins))) from error
 
 
 def contradictions(settings: Settings) -> list[str]:

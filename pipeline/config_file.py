@@ -1,29 +1,96 @@
 """Reads configuration text: a YAML file of sections, and `section.key=VALUE` assignments, as flat dotted keys."""
 
 import re
+import reprlib
+from collections.abc import Container
 from pathlib import Path
 from typing import Any
 
 import yaml
 
+MAX_BYTES = 1 << 20  # of a file: the shipped one has 11 KB
+MAX_VALUES = 10_000  # in a file, everything that an alias repeats counted each time
+
+_SHORT = reprlib.Repr()
+_SHORT.maxstring = _SHORT.maxother = 200
+
+
+def shown(value: Any) -> str:
+    """A value as messages show it: in full where it is of ordinary size, else cut short."""
+    return _SHORT.repr(value)
+
 
 class _Loader(yaml.SafeLoader):
-    """YAML as people expect it: `1e-3` is a number, and a key given twice is an error."""
+    """YAML as people expect it: `1e-3` is a number, `010` and `1:30` are none, a key given twice is an error.
 
-    def construct_mapping(self, node, deep=False):
+    Merge keys (`<<`), anchors and aliases work; aliases that expand to more than `MAX_VALUES` are an error.
+    """
+
+    def get_single_node(self):
+        node = super().get_single_node()
+        if node is not None and _expanded_size(node, {}) > MAX_VALUES:
+            raise yaml.composer.ComposerError(
+                None, None, f"with its aliases it holds more than {MAX_VALUES:,} values", node.start_mark
+            )
+        return node
+
+    def compose_mapping_node(self, anchor):
+        node = super().compose_mapping_node(anchor)
         seen = set()
-        for key_node, _ in node.value:
-            key = self.construct_object(key_node)
-            if key in seen:
-                raise yaml.constructor.ConstructorError(None, None, f"{key!r} is given twice", key_node.start_mark)
-            seen.add(key)
-        return super().construct_mapping(node, deep)
+        for key, _ in node.value:
+            if not isinstance(key, yaml.ScalarNode):
+                raise yaml.composer.ComposerError(None, None, "a key has to be a word", key.start_mark)
+            if key.value in seen:
+                raise yaml.composer.ComposerError(None, None, f"{shown(key.value)} is given twice", key.start_mark)
+            seen.add(key.value)
+        return node
+
+    def construct_yaml_int(self, node):
+        try:
+            value = super().construct_yaml_int(node)
+        except ValueError:
+            return node.value  # more digits than Python reads
+        return value if value.bit_length() < 256 else node.value
 
 
-# YAML 1.1 wants a dot in the mantissa and a sign in the exponent.
+def _expanded_size(node: yaml.Node, known: dict[int, int]) -> int:
+    """Values below a node, with what aliases repeat counted each time.
+
+    Raises:
+        ComposerError: If the node is below itself.
+    """
+    if isinstance(node, yaml.ScalarNode):
+        return 1
+    if known.get(id(node)) == 0:
+        raise yaml.composer.ComposerError(None, None, "an alias repeats what it is in", node.start_mark)
+    if id(node) not in known:
+        known[id(node)] = 0  # being counted
+        below = [value for pair in node.value for value in pair] if isinstance(node, yaml.MappingNode) else node.value
+        known[id(node)] = 1 + sum(_expanded_size(value, known) for value in below)
+    return known[id(node)]
+
+
+# YAML 1.1 takes 010 for eight, 1:30 for ninety and 2001-01-01 for a date; and wants a dot in the mantissa and a sign in
+# the exponent.
+_REPLACED = ("tag:yaml.org,2002:int", "tag:yaml.org,2002:float", "tag:yaml.org,2002:timestamp")
+_Loader.yaml_implicit_resolvers = {
+    first: [(tag, pattern) for tag, pattern in resolvers if tag not in _REPLACED]
+    for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
+}
 _Loader.add_implicit_resolver(
-    "tag:yaml.org,2002:float", re.compile(r"^[-+]?(\d+|\d*\.\d+|\d+\.\d*)[eE][-+]?\d+$"), list("-+.0123456789")
+    "tag:yaml.org,2002:float",
+    re.compile(
+        r"^([-+]?([0-9][0-9_]*\.[0-9_]*([eE][-+]?[0-9]+)?|\.[0-9][0-9_]*([eE][-+]?[0-9]+)?|[0-9]+[eE][-+]?[0-9]+"
+        r"|\.(inf|Inf|INF))|\.(nan|NaN|NAN))$"
+    ),
+    list("-+.0123456789"),
 )
+_Loader.add_implicit_resolver(
+    "tag:yaml.org,2002:int",
+    re.compile(r"^[-+]?(0|[1-9][0-9_]*|0x[0-9a-fA-F_]+|0b[01_]+)$"),
+    list("-+0123456789"),
+)
+_Loader.add_constructor("tag:yaml.org,2002:int", _Loader.construct_yaml_int)
 
 
 def read(file: Path) -> dict[str, Any]:
@@ -33,7 +100,11 @@ def read(file: Path) -> dict[str, Any]:
         ValueError: If the file cannot be read, is not YAML or is not a mapping of sections.
     """
     try:
-        content = yaml.load(file.read_text(encoding="utf-8"), _Loader)
+        with file.open("rb") as opened:  # a pipe, too
+            content = opened.read(MAX_BYTES + 1)
+        if len(content) > MAX_BYTES:
+            raise ValueError(f"The configuration file {file} is larger than {MAX_BYTES:,} bytes.")
+        content = _parse(content.decode("utf-8-sig"))
     except (OSError, UnicodeDecodeError) as error:
         raise ValueError(f"The configuration file {file} cannot be read: {error}.") from error
     except yaml.YAMLError as error:
@@ -41,29 +112,50 @@ def read(file: Path) -> dict[str, Any]:
     return _flattened(content if content is not None else {}, str(file))
 
 
-def parse_assignment(text: str) -> dict[str, Any]:
-    """`"trainer.epochs=3"` -> `{"trainer.epochs": 3}`; the value is YAML, or a string where it is not.
+def parse_assignment(text: str, text_keys: Container[str] = ()) -> dict[str, Any]:
+    """`"trainer.epochs=3"` -> `{"trainer.epochs": 3}`.
+
+    Args:
+        text: `section.key=VALUE`.
+        text_keys: Keys whose VALUE is taken literally, but for `null`. Any other VALUE is YAML, or a string where it is
+            not.
 
     Raises:
         ValueError: If there is no `=`.
     """
     key, equals, value = text.partition("=")
-    if not equals or not key.strip():
+    key = key.strip()
+    if not equals or not key:
         raise ValueError(f"--set {text!r}: expected section.key=VALUE, for example --set trainer.epochs=3.")
+    if key in text_keys:
+        return {key: None if value == "null" else value}
     try:
-        return {key.strip(): yaml.load(value, _Loader)}
+        return {key: _parse(value)}
     except yaml.YAMLError:
-        return {key.strip(): value}  # `*.txt`, say, which YAML takes for an alias
+        return {key: value}
+
+
+def _parse(text: str) -> Any:
+    try:
+        return yaml.load(text, _Loader)
+    except RecursionError:
+        raise yaml.YAMLError("its lists or mappings are nested too deep") from None
+    except (ValueError, LookupError, AttributeError) as error:  # a tag that its value does not fit: `!!timestamp x`
+        raise yaml.YAMLError(f"a value does not fit its tag ({error})") from None
 
 
 def _flattened(content: Any, source: str) -> dict[str, Any]:
     if not isinstance(content, dict):
-        raise ValueError(f"{source}: found {content!r}, expected sections such as `trainer:` with keys below them.")
+        raise ValueError(
+            f"{source}: found {shown(content)}, expected sections such as `trainer:` with keys below them."
+        )
     flat = {}
     for section, values in content.items():
         if values is None:
             continue
         if not isinstance(values, dict):
-            raise ValueError(f"{source}: {section}: found {values!r}, expected keys below the section `{section}:`.")
+            raise ValueError(
+                f"{source}: {section}: found {shown(values)}, expected keys below the section `{section}:`."
+            )
         flat |= {f"{section}.{key}": value for key, value in values.items()}
     return flat

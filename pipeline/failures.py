@@ -1,10 +1,21 @@
 """Failures in words: one message for each, its traceback only for who asks."""
 
 import errno
+import shutil
 import sqlite3
 from pathlib import Path
 
 from components.base import ComponentError
+from components.child_process import ChildDied
+
+# How libraries and child processes say it, in lower case.
+FULL = ("no space left", "errno 28]", "errno = 28", "disk quota exceeded")
+OUT_OF_MEMORY = (
+    "memoryerror", "bad_alloc", "cannot allocate memory", "failed to map segment", "resourceexhaustederror",
+    "oom when allocating", "out of memory",
+)  # fmt: skip
+DAMAGED = ("datalosserror", "corrupted record", "data loss")
+FULL_BYTES = 1 << 20  # a disk with less is full: libraries that need more die of it without a word
 
 
 class RunnerError(Exception):
@@ -17,7 +28,8 @@ def describe(error: BaseException, root: Path, log: Path | None = None) -> str:
         return str(error)
     number = error.errno if isinstance(error, OSError) else None
     text = str(error).lower()
-    if number in (errno.ENOSPC, errno.EDQUOT) or (isinstance(error, sqlite3.Error) and "full" in text):
+    full = any(sign in text for sign in FULL) or (isinstance(error, sqlite3.Error) and "full" in text)
+    if full or number in (errno.ENOSPC, errno.EDQUOT):
         return f"the disk with {_place(error, root)} is full. Free some space, then start the same command again."
     if number in (errno.EROFS, errno.EACCES, errno.EPERM) or (isinstance(error, sqlite3.Error) and "readonly" in text):
         return (
@@ -25,12 +37,34 @@ def describe(error: BaseException, root: Path, log: Path | None = None) -> str:
         )
     if isinstance(error, FileExistsError | NotADirectoryError):
         return f"{_place(error, root)} is a file, expected a folder."
-    if isinstance(error, MemoryError):
+    if isinstance(error, MemoryError) or number == errno.ENOMEM or any(sign in text for sign in OUT_OF_MEMORY):
         return "out of memory. Lower trainer.batch_size, model.units or example_gen.chunk_bytes."
     if isinstance(error, sqlite3.Error):
-        return f"{root / 'metadata.sqlite'} cannot be used ({error}). Move it away to start with a new one."
+        return f"{root / 'metadata.sqlite'} {_of_database(error)}"
+    if any(sign in text for sign in DAMAGED):
+        return f"a file that it read is damaged ({unforeseen(error)}). Make all outputs again with --no-cache."
     where = f" Its traceback is in {log}; --verbose shows it." if log else ""
     return unforeseen(error) + where
+
+
+def is_of_full_disk(error: Exception, root: Path) -> bool:
+    """Whether an error that does not say so comes from a full disk, as it is while the failed output is there."""
+    if isinstance(error, ComponentError) and not isinstance(error, ChildDied):
+        return False
+    try:
+        return shutil.disk_usage(root).free < FULL_BYTES
+    except OSError:
+        return False
+
+
+def _of_database(error: sqlite3.Error) -> str:
+    if not isinstance(error, sqlite3.OperationalError):
+        return f"is damaged ({error}). A run (--local) sets it aside and rebuilds it from the records beside it."
+    if "locked" in str(error):
+        return f"is in use by another program ({error}). Close that program, then start the same command again."
+    if "disk I/O" in str(error):
+        return f"cannot be read or written ({error}). Check the disk, its free space and limits such as `ulimit -f`."
+    return f"cannot be opened ({error}). Check what is there and its permissions, or choose another pipeline.root."
 
 
 def unforeseen(error: BaseException) -> str:

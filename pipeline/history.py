@@ -1,6 +1,7 @@
 """`--list` and `--show`: earlier runs on the terminal, from the metadata alone."""
 
 import difflib
+import sqlite3
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -9,7 +10,7 @@ import rich.console
 import rich.markup
 import rich.table
 
-from pipeline.failures import RunnerError
+from pipeline.failures import RunnerError, describe
 from pipeline.metadata import Metadata
 from pipeline.progress import STYLES, key_figures, number
 
@@ -73,10 +74,13 @@ def load_run(root: Path, run_id: str) -> dict[str, Any]:
 
 def _read(root: Path) -> list[dict[str, Any]]:
     path = root / "metadata.sqlite"
-    if not path.is_file():
-        return []
-    with Metadata(path, read_only=True) as metadata:
-        return metadata.runs()
+    try:
+        if not path.is_file():
+            return []
+        with Metadata(path, read_only=True) as metadata:
+            return metadata.runs()
+    except (OSError, sqlite3.Error, ValueError) as error:  # of these, ValueError: text that is no JSON
+        raise RunnerError(describe(error, root)) from error
 
 
 def _find(runs: list[dict[str, Any]], run_id: str, root: Path) -> dict[str, Any]:

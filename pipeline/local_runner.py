@@ -6,61 +6,29 @@ An output appears under `<root>/<Component>/<output>/<execution id>/` whole or n
 
 import contextlib
 import datetime
-import fcntl
+import errno
+import logging
 import os
 import secrets
 import shutil
 import sqlite3
 import time
 import traceback
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from components.base import Component, Context
-from pipeline import artifact_files, metadata
+from components import run_log
+from components.base import Component, ComponentError, Context
+from models import files
+from pipeline import artifact_files, lineage_records, metadata, metadata_recovery, root_lock, stopping
 from pipeline.code_digest import code_digest
-from pipeline.failures import RunnerError, describe
-from pipeline.metadata import Artifact, Metadata
+from pipeline.failures import RunnerError, describe, is_of_full_disk
 from pipeline.progress import Progress
+from pipeline.step import Step, check_order
 
 DONE, FAILED, REFUSED, INTERRUPTED = 0, 1, 3, 130  # exit codes; 2, bad usage or configuration, is the command line's
 KEPT_WORKSPACES = 3  # a component: those of other settings may be wanted again, but not for ever
-
-
-@dataclass
-class Step:
-    """What became of one component in one run."""
-
-    component: Component
-    status: str = "skipped"
-    seconds: float = 0.0
-    execution_id: int | None = None
-    figures: dict[str, Any] = field(default_factory=dict)
-    inputs: dict[str, Artifact] = field(default_factory=dict)
-    outputs: dict[str, Artifact] = field(default_factory=dict)
-
-    def record(self) -> dict[str, Any]:
-        """The step for the report: everything as JSON."""
-        inputs = {
-            key: {"uri": artifact.uri, "type": artifact.type, "artifact_id": artifact.id, "producer": artifact.producer}
-            for key, artifact in self.inputs.items()
-        }
-        outputs = {
-            key: {"uri": artifact.uri, "type": artifact.type, "artifact_id": artifact.id}
-            for key, artifact in self.outputs.items()
-        }
-        return {
-            "name": self.component.name,
-            "status": self.status,
-            "seconds": round(self.seconds, 3),
-            "execution_id": self.execution_id,
-            "figures": self.figures,
-            "parameters": self.component.parameters.model_dump(mode="json"),
-            "inputs": inputs,
-            "outputs": outputs,
-        }
 
 
 class LocalRunner:
@@ -81,13 +49,17 @@ class LocalRunner:
         self.progress = progress or Progress()
         self.run_id = datetime.datetime.now().strftime("%Y%m%d-%H%M%S-") + secrets.token_hex(2)
         self._exit_stack = contextlib.ExitStack()
+        self._fresh: set[int] = set()  # artifacts of this run
 
     def __enter__(self) -> "LocalRunner":
         try:
             self.root.mkdir(parents=True, exist_ok=True)
-            self._exit_stack.enter_context(_lock(self.root))
-            self.metadata = self._exit_stack.enter_context(Metadata(self.root / "metadata.sqlite"))
+            self._exit_stack.enter_context(root_lock.held(self.root))
+            self.metadata = self._exit_stack.enter_context(metadata_recovery.opened(self.root, self.progress.message))
             self._clear_leftovers()
+            self._exit_stack.enter_context(artifact_files.temporary(self.root / ".work" / "tmp"))
+            self._exit_stack.callback(run_log.end)
+            run_log.begin(self.root / "runs" / self.run_id / "log.jsonl")
         except (OSError, sqlite3.Error) as error:
             self._exit_stack.close()
             raise RunnerError(f"pipeline.root: {describe(error, self.root)}") from error
@@ -113,16 +85,17 @@ class LocalRunner:
         Raises:
             ValueError: If an input is not the output of an earlier component.
         """
-        _check_order(components)
+        check_order(components)
         started, clock = datetime.datetime.now().astimezone(), time.monotonic()
         steps = [Step(component) for component in components]
-        self.metadata.start_run(self.run_id, {"started": started.isoformat(timespec="seconds")})
+        self.start_run(started.isoformat(timespec="seconds"))
         exit_code, error = DONE, None
         for step in steps:
             try:
                 exit_code, error = self._run_step(step, {done.component.name: done for done in steps})
             except BaseException:
-                self.metadata.finish_run(self.run_id, {"exit": INTERRUPTED})
+                with contextlib.suppress(OSError, sqlite3.Error):
+                    self.metadata.finish_run(self.run_id, {"exit": INTERRUPTED})
                 raise
             if exit_code != DONE or step.component.name == until:
                 break
@@ -136,19 +109,33 @@ class LocalRunner:
             "components": [step.record() for step in steps],
         }
 
+    def start_run(self, started: str) -> None:
+        """Records that this run has begun, at an ISO 8601 time.
+
+        Raises:
+            RunnerError: If it cannot be recorded; nothing has happened then.
+        """
+        try:
+            self.metadata.start_run(self.run_id, {"started": started})
+        except (OSError, sqlite3.Error) as error:
+            raise RunnerError(f"pipeline.root: {describe(error, self.root)}") from error
+
     def _run_step(self, step: Step, steps: Mapping[str, Step]) -> tuple[int, str | None]:
         """Reuses or runs one component; returns the exit code so far and the error in words."""
         clock = time.monotonic()
+        run_log.set_component(step.component.name)
         name, channels = step.component.name, step.component.inputs
         error = None
         try:
             step.inputs = {key: steps[channel.producer].outputs[channel.key] for key, channel in channels.items()}
             self._reuse_or_execute(step)
         except Exception as failure:
+            stopping.check()
             step.status, error = "failed", f"{name}: {self.describe(failure)}"
         step.seconds = time.monotonic() - clock
         self.progress.finished(name, step.status, step.seconds, step.figures)
         if error:
+            run_log.write(error, logging.ERROR)
             return FAILED, error
         gate = step.component.GATE
         return (REFUSED if gate and step.figures.get(gate) is False else DONE), None
@@ -172,8 +159,11 @@ class LocalRunner:
             step.figures = self.metadata.properties("Execution", cached_id)["figures"]
             step.execution_id = self.metadata.publish_cached(component.name, self.run_id, cached_id, input_ids)
             step.status = "cached"
+            if component.RESUMABLE:  # killed right after it was recorded, it did not come to that
+                artifact_files.remove(self.root / ".work" / component.name / cache_key)
             return
         self.progress.started(component.name)
+        self._check_inputs(step)
         step.execution_id = self.metadata.start_execution(
             component.name,
             self.run_id,
@@ -189,7 +179,7 @@ class LocalRunner:
                 raise
             state = metadata.FAILED if isinstance(failure, Exception) else metadata.CANCELED
             self._discard(step.execution_id, component.name)
-            with contextlib.suppress(sqlite3.Error):  # on a full disk the next run marks it
+            with contextlib.suppress(OSError, sqlite3.Error):  # on a full disk the next run marks it
                 self.metadata.end_execution(step.execution_id, state, str(failure))
             raise
 
@@ -204,20 +194,44 @@ class LocalRunner:
             for folder in (workspace, *staged.values()):
                 folder.mkdir(parents=True, exist_ok=True)
             context = Context(run_id=self.run_id, workspace=workspace, progress=self.progress.interactive)
-            figures = artifact_files.as_json(component.execute(paths, staged, context) or {})
+            try:
+                figures = artifact_files.as_json(component.execute(paths, staged, context) or {})
+            except Exception as error:
+                if is_of_full_disk(error, self.root):
+                    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(self.root)) from error
+                raise
 
             outputs = {}
             for key, folder in staged.items():
-                files = artifact_files.scan(folder)
+                found = artifact_files.scan(folder)
                 uri = f"{component.name}/{key}/{step.execution_id}"
                 (self.root / uri).parent.mkdir(parents=True, exist_ok=True)
-                folder.rename(self.root / uri)
-                outputs[key] = (component.OUTPUTS[key], uri, artifact_files.content_digest(files), files)
+                files.move_into_place(folder, self.root / uri)
+                outputs[key] = (component.OUTPUTS[key], uri, artifact_files.content_digest(found), found)
             seconds = time.monotonic() - clock
             step.outputs = self.metadata.publish_execution(step.execution_id, outputs, figures=figures, seconds=seconds)
             step.figures = figures
+            self._fresh |= {artifact.id for artifact in step.outputs.values()}
         if component.RESUMABLE:
             artifact_files.remove(workspace)
+
+    def _check_inputs(self, step: Step) -> None:
+        """Reads the inputs that earlier runs made: bits may rot while size and time stay, which reuse goes by.
+
+        That is a second or two for each GB, where the component itself takes far longer.
+        """
+        for artifact in step.inputs.values():
+            if artifact.id in self._fresh:
+                continue
+            damaged = artifact_files.damaged(self.root / artifact.uri, artifact.files)
+            if damaged:
+                producer = self.metadata.lineage(artifact.id)[0]["execution_id"]
+                self.metadata.end_execution(producer, metadata.FAILED, f"{damaged} is damaged.")  # not reused any more
+                lineage_records.remove_execution(self.root, artifact.producer, producer)
+                raise ComponentError(
+                    f"{damaged} is damaged: its contents are not those that {artifact.producer} wrote. Start the same "
+                    "command again to have it made again, or use --no-cache to make everything again."
+                )
 
     def _still_stands(self, component: Component, execution_id: int) -> bool:
         """Whether a cached execution's outputs are whole and its effects elsewhere are, too."""
@@ -242,6 +256,7 @@ class LocalRunner:
         """Removes outputs that were renamed into place but never recorded."""
         for folder in self.root.glob(f"{name}/*/{execution_id}"):
             artifact_files.remove(folder)
+        lineage_records.remove_execution(self.root, name, execution_id)
 
     def _clear_leftovers(self) -> None:
         """Clears what killed runs left: staged folders, unrecorded outputs, executions that never ended."""
@@ -262,36 +277,3 @@ class LocalRunner:
             log.parent.mkdir(parents=True, exist_ok=True)
             log.write_text(text, encoding="utf-8")
         return describe(failure, self.root, log)
-
-
-@contextlib.contextmanager
-def _lock(root: Path) -> Iterator[None]:
-    """Holds the root for one run; the kernel lets go of it however the process ends."""
-    with (root / ".lock").open("a+") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            file.seek(0)
-            holder = file.read().strip() or "unknown"
-            raise RunnerError(
-                f"pipeline.root: another run is at work in {root} (process {holder}). Wait for it to end, or choose "
-                "another folder with --set pipeline.root=FOLDER."
-            ) from None
-        file.truncate(0)
-        file.write(str(os.getpid()))
-        file.flush()
-        yield
-
-
-def _check_order(components: Sequence[Component]) -> None:
-    outputs = set()
-    for component in components:
-        for key, channel in component.inputs.items():
-            if (channel.producer, channel.key) not in outputs:
-                raise ValueError(
-                    f"{component.name} reads {channel.producer}'s {channel.key!r} as {key!r}, which no earlier "
-                    "component writes."
-                )
-        if (component.name, None) in outputs:
-            raise ValueError(f"{component.name} stands in the pipeline twice.")
-        outputs |= {(component.name, None), *((component.name, key) for key in component.OUTPUTS)}

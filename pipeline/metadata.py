@@ -2,13 +2,15 @@
 
 Types name what artifacts, executions and contexts are; an Event ties an artifact to the execution that read or wrote
 it; Contexts group them: the `pipeline`, each `pipeline_run`, each `node` (component). Attribution and Association put
-artifacts and executions into contexts. Writers take turns (WAL, busy timeout); readers never wait.
+artifacts and executions into contexts. Writers take turns (WAL, busy timeout); readers never wait. What is complete is
+also kept beside the artifacts, see `lineage_records`.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from pipeline import lineage_records
 from pipeline.metadata_tables import ARTIFACT_KIND, EXECUTION_KIND, Tables, now
 
 RUNNING, COMPLETE, FAILED, CACHED, CANCELED = 2, 3, 4, 5, 6  # Execution.last_known_state
@@ -30,7 +32,7 @@ class Artifact:
 
 
 class Metadata(Tables):
-    """The metadata of one root; every method is one transaction."""
+    """The metadata of one root, the folder that the file is in; every method is one transaction."""
 
     # -- writing ----------------------------------------------------------------------------------------------------
 
@@ -46,13 +48,13 @@ class Metadata(Tables):
     def start_run(self, run_id: str, properties: Mapping[str, Any]) -> None:
         """Opens the context of one run."""
         with self._transaction():
-            self._set_properties("Context", self._context("pipeline_run", run_id), properties)
+            self._set_run(run_id, properties)
             self._context("pipeline", PIPELINE)
 
     def finish_run(self, run_id: str, properties: Mapping[str, Any]) -> None:
         """Adds properties (`exit`, `seconds`, `run`: the whole record) to a run's context."""
         with self._transaction():
-            self._set_properties("Context", self._context("pipeline_run", run_id), properties)
+            self._set_run(run_id, properties)
 
     def start_execution(self, component: str, run_id: str, inputs: Mapping[str, int], **properties: Any) -> int:
         """Records that a component is about to run; returns the execution's id.
@@ -80,16 +82,11 @@ class Metadata(Tables):
             Output key -> artifact.
         """
         with self._transaction():
-            for key, (artifact_type, uri, digest, files) in outputs.items():
-                artifact_id = self._db.execute(
-                    "INSERT INTO Artifact (type_id, uri, state, create_time_since_epoch, last_update_time_since_epoch)"
-                    " VALUES (?, ?, ?, ?, ?)",
-                    (self._type(artifact_type, ARTIFACT_KIND), uri, LIVE, now(), now()),
-                ).lastrowid
-                self._set_properties("Artifact", artifact_id, {"digest": digest, "files": files})
-                self._event(artifact_id, execution_id, OUTPUT, key)
+            for key, output in outputs.items():
+                self._event(self._new_artifact(*output), execution_id, OUTPUT, key)
             self._set_properties("Execution", execution_id, properties)
             self._set_state(execution_id, COMPLETE)
+            self._keep_record(execution_id)
         return self.outputs(execution_id)
 
     def publish_cached(self, component: str, run_id: str, cached_id: int, inputs: Mapping[str, int]) -> int:
@@ -99,6 +96,7 @@ class Metadata(Tables):
             execution_id = self._new_execution(component, run_id, CACHED, inputs, {"cached_execution": cached_id})
             for key, artifact in outputs.items():
                 self._event(artifact.id, execution_id, OUTPUT, key)
+            self._keep_record(execution_id)
         return execution_id
 
     def end_execution(self, execution_id: int, state: int, error: str = "") -> None:
@@ -106,6 +104,25 @@ class Metadata(Tables):
         with self._transaction():
             self._set_properties("Execution", execution_id, {"error": error})
             self._set_state(execution_id, state)
+
+    def keep_records(self) -> None:
+        """Writes the records that are missing beside the artifacts."""
+        rows = self._db.execute(
+            "SELECT e.id, t.name FROM Execution e JOIN Type t ON t.id = e.type_id WHERE e.last_known_state IN (?, ?)",
+            (COMPLETE, CACHED),
+        ).fetchall()
+        for execution_id, component in rows:
+            if not lineage_records.has_execution(self._root, component, execution_id):
+                self._keep_record(execution_id)
+
+    def restore(self, executions: Sequence[Mapping[str, Any]], runs: Mapping[str, Mapping[str, Any]]) -> None:
+        """Fills an empty file from the records of executions, ordered by id, and of runs (id -> properties)."""
+        with self._transaction():
+            for run_id, properties in runs.items():
+                self._set_properties("Context", self._context("pipeline_run", run_id), properties)
+            known = set()  # a record of which a part is lost refers to no row that is not there
+            for record in executions:
+                known |= self._restore_execution(record, known)
 
     # -- reading ----------------------------------------------------------------------------------------------------
 
@@ -183,11 +200,26 @@ class Metadata(Tables):
 
     # -- parts ------------------------------------------------------------------------------------------------------
 
-    def _new_execution(self, component, run_id, state, inputs, properties) -> int:
+    def _set_run(self, run_id: str, properties: Mapping[str, Any]) -> None:
+        context = self._context("pipeline_run", run_id)
+        self._set_properties("Context", context, properties)
+        lineage_records.write_run(self._root, run_id, self.properties("Context", context))
+
+    def _new_artifact(self, artifact_type, uri, digest, files, artifact_id=None) -> int:
+        artifact_id = self._db.execute(
+            "INSERT INTO Artifact (id, type_id, uri, state, create_time_since_epoch, last_update_time_since_epoch)"
+            " VALUES (?, ?, ?, ?, ?, ?)",
+            (artifact_id, self._type(artifact_type, ARTIFACT_KIND), uri, LIVE, now(), now()),
+        ).lastrowid
+        self._set_properties("Artifact", artifact_id, {"digest": digest, "files": files})
+        return artifact_id
+
+    def _new_execution(self, component, run_id, state, inputs, properties, execution_id=None) -> int:
         execution_id = self._db.execute(
-            "INSERT INTO Execution (type_id, last_known_state, create_time_since_epoch, last_update_time_since_epoch)"
-            " VALUES (?, ?, ?, ?)",
-            (self._type(component, EXECUTION_KIND), state, now(), now()),
+            "INSERT INTO Execution"
+            " (id, type_id, last_known_state, create_time_since_epoch, last_update_time_since_epoch)"
+            " VALUES (?, ?, ?, ?, ?)",
+            (execution_id, self._type(component, EXECUTION_KIND), state, now(), now()),
         ).lastrowid
         self._set_properties("Execution", execution_id, properties)
         contexts = (("pipeline", PIPELINE), ("pipeline_run", run_id), ("node", component))
@@ -198,6 +230,39 @@ class Metadata(Tables):
         for key, artifact_id in inputs.items():
             self._event(artifact_id, execution_id, INPUT, key)
         return execution_id
+
+    def _keep_record(self, execution_id: int) -> None:
+        component, state, run_id = self._db.execute(
+            "SELECT t.name, e.last_known_state, c.name FROM Execution e JOIN Type t ON t.id = e.type_id"
+            " JOIN Association a ON a.execution_id = e.id JOIN Context c ON c.id = a.context_id"
+            " JOIN Type k ON k.id = c.type_id AND k.name = 'pipeline_run' WHERE e.id = ?",
+            (execution_id,),
+        ).fetchone()
+        record = {
+            "execution_id": execution_id,
+            "component": component,
+            "run_id": run_id,
+            "state": state,
+            "inputs": {key: artifact.id for key, artifact in self.inputs(execution_id).items()},
+            "outputs": {key: vars(artifact) for key, artifact in self.outputs(execution_id).items()},
+            "properties": self.properties("Execution", execution_id),
+        }
+        lineage_records.write_execution(self._root, record)
+
+    def _restore_execution(self, record: Mapping[str, Any], known: set[int]) -> set[int]:
+        """Inserts an execution with the ids that it had; returns the ids of the artifacts that are new."""
+        inputs = {key: artifact_id for key, artifact_id in record["inputs"].items() if artifact_id in known}
+        execution_id = self._new_execution(
+            record["component"], record["run_id"], record["state"], inputs, record["properties"], record["execution_id"]
+        )
+        new = set()
+        for key, artifact in record["outputs"].items():
+            if record["state"] == COMPLETE:
+                values = (artifact[name] for name in ("type", "uri", "digest", "files", "id"))
+                new.add(self._new_artifact(*values))
+            if artifact["id"] in known | new:
+                self._event(artifact["id"], execution_id, OUTPUT, key)
+        return new
 
     def _event_artifacts(self, execution_id: int, event_type: int) -> dict[str, Artifact]:
         rows = self._db.execute(

@@ -22,6 +22,7 @@ class Tables:
     """
 
     def __init__(self, path: Path, read_only: bool = False):
+        self._root = path.absolute().parent
         uri = f"{path.absolute().as_uri()}?mode={'ro' if read_only else 'rwc'}"
         self._db = sqlite3.connect(uri, uri=True, timeout=30, isolation_level=None)
         try:

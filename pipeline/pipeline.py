@@ -35,7 +35,16 @@ def create_pipeline(config: Settings) -> list[Component]:
     )
     vocabulary = vocabulary_gen.outputs["vocabulary"]
 
-    transform = Transform(Transform.Parameters(beam_args=beam_args), examples=examples, vocabulary=vocabulary)
+    validator = config.example_validator
+    transform = Transform(
+        Transform.Parameters(
+            max_unk_share=validator.max_unk_share,
+            fail_on_unk="max_unk_share" in validator.errors,
+            beam_args=beam_args,
+        ),
+        examples=examples,
+        vocabulary=vocabulary,
+    )
     transformed_examples = transform.outputs["transformed_examples"]
 
     recipe = config.model.model_dump(exclude={"preset"}) | config.loss.model_dump() | config.trainer.model_dump()

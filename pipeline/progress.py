@@ -1,5 +1,6 @@
 """What a run shows on standard error: a line a component, then a table of all."""
 
+import logging
 import sys
 import time
 from collections.abc import Mapping
@@ -9,6 +10,8 @@ import rich.box
 import rich.console
 import rich.markup
 import rich.table
+
+from components import run_log
 
 STYLES = {"executed": "green", "cached": "cyan", "skipped": "dim", "failed": "bold red"}
 SHOWN_FIGURES = 6
@@ -30,10 +33,12 @@ class Progress:
 
     def started(self, name: str) -> None:
         """A component begins its work."""
+        run_log.write(f"{name} started")
         self.console.print(f"[bold]{name}[/bold] [dim]started {time.strftime('%H:%M:%S')}[/dim]")
 
     def finished(self, name: str, status: str, seconds: float, figures: Mapping[str, Any]) -> None:
         """What became of it."""
+        run_log.write(f"{name} {status} in {seconds:.3f} s  {key_figures(figures)}")
         style = STYLES[status]
         self.console.print(f"[bold]{name}[/bold] [{style}]{status}[/{style}] in {seconds:.1f} s  ", end="")
         self.console.print(key_figures(figures), markup=False)
@@ -45,6 +50,7 @@ class Progress:
 
     def message(self, text: str, style: str = "") -> None:
         """A line of text, taken literally."""
+        run_log.write(text, logging.ERROR if "red" in style else logging.INFO)
         self.console.print(text, style=style, markup=False)
 
     def table(self, run: Mapping[str, Any]) -> None:

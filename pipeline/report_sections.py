@@ -47,6 +47,10 @@ class Artifacts:
         path = self._root / output["uri"] / file if output else None
         return path if path and path.is_file() else None
 
+    def warnings(self, component: str) -> list[str]:
+        """What a component warned of."""
+        return self._components.get(component, {}).get("figures", {}).get("warnings") or []
+
     def json(self, component: str, key: str, file: str) -> Any:
         """The contents of a JSON file of an output, or None where there is none."""
         path = self.path(component, key, file)
@@ -80,7 +84,9 @@ def data(artifacts: Artifacts) -> dict | None:
     shares = {name: (counts / max(1.0, counts.sum())).tolist() for name, counts in lengths.items()}
     return {
         "splits": splits,
+        "sources": artifacts.json("StatisticsGen", "statistics", "sources.json"),
         "anomalies": artifacts.json("ExampleValidator", "anomalies", "anomalies.json"),
+        "warnings": artifacts.warnings("Transform"),
         "lengths": charts.histogram(
             shares, _bin_labels(first["edges"]), "Share of the lines by number of words", "words in the line"
         ),
@@ -130,6 +136,7 @@ def evaluation(artifacts: Artifacts) -> dict | None:
         "rules": found["rules"],
         "baseline": found["baseline"],
         "splits": splits,
+        "adaptive": found.get("adaptive") or {},
         "subspace_distance": found.get("subspace_distance"),
         "slices": _slices(found),
         "calibration": charts.calibration(curves, "Share right by the probability of the first choice")

@@ -2,6 +2,7 @@
 
 import datetime
 import json
+import sqlite3
 import time
 from typing import Any, ClassVar
 
@@ -9,9 +10,10 @@ from components.base import Component, ComponentError
 from components.pusher import versions
 from components.pusher.component import Pusher
 from pipeline import artifact_files
-from pipeline.failures import RunnerError
-from pipeline.local_runner import LocalRunner, Step
+from pipeline.failures import RunnerError, describe
+from pipeline.local_runner import LocalRunner
 from pipeline.metadata import Artifact
+from pipeline.step import Step
 
 
 class Rollback(Component):
@@ -35,6 +37,7 @@ def roll_back(runner: LocalRunner, parameters: Pusher.Parameters) -> dict[str, A
         RunnerError: If there is no version to go back to; nothing has changed then.
     """
     started, clock = datetime.datetime.now().astimezone().isoformat(timespec="seconds"), time.monotonic()
+    runner.start_run(started)
     try:
         pushed = versions.roll_back(parameters.serving_dir, parameters.keep_versions)
     except ComponentError as error:
@@ -43,7 +46,13 @@ def roll_back(runner: LocalRunner, parameters: Pusher.Parameters) -> dict[str, A
     step.figures = {"pushed_model": pushed["path"], "version": pushed["version"], "rollback_of": pushed["rollback_of"]}
     source = _pushed_artifact(runner, pushed["rollback_of"], pushed["digest"])
     step.inputs = {"pushed_model": source} if source else {}
-    _publish(runner, step, pushed, started)
+    try:
+        _publish(runner, step, pushed)
+    except (OSError, sqlite3.Error) as error:
+        raise RunnerError(
+            f"Version {pushed['version']} was pushed, as version {pushed['rollback_of']} again, but the lineage does "
+            f"not have it: {describe(error, runner.root)}"
+        ) from error
     step.seconds = time.monotonic() - clock
     return {
         "run_id": runner.run_id,
@@ -58,10 +67,9 @@ def roll_back(runner: LocalRunner, parameters: Pusher.Parameters) -> dict[str, A
     }
 
 
-def _publish(runner: LocalRunner, step: Step, pushed: dict[str, Any], started: str) -> None:
+def _publish(runner: LocalRunner, step: Step, pushed: dict[str, Any]) -> None:
     """Records the rollback as an execution with its own `pushed_model`."""
     name, records = step.component.name, runner.metadata
-    records.start_run(runner.run_id, {"started": started})
     input_ids = {key: artifact.id for key, artifact in step.inputs.items()}
     step.execution_id = records.start_execution(name, runner.run_id, input_ids, figures=step.figures)
     uri = f"{name}/pushed_model/{step.execution_id}"

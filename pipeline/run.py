@@ -4,7 +4,6 @@ import argparse
 import contextlib
 import json
 import os
-import signal
 import sys
 import traceback
 import warnings
@@ -12,19 +11,18 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TextIO
 
+from pipeline import stopping
+from pipeline.stopping import INTERRUPTED, TERMINATED
+
 # Only the standard library is imported here: --help and usage errors answer at once.
 
 DEFAULT_CONFIG = Path("pipeline_config.yaml")
-USAGE_ERROR, INTERRUPTED, TERMINATED = 2, 130, 143
+USAGE_ERROR = 2
 
 EPILOG = """\
 exit codes: 0 done (pushed, or as far as --until); 1 a component failed; 2 bad usage or configuration, nothing
 started; 3 a gate refused the model, nothing pushed. After 0, 1 and 3 the last line on standard output is the run's
 summary as JSON; progress and tables go to standard error."""
-
-
-class Terminated(BaseException):
-    """SIGTERM arrived."""
 
 
 def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
@@ -72,15 +70,16 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
 def main(arguments: list[str] | None = None) -> int:
     """Runs the command; returns its exit code."""
     parsed = parse_arguments(arguments)
-    signal.signal(signal.SIGTERM, _raise_terminated)
+    stopping.install()
     quiet_libraries(parsed.verbose)
     try:
         with standard_output_for_results() as output:
             return run_command(parsed, output)
-    except (KeyboardInterrupt, Terminated) as error:
-        terminated = isinstance(error, Terminated)
-        print(f"{'Terminated' if terminated else 'Interrupted'}: nothing was left half written.", file=sys.stderr)
-        return TERMINATED if terminated else INTERRUPTED
+    except BaseException:
+        if stopping.exit_code() is None:
+            raise
+        print(stopping.message(), file=sys.stderr)
+        return stopping.exit_code()
 
 
 def run_command(parsed: argparse.Namespace, output: TextIO) -> int:
@@ -126,10 +125,6 @@ def quiet_libraries(verbose: bool) -> None:
         os.environ.setdefault("PYTHONWARNINGS", "ignore")
         os.environ.setdefault("GRPC_VERBOSITY", "NONE")
         warnings.simplefilter("ignore")
-
-
-def _raise_terminated(*_) -> None:
-    raise Terminated
 
 
 if __name__ == "__main__":

@@ -1,12 +1,15 @@
 """Scores every line of files with the pushed model: `python -m pipeline.score`; see --help."""
 
 import argparse
+import contextlib
 import itertools
+import math
 import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+from pipeline.scoring.resumable import OutputError, ResumableOutput
 from pipeline.serve import UsageError, add_model_arguments, model_folder
 
 # Only the standard library is imported here: --help and usage errors answer at once.
@@ -14,12 +17,14 @@ from pipeline.serve import UsageError, add_model_arguments, model_folder
 FAILED, USAGE_ERROR, INTERRUPTED = 1, 2, 130
 LINES_AT_ONCE = 2048  # that are sorted by length and then written together
 BYTES_AT_ONCE = 4 * 2**20
+ADAPTIVE_LINES_AT_ONCE = 32  # that are written together
 
 EPILOG = """\
 Each line of the output is a JSON object for a line of the input, in order: log_probability (natural logarithm),
-num_tokens (the line's end counted), perplexity (1 where the line is blank). The file appears once it is whole; a
-command that was interrupted is gone on with by giving it again. With --beam-arg the files are scored by Beam workers.
-exit codes: 0 done; 1 an input broke off; 2 bad usage, nothing started."""
+num_tokens (the line's end counted), perplexity (1 where the line is blank). The file appears once it is whole; give
+the same command again to resume one that was interrupted, unless it reads standard input. With --beam-arg the files
+are scored by Beam workers.
+exit codes: 0 done; 1 an input broke off or the output cannot be written; 2 bad usage, nothing started."""
 
 
 def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
@@ -41,7 +46,31 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
         default=[],
         help="an option of Apache Beam, such as --beam-arg=--runner=FnApiRunner; may be repeated",
     )
-    return parser.parse_args(arguments)
+    parser.add_argument(
+        "--adaptive",
+        choices=("cache", "dynamic"),
+        help="read the lines in order as one text with a model that adapts to it: a neural cache, dynamic evaluation",
+    )
+    parser.add_argument(
+        "--setting",
+        metavar="KEY=VALUE",
+        action="append",
+        default=[],
+        help="a setting of --adaptive, such as cache_lambda=0.2 (the keys of the configuration's section evaluator)",
+    )
+    parser.add_argument(
+        "--gradient-text",
+        metavar="FILE",
+        help="training text, from which --adaptive dynamic takes the scale of its gradients",
+    )
+    parsed = parser.parse_args(arguments)
+    if parsed.adaptive and parsed.beam_arg:
+        parser.error("--adaptive reads the lines in order; it does not go with --beam-arg")
+    if (parsed.setting or parsed.gradient_text) and not parsed.adaptive:
+        parser.error("--setting and --gradient-text go with --adaptive")
+    if (parsed.adaptive == "dynamic") != (parsed.gradient_text is not None):
+        parser.error("--gradient-text FILE goes with --adaptive dynamic, which needs it")
+    return parsed
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -49,13 +78,12 @@ def main(arguments: list[str] | None = None) -> int:
     parsed = parse_arguments(arguments)
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     from pipeline.scoring import lines
-    from pipeline.scoring.resumable import OutputError
 
     try:
-        lines.check(parsed.files)
+        lines.check(_inputs(parsed))
         folder = model_folder(parsed)
         model = newest_version(folder)
-        (_score_with_beam if parsed.beam_arg else _score)(parsed, model)
+        (_score_adaptively if parsed.adaptive else _score_with_beam if parsed.beam_arg else _score)(parsed, model)
         return 0
     except (UsageError, OutputError) as error:
         print(error, file=sys.stderr)
@@ -63,8 +91,15 @@ def main(arguments: list[str] | None = None) -> int:
     except lines.InputError as error:
         print(error, file=sys.stderr)
         return USAGE_ERROR if not _part_of(parsed.output).exists() else FAILED
+    except OSError as error:
+        print(
+            f"{error.filename or parsed.output}: {error.strerror or error}. What is scored is kept in "
+            f"{_part_of(parsed.output)}: give the same command again to resume.",
+            file=sys.stderr,
+        )
+        return FAILED
     except KeyboardInterrupt:
-        print("Interrupted: give the same command again to go on.", file=sys.stderr)
+        print("Interrupted: give the same command again to resume.", file=sys.stderr)
         return INTERRUPTED
 
 
@@ -79,22 +114,44 @@ def _part_of(output: Path) -> Path:
     return output.with_name(f"{output.name}.part")
 
 
-def _made_from(files: list[str], model: Path) -> dict:
+def _inputs(parsed: argparse.Namespace) -> list[str]:
+    return [*parsed.files, *([parsed.gradient_text] if parsed.gradient_text else [])]
+
+
+def _made_from(parsed: argparse.Namespace, model: Path) -> dict:
     """What decides the output: the inputs and the model, by name, size and time."""
+    files = _inputs(parsed)
     sizes = [[file, os.stat(file).st_size, os.stat(file).st_mtime_ns] if file != "-" else [file] for file in files]
     weights = os.stat(model / "variables" / "variables.index")
     return {"files": sizes, "model": [str(model.resolve()), weights.st_mtime_ns]}
 
 
+@contextlib.contextmanager
+def _output(parsed: argparse.Namespace, made_from: dict) -> Iterator[ResumableOutput]:
+    """The output, with the lines of an interrupted command, which are refused where they were of standard input."""
+    from pipeline.scoring.lines import STANDARD_INPUT
+
+    output = ResumableOutput(parsed.output, made_from)
+    try:
+        if output.done and STANDARD_INPUT in _inputs(parsed):
+            raise OutputError(
+                f"{_part_of(parsed.output)} has {output.done:,} lines of a command that read standard input, which may "
+                f"be another text now. Remove it and {parsed.output.name}.part.json to start again; score a file to be "
+                "able to resume."
+            )
+        if output.done:
+            print(f"Resuming after the {output.done:,} lines that are scored already.", file=sys.stderr)
+        yield output
+        output.finish()
+    finally:
+        output.close()
+
+
 def _score(parsed: argparse.Namespace, model: Path) -> None:
     from components.quiet_import import import_quietly
     from pipeline.scoring.lines import Lines
-    from pipeline.scoring.resumable import ResumableOutput
 
-    output = ResumableOutput(parsed.output, _made_from(parsed.files, model))
-    try:
-        if output.done:
-            print(f"Going on after the {output.done:,} lines that are scored already.", file=sys.stderr)
+    with _output(parsed, _made_from(parsed, model)) as output:
         scorer = import_quietly("pipeline.scoring.scorer").Scorer(model)
         inputs = [Lines(path) for path in parsed.files]
         lines = itertools.islice(itertools.chain.from_iterable(inputs), output.done, None)
@@ -103,9 +160,30 @@ def _score(parsed: argparse.Namespace, model: Path) -> None:
                 results, tokens = scorer.score(group)
                 output.append(results)
                 progress.advance(len(group), tokens)
-        output.finish()
-    finally:
-        output.close()
+
+
+def _score_adaptively(parsed: argparse.Namespace, model: Path) -> None:
+    from components.quiet_import import import_quietly
+    from pipeline.scoring.lines import Lines
+
+    adaptive = import_quietly("pipeline.scoring.adaptive")
+    try:
+        settings = adaptive.read_settings(parsed.adaptive, parsed.setting)
+    except ValueError as error:
+        raise UsageError(str(error)) from error
+    chosen = {"mode": parsed.adaptive, **settings.of_mode(parsed.adaptive), "gradient_text": parsed.gradient_text}
+    scorer = adaptive.AdaptiveScorer(model, parsed.adaptive, settings, parsed.gradient_text)
+    with _output(parsed, _made_from(parsed, model) | {"adaptive": chosen}) as output:
+        inputs = [Lines(path) for path in parsed.files]
+        results, place = scorer.score(itertools.chain.from_iterable(inputs)), 0
+        with _Progress(inputs, 0) as progress:
+            while group := list(itertools.islice(results, ADAPTIVE_LINES_AT_ONCE)):
+                # What was read depends on all before it: after an interruption it is read again, but not written again.
+                output.append(group[max(0, output.done - place) :])
+                progress.advance(len(group), scorer.num_tokens - progress.tokens)
+                place += len(group)
+        perplexity = math.exp(min(-scorer.log_probability / max(scorer.num_tokens, 1), 700.0))
+        print(f"Perplexity of the whole text: {perplexity:.4f}", file=sys.stderr)
 
 
 def _groups(lines: Iterator[bytes]) -> Iterator[list[bytes]]:
@@ -124,17 +202,20 @@ def _groups(lines: Iterator[bytes]) -> Iterator[list[bytes]]:
 def _score_with_beam(parsed: argparse.Namespace, model: Path) -> None:
     from components.base import ComponentError
     from components.quiet_import import import_quietly
-    from pipeline.scoring.resumable import OutputError, ResumableOutput
+    from pipeline.scoring.lines import STANDARD_INPUT
 
+    if STANDARD_INPUT in parsed.files:
+        raise UsageError("Standard input (-) cannot be cut among workers: write it to a file, or omit --beam-arg.")
     # Whole chunks are kept in the folder; the description beside them says what they were made from.
-    marker = ResumableOutput(parsed.output, _made_from(parsed.files, model))
-    marker.close()
+    marker = ResumableOutput(parsed.output, _made_from(parsed, model))
     folder = parsed.output.with_name(f"{parsed.output.name}.parts")
     try:
         import_quietly("pipeline.scoring.with_beam").score(model, parsed.files, folder, parsed.beam_arg, parsed.output)
+        marker.forget()
     except ComponentError as error:
         raise OutputError(str(error).replace("beam.args", "--beam-arg")) from error
-    marker.forget()
+    finally:
+        marker.close()
 
 
 class _Progress:
@@ -144,7 +225,7 @@ class _Progress:
         import rich.console
         import rich.progress as bars
 
-        self._inputs, self._lines, self._tokens = inputs, done, 0
+        self._inputs, self._lines, self.tokens = inputs, done, 0
         sizes = [lines.size for lines in inputs]
         console = rich.console.Console(stderr=True, highlight=False)
         columns = [bars.BarColumn(), bars.TaskProgressColumn(), bars.TextColumn("{task.fields[figures]}")]
@@ -165,13 +246,13 @@ class _Progress:
     def advance(self, lines: int, tokens: int) -> None:
         """Counts lines that were written."""
         self._lines += lines
-        self._tokens += tokens
+        self.tokens += tokens
         read = sum(item.bytes_read for item in self._inputs)
         self._bar.update(self._task, completed=read, figures=self._figures())
 
     def _figures(self) -> str:
         seconds = self._bar.tasks[0].elapsed or 1e-9
-        return f"{self._tokens:,} tokens, {self._tokens / seconds:,.0f} tokens/s"
+        return f"{self.tokens:,} tokens, {self.tokens / seconds:,.0f} tokens/s"
 
 
 if __name__ == "__main__":

@@ -1,23 +1,30 @@
 """Serves the pushed model on this machine: `python -m pipeline.serve`; see --help."""
 
 import argparse
+import dataclasses
+import ipaddress
 import logging
 import os
 import signal
 import socket
 import sys
 from pathlib import Path
+from typing import NoReturn
 
 # Only the standard library is imported here: --help and usage errors answer at once.
 
-USAGE_ERROR, INTERRUPTED = 2, 130
+USAGE_ERROR, INTERRUPTED, TERMINATED = 2, 130, 143
 WATCH_SECONDS = 1.0
+MIN_TOKEN = 16  # characters
 GRACE_SECONDS = 60  # that requests in flight may take after SIGTERM
 
 EPILOG = """\
 TensorFlow Serving's REST API is at /v1/models/NAME, a page to try the model on at /, Prometheus metrics at /metrics,
 health at /healthz. A version that is pushed is picked up within seconds; the one before it stays beside it, to compare.
-SIGTERM stops the server once the requests in flight are answered."""
+It answers this machine alone unless --host says otherwise, which takes a --token-file: every request but those for
+/healthz then needs the header "Authorization: Bearer TOKEN", and a browser asks for the token as a password.
+SIGTERM stops the server once the requests in flight are answered, after 60 seconds at the latest.
+exit codes: 0 stopped by SIGTERM; 2 bad usage; 130 stopped by Ctrl-C; 143 SIGTERM cut off requests after 60 seconds."""
 
 
 class UsageError(Exception):
@@ -44,12 +51,28 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument(
         "--max-text-bytes", type=int, default=10**6, help="longest single text taken (default: 1000000)"
     )
+    parser.add_argument("--max-seconds", type=int, default=60, help="longest time for an answer (default: 60)")
+    parser.add_argument(
+        "--token-file", metavar="FILE", type=Path, help="file of a token that every request must bring along"
+    )
+    parser.add_argument(
+        "--no-token", action="store_true", help="let anyone who reaches a --host beyond this machine ask, without token"
+    )
+    parser.add_argument(
+        "--allow-host",
+        metavar="NAME",
+        action="append",
+        default=[],
+        help="a name beside localhost that requests may be addressed to, as a proxy's; may be repeated",
+    )
     parsed = parser.parse_args(arguments)
-    for option in ("versions", "max_body_bytes", "max_text_bytes"):
+    for option in ("versions", "max_body_bytes", "max_text_bytes", "max_seconds"):
         if getattr(parsed, option) < 1:
             parser.error(f"--{option.replace('_', '-')} {getattr(parsed, option)}: expected 1 or more")
     if not 0 <= parsed.port < 65536:
         parser.error(f"--port {parsed.port}: expected 0 to 65535")
+    if parsed.no_token and parsed.token_file:
+        parser.error("--no-token and --token-file: expected one of them")
     if not parsed.name or set(parsed.name) & set("/:"):
         parser.error(f"--name {parsed.name!r}: expected a name without / and :")
     return parsed
@@ -122,53 +145,104 @@ def bind(host: str, port: int) -> socket.socket:
         ) from error
 
 
+def read_token(path: Path | None) -> bytes | None:
+    """The token in a file, without the whitespace around it.
+
+    Raises:
+        UsageError: If the file cannot be read or holds none.
+    """
+    if path is None:
+        return None
+    try:
+        token = path.read_bytes().strip()
+    except OSError as error:
+        raise UsageError(f"--token-file {path} cannot be read: {error.strerror}.") from error
+    if len(token) < MIN_TOKEN or len(token.split()) != 1 or not token.isascii():
+        raise UsageError(
+            f"--token-file {path} holds no token; expected {MIN_TOKEN} ASCII characters or more, no spaces, such as "
+            "`openssl rand -hex 32` prints."
+        )
+    return token
+
+
+def check_address(parsed: argparse.Namespace, address: str) -> bool:
+    """Whether an address that is listened on is this machine's alone.
+
+    Raises:
+        UsageError: If it is not, and the command says nothing of who may ask.
+    """
+    local = ipaddress.ip_address(address.partition("%")[0]).is_loopback
+    if not (local or parsed.token_file or parsed.no_token):
+        raise UsageError(
+            f"--host {parsed.host} lets other machines ask. Say with --token-file FILE which token they need, or with "
+            "--no-token that they need none."
+        )
+    return local
+
+
 def main(arguments: list[str] | None = None) -> int:
     """Runs the command; returns its exit code."""
     parsed = parse_arguments(arguments)
+    before = signal.signal(signal.SIGTERM, _stop_while_loading)
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S", stream=sys.stderr)
     try:
         folder = model_folder(parsed)
-        listener = bind(parsed.host, parsed.port)
-        return _serve(parsed, folder, listener)
+        token = read_token(parsed.token_file)
+        with bind(parsed.host, parsed.port) as listener:
+            local = check_address(parsed, listener.getsockname()[0])
+            return _serve(parsed, folder, listener, local, token)
     except UsageError as error:
         print(error, file=sys.stderr)
         return USAGE_ERROR
     except KeyboardInterrupt:
         return INTERRUPTED
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
-def _serve(parsed: argparse.Namespace, folder: Path, listener: socket.socket) -> int:
+def _stop_while_loading(*_) -> None:
+    """Ends the process at once: there is no request yet, and nothing is written."""
+    logging.info("Stopped.")
+    os._exit(0)
+
+
+def _serve(parsed: argparse.Namespace, folder: Path, listener: socket.socket, local: bool, token: bytes | None) -> int:
     try:
         import uvicorn
 
-        from pipeline.server.app import Limits, Serving, make_app
+        from pipeline.server.app import Access, Limits, Serving, make_app
+        from pipeline.server.connections import server_config
     except ImportError as error:
         raise UsageError(f"{error.name} is not installed. Install the extra: pip install -e '.[serve]'.") from error
     from components.quiet_import import import_quietly
 
     logging.info("Loading %s ...", folder)
     load = import_quietly("pipeline.server.served_model").ServedModel
-    limits = Limits(parsed.max_body_bytes, parsed.max_text_bytes)
+    limits = Limits(parsed.max_body_bytes, parsed.max_text_bytes, seconds=parsed.max_seconds)
+    limits = dataclasses.replace(limits, held_bytes=max(limits.held_bytes, 4 * limits.body_bytes))
     serving = Serving(parsed.name, folder, parsed.versions, limits, load)
     serving.versions.refresh()
     if not serving.versions.available():
         raise UsageError(f"No version in {folder} can be served; see above. Push a model with `make run`.")
+    access = Access(frozenset(name.lower() for name in parsed.allow_host), any_host=not local, token=token)
+    config = server_config(make_app(serving, WATCH_SECONDS, access), GRACE_SECONDS)
     host, port = listener.getsockname()[:2]
     address = f"http://{f'[{host}]' if ':' in host else host}:{port}"
-    config = uvicorn.Config(
-        make_app(serving, WATCH_SECONDS),
-        log_level="warning",
-        access_log=False,
-        timeout_graceful_shutdown=GRACE_SECONDS,
-    )
-    # uvicorn stops at SIGTERM, then raises the signal anew: for us the stop is all there is to it.
+    # uvicorn stops at SIGTERM, then raises the signal again: for us the stop is all there is to it.
     signal.signal(signal.SIGTERM, lambda *_: None)
     logging.info("The page is at %s/, the API at %s/v1/models/%s. Stop with Ctrl-C.", address, address, parsed.name)
     uvicorn.Server(config).run(sockets=[listener])
-    logging.info("Stopped.")
-    return 0
+    logging.info("Stopped.%s", f" Requests cut off: {serving.cut_off}." if serving.cut_off else "")
+    return TERMINATED if serving.cut_off else 0
+
+
+def command() -> NoReturn:
+    """Runs the command and ends the process, whatever threads are still in the model."""
+    exit_code = main()
+    logging.shutdown()
+    os._exit(exit_code)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    command()

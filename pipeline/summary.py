@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from models import files
 from pipeline import artifact_files
 
 
@@ -44,6 +45,7 @@ def write_run(run: Mapping[str, Any]) -> Path:
     aside = report.with_name(".report.html")
     try:
         write_report(run, aside)
+        files.sync(aside)
         aside.replace(report)
     finally:
         aside.unlink(missing_ok=True)

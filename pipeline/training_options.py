@@ -19,6 +19,11 @@ def problems(model, loss, trainer) -> list[str]:
             f"trainer.initial_model: found no folder at {trainer.initial_model!r}, expected a pushed version, such as "
             "output/serving/1."
         )
+    elif trainer.initial_model and not (Path(trainer.initial_model).expanduser() / "assets/vocabulary.txt").is_file():
+        problems.append(
+            f"trainer.initial_model: found no model in {trainer.initial_model!r} (assets/vocabulary.txt is missing), "
+            "expected a pushed version, such as output/serving/1."
+        )
     if model.pretrained_embeddings and trainer.initial_model:
         problems.append("model.pretrained_embeddings and trainer.initial_model both decide the embedding: set one.")
     if loss.gradient_through_target and loss.target != "current":

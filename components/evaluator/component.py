@@ -8,6 +8,7 @@ import pydantic
 
 from components import base
 from components.evaluator import baseline, metrics, slices
+from components.evaluator.adaptive.settings import AdaptiveSettings
 
 
 class Rule(pydantic.BaseModel):
@@ -60,8 +61,8 @@ class Evaluator(base.Component):
     OUTPUTS: ClassVar = {"evaluation": "ModelEvaluation", "blessing": "ModelBlessing"}
     GATE: ClassVar = "blessed"
 
-    class Parameters(base.Parameters):
-        """What the gate asks.
+    class Parameters(AdaptiveSettings, base.Parameters):
+        """What the gate asks, and which adaptive figures are told beside the static ones that it judges.
 
         Attributes:
             max_perplexity: Highest perplexity on the eval split that passes; None: no such bound.

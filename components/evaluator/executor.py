@@ -10,6 +10,7 @@ from typing import Any
 
 from components.base import ComponentError, Context
 from components.evaluator import baseline, gate, metrics, samples, sharded_reading
+from components.evaluator.adaptive import evaluation as adaptive
 from components.evaluator.comparison import Comparison, by_characters, by_perplexity
 from components.evaluator.component import Evaluator
 from components.evaluator.evaluation_split import EvaluationSplit, Read, evaluate, line_cross_entropy
@@ -36,10 +37,13 @@ def execute(
     against = _Against() if found is None else _compare(found, candidate, splits, tallies, parameters, read, context)
     verdicts = gate.judge(parameters, figures, mismatched, against.comparison, against.figures, against.in_words)
     blessed = gate.write_blessing(outputs["blessing"], verdicts)
+    streams = {name: split.stream for name, split in splits.items()}
+    train = TokenStream(inputs["transformed_examples"] / "Split-train")
     table, projection = candidate.embedding(), candidate.projection()
     evaluation = {
         "blessed": blessed,
         "splits": figures,
+        "adaptive": adaptive.evaluate(candidate, streams, train, parameters),
         "subspace_distance": None if projection is None else subspace_distance(projection, table),
         "baseline": found and {**against.comparison.to_json(found), "splits": against.figures},
         "rules": [asdict(verdict) for verdict in verdicts],
@@ -122,6 +126,7 @@ def _main_figures(evaluation: dict) -> dict[str, Any]:
         "valid_bits_per_character": valid["bits_per_character"],
         "valid_top_1_accuracy": valid["top_1_accuracy"],
         "subspace_distance": evaluation["subspace_distance"],
+        **{f"{mode}_test_perplexity": of["test"] for mode, of in evaluation["adaptive"].items()},
         "against_baseline": against and f"{against['judgement']}, {against['change']:+.2%}",
     }
     return _finite(figures)

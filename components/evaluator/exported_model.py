@@ -123,13 +123,20 @@ class ExportedModel:
         """The output layer's own kernel, float32 [V, d]; None of a tied model, which has none."""
         return self._matrix("output_kernel")
 
+    def weights(self) -> list[np.ndarray]:
+        """All weights as float32, in the order of `LanguageModel.trainable_variables`."""
+        return [self._value(place) for place in range(len(self._weights))]
+
     def _matrix(self, name: str) -> np.ndarray | None:
         for place, variable in enumerate(self._weights):
             if name in variable.name:
-                scales = self._model._scales.get(str(place))  # of int8 weights, one a row
-                value = variable.numpy().astype(np.float32)
-                return value if scales is None else value * scales.numpy()[:, None]
+                return self._value(place)
         return None
+
+    def _value(self, place: int) -> np.ndarray:
+        scales = self._model._scales.get(str(place))  # of int8 weights, one a row
+        value = self._weights[place].numpy().astype(np.float32)
+        return value if scales is None else value * scales.numpy()[:, None]
 
     def next_words(self, phrases: list[str]) -> list[list[dict]]:
         """The ten most probable next words of each phrase, best first."""

@@ -37,7 +37,7 @@ class ExampleGen(base.Component):
 
         dataset: str = "python_docs"
         data_dir: str | None = None
-        pattern: str = "**/*.txt*"
+        pattern: str = "**/*.txt{,.gz}"
         document: Literal["file", "block"] = "file"
         chunk_bytes: int = pydantic.Field(default=8 * 1024 * 1024, gt=0)
         source_url: str | None = None

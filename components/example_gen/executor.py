@@ -1,6 +1,7 @@
 """Reads the corpus's chunks with Beam, each chunk by one worker, and names the shards by their place."""
 
 import importlib
+import json
 import logging
 import tempfile
 from collections.abc import Mapping, Sequence
@@ -11,9 +12,14 @@ import apache_beam as beam
 
 from components import beam_pipeline
 from components.base import ComponentError, Context
-from components.example_gen import download, shards, sources, text_files, tfds_source
+from components.example_gen import download, file_stamp, folder_listing, shards, sources, text_files, tfds_source
+from components.example_gen.file_stamp import Stamp
 from components.example_gen.splits import SPLITS
-from components.example_gen.text_files import Chunk
+from components.example_gen.text_files import Chunk, FileBytes
+from components.text_bytes import printable
+
+SOURCES_FILE = "sources.json"
+LISTED = 1000  # files with bytes that are not text that are named, the worst first
 
 _LOG = logging.getLogger(__name__)
 
@@ -21,7 +27,10 @@ _LOG = logging.getLogger(__name__)
 def execute(
     inputs: Mapping[str, Path], outputs: Mapping[str, Path], parameters: Any, context: Context
 ) -> dict[str, Any]:
-    """Writes the splits of the corpus.
+    """Writes the splits of the corpus and, where there is something to say of the files, `sources.json`.
+
+    It holds {"skipped": {name: reason}, "outside": number of files behind links that lead out of the folder,
+    "files": {name: bytes, invalid bytes and NUL bytes of a file that has some that are not text}}.
 
     Args:
         inputs: None are needed.
@@ -30,7 +39,8 @@ def execute(
         context: Its workspace holds what is prepared on the way.
 
     Returns:
-        Figures: the dataset, documents, lines and bytes of each split, number of shards, and warnings if any.
+        Figures: the dataset, documents, lines and bytes of each split, number of shards, and where there are any: files
+        skipped, files outside the folder, and warnings.
 
     Raises:
         ComponentError: If the source is missing, unreachable or unreadable, or leaves a split empty.
@@ -40,62 +50,104 @@ def execute(
     context.workspace.mkdir(parents=True, exist_ok=True)
     warnings: list[str] = []
     with tempfile.TemporaryDirectory(dir=context.workspace) as scratch:
-        chunks = plan(parameters, Path(scratch), warnings)
+        chunks, stamps = plan(parameters, Path(scratch), warnings)
         # Beside the output: shards are then published by renaming, and one file system holds both.
         with tempfile.TemporaryDirectory(dir=examples, prefix=".shards-") as aside:
             _write(chunks, Path(aside), parameters)
             totals = shards.read_counts(Path(aside))
+            file_stamp.check_unchanged(stamps.items())
             _check_not_empty(totals, parameters)
+            files = shards.read_files(Path(aside))
             numbers = shards.publish(Path(aside), examples)
-    for warning in warnings:
-        _LOG.warning(warning)
     figures: dict[str, Any] = {"dataset": parameters.dataset}
     for name in ("lines", "documents", "bytes"):
         figures |= {f"{split}_{name}": getattr(counts, name) for split, counts in totals.items()}
     figures["shards"] = sum(numbers.values())
+    figures |= _tell_sources(parameters, files, examples, warnings)
+    for warning in warnings:
+        _LOG.warning(warning)
     return figures | ({"warnings": warnings} if warnings else {})
 
 
-def plan(parameters: Any, scratch: Path, warnings: list[str]) -> list[Chunk]:
-    """Lists the corpus's chunks in order, preparing the dataset in `scratch` where it is one of TFDS's kind."""
+def _tell_sources(
+    parameters: Any, files: Mapping[str, FileBytes], examples: Path, warnings: list[str]
+) -> dict[str, int]:
+    """Writes `sources.json` where files were skipped, lie outside the folder or hold bytes that are not text."""
+    if parameters.dataset != "text_files":
+        return {}
+    folder = sources.data_folder(parameters)
+    listing = folder_listing.list_folder(folder)
+    outside = len(listing.outside & files.keys())
+    skipped = {printable(name): reason for name, reason in listing.skipped.items()}
+    suspect = sorted(
+        ((name, found) for name, found in files.items() if found.invalid or found.nul),
+        key=lambda item: (-(item[1].invalid + item[1].nul) / item[1].size, item[0]),
+    )
+    if skipped:
+        some = ", ".join(f"{name} ({reason})" for name, reason in list(skipped.items())[:5])
+        more = f" and {len(skipped) - 5:,} more" if len(skipped) > 5 else ""
+        warnings.append(f"{len(skipped):,} of the entries of {folder} cannot be read and are skipped: {some}{more}.")
+    if skipped or outside or suspect:
+        listed = {
+            printable(name): {"bytes": found.size, "invalid_bytes": found.invalid, "nul_bytes": found.nul}
+            for name, found in suspect[:LISTED]
+        }
+        found = {"skipped": skipped, "outside": outside, "files": listed}
+        (examples / SOURCES_FILE).write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
+    figures = {"skipped_files": len(skipped), "outside_files": outside}
+    return {name: number for name, number in figures.items() if number}
+
+
+def plan(parameters: Any, scratch: Path, warnings: list[str]) -> tuple[list[Chunk], dict[str, Stamp]]:
+    """Lists the corpus's chunks in order, preparing the dataset in `scratch` where it is one of TFDS's kind.
+
+    Returns:
+        The chunks, and the stamps of the text files that were or will be read: what must not change meanwhile.
+    """
     dataset, chunk_bytes = parameters.dataset, parameters.chunk_bytes
     if dataset == "text_files":
         folder = sources.data_folder(parameters)
-        return text_files.plan(folder, parameters.pattern, parameters.document, chunk_bytes)
+        chunks = text_files.plan(folder, parameters.pattern, parameters.document, chunk_bytes)
+        return chunks, {piece.path: piece.stamp for chunk in chunks for piece in chunk.pieces}
     if dataset in sources.KNOWN_DATASETS:
-        manual_dir = _manual_dir(parameters, scratch, warnings)
+        manual_dir, stamps = _manual_dir(parameters, scratch, warnings)
         module = importlib.import_module(f"components.example_gen.datasets.{dataset}.{dataset}_dataset_builder")
         prepared = scratch / "prepared"
         prepared.mkdir()
-        return tfds_source.plan(tfds_source.prepare_known(module.Builder, prepared, manual_dir), chunk_bytes)
+        return tfds_source.plan(tfds_source.prepare_known(module.Builder, prepared, manual_dir), chunk_bytes), stamps
     sources.check_dataset(dataset, parameters.data_dir)
     if parameters.data_dir is None:
-        return tfds_source.plan(tfds_source.prepare(tfds_source.open_builder(dataset, None)), chunk_bytes)
+        return tfds_source.plan(tfds_source.prepare(tfds_source.open_builder(dataset, None)), chunk_bytes), {}
     folder = sources.prepared_folder(dataset, sources.data_folder(parameters))
     builder = tfds_source.open_builder(dataset, folder)
     if not Path(builder.data_dir).exists():
         raise ComponentError(
-            f"example_gen.data_dir: {folder} holds {text_files.contents(folder)}, but not {builder.info.full_name}. "
-            "Prepare that version there, or name the one that is there in example_gen.dataset."
+            f"example_gen.data_dir: {folder} holds {folder_listing.contents(folder)}, but not "
+            f"{builder.info.full_name}. Prepare that version there, or name the one that is there in "
+            "example_gen.dataset."
         )
-    return tfds_source.plan(builder, chunk_bytes)
+    return tfds_source.plan(builder, chunk_bytes), {}
 
 
-def _manual_dir(parameters: Any, scratch: Path, warnings: list[str]) -> Path | None:
-    """The folder with the files of a local corpus, downloaded where an address is given; None if it needs none."""
+def _manual_dir(parameters: Any, scratch: Path, warnings: list[str]) -> tuple[Path | None, dict[str, Stamp]]:
+    """The folder with the files of a local corpus, downloaded where an address is given, and the files' stamps.
+
+    The folder is None where the corpus needs none.
+    """
     if parameters.dataset not in sources.LOCAL_CORPORA:
-        return None
+        return None, {}
     if sources.is_remote(parameters):
         folder = download.fetch(parameters.source_url, parameters.source_sha256, scratch)
     else:
         folder = sources.data_folder(parameters)
     found = sources.local_files(parameters.dataset, folder)
+    stamps = {str(path): file_stamp.stamp(path) for path in found.values()}
     for name in sources.wrong_checksums(parameters.dataset, found):
         warnings.append(
             f"{name} in {folder} is not the file that {parameters.dataset} is published with (its checksum differs): "
             "figures will not compare with published ones."
         )
-    return folder
+    return folder, stamps
 
 
 def _write(chunks: Sequence[Chunk], folder: Path, parameters: Any) -> None:

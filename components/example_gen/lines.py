@@ -14,7 +14,7 @@ class Run(NamedTuple):
     Attributes:
         document: Name of the document.
         position: Index of the first of the lines in the document.
-        lines: The lines with their line ends, as found; only a document's last line may lack its newline.
+        lines: The lines with their line ends, as found; only a document's last line may lack one.
     """
 
     document: str
@@ -27,10 +27,8 @@ class Run(NamedTuple):
 
 
 def split_lines(text: bytes) -> list[bytes]:
-    """Cuts a text after each newline (and only there: `bytes.splitlines` would also cut at a lone carriage return)."""
-    lines = text.split(b"\n")
-    last = lines.pop()
-    return [line + b"\n" for line in lines] + ([last] if last else [])
+    """Cuts a text after each newline, carriage return, or both together; each line keeps its end."""
+    return text.splitlines(keepends=True)
 
 
 def file_runs(lines: Iterable[bytes], document: str, position: int = 0) -> Iterator[Run]:

@@ -45,7 +45,24 @@ def fingerprint(library: Path) -> str:
 
 
 def documents(library: Path) -> Iterator[tuple[str, str]]:
-    """Yields (name, text) of each topic and of each module that has docstrings, in a fixed order."""
+    """Yields (name, text) of each topic and of each module that has docstrings, in a fixed order.
+
+    A line that stands in an earlier document is left out: what is held out must not be known from training.
+    """
+    seen: set[str] = set()
+    for name, text in _whole_documents(library):
+        lines = [line for line in text.split("\n")[:-1] if line.strip() not in seen]
+        if filled := {line.strip() for line in lines} - {""}:
+            yield name, "".join(f"{line}\n" for line in lines)
+            seen |= filled
+
+
+def module(name: str) -> str:
+    """What a document is held out together with: a package's modules have much in common, a topic stands alone."""
+    return name if name.startswith("topics/") else name.partition("/")[0]
+
+
+def _whole_documents(library: Path) -> Iterator[tuple[str, str]]:
     for path in source_files(library):
         name = path.relative_to(library).as_posix()
         try:

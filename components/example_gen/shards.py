@@ -10,7 +10,7 @@ import tensorflow as tf
 from components.base import ComponentError
 from components.example_gen.lines import Run
 from components.example_gen.splits import SPLITS
-from components.example_gen.text_files import Chunk
+from components.example_gen.text_files import Chunk, FileBytes
 
 
 @dataclass
@@ -118,9 +118,11 @@ class WriteChunk(beam.DoFn):
         place, chunk = element
         writers = {split: ShardWriter(self._folder / split, place, self._shard_bytes) for split in SPLITS}
         report: dict = {}
+        files: dict[str, FileBytes] = {}
         try:
-            for split, run in chunk.routed():
+            for split, run in chunk.routed(files):
                 writers[split].write(run)
+            report["files"] = {name: asdict(found) for name, found in files.items()}
             report["splits"] = {split: asdict(writer.counts) for split, writer in writers.items()}
         except ComponentError as error:
             report["error"] = str(error)
@@ -144,6 +146,15 @@ def read_counts(folder: Path) -> dict[str, SplitCounts]:
         for split, counts in report["splits"].items():
             totals[split].extend(SplitCounts(**counts))
     return totals
+
+
+def read_files(folder: Path) -> dict[str, FileBytes]:
+    """Adds up what all chunks found in each text file, by the file's name."""
+    files: dict[str, FileBytes] = {}
+    for path in sorted((folder / "counts").iterdir()):
+        for name, found in json.loads(path.read_text())["files"].items():
+            files[name] = files.get(name, FileBytes()) + FileBytes(**found)
+    return files
 
 
 def publish(folder: Path, examples: Path) -> dict[str, int]:

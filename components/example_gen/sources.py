@@ -1,6 +1,7 @@
 """The corpora that ExampleGen knows, what each needs, and fingerprints of their sources; imports no TensorFlow."""
 
 import difflib
+import glob
 import hashlib
 import importlib.metadata
 import platform
@@ -10,9 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from components.base import ComponentError
-from components.example_gen import python_library, text_files
+from components.example_gen import python_library, text_encoding
+from components.example_gen.folder_listing import check_folder, contents, find_files, list_folder
 
-_HEAD_BYTES = 64 * 1024
 _SPLIT_WORDS = {"train": "train", "eval": "valid", "test": "test"}
 
 
@@ -42,7 +43,7 @@ class LocalCorpus:
 def _find_one(folder: Path, name: str) -> Path | None:
     if (folder / name).is_file():
         return folder / name
-    below = [path for path in folder.rglob(name) if path.is_file()]
+    below = [path for _, path in list_folder(folder).matching(f"**/{glob.escape(name)}")]
     return below[0] if len(below) == 1 else None
 
 
@@ -129,7 +130,7 @@ def _prepared_folder(dataset: str, data_dir: Path) -> Path | None:
     if (data_dir / "dataset_info.json").is_file():
         return data_dir
     folder = data_dir / base_name(dataset)
-    return folder if folder.is_dir() and next(folder.rglob("dataset_info.json"), None) else None
+    return folder if folder.is_dir() and list_folder(folder).matching("**/dataset_info.json") else None
 
 
 def fingerprint(parameters: Any) -> dict[str, Any]:
@@ -145,7 +146,7 @@ def fingerprint(parameters: Any) -> dict[str, Any]:
         library = python_library.library_folder()
         return {"python": platform.python_version(), "library_sha256": python_library.fingerprint(library)}
     if parameters.dataset == "text_files":
-        files = text_files.find_files(data_folder(parameters), parameters.pattern)
+        files = find_files(data_folder(parameters), parameters.pattern)
         return {"files_sha256": _hash_files(files)}
     if parameters.dataset in LOCAL_CORPORA:
         if is_remote(parameters):
@@ -155,8 +156,7 @@ def fingerprint(parameters: Any) -> dict[str, Any]:
     if parameters.data_dir is None:
         return {"tensorflow_datasets": importlib.metadata.version("tensorflow-datasets")}
     folder = prepared_folder(parameters.dataset, data_folder(parameters))
-    files = ((path, path.relative_to(folder).as_posix()) for path in sorted(folder.rglob("*")) if path.is_file())
-    return {"files_sha256": _hash_files(files)}
+    return {"files_sha256": _hash_files((path, name) for name, path in list_folder(folder).files)}
 
 
 def local_files(dataset: str, folder: Path) -> dict[str, Path]:
@@ -165,14 +165,14 @@ def local_files(dataset: str, folder: Path) -> dict[str, Path]:
     Raises:
         ComponentError: If the folder is missing or empty, or does not hold the files, or they are not text.
     """
-    text_files.check_folder(folder)
+    check_folder(folder)
     corpus = LOCAL_CORPORA[dataset]
     found = corpus.find(folder)
     if found is None:
         names = " or ".join(", ".join(files.values()) for files in corpus.files)
         raise ComponentError(
             f"example_gen.data_dir: {dataset} needs the files {names} in {folder}, which holds "
-            f"{text_files.contents(folder)}. Get them from {corpus.where}."
+            f"{contents(folder)}. Get them from {corpus.where}."
         )
     for path in found.values():
         _check_text(path, corpus)
@@ -180,14 +180,10 @@ def local_files(dataset: str, folder: Path) -> dict[str, Path]:
 
 
 def _check_text(path: Path, corpus: LocalCorpus) -> None:
-    try:
-        with open(path, "rb") as file:
-            head = file.read(_HEAD_BYTES)
-    except OSError as error:
-        raise ComponentError(f"{path} cannot be read: {error.strerror}.") from error
-    if not head.strip() or b"\0" in head:
-        found = "holds no text" if not head.strip() else "holds NUL bytes: it is no text file"
-        raise ComponentError(f"example_gen.data_dir: {path} {found}. Get it again from {corpus.where}.")
+    head, _ = text_encoding.read_head(path)
+    found = "holds no text" if not head.strip() else text_encoding.binary(head)
+    if found and not text_encoding.marked(head):
+        raise ComponentError(f"example_gen.data_dir: {path} {found}: expected text. Get it again from {corpus.where}.")
 
 
 def prepared_folder(dataset: str, data_dir: Path) -> Path:
@@ -196,11 +192,11 @@ def prepared_folder(dataset: str, data_dir: Path) -> Path:
     Raises:
         ComponentError: If the directory is missing, empty or holds no such copy.
     """
-    text_files.check_folder(data_dir)
+    check_folder(data_dir)
     folder = _prepared_folder(dataset, data_dir)
     if folder is None:
         raise ComponentError(
-            f"example_gen.data_dir: {data_dir} holds {text_files.contents(data_dir)}, but no prepared copy of "
+            f"example_gen.data_dir: {data_dir} holds {contents(data_dir)}, but no prepared copy of "
             f"{dataset}: expected {base_name(dataset)}/ with a dataset_info.json below it, as "
             f"`tfds build {dataset} --data_dir=...` writes it."
         )
@@ -256,4 +252,4 @@ def _hash_file(path: Path, algorithm: str) -> str:
         with open(path, "rb") as file:
             return hashlib.file_digest(file, algorithm).hexdigest()
     except OSError as error:
-        raise ComponentError(f"{path} cannot be read: {error.strerror}.") from error
+        raise text_encoding.unreadable(path, error) from error

@@ -1,25 +1,25 @@
-"""Plain and gzip text files: finding them, reading their lines, cutting them into ordered chunks.
+"""Text files as a source: which are read, cutting them into ordered chunks, and reading the chunks' lines.
 
 Nothing here reads a large file into memory: cut points are found by seeking, lines are counted by streaming.
 """
 
-import gzip
-import io
+import codecs
 import itertools
-import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 from components.base import ComponentError
-from components.example_gen import splits
+from components.example_gen import file_stamp, splits, text_encoding
+from components.example_gen.file_stamp import Stamp
+from components.example_gen.folder_listing import contents, find_files
 from components.example_gen.lines import Run, block_runs, file_runs
+from components.example_gen.text_encoding import TextFormat
+from components.text_bytes import count_invalid
 
 MAX_LINE_BYTES = 64 * 1024 * 1024
 _READ_BYTES = 1024 * 1024
-_GZIP_MAGIC = b"\x1f\x8b"
 _GZIP_GROWTH = 3  # text is about this many times larger than its gzip file
-_UNREADABLE_MAGIC = {b"PK\x03\x04": "zip", b"BZh": "bzip2", b"\xfd7zXZ": "xz", b"\x28\xb5\x2f\xfd": "Zstandard"}
 
 
 @dataclass(frozen=True)
@@ -30,10 +30,11 @@ class TextPiece:
         path: The file.
         name: The file's name below the data directory: the document's name.
         start: Offset of the first byte.
-        end: Offset behind the last byte; None reads on to the end (the only choice for gzip files).
+        end: Offset behind the last byte; None reads on to the end (the only choice where the format is not seekable).
         line: Index in the file of the first line.
-        compressed: Whether the file is gzip.
+        format: How the file holds its text.
         blocks: Whether documents are blank-line-separated blocks rather than files.
+        stamp: The file's stamp when the chunks were listed.
         num_lines: How many lines it has; None where nobody had to count them.
     """
 
@@ -42,26 +43,46 @@ class TextPiece:
     start: int
     end: int | None
     line: int
-    compressed: bool
+    format: TextFormat
     blocks: bool
+    stamp: Stamp
     num_lines: int | None = None
 
     def lines(self) -> Iterator[bytes]:
-        """The piece's lines, streamed.
+        """The piece's lines, streamed, as UTF-8; a byte-order mark at the file's beginning is not text.
 
         Raises:
-            ComponentError: If a line is longer than `MAX_LINE_BYTES`, or a gzip file is damaged.
+            ComponentError: If a line is longer than `MAX_LINE_BYTES`, the file has changed since the chunks were
+                listed, or a gzip file is damaged or a bomb.
         """
-        number, left = self.line, self.end - self.start if self.end is not None else None
-        with _open(self.path, self.compressed) as file:
-            file.seek(self.start)
-            while left is None or left > 0:
-                line = _read_line(file, self.path, number)
-                if not line:
-                    return
-                number += 1
-                left = left if left is None else left - len(line)
+        number, read = self.line, 0
+        file = text_encoding.open_text(self.path, self.format.compressed, self.start)
+        for line in text_encoding.read_lines(file, self.path, self.format.encoding, MAX_LINE_BYTES + 1):
+            read += len(line)
+            self._check(line, number, read)
+            if read == len(line) and self.start == 0:
+                line = line.removeprefix(codecs.BOM_UTF8)
+            number += 1
+            if line:
                 yield line
+            if self.end is not None and self.start + read >= self.end:
+                break
+        if self.end is not None and self.start + read != self.end:
+            raise file_stamp.changed(self.path)
+
+    def _check(self, line: bytes, number: int, read: int) -> None:
+        if len(line) > MAX_LINE_BYTES:
+            raise ComponentError(
+                f"{self.path}: line {number + 1} is longer than {MAX_LINE_BYTES:,} bytes. The text is cut at newlines: "
+                "is this a text file? Break its lines or leave it out with example_gen.pattern."
+            )
+        bound = text_encoding.GZIP_FREE_BYTES + text_encoding.GZIP_GROWTH * self.stamp[0]
+        if self.format.compressed and read > bound:
+            raise ComponentError(
+                f"{self.path}: the text of this gzip file is larger than {bound:,} bytes, the limit for its "
+                f"{self.stamp[0]:,} bytes ({text_encoding.GZIP_GROWTH} times, and {text_encoding.GZIP_FREE_BYTES:,} "
+                "more): is it made to fill the disk? Unpack it yourself if it is text, or leave it out."
+            )
 
     def runs(self) -> Iterator[Run]:
         """The piece's lines as runs of its documents."""
@@ -70,15 +91,38 @@ class TextPiece:
         return file_runs(self.lines(), self.name, self.line)
 
     def count_lines(self) -> int:
-        """Number of lines; a last line without a newline counts."""
-        if self.compressed or self.end is None:
+        """Number of lines; a last line without a line end counts."""
+        if self.end is None:
             return sum(1 for _ in self.lines())
         count, last, left = 0, b"\n", self.end - self.start
-        with open(self.path, "rb") as file:
-            file.seek(self.start)
+        with text_encoding.open_text(self.path, False, self.start) as file:
             while block := file.read(min(_READ_BYTES, left)):
-                count, last, left = count + block.count(b"\n"), block[-1:], left - len(block)
-        return count + (last != b"\n")
+                count += block.count(b"\n") + block.count(b"\r") - block.count(b"\r\n")
+                count -= last == b"\r" and block[:1] == b"\n"  # one line end, read in two parts
+                last, left = block[-1:], left - len(block)
+        return count + (last not in (b"\n", b"\r"))
+
+
+@dataclass
+class FileBytes:
+    """What a text file, or a part of it, is made of.
+
+    Attributes:
+        size: Bytes of text.
+        invalid: Of these, those that are not UTF-8.
+        nul: Of these, those that are zero: few in a text, many in a binary file.
+    """
+
+    size: int = 0
+    invalid: int = 0
+    nul: int = 0
+
+    def __add__(self, other: "FileBytes") -> "FileBytes":
+        return FileBytes(self.size + other.size, self.invalid + other.invalid, self.nul + other.nul)
+
+    @classmethod
+    def of(cls, text: bytes) -> "FileBytes":
+        return cls(len(text), count_invalid(text)[0], text.count(0))
 
 
 @dataclass(frozen=True)
@@ -95,51 +139,16 @@ class Chunk:
     rule: splits.Rule
     first_line: int = 0
 
-    def routed(self) -> Iterator[tuple[str, Run]]:
-        """Each run of the chunk, in order, with its split."""
-        return self.rule.route((run for piece in self.pieces for run in piece.runs()), self.first_line)
+    def routed(self, files: dict[str, FileBytes] | None = None) -> Iterator[tuple[str, Run]]:
+        """Each run of the chunk, in order, with its split; counts the bytes of text files in `files`, by name."""
+        return self.rule.route(self._runs({} if files is None else files), self.first_line)
 
-
-def find_files(data_dir: Path, pattern: str) -> list[tuple[Path, str]]:
-    """The files that `pattern` matches below `data_dir` with their relative names, sorted by name; hidden ones apart.
-
-    Raises:
-        ComponentError: If the directory is missing or empty, or the pattern is bad or matches no file.
-    """
-    check_folder(data_dir)
-    if not pattern or PurePosixPath(pattern).is_absolute() or ".." in PurePosixPath(pattern).parts:
-        raise ComponentError(
-            f"example_gen.pattern: {pattern!r} must be a glob pattern relative to example_gen.data_dir "
-            f"({data_dir}), such as '**/*.txt*'."
-        )
-    named = sorted((path.relative_to(data_dir).as_posix(), path) for path in data_dir.glob(pattern) if path.is_file())
-    found = [(path, name) for name, path in named if not any(part.startswith(".") for part in name.split("/"))]
-    if not found:
-        raise ComponentError(
-            f"example_gen.pattern: {pattern!r} matches no file in example_gen.data_dir ({data_dir}), which holds "
-            f"{contents(data_dir)}. Set example_gen.pattern to match the text files."
-        )
-    return found
-
-
-def check_folder(data_dir: Path) -> None:
-    """Raises ComponentError unless `data_dir` is a folder with something in it."""
-    if not data_dir.exists():
-        raise ComponentError(f"example_gen.data_dir: there is no {data_dir}. Name the folder that holds the text.")
-    if not data_dir.is_dir():
-        raise ComponentError(
-            f"example_gen.data_dir: {data_dir} is a file. Name its folder, {data_dir.parent}, and choose the file "
-            f"with example_gen.pattern={data_dir.name}."
-        )
-    if next(data_dir.iterdir(), None) is None:
-        raise ComponentError(f"example_gen.data_dir: {data_dir} is empty. Put the text files there.")
-
-
-def contents(folder: Path) -> str:
-    """A few of a folder's entries in words, for messages."""
-    names = sorted(entry.name + ("/" if entry.is_dir() else "") for entry in folder.iterdir())
-    shown = ", ".join(names[:5]) or "nothing"
-    return shown + (f" and {len(names) - 5} more" if len(names) > 5 else "")
+    def _runs(self, files: dict[str, FileBytes]) -> Iterator[Run]:
+        for piece in self.pieces:
+            for run in piece.runs():
+                if isinstance(piece, TextPiece):
+                    files[piece.name] = files.get(piece.name, FileBytes()) + FileBytes.of(run.text)
+                yield run
 
 
 def plan(data_dir: Path, pattern: str, document: str, chunk_bytes: int) -> list[Chunk]:
@@ -154,7 +163,7 @@ def plan(data_dir: Path, pattern: str, document: str, chunk_bytes: int) -> list[
     Raises:
         ComponentError: If files are missing or unreadable, or the text is too little for three splits.
     """
-    pieces = [_whole_file(path, name, document == "block") for path, name in find_files(data_dir, pattern)]
+    pieces = [whole_file(path, name, document == "block") for path, name in find_files(data_dir, pattern)]
     by_split = _split_by_name([piece for piece in pieces if piece.end != 0], data_dir)
     missing = [split for split in splits.SPLITS[1:] if split not in by_split]
     if missing and document == "file" and len(by_split["train"]) >= splits.MIN_DOCUMENTS_TO_HASH:
@@ -183,7 +192,8 @@ def _split_by_name(pieces: Sequence[TextPiece], data_dir: Path) -> dict[str, lis
     if not by_split["train"]:
         raise ComponentError(
             f"example_gen.data_dir: no file to train on. The names of all {len(pieces)} files say eval or test "
-            f"({pieces[0].name}, ...); add files whose names say train, or none of these words."
+            f"({pieces[0].name}, ...), and the folder holds {contents(data_dir)}; add files that example_gen.pattern "
+            "matches and whose names say train, or none of these words."
         )
     return by_split
 
@@ -215,7 +225,7 @@ def _pack(parts: Iterable[TextPiece], rule: splits.Rule, chunk_bytes: int) -> li
     group: list[TextPiece] = []
     size = first_line = next_line = 0
     for part in parts:
-        weight = Path(part.path).stat().st_size * _GZIP_GROWTH if part.compressed else part.end - part.start
+        weight = _text_bytes(part)
         if group and size + weight > chunk_bytes:
             chunks.append(Chunk(tuple(group), rule, first_line))
             group, size, first_line = [], 0, next_line
@@ -225,76 +235,51 @@ def _pack(parts: Iterable[TextPiece], rule: splits.Rule, chunk_bytes: int) -> li
     return [*chunks, Chunk(tuple(group), rule, first_line)] if group else chunks
 
 
+def _text_bytes(part: TextPiece) -> int:
+    """About how many bytes of text a piece has."""
+    if part.end is not None:
+        return part.end - part.start
+    return part.stamp[0] * (_GZIP_GROWTH if part.format.compressed else 1)
+
+
 def _cut(piece: TextPiece, chunk_bytes: int) -> Iterator[TextPiece]:
     """Cuts a plain file into pieces of about `chunk_bytes`: at line ends or, where blocks are documents, before one."""
-    if piece.compressed or piece.end - piece.start <= chunk_bytes:
+    if piece.end is None or piece.end - piece.start <= chunk_bytes:
         yield piece
         return
     start, line = piece.start, piece.line
-    with open(piece.path, "rb") as file:
-        while start < piece.end:
-            part = replace(piece, start=start, end=_next_cut(file, start + chunk_bytes, piece), line=line)
-            part = replace(part, num_lines=part.count_lines())
-            yield part
-            start, line = part.end, line + part.num_lines
+    while start < piece.end:
+        part = replace(piece, start=start, end=_next_cut(piece, start + chunk_bytes), line=line)
+        part = replace(part, num_lines=part.count_lines())
+        yield part
+        start, line = part.end, line + part.num_lines
 
 
-def _next_cut(file: io.BufferedReader, target: int, piece: TextPiece) -> int:
+def _next_cut(piece: TextPiece, target: int) -> int:
     """The first place at or behind `target` where a line (or a block) begins, or the end of the piece."""
     if target >= piece.end:
         return piece.end
-    file.seek(target - 1)
-    cut = target - 1 + _skip_line(file)
-    if piece.blocks:
-        after_blank = False
-        while cut < piece.end and (line := _read_line(file, piece.path, None)):
-            if after_blank and not line.isspace():
-                break
-            after_blank = line.isspace()
-            cut += len(line)
+    cut, last, after_blank = target - 1, b"", False
+    file = text_encoding.open_text(piece.path, False, cut)
+    for part in text_encoding.read_lines(file, piece.path, None, _READ_BYTES):  # long lines in parts: bounded memory
+        # The bound on parts may fall between a carriage return and its newline.
+        begins = last == b"\n" or (last == b"\r" and part[:1] != b"\n")
+        if cut >= piece.end or (begins and (not piece.blocks or (after_blank and not part.isspace()))):
+            break
+        after_blank = begins and part.isspace()
+        cut, last = cut + len(part), part[-1:]
     return min(cut, piece.end)
 
 
-def _skip_line(file: io.BufferedReader) -> int:
-    """Moves behind the next newline, in bounded memory; returns the number of bytes skipped."""
-    skipped = 0
-    while part := file.readline(_READ_BYTES):
-        skipped += len(part)
-        if part.endswith(b"\n"):
-            break
-    return skipped
+def whole_file(path: Path, name: str, blocks: bool) -> TextPiece:
+    """A file as one piece.
 
-
-def _read_line(file: io.BufferedIOBase, path: str, number: int | None) -> bytes:
-    try:
-        line = file.readline(MAX_LINE_BYTES + 1)
-    except (gzip.BadGzipFile, EOFError, zlib.error) as error:
-        raise ComponentError(f"{path}: the gzip file is damaged ({error}). Replace it or leave it out.") from error
-    if len(line) > MAX_LINE_BYTES:
-        place = "a line" if number is None else f"line {number + 1}"
-        raise ComponentError(
-            f"{path}: {place} is longer than {MAX_LINE_BYTES:,} bytes. The text is cut at newlines: is this a text "
-            "file? Break its lines or leave it out with example_gen.pattern."
-        )
-    return line
-
-
-def _whole_file(path: Path, name: str, blocks: bool) -> TextPiece:
-    try:
-        with open(path, "rb") as file:
-            magic = file.read(6)
-    except OSError as error:
-        raise ComponentError(f"{path} cannot be read: {error.strerror}.") from error
-    for prefix, kind in _UNREADABLE_MAGIC.items():
-        if magic.startswith(prefix):
-            raise ComponentError(
-                f"{path} is a {kind} file; plain text and gzip can be read. Unpack it, or leave it out with "
-                "example_gen.pattern."
-            )
-    compressed = magic.startswith(_GZIP_MAGIC)
-    end = None if compressed else path.stat().st_size
-    return TextPiece(str(path), name, 0, end, 0, compressed, blocks)
-
-
-def _open(path: str, compressed: bool) -> io.BufferedIOBase:
-    return gzip.open(path, "rb") if compressed else open(path, "rb")  # noqa: SIM115
+    Raises:
+        ComponentError: If it cannot be read or is no text.
+    """
+    found = file_stamp.stamp(path)
+    format = text_encoding.recognise(path)
+    end = found[0] if format.seekable else None
+    if end == len(codecs.BOM_UTF8) and text_encoding.read_head(path)[0] == codecs.BOM_UTF8:
+        end = 0
+    return TextPiece(str(path), name, 0, end, 0, format, blocks, found)

@@ -1,16 +1,16 @@
-"""Judges the statistics of each split."""
+"""Judges the statistics of each split by the rules."""
 
+import itertools
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from components import base
+from components import base, frequent_words
+from components.example_validator import rules
+from components.example_validator.component import previous_statistics
 
 ANOMALIES_FILE = "anomalies.json"
-# Share of a held-out split's lines that also stand in train above which its perplexity flatters. Headings and stock
-# phrases repeat in honest corpora (WikiText, forums), so that a few lines are no news.
-OVERLAP_WARNING = 0.05
 
 
 def execute(
@@ -24,11 +24,17 @@ def execute(
     Raises:
         ComponentError: If there are errors: what was found in which split, and what to do.
     """
-    errors, warnings = [], []
-    for split in base.SPLITS:
-        statistics = json.loads((inputs["statistics"] / f"Split-{split}" / "statistics.json").read_text())
-        errors += find_errors(split, statistics, parameters.max_invalid_fraction)
-        warnings += find_warnings(split, statistics)
+    folder = inputs["statistics"]
+    statistics = {split: _read(folder / f"Split-{split}" / "statistics.json") for split in base.SPLITS}
+    errors = [sentence for split, found in statistics.items() for sentence in rules.empty(split, found)]
+    warnings = []
+    broken = (
+        _of_splits(statistics, parameters),
+        _of_sources(folder, parameters),
+        _of_run_before(folder, statistics["train"], parameters),
+    )
+    for rule, sentence in itertools.chain.from_iterable(broken):
+        (errors if rule in parameters.errors else warnings).append(sentence)
     anomalies = json.dumps({"errors": errors, "warnings": warnings}, indent=2, ensure_ascii=False)
     (outputs["anomalies"] / ANOMALIES_FILE).write_text(anomalies + "\n", encoding="utf-8")
     if errors:
@@ -36,30 +42,46 @@ def execute(
     return {"errors": len(errors), "warnings": len(warnings), **({"warning": warnings[0]} if warnings else {})}
 
 
-def find_errors(split: str, statistics: Mapping[str, Any], max_invalid_fraction: float) -> list[str]:
-    """What makes a split unfit for use."""
-    if statistics["tokens"] == 0:
-        return [
-            f"The {split} split is empty: {statistics['bytes']:,} bytes of text and no token in it. "
-            "Check example_gen.data_dir and example_gen.pattern: give more text, or a file for this split."
-        ]
-    if statistics["invalid_fraction"] > max_invalid_fraction:
-        hint = " Its NUL bytes hint at UTF-16 or at binary files." if statistics["nul_bytes"] else ""
-        return [
-            f"The {split} split has {statistics['invalid_bytes']:,} bytes that are not UTF-8, "
-            f"{statistics['invalid_fraction']:.2%} of {statistics['bytes']:,}; example_validator.max_invalid_fraction "
-            f"allows {max_invalid_fraction:.2%}.{hint} Convert the files to UTF-8, leave out binary ones, or raise "
-            "the limit."
-        ]
-    return []
+def _of_splits(statistics: Mapping[str, rules.Statistics], limits: base.Parameters) -> Iterator[tuple[str, str]]:
+    """Yields (rule, sentence) of what is wrong with the splits; a rule has the name of its limit's key."""
+    for split, found in statistics.items():
+        if found["tokens"] == 0:
+            continue
+        by_rule = {
+            "max_invalid_fraction": rules.invalid_bytes(split, found, limits.max_invalid_fraction),
+            "min_tokens": rules.tokens(split, found, limits.min_tokens),
+            "max_unk_share": rules.unknown(split, found, limits.max_unk_share),
+            "max_overlap": rules.overlap(split, found, limits.max_overlap),
+            "max_document_share": rules.document_share(split, found, limits.max_document_share),
+            "max_line_bytes": rules.long_line(split, found, limits.max_line_bytes),
+            "max_foreign_script": rules.foreign_script(split, found, statistics["train"], limits.max_foreign_script),
+        }
+        yield from ((rule, sentence) for rule, sentences in by_rule.items() for sentence in sentences)
 
 
-def find_warnings(split: str, statistics: Mapping[str, Any]) -> list[str]:
-    """What a reader of the results should know about a split."""
-    overlap = statistics.get("overlap_with_train", {"share": 0})
-    if overlap["share"] > OVERLAP_WARNING:
-        return [
-            f"{overlap['share']:.1%} of the {split} split's lines ({overlap['lines']:,}) also stand in the train "
-            "split: its perplexity will look better than on new text."
-        ]
-    return []
+def _of_sources(folder: Path, limits: base.Parameters) -> Iterator[tuple[str, str]]:
+    """What is wrong with the corpus's files, where ExampleGen had something to say of them."""
+    if not (folder / "sources.json").is_file():
+        return
+    sources = _read(folder / "sources.json")
+    for sentence in rules.invalid_files(sources["files"], limits.max_invalid_fraction):
+        yield "max_invalid_fraction", sentence
+    for sentence in rules.skipped(sources["skipped"], limits.max_skipped_files):
+        yield "max_skipped_files", sentence
+
+
+def _of_run_before(folder: Path, train: rules.Statistics, limits: base.Parameters) -> Iterator[tuple[str, str]]:
+    """How far train's words have moved, where an earlier run of this root cut its text into words in the same way."""
+    previous = previous_statistics(folder)
+    if previous is None or not (previous / "Split-train" / frequent_words.WORDS_FILE).is_file():
+        return
+    before = _read(previous / "Split-train" / "statistics.json")
+    if before["tokenizer"] != train["tokenizer"] or not before["tokens"] or not train["tokens"]:
+        return
+    counts = [frequent_words.read(path / "Split-train" / frequent_words.WORDS_FILE) for path in (folder, previous)]
+    for sentence in rules.drift(*counts, (train["tokens"], before["tokens"]), limits.max_drift):
+        yield "max_drift", sentence
+
+
+def _read(path: Path) -> Any:
+    return json.loads(path.read_text(encoding="utf-8"))

@@ -86,8 +86,7 @@ def write_sample(folder: Path, examples: Path, tokens: Path) -> None:
     text = b""
     for record in tf.data.TFRecordDataset(files):
         example = tf.io.parse_single_example(record, {"text": tf.io.FixedLenFeature([], tf.string)})
-        lines = example["text"].numpy().split(b"\n")
-        for line in lines if lines[-1] else lines[:-1]:
+        for line in example["text"].numpy().splitlines():
             if len(text) < SAMPLE_BYTES:
                 text += line + b"\n"
         if len(text) >= SAMPLE_BYTES:

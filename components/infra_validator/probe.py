@@ -37,6 +37,9 @@ AWKWARD = {
     "control characters": b"\x01\x02\t\x0b\x0c\r\n\x1b[0m \x7f",
 }
 
+OUT_OF_RANGE = [{"temperature": float("nan")}, {"temperature": float("inf")}, {"temperature": -1.0}]
+OUT_OF_RANGE += [{"top_p": float("nan")}, {"top_p": 1.5}, {"top_k": -1}, {"max_words": -1}]
+
 failures = []  # of all requests so far
 
 
@@ -198,6 +201,18 @@ def real_requests(server, lines):
         expect(texts[0] == texts[1], f"the same seeds gave different texts: {texts}")
 
     request("generate, the same seeds twice", same_seed)
+    for how in OUT_OF_RANGE:
+        request(f"generate, {how} is refused", refuses, lambda how=how: server.generate(lines[:1], **how))
+    request("step, no such word is refused", refuses, lambda: server.step([len(server.words)]))
+
+
+def refuses(call):
+    """Whether a request that makes no sense is refused, not answered with something."""
+    try:
+        call()
+    except tf.errors.InvalidArgumentError:
+        return
+    raise Wrong("answered, expected to be refused")
 
 
 def long_requests(server, lines):

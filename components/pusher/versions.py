@@ -1,12 +1,11 @@
 """The folder that TensorFlow Serving watches: versions that only grow, each appearing by one rename.
 
-`<serving_dir>/.pushes.json` remembers what was pushed, so that the number of a removed version is not given again and
-versions that others put there are never removed. Names that are no integer are left alone, here as in Serving.
+Names that are no integer are left alone, here as in Serving; what was pushed is remembered by `push_record`.
 """
 
 import contextlib
 import fcntl
-import json
+import logging
 import os
 import shutil
 from collections.abc import Iterator
@@ -15,8 +14,10 @@ from typing import Any
 
 from components.base import ComponentError
 from components.evaluator.baseline import digest
+from components.pusher import push_record
+from components.pusher.push_record import Push
+from models import files
 
-RECORD = ".pushes.json"  # [{"version": 3, "digest": "...", "rollback_of": 1 or null}, ...], oldest first
 ASIDE = ".aside-"  # prefix of folders that come or go; Serving ignores them
 
 
@@ -27,17 +28,19 @@ def list_versions(serving_dir: Path) -> list[int]:
     return sorted(int(path.name) for path in serving_dir.iterdir() if path.name.isdecimal() and path.is_dir())
 
 
-def push(saved_model: Path, serving_dir: Path, keep_versions: int, rollback_of: int | None = None) -> dict[str, Any]:
+def push(saved_model: Path, serving_dir: Path, keep_versions: int) -> dict[str, Any]:
     """Copies a SavedModel in as the next version, then removes versions of ours beyond the newest `keep_versions`.
+
+    Where the newest version is that model already (a push that was killed before anybody knew of it, say), nothing
+    is copied.
 
     Args:
         saved_model: Folder to copy.
         serving_dir: Folder of the versions; made where it is missing.
         keep_versions: How many versions stay, the new one included.
-        rollback_of: The older version that is pushed anew, if it is one.
 
     Returns:
-        `path` (as str), `version` and `digest` of the new version.
+        `path` (as str), `version` and `digest` of the newest version, which is the model.
 
     Raises:
         ComponentError: If the model is missing or `serving_dir` cannot be written.
@@ -45,22 +48,23 @@ def push(saved_model: Path, serving_dir: Path, keep_versions: int, rollback_of: 
     if not (saved_model / "saved_model.pb").is_file():
         raise ComponentError(f"There is no SavedModel in {saved_model}: saved_model.pb is missing. Train again.")
     with _folder(serving_dir):
-        record = _read_record(serving_dir)
-        version = max([0, *list_versions(serving_dir), *(entry["version"] for entry in record)]) + 1
-        aside = serving_dir / f"{ASIDE}{version}"
-        shutil.copytree(saved_model, aside)
-        entry = {"version": version, "digest": digest(aside), "rollback_of": rollback_of}
-        # Recorded first: were we killed before the rename, a number would be skipped, but never given twice.
-        _write_record(serving_dir, [*record, entry])
-        aside.rename(serving_dir / str(version))
-        _prune(serving_dir, keep_versions)
-    return {"path": str(serving_dir / str(version)), "version": version, "digest": entry["digest"]}
+        present = list_versions(serving_dir)
+        pushes = push_record.read(serving_dir, present)
+        found = digest(saved_model)
+        if present and digest(serving_dir / str(present[-1])) == found:
+            if not any(known.version == present[-1] for known in pushes if not known.pending):
+                pushes = [known for known in pushes if known.version != present[-1]]
+                pushes.append(Push(version=present[-1], digest=found))
+            push_record.write(serving_dir, pushes)
+            return _pushed(serving_dir, present[-1], found)
+        return _copy(saved_model, serving_dir, keep_versions, pushes)
 
 
 def roll_back(serving_dir: Path, keep_versions: int) -> dict[str, Any]:
-    """Pushes the version before the newest one anew, as a higher version.
+    """Pushes the version before the newest one again, as a higher version.
 
-    Rolling back again goes one version further back; a version that was rolled back is not gone back to.
+    Rolling back again goes one version further back; a version that was rolled back is not gone back to, nor is one
+    with the same contents as the newest.
 
     Returns:
         `path`, `version` and `digest` of the new version, `rollback_of` (the version that it is again), `replaced`
@@ -69,33 +73,62 @@ def roll_back(serving_dir: Path, keep_versions: int) -> dict[str, Any]:
     Raises:
         ComponentError: If there is no earlier version.
     """
-    present = list_versions(serving_dir)
-    if not present:
+    if not list_versions(serving_dir):
         raise ComponentError(f"pipeline.serving_dir: no version was pushed to {serving_dir} yet; nothing to roll back.")
-    origins = {entry["version"]: entry["rollback_of"] or entry["version"] for entry in _read_record(serving_dir)}
-    origins = {version: version for version in present} | origins
-    standing: list[int] = []  # what was pushed and not rolled back, as after each version
-    for version in sorted(origins):
-        if origins[version] == version:
-            standing.append(version)
-        while standing[-1:] > [origins[version]]:
-            standing.pop()
-    for wanted in reversed(standing[:-1]):
-        copies = [version for version in present if origins[version] == wanted]
-        if copies:  # the version itself may have been pruned, its rollback not
-            pushed = push(serving_dir / str(copies[-1]), serving_dir, keep_versions, rollback_of=wanted)
-            return pushed | {"rollback_of": wanted, "replaced": present[-1]}
+    with _folder(serving_dir):
+        present = list_versions(serving_dir)
+        pushes = push_record.read(serving_dir, present)
+        known = {push.version: push for push in pushes if not push.pending}
+        origins = {version: version for version in present}
+        origins |= {version: push.rollback_of or version for version, push in known.items()}
+        standing: list[int] = []  # what was pushed and not rolled back, as after each version
+        for version in sorted(origins):
+            if origins[version] == version:
+                standing.append(version)
+            while standing[-1:] > [origins[version]]:
+                standing.pop()
+        newest = digest(serving_dir / str(present[-1]))
+        for wanted in reversed(standing[:-1]):
+            copies = [version for version in present if origins[version] == wanted]
+            if copies and digest(serving_dir / str(copies[-1])) != newest:
+                # The version itself may have been pruned, its rollback not.
+                source = serving_dir / str(copies[-1])
+                pushed = _copy(source, serving_dir, keep_versions, pushes, rollback_of=wanted)
+                return pushed | {"rollback_of": wanted, "replaced": present[-1]}
+        raise ComponentError(_nothing_before(serving_dir, present, origins, standing))
+
+
+def _nothing_before(serving_dir: Path, present: list[int], origins: dict[int, int], standing: list[int]) -> str:
     again = {version: f" ({origins[version]} again)" for version in present if origins[version] != version}
     undone = {version: " (rolled back)" for version in present if version not in again and version not in standing}
     held = ", ".join(f"{version}{(again | undone).get(version, '')}" for version in present)
-    raise ComponentError(
+    return (
         f"pipeline.serving_dir: {serving_dir} has no version before {origins[present[-1]]} to go back to (it holds "
         f"{held}). Older versions are kept as far as pusher.keep_versions says."
     )
 
 
-def _prune(serving_dir: Path, keep_versions: int) -> None:
-    ours = {entry["version"] for entry in _read_record(serving_dir)}
+def _copy(
+    source: Path, serving_dir: Path, keep_versions: int, pushes: list[Push], rollback_of: int | None = None
+) -> dict[str, Any]:
+    version = max([0, *list_versions(serving_dir), *(push.version for push in pushes)]) + 1
+    aside = serving_dir / f"{ASIDE}{version}"
+    shutil.copytree(source, aside)
+    push = Push(version=version, digest=digest(aside), rollback_of=rollback_of, pending=True)
+    # Recorded first: were we killed before the rename, a number would be skipped, but never given twice.
+    push_record.write(serving_dir, [*pushes, push])
+    files.move_into_place(aside, serving_dir / str(version))
+    pushes = [*pushes, push.model_copy(update={"pending": False})]
+    push_record.write(serving_dir, pushes)
+    _prune(serving_dir, keep_versions, {push.version for push in pushes if not push.pending})
+    return _pushed(serving_dir, version, push.digest)
+
+
+def _pushed(serving_dir: Path, version: int, digest: str) -> dict[str, Any]:
+    return {"path": str(serving_dir / str(version)), "version": version, "digest": digest}
+
+
+def _prune(serving_dir: Path, keep_versions: int, ours: set[int]) -> None:
     for version in [version for version in list_versions(serving_dir) if version in ours][:-keep_versions]:
         aside = serving_dir / f"{ASIDE}{version}"
         (serving_dir / str(version)).rename(aside)  # gone at once for Serving, then removed file by file
@@ -107,8 +140,7 @@ def _folder(serving_dir: Path) -> Iterator[None]:
     """The folder, to one push at a time, cleared of what a killed push left."""
     try:
         serving_dir.mkdir(parents=True, exist_ok=True)
-        with (serving_dir / ".lock").open("w") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
+        with _lock(serving_dir / ".lock"):
             _clear(serving_dir)
             try:
                 yield
@@ -126,20 +158,23 @@ def _folder(serving_dir: Path) -> Iterator[None]:
         ) from error
 
 
+@contextlib.contextmanager
+def _lock(path: Path) -> Iterator[None]:
+    """Waits for another push to end, and says so; the kernel lets go of the lock of a process that died."""
+    with path.open("a+") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            lock.seek(0)
+            holder = lock.read(20).strip() or "unknown"
+            logging.getLogger(__name__).info("Waiting for another push to %s (process %s).", path.parent, holder)
+            fcntl.flock(lock, fcntl.LOCK_EX)
+        lock.truncate(0)
+        lock.write(str(os.getpid()))
+        lock.flush()
+        yield
+
+
 def _clear(serving_dir: Path) -> None:
     for path in serving_dir.glob(f"{ASIDE}*"):
         shutil.rmtree(path, ignore_errors=True)
-
-
-def _read_record(serving_dir: Path) -> list[dict[str, Any]]:
-    path = serving_dir / RECORD
-    try:
-        return json.loads(path.read_text(encoding="utf-8")) if path.exists() else []
-    except ValueError as error:
-        raise ComponentError(f"{path} is not the JSON that a push wrote ({error}). Restore or remove it.") from error
-
-
-def _write_record(serving_dir: Path, record: list[dict[str, Any]]) -> None:
-    aside = serving_dir / f"{RECORD}.new"
-    aside.write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
-    os.replace(aside, serving_dir / RECORD)

@@ -1,12 +1,28 @@
 """What StatisticsGen counts in a piece of text, and how the counts of pieces add up."""
 
+import collections
+import functools
+import unicodedata
 from dataclasses import dataclass, field, fields
 from typing import Any
 
 import numpy as np
 
+from components.text_bytes import EXCERPT, count_invalid, printable
+
 LONGEST = 10_000  # words; longer lines are counted as this long
 EDGES = (0, 1, 2, 3, 4, 5, 6, 8, 10, 12, 15, 20, 25, 30, 40, 50, 60, 80, 100, 150, 200, 300, 500, 1000)
+CODES = 0x110000  # Unicode has
+
+
+@dataclass(frozen=True, order=True)
+class LongLine:
+    """The longest line: its bytes without its end, its document, its number there (from 1) and how it begins."""
+
+    size: int = 0
+    document: str = ""
+    line: int = 0
+    text: str = ""
 
 
 @dataclass
@@ -16,14 +32,18 @@ class Counts:
     Attributes:
         documents: Documents begun or continued here.
         size: Bytes of text.
-        characters: Unicode characters, newlines included, an invalid byte sequence counting as one.
+        characters: Unicode characters, line ends included, an invalid byte sequence counting as one.
         invalid_bytes: Bytes that are not UTF-8.
         nul_bytes: Zero bytes, which hint at UTF-16 or at binary data.
         blank_lines: Lines of nothing but white space.
         tokens: Words and `<eos>`.
         unknown: Of the tokens, those that read `<unk>` in the text.
         lengths: int64 `[LONGEST + 1]`, lines by their number of words without `<eos>`.
+        scripts: Letters by their script, as Unicode's names begin: LATIN, CYRILLIC, CJK.
+        longest: The longest line.
+        largest: Bytes and name of the largest document.
         first, last: Names of the first and the last document; None where there is none.
+        first_size, last_size: Their bytes here.
     """
 
     documents: int = 0
@@ -35,27 +55,60 @@ class Counts:
     tokens: int = 0
     unknown: int = 0
     lengths: np.ndarray = field(default_factory=lambda: np.zeros(LONGEST + 1, np.int64))
+    scripts: collections.Counter = field(default_factory=collections.Counter)
+    longest: LongLine = LongLine()
+    largest: tuple[int, bytes] = (0, b"")
     first: bytes | None = None
     last: bytes | None = None
+    first_size: int = 0
+    last_size: int = 0
 
     def __add__(self, other: "Counts") -> "Counts":
-        summed = {f.name: getattr(self, f.name) + getattr(other, f.name) for f in fields(self)[:-2]}
-        if self.last is not None and self.last == other.first:
-            summed["documents"] -= 1  # goes on in the next run
-        first = other.first if self.first is None else self.first
-        last = self.last if other.last is None else other.last
-        return Counts(**summed, first=first, last=last)
+        if self.last is None or other.last is None:
+            known = other if self.last is None else self
+            first, last, first_size, last_size = known.first, known.last, known.first_size, known.last_size
+            largest, joined = known.largest, False
+        else:
+            joined = self.last == other.first  # a document that continues in the next run
+            whole = self.last_size + other.first_size
+            first, last = self.first, other.last
+            first_size = whole if joined and self.documents == 1 else self.first_size
+            last_size = whole if joined and other.documents == 1 else other.last_size
+            largest = max(self.largest, other.largest, (whole, self.last) if joined else (0, b""))
+        summed = {f.name: getattr(self, f.name) + getattr(other, f.name) for f in fields(self)[:10]}
+        summed["documents"] -= joined
+        longest = max(self.longest, other.longest)
+        return Counts(**summed, longest=longest, largest=largest, first=first, last=last, first_size=first_size,
+                      last_size=last_size)  # fmt: skip
 
-    def add_example(self, document: bytes, text: bytes) -> None:
-        """Counts what can be counted in an Example's bytes without cutting it into words."""
+    def add_example(self, document: bytes, text: bytes, position: int = 0) -> None:
+        """Counts what can be counted in an Example's bytes without cutting it into words.
+
+        Args:
+            document: Name of its document.
+            text: Whole lines of it.
+            position: Index in the document of the first line.
+        """
         invalid_bytes, characters = count_invalid(text)
-        self.documents += document != self.last
+        if document != self.last:
+            self.documents += 1
+            self.last_size = 0
         self.size += len(text)
         self.characters += characters
         self.invalid_bytes += invalid_bytes
         self.nul_bytes += text.count(b"\0")
         self.first = document if self.first is None else self.first
         self.last = document
+        self.last_size += len(text)
+        self.first_size += len(text) if self.documents == 1 else 0
+        self.largest = max(self.largest, (self.last_size, document))
+        lines = text.splitlines()
+        size = max(map(len, lines), default=0)
+        if size > self.longest.size:
+            index, line = next((index, line) for index, line in enumerate(lines) if len(line) == size)
+            self.longest = LongLine(
+                size, printable(document), position + index + 1, printable(line[: 4 * EXCERPT], EXCERPT)
+            )
 
     def summary(self) -> dict[str, Any]:
         """The counts as JSON, with the shares and the histogram that people read."""
@@ -74,6 +127,18 @@ class Counts:
             "invalid_bytes": self.invalid_bytes,
             "invalid_fraction": self.invalid_bytes / max(1, self.size),
             "nul_bytes": self.nul_bytes,
+            "largest_document": {
+                "name": printable(self.largest[1]),
+                "bytes": self.largest[0],
+                "share": self.largest[0] / max(1, self.size),
+            },
+            "longest_line": {
+                "bytes": self.longest.size,
+                "document": self.longest.document,
+                "line": self.longest.line,
+                "text": self.longest.text,
+            },
+            "scripts": dict(sorted(self.scripts.items(), key=lambda item: (-item[1], item[0]))),
             "line_length": {
                 "mean": float(self.lengths @ np.arange(LONGEST + 1) / max(1, lines)),
                 "median": int(np.searchsorted(cumulative, (lines + 1) // 2)) if lines else 0,
@@ -85,17 +150,25 @@ class Counts:
         }
 
 
-def count_invalid(text: bytes) -> tuple[int, int]:
-    """Bytes that are not UTF-8, and Unicode characters once they are replaced.
+def add_codes(totals: np.ndarray, text: bytes) -> None:
+    """Adds the occurrences of each character of a text to `totals`, int64 `[CODES]`."""
+    codes = np.frombuffer(text.decode("utf-8", "replace").encode("utf-32-le"), np.uint32)
+    counts = np.bincount(codes)
+    totals[: len(counts)] += counts
 
-    Args:
-        text: Any bytes.
 
-    Returns:
-        invalid_bytes, characters.
-    """
-    try:
-        return 0, len(text.decode())
-    except UnicodeDecodeError:
-        valid = len(text.decode("utf-8", "ignore").encode())
-        return len(text) - valid, len(text.decode("utf-8", "replace"))
+def count_scripts(totals: np.ndarray) -> collections.Counter:
+    """Letters by script, from the occurrences of each character, int64 `[CODES]`."""
+    scripts: collections.Counter = collections.Counter()
+    for code in np.flatnonzero(totals).tolist():
+        if (script := _script(code)) is not None:
+            scripts[script] += int(totals[code])
+    return scripts
+
+
+@functools.cache
+def _script(code: int) -> str | None:
+    """The first word of a letter's name: Python knows no better of its script. None for what is no letter."""
+    letter = chr(code)
+    name = unicodedata.name(letter, "") if unicodedata.category(letter).startswith("L") else ""
+    return name.split(" ")[0].split("-")[0] or None

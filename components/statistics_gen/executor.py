@@ -3,10 +3,12 @@
 The hashes go through files, since a runner may hold what it groups in memory.
 """
 
+import collections
 import functools
 import json
+import shutil
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,19 +16,23 @@ import apache_beam as beam
 import numpy as np
 import tensorflow as tf
 
-from components import base, beam_pipeline
-from components.statistics_gen.counts import LONGEST, Counts
+from components import base, beam_pipeline, frequent_words
+from components.statistics_gen.counts import CODES, LONGEST, Counts, add_codes, count_scripts
+from components.text_bytes import EXCERPT, printable
 from models.tokenizer import EOS, UNK, Tokenizer
 
 STATISTICS_FILE = "statistics.json"
+SOURCES_FILE = "sources.json"  # ExampleGen's, where it has something to say of its files
 HASH_BITS = 63  # the widest that TensorFlow's hash-to-bucket operation has
 BUCKET_BITS = 6  # lines are compared within 64 buckets, so that one worker holds a 64th of the hashes
+EXAMPLES = 3  # lines of a split that train has, too, that are shown
+LOOKED_AT = 1000  # such lines, of which the longest are shown
 
 
 def execute(
     inputs: Mapping[str, Path], outputs: Mapping[str, Path], parameters: base.Parameters, context: base.Context
 ) -> dict[str, Any]:
-    """Writes `Split-<s>/statistics.json`.
+    """Writes `Split-<s>/statistics.json` and `Split-train/words.tsv`, and passes ExampleGen's `sources.json` on.
 
     Returns:
         Lines and tokens of each split.
@@ -42,8 +48,13 @@ def execute(
             (
                 root
                 | "Once" >> beam.Create([str(outputs["statistics"])])
-                | "Write" >> beam.Map(write_statistics, beam.pvalue.AsList(counts), beam.pvalue.AsList(compared))
+                | "Write"
+                >> beam.Map(
+                    write_statistics, aside, settings, shards, beam.pvalue.AsList(counts), beam.pvalue.AsList(compared)
+                )
             )
+    if (inputs["examples"] / SOURCES_FILE).is_file():
+        shutil.copy(inputs["examples"] / SOURCES_FILE, outputs["statistics"])
     figures = {}
     for split in beam_pipeline.SPLITS:
         statistics = json.loads((outputs["statistics"] / f"Split-{split}" / STATISTICS_FILE).read_text())
@@ -52,11 +63,11 @@ def execute(
 
 
 class CountShard(beam.DoFn):
-    """Counts one shard: gives `(split, number, Counts)`, and writes its lines' hashes, sorted.
+    """Counts one shard: gives `(split, number, Counts)`; writes its lines' hashes, sorted, and train's frequent words.
 
     Args:
         settings: Arguments of the tokenizer.
-        aside: Folder for the hashes.
+        aside: Folder for the hashes and words.
     """
 
     def __init__(self, settings: dict[str, Any], aside: str):
@@ -68,22 +79,28 @@ class CountShard(beam.DoFn):
         self._count_words = tf.function(self._count, input_signature=[tf.TensorSpec([None], tf.string)])
         self._hash_lines = tf.function(hash_lines, input_signature=[tf.TensorSpec([None], tf.string)])
 
-    def _count(self, texts: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-        """Tokens, `<unk>` tokens, and the number of words of each line."""
-        words = self._tokenizer.words(texts).flat_values
-        ends = tf.where(words == EOS)[:, 0]
-        return tf.size(words), tf.math.count_nonzero(words == UNK), ends - tf.concat([[-1], ends[:-1]], 0) - 1
+    def _count(self, texts: tf.Tensor) -> tuple[tf.Tensor, ...]:
+        """Distinct tokens and their occurrences, and the number of words of each line."""
+        tokens = self._tokenizer.words(texts).flat_values
+        ends = tf.where(tokens == EOS)[:, 0]
+        distinct, _, occurrences = tf.unique_with_counts(tokens)
+        return distinct, occurrences, ends - tf.concat([[-1], ends[:-1]], 0) - 1
 
     def process(self, shard: beam_pipeline.Shard) -> Iterator[tuple[str, int, Counts]]:
         total = Counts()
-        hashes = []
+        hashes, codes = [], np.zeros(CODES, np.int64)
+        frequent: collections.Counter[bytes] = collections.Counter()
         for batch in beam_pipeline.read_batches(shard):
             for example in batch:
-                total.add_example(example.document, example.text)
+                total.add_example(example.document, example.text, example.position)
+                add_codes(codes, example.text)
             texts = tf.constant([example.text for example in batch])
-            tokens, unknown, lengths = (value.numpy() for value in self._count_words(texts))
-            total.tokens += int(tokens)
-            total.unknown += int(unknown)
+            distinct, occurrences, lengths = (value.numpy() for value in self._count_words(texts))
+            counts = dict(zip(distinct.tolist(), occurrences.tolist(), strict=True))
+            total.tokens += int(occurrences.sum())
+            total.unknown += counts.get(UNK.encode(), 0)
+            if shard.split == "train":
+                frequent.update(counts)
             total.lengths += np.bincount(np.minimum(lengths, LONGEST), minlength=LONGEST + 1)
             line_hashes, blank = (value.numpy() for value in self._hash_lines(texts))
             total.blank_lines += int(blank)
@@ -92,6 +109,10 @@ class CountShard(beam.DoFn):
         np.sort(np.concatenate([np.empty(0, np.int64), *hashes])).tofile(
             hashes_file(self._aside, shard.split, shard.number)
         )
+        total.scripts = count_scripts(codes)
+        if shard.split == "train":
+            del frequent[EOS.encode()]
+            frequent_words.write(words_file(self._aside, shard.number), frequent)
         yield shard.split, shard.number, total
 
 
@@ -100,30 +121,64 @@ def hashes_file(aside: str, split: str, number: int) -> Path:
     return Path(aside) / f"{split}-{number:05d}"
 
 
+def words_file(aside: str, number: int) -> Path:
+    """The file of a train shard's frequent words."""
+    return Path(aside) / f"words-{number:05d}"
+
+
 def hash_lines(texts: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
     """Hashes of all lines that are not blank, int64 `[lines]`, and the number of those that are."""
+    filled, blank = filled_lines(texts)
+    return hashed(filled), blank
+
+
+def hashed(lines: tf.Tensor) -> tf.Tensor:
+    """Hashes of lines, int64 of the same shape."""
+    return tf.strings.to_hash_bucket_fast(lines, 2**HASH_BITS - 1)
+
+
+def filled_lines(texts: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    """All lines that are not blank, string `[lines]`, and the number of those that are."""
+    texts = tf.strings.regex_replace(texts, r"\r\n?", "\n")
     texts = tf.strings.regex_replace(texts, r"\n\z", "")
     texts = tf.boolean_mask(texts, tf.strings.length(texts) > 0)
     lines = tf.strings.strip(tf.strings.split(texts, "\n").flat_values)
     filled = tf.boolean_mask(lines, tf.strings.length(lines) > 0)
-    return tf.strings.to_hash_bucket_fast(filled, 2**HASH_BITS - 1), tf.size(lines) - tf.size(filled)
+    return filled, tf.size(lines) - tf.size(filled)
 
 
-def compare_lines(bucket: int, aside: str, written: list[tuple[str, int]]) -> dict[str, dict[str, int]]:
-    """Compares a bucket's lines, by split: all of them, those seen before in the split, and those seen in train."""
+def compare_lines(bucket: int, aside: str, written: list[tuple[str, int]]) -> dict[str, dict[str, Any]]:
+    """Compares a bucket's lines, by split: all of them, those seen before in the split, and those seen in train.
+
+    `shared` has hashes of some that are seen in train, for examples.
+    """
     parts = {split: [np.empty(0, np.int64)] for split in beam_pipeline.SPLITS}
     for split, number in written:
         parts[split].append(read_bucket(hashes_file(aside, split, number), bucket))
     lines = {split: np.concatenate(part) for split, part in parts.items()}
     distinct_train = np.unique(lines["train"])
-    return {
-        split: {
+    compared = {}
+    for split, found in lines.items():
+        in_train = np.isin(found, distinct_train)
+        compared[split] = {
             "filled": len(found),
             "duplicated": len(found) - len(np.unique(found)),
-            "in_train": int(np.isin(found, distinct_train).sum()),
+            "in_train": int(in_train.sum()),
+            "shared": [] if split == "train" else np.unique(found[in_train])[: LOOKED_AT >> BUCKET_BITS].tolist(),
         }
-        for split, found in lines.items()
-    }
+    return compared
+
+
+def find_lines(shards: Sequence[beam_pipeline.Shard], hashes: Sequence[int]) -> list[str]:
+    """The longest few of the lines that have those hashes, for people to see."""
+    found: set[bytes] = set()
+    batches = (batch for shard in shards for batch in beam_pipeline.read_batches(shard)) if hashes else ()
+    for batch in batches:
+        lines, _ = filled_lines(tf.constant([example.text for example in batch]))
+        found.update(lines.numpy()[np.isin(hashed(lines).numpy(), hashes)].tolist())
+        if len(found) >= len(hashes):
+            break
+    return [printable(line, EXCERPT) for line in sorted(found, key=lambda line: (-len(line), line))[:EXAMPLES]]
 
 
 def read_bucket(path: Path, bucket: int) -> np.ndarray:
@@ -137,19 +192,31 @@ def read_bucket(path: Path, bucket: int) -> np.ndarray:
     return np.array(hashes[start:stop])
 
 
-def write_statistics(folder: str, counts: list[tuple[str, int, Counts]], compared: list[dict]) -> None:
-    """Adds up each split's shards in order and writes its JSON."""
+def write_statistics(
+    folder: str,
+    aside: str,
+    settings: dict[str, Any],
+    shards: Sequence[beam_pipeline.Shard],
+    counts: list[tuple[str, int, Counts]],
+    compared: list[dict],
+) -> None:
+    """Adds up each split's shards in order and writes its JSON, and train's frequent words."""
     for split in beam_pipeline.SPLITS:
         ordered = sorted((number, count) for name, number, count in counts if name == split)
         total = functools.reduce(Counts.__add__, (count for _, count in ordered), Counts())
         filled, duplicated, in_train = (
             sum(bucket[split][key] for bucket in compared) for key in ("filled", "duplicated", "in_train")
         )
-        statistics = {"split": split, **total.summary()}
+        statistics = {"split": split, "tokenizer": settings, **total.summary()}
         statistics["duplicated_lines"] = duplicated
         statistics["duplicated_share"] = duplicated / max(1, filled)
         if split != "train":
             statistics["overlap_with_train"] = {"lines": in_train, "share": in_train / max(1, filled)}
+            shared = [number for bucket in compared for number in bucket[split]["shared"]]
+            statistics["shared_lines"] = find_lines([shard for shard in shards if shard.split == split], shared)
         path = Path(folder) / f"Split-{split}" / STATISTICS_FILE
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(json.dumps(statistics, indent=2) + "\n")
+    numbers = sorted(number for split, number, _ in counts if split == "train")
+    total = frequent_words.add(words_file(aside, number) for number in numbers)
+    frequent_words.write(Path(folder) / "Split-train" / frequent_words.WORDS_FILE, total)

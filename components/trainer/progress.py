@@ -12,6 +12,7 @@ import tensorflow as tf
 from rich.console import Console
 
 from components.base import Context
+from models import files
 
 HISTORY_FILE = "history.json"
 BAR_SECONDS = 1.0  # between two changes of the bar: to draw it takes time from the step
@@ -87,6 +88,4 @@ class Progress(keras.callbacks.Callback):
     def _write_history(self):
         training = self._training
         record = {"steps_per_epoch": training.steps, "best_epoch": training.best_epoch, "epochs": training.history}
-        aside = self.history_file.with_suffix(".aside")
-        aside.write_text(json.dumps(record, indent=2) + "\n")
-        aside.replace(self.history_file)
+        files.write_text(self.history_file, json.dumps(record, indent=2) + "\n")

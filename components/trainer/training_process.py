@@ -6,6 +6,7 @@ import shutil
 import sys
 from pathlib import Path
 
+from components import child_process
 from components.base import ComponentError, Context
 from components.trainer import hyperparameters
 from components.trainer.component import Trainer
@@ -43,8 +44,9 @@ def train_and_export(
         tokenizer = Tokenizer.load(inputs["vocabulary"])
         model, initial = make_model(values, tokenizer, strategy)
         progress = Progress(context, recipe.epochs)
-        training = Training(model, *splits.values(), recipe, context.workspace, [progress])
-        with progress.of(training):
+        options = [progress], child_process.stop_requested
+        training = Training(model, *splits.values(), recipe, context.workspace, *options)
+        with progress.of(training), child_process.stoppable():
             history = training.run()
     except TrainingDiverged as error:
         raise ComponentError(f"{error} {_remedy(parameters)}") from None

@@ -1,6 +1,7 @@
 """Writes token ids with Beam: one output shard for each input shard, named by its place."""
 
 import json
+import logging
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +15,8 @@ from models.token_stream import TokenStream, TokenWriter, write_index
 from models.tokenizer import UNK_ID, Tokenizer
 
 COUNTS_FILE = "counts.json"
+
+_LOG = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -41,10 +44,11 @@ def execute(
     """Writes `Split-<s>/tokens-*`, `Split-<s>/index.json`, and `counts.json`, which holds the figures.
 
     Returns:
-        `<split>_tokens` and `<split>_unk_rate` (share of the tokens without an id of their own) of each split.
+        `<split>_tokens` and `<split>_unk_rate` (share of the tokens without an id of their own) of each split, and
+        `warnings` where there are any.
 
     Raises:
-        ComponentError: If a split has no tokens, or tokens were lost or gained on the way.
+        ComponentError: If a split has no tokens, tokens were lost or gained on the way, or too many have no id.
     """
     folder = outputs["transformed_examples"]
     shards = beam_pipeline.list_shards(inputs["examples"])
@@ -62,11 +66,24 @@ def execute(
     counts = json.loads((folder / COUNTS_FILE).read_text())
     expected = json.loads((inputs["vocabulary"] / "vocabulary.json").read_text())["tokens"]
     check_conservation(folder, counts, expected)
-    return {
+    rates = {split: count["unknown"] / count["tokens"] for split, count in counts.items()}
+    warnings = [
+        f"{rate:.1%} of the {split} split's tokens have no id of their own (<unk>), more than "
+        f"example_validator.max_unk_share, {parameters.max_unk_share:.1%}. Raise vocabulary.max_size, lower "
+        "vocabulary.min_count, or use vocabulary.tokenizer=wordpiece."
+        for split, rate in rates.items()
+        if rate > parameters.max_unk_share
+    ]
+    if warnings and parameters.fail_on_unk:
+        raise base.ComponentError("\n".join(warnings))
+    for warning in warnings:
+        _LOG.warning(warning)
+    figures = {
         f"{split}_{name}": value
         for split, count in counts.items()
-        for name, value in (("tokens", count["tokens"]), ("unk_rate", count["unknown"] / count["tokens"]))
+        for name, value in (("tokens", count["tokens"]), ("unk_rate", rates[split]))
     }
+    return figures | ({"warnings": warnings} if warnings else {})
 
 
 class WriteShard(beam.DoFn):

@@ -18,6 +18,7 @@ from keras_tuner.src import config as keras_tuner_config
 from keras_tuner.src.distribute import utils as keras_tuner_distribution
 from rich.console import Console
 
+from components import child_process
 from components.base import ComponentError
 from components.trainer.hyperparameters import in_words
 from components.tuner import heartbeat
@@ -159,7 +160,8 @@ class TrialTuner(base_tuner.BaseTuner):
 
         folder = self._checkpoints(trial.trial_id, values.get(PAST_TRIAL))
         model = self.hypermodel.build(trial.hyperparameters)
-        self.hypermodel.fit(trial.hyperparameters, model, folder, on_epoch)
+        with child_process.stoppable():
+            self.hypermodel.fit(trial.hyperparameters, model, folder, on_epoch, child_process.stop_requested)
 
     def _checkpoints(self, trial_id: str, past_trial: str | None) -> Path:
         """The folder of a trial's checkpoints, which begins with those of the trial that it goes on from.

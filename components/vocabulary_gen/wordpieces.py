@@ -5,14 +5,14 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 import tensorflow as tf
-import tensorflow_text as tf_text
 from tensorflow_text.tools.wordpiece_vocab import wordpiece_tokenizer_learner_lib as learner
 
-from models.tokenizer import EOS, UNK
+from models.tokenizer import EOS, UNK, wordpiece_tokenizer
 
 DEFAULT_SIZE = 8_000  # pieces where no `max_size` is given: without a bound every word would become a piece
 MAX_WORDS = 50_000  # the most frequent words are learned from: the learner holds all their substrings in memory
 MAX_LETTERS = 500  # letters that are pieces of their own, at most a quarter of the vocabulary
+LEARNED_LETTERS = 50  # words up to this length are learned from: the learner holds all their substrings
 BATCH_WORDS = 100_000
 
 
@@ -30,8 +30,10 @@ def learn(counts: Mapping[bytes, int], max_size: int, min_count: int) -> collect
     """
     size = max_size or DEFAULT_SIZE
     reserved = {UNK.encode(), EOS.encode()}
-    teachers = sorted((word.decode(), count) for word, count in counts.items() if count >= min_count)
-    teachers = [(word, count) for word, count in teachers if word.encode() not in reserved]
+    words = {word.decode(): count for word, count in counts.items() if word not in reserved}
+    letters = frequent_letters(words, min(MAX_LETTERS, size // 4), min_count)
+    teachers = sorted((word, count) for word, count in words.items() if count >= min_count)
+    teachers = [(word, count) for word, count in teachers if len(word) <= LEARNED_LETTERS and letters.issuperset(word)]
     pieces = []
     if teachers:
         pieces = learner.learn(
@@ -40,8 +42,11 @@ def learn(counts: Mapping[bytes, int], max_size: int, min_count: int) -> collect
             reserved_tokens=[UNK, EOS],
             lower_thresh=2,
             max_input_tokens=MAX_WORDS,
-            max_unique_chars=min(MAX_LETTERS, size // 4),
+            max_token_length=LEARNED_LETTERS,
+            max_unique_chars=len(letters),
         )
+    # Letters of words that teach nothing: too rare or too long. With them such words can be spelled.
+    pieces = dict.fromkeys([*pieces, *sorted(letters), *(f"##{letter}" for letter in sorted(letters))])
     found = count_pieces(counts, [UNK, EOS, *(piece for piece in pieces if piece not in (UNK, EOS))])
     if len(found) > size:  # the learner's search can end above its bound: the letters stay, to spell any word
         kept = sorted(found.keys() - reserved, key=lambda piece: (not _is_letter(piece), -found[piece], piece))
@@ -49,12 +54,22 @@ def learn(counts: Mapping[bytes, int], max_size: int, min_count: int) -> collect
     return found
 
 
+def frequent_letters(words: Mapping[str, int], limit: int, min_count: int) -> set[str]:
+    """The most frequent letters of all words, at most `limit`, that occur at least `min_count` times."""
+    totals: collections.Counter[str] = collections.Counter()
+    for word, count in words.items():
+        for letter in word:
+            totals[letter] += count
+    ranked = sorted(totals.items(), key=lambda item: (-item[1], item[0]))
+    return {letter for letter, total in ranked[:limit] if total >= min_count}
+
+
 def count_pieces(counts: Mapping[bytes, int], pieces: Sequence[str]) -> collections.Counter[bytes]:
     """Cuts words into `pieces` and counts how often each occurs."""
     table = tf.lookup.StaticHashTable(
         tf.lookup.KeyValueTensorInitializer(pieces, tf.range(len(pieces), dtype=tf.int64)), -1
     )
-    tokenizer = tf_text.WordpieceTokenizer(table, token_out_type=tf.int64, unknown_token=UNK)
+    tokenizer = wordpiece_tokenizer(table, pieces, tf.int64)
     totals = np.zeros(len(pieces), np.int64)
     words, occurrences = list(counts), np.fromiter(counts.values(), np.int64, len(counts))
     for start in range(0, len(words), BATCH_WORDS):

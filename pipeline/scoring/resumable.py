@@ -1,10 +1,13 @@
-"""An output that appears whole or not at all, and that an interrupted command goes on with."""
+"""An output that appears whole or not at all, and that an interrupted command can resume."""
 
+import fcntl
 import json
 import os
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
+
+from models import files
 
 
 class OutputError(Exception):
@@ -15,44 +18,77 @@ class ResumableOutput:
     """`<path>.part` while lines are added, `<path>` once they are all there.
 
     A line that a kill cut off is dropped; those before it are kept. What the lines were made from is written beside
-    them, so that they are not gone on with for something else.
+    them, so that they are not resumed for something else. One process at a time has the file.
 
     Args:
         path: The file to write in the end.
-        made_from: JSON-serialisable description of the inputs.
+        made_from: JSON-serialisable description of the inputs, a dictionary.
 
     Attributes:
         done: Lines that are there already.
 
     Raises:
-        OutputError: If there is a finished or another command's file, or the folder cannot be written.
+        OutputError: If there is a finished or another command's file, another process has it, or the folder cannot be
+            written.
     """
 
-    def __init__(self, path: Path, made_from: Any):
+    def __init__(self, path: Path, made_from: dict[str, Any]):
         self.path = path
         self._part = path.with_name(f"{path.name}.part")
         self._origin = path.with_name(f"{path.name}.part.json")
-        if path.exists():
-            raise OutputError(f"{path} exists already. Remove it, or name another file with --output.")
+        self._refuse_finished()
         try:
-            if self._part.exists():
-                self._check(made_from)
-            else:
-                self._origin.write_text(json.dumps(made_from, indent=1) + "\n", encoding="utf-8")
-            self._file = self._part.open("a+b")
+            begun = self._part.exists()
+            self._file = self._open_alone()
+            try:
+                self._refuse_finished()  # by another process, before this one had the lock
+                if begun:
+                    self._check(made_from)
+                self.done = self._keep_whole_lines()
+                described = json.dumps(made_from | {"process": os.getpid()}, indent=1)
+                self._origin.write_text(described + "\n", encoding="utf-8")
+            except BaseException:
+                if not begun:
+                    self._part.unlink()
+                self._file.close()
+                raise
         except OSError as error:
             raise OutputError(f"{path} cannot be written: {error.strerror}.") from error
-        self.done = self._keep_whole_lines()
 
-    def _check(self, made_from: Any) -> None:
+    def _refuse_finished(self) -> None:
+        if self.path.exists():
+            raise OutputError(f"{self.path} exists already. Remove it, or name another file with --output.")
+
+    def _open_alone(self) -> BinaryIO:
+        """Opens the part and locks it; the kernel lets go of it however the process ends."""
+        while True:
+            file = self._part.open("a+b")
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                file.close()
+                raise OutputError(
+                    f"{self.path} is being written by another command (process {self._described().get('process')}). "
+                    "Wait for it to end, or name another file with --output."
+                ) from None
+            if self._part.exists() and os.path.samestat(os.fstat(file.fileno()), os.stat(self._part)):
+                return file
+            file.close()  # it was given its name meanwhile
+
+    def _described(self) -> dict[str, Any]:
         try:
-            before = json.loads(self._origin.read_text(encoding="utf-8"))
+            described = json.loads(self._origin.read_text(encoding="utf-8"))
         except (OSError, ValueError):
-            before = None
+            return {}
+        return described if isinstance(described, dict) else {}
+
+    def _check(self, made_from: dict[str, Any]) -> None:
+        before = self._described()
+        before.pop("process", None)
         if before != json.loads(json.dumps(made_from)):
             raise OutputError(
                 f"{self._part} was begun with other files or another model (see {self._origin.name}). Remove both to "
-                "begin anew, or name another file with --output."
+                "start again, or name another file with --output."
             )
 
     def _keep_whole_lines(self) -> int:
@@ -72,15 +108,16 @@ class ResumableOutput:
         os.fsync(self._file.fileno())
 
     def finish(self) -> None:
-        """Gives the file its name."""
-        self._file.close()
+        """Gives the file its name, before anyone else can lock it."""
         os.replace(self._part, self.path)
         self._origin.unlink()
+        files.sync(self.path.parent)
+        self._file.close()
 
     def forget(self) -> None:
         """Removes the description, where the file was written by another."""
         self._origin.unlink(missing_ok=True)
 
     def close(self) -> None:
-        """Leaves it as it is, to be gone on with."""
+        """Leaves it as it is, to be resumed."""
         self._file.close()

@@ -9,7 +9,8 @@ from pathlib import Path
 import apache_beam as beam
 
 from components import beam_pipeline
-from pipeline.scoring.lines import GZIP_MAGIC, STANDARD_INPUT, InputError, Lines
+from models import files
+from pipeline.scoring.lines import GZIP_MAGIC, Lines
 
 CHUNK_BYTES = 1 << 20
 LINES_AT_ONCE = 2048
@@ -51,11 +52,8 @@ def score(model: Path, paths: Sequence[str], folder: Path, beam_args: Sequence[s
     """Scores files into `folder` and joins the parts as `output`.
 
     Raises:
-        InputError: If standard input is among the files.
         ComponentError: If Beam does not know its arguments.
     """
-    if STANDARD_INPUT in paths:
-        raise InputError("Standard input (-) cannot be cut among workers: write it to a file, or leave --beam-arg out.")
     chunks = list(chunks_of(paths))
     folder.mkdir(exist_ok=True)
     with beam_pipeline.pipeline(beam_args) as root:
@@ -69,7 +67,10 @@ def score(model: Path, paths: Sequence[str], folder: Path, beam_args: Sequence[s
         for chunk in chunks:
             with _file_of(folder, chunk).open("rb") as part:
                 shutil.copyfileobj(part, joined)
+        joined.flush()
+        os.fsync(joined.fileno())
     os.replace(aside, output)
+    files.sync(output.parent)
     shutil.rmtree(folder)
 
 

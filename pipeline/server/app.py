@@ -5,23 +5,24 @@ import contextlib
 import logging
 import re
 import time
-from collections.abc import Callable, Mapping
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import orjson
 from starlette.applications import Starlette
-from starlette.requests import Request
+from starlette.datastructures import Headers
+from starlette.middleware import Middleware
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import FileResponse, Response
 from starlette.routing import Route
 
 from pipeline.server import tensors
-from pipeline.server.batching import RUNNING, Batcher
-from pipeline.server.errors import RequestError
-from pipeline.server.metrics import Metrics
-from pipeline.server.versions import Versions
+from pipeline.server.access import Access
+from pipeline.server.bodies import in_thread_if, read_document
+from pipeline.server.errors import RequestError, shortened
+from pipeline.server.serving import Limits, Serving
+
+__all__ = ["Access", "Limits", "Serving", "make_app"]
 
 PAGE = Path(__file__).with_name("page")
 PAGE_FILES = {"/": "index.html", "/page.css": "page.css", "/page.js": "page.js", "/text.js": "text.js"}
@@ -36,115 +37,35 @@ PAGE_HEADERS = {
 VERSION = r"(?:/versions/(?P<version>\d+)|/labels/(?P<label>[^/:]+))?"
 PREDICT = re.compile(rf"/v1/models/(?P<model>[^/:]+){VERSION}:(?P<method>classify|regress|predict)", re.IGNORECASE)
 STATUS = re.compile(rf"/v1/models(?:/(?P<model>[^/:]+))?{VERSION}(?P<metadata>/metadata)?", re.IGNORECASE)
-SMALL_BODY = 64 * 1024  # bytes that are parsed without leaving the event loop
 LARGE_OUTPUT = 20_000  # numbers and words in an answer that are worth a thread
 
 
-@dataclass(frozen=True)
-class Limits:
-    """What a request may ask for.
+class _Gate:
+    """Lets through what `Access` allows."""
 
-    Attributes:
-        body_bytes: Size of a request's body.
-        text_bytes: Size of one text.
-        padded_bytes: Bytes of the longest text times the number of texts: what the answer's memory follows.
-    """
+    def __init__(self, app: Any, access: Access):
+        self._app, self._access = app, access
 
-    body_bytes: int = 8 * 2**20
-    text_bytes: int = 10**6
-    padded_bytes: int = 32 * 2**20
-
-
-class Serving:
-    """A model's versions, and a queue for each signature of each of them.
-
-    Args:
-        name: The model's name in addresses.
-        folder: Folder of its versions.
-        number: How many of the newest to serve.
-        limits: What a request may ask for.
-        load: Makes a model of a version's path and number.
-    """
-
-    def __init__(self, name: str, folder: Path, number: int, limits: Limits, load: Callable[[Path, int], Any]):
-        self.name = name
-        self.limits = limits
-        self.versions = Versions(folder, number, lambda path, version: Served(load(path, version), self.metrics), name)
-        self.metrics = Metrics(self._waiting, self.versions.available)
-
-    def _waiting(self) -> int:
-        waiting = 0
-        for version in self.versions.available():
-            with contextlib.suppress(RequestError), self.versions.use(version) as served:
-                waiting += sum(batcher.waiting for batcher in served.batchers.values())
-        return waiting
-
-    async def watch(self, seconds: float) -> None:
-        """Looks for new versions again and again."""
-        while True:
-            await asyncio.sleep(seconds)
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        if scope["type"] == "http":
             try:
-                await asyncio.to_thread(self.versions.refresh)
-            except Exception:  # the watch must go on
-                logging.exception("The versions could not be looked up.")
-
-    async def predict(self, document: Mapping[str, Any], version: int | None) -> tuple[str, Mapping]:
-        """The format of a request, and the model's answer."""
-        with self.versions.use(version) as served:
-            name = document.get("signature_name") or "serving_default"
-            signature = served.model.signature(name)
-            layout, inputs = tensors.to_tensors(document, signature.inputs)
-            self._check_texts(inputs)
-            return layout, await served.batchers[name].submit(inputs)
-
-    def _check_texts(self, inputs: Mapping[str, Any]) -> None:
-        for name, tensor in inputs.items():
-            if tensor.dtype != object or not tensor.size:
-                continue
-            longest = max(len(text) for text in tensor.flat)
-            if longest > self.limits.text_bytes:
-                raise RequestError(
-                    400,
-                    f"{name} holds a text of {longest:,} bytes; at most {self.limits.text_bytes:,} are taken "
-                    "(--max-text-bytes). Send it in parts.",
-                )
-            if longest * tensor.size > self.limits.padded_bytes:
-                raise RequestError(
-                    400,
-                    f"{name} holds {tensor.size:,} texts of up to {longest:,} bytes, which the answer is padded to: "
-                    f"more than {self.limits.padded_bytes:,} bytes in all. Send long texts by themselves.",
-                )
+                self._access.check(scope["path"], Headers(scope=scope))
+            except RequestError as error:
+                await _refusal(error)(scope, receive, send)
+                return
+        await self._app(scope, receive, send)
 
 
-class Served:
-    """A loaded model and its queues."""
-
-    def __init__(self, model: Any, metrics: Metrics):
-        self.model = model
-        self._executor = ThreadPoolExecutor(RUNNING * len(model.signatures), f"version-{model.version}")
-        self.batchers = {
-            name: Batcher(
-                lambda inputs, name=name: model.call(name, inputs),
-                self._executor,
-                lambda requests, name=name: metrics.ran(name, requests),
-            )
-            for name in model.signatures
-        }
-
-    def close(self) -> None:
-        """Ends the threads, which have nothing left to do."""
-        self._executor.shutdown(wait=False)
-
-
-def make_app(serving: Serving, watch_seconds: float = 1.0) -> Starlette:
-    """The application; it looks for new versions while it runs."""
+def make_app(serving: Serving, watch_seconds: float = 1.0, access: Access = Access()) -> Starlette:  # noqa: B008 (frozen)
+    """The application; it looks for new versions, and after its clients, while it runs."""
 
     @contextlib.asynccontextmanager
     async def lifespan(app):
         del app
-        watch = asyncio.create_task(serving.watch(watch_seconds))
+        watches = [asyncio.create_task(watch) for watch in (serving.watch(watch_seconds), serving.watch_clients())]
         yield
-        watch.cancel()
+        for watch in watches:
+            watch.cancel()
 
     async def api(request: Request) -> Response:
         return await _answer(serving, request)
@@ -175,7 +96,7 @@ def make_app(serving: Serving, watch_seconds: float = 1.0) -> Starlette:
         Route("/about.json", about),
         *(Route(path, page) for path in PAGE_FILES),
     ]
-    return Starlette(routes=routes, lifespan=lifespan)
+    return Starlette(routes=routes, lifespan=lifespan, middleware=[Middleware(_Gate, access=access)])
 
 
 async def _answer(serving: Serving, request: Request) -> Response:
@@ -184,26 +105,32 @@ async def _answer(serving: Serving, request: Request) -> Response:
     predicting = request.method == "POST" and (match := PREDICT.fullmatch(path))
     try:
         if predicting:
-            _check_model(serving, match, f"Servable not found for request: Latest({match['model']})")
-            document = await _document(request, serving.limits.body_bytes)
-            asked = document.get("signature_name") or "serving_default"
-            signature = asked if _knows(serving, asked) else ""
-            if match["method"].lower() != "predict":
-                raise RequestError(400, f"The model has no signature for {match['method']}: ask with :predict.")
-            layout, outputs = await serving.predict(document, _version(match))
-            body = await _in_thread_if(
-                sum(output.size for output in outputs.values()) > LARGE_OUTPUT, tensors.from_tensors, outputs, layout
-            )
+            _check_model(serving, match, "Servable not found for request: Latest({})")
+            with serving.holding() as hold:
+                document = await read_document(request, serving.limits.body_bytes, hold)
+                asked = document.get("signature_name") or "serving_default"
+                signature = asked if _knows(serving, asked) else ""
+                if match["method"].lower() != "predict":
+                    raise RequestError(400, f"The model has no signature for {match['method']}: ask with :predict.")
+                with serving.answering(request):
+                    layout, outputs = await serving.predict(document, _version(match))
+                    large = sum(output.size for output in outputs.values()) > LARGE_OUTPUT
+                    body = await in_thread_if(large, tensors.from_tensors, outputs, layout)
             response = Response(body, media_type="application/json")
         elif request.method == "GET" and (match := STATUS.fullmatch(path)):
             response = _json(_describe(serving, match), indent=True)
         else:
-            raise RequestError(400, f"Malformed request: {request.method} {path}")
+            raise RequestError(400, f"Malformed request: {request.method} {shortened(path)}")
     except RequestError as error:
-        response = _json({"error": str(error)}, error.status)
+        response = _refusal(error)
+    except ClientDisconnect:
+        response = _refusal(RequestError(499, "The client has closed the connection."))
+    except asyncio.CancelledError:  # at the end of the server's grace
+        serving.cut_off += 1
+        response = _refusal(RequestError(503, "The server was stopped before it had the answer."))
     except Exception:
-        logging.exception("%s %s failed.", request.method, path)
-        response = _json({"error": "The server failed to answer; its log says why."}, 500)
+        logging.exception("%s %s failed.", request.method, shortened(path))
+        response = _refusal(RequestError(500, "The server failed to answer; its log says why."))
     if predicting:
         serving.metrics.answered(signature, response.status_code, time.perf_counter() - start)
     return response
@@ -213,7 +140,7 @@ def _describe(serving: Serving, match: re.Match) -> dict[str, Any]:
     """The state of the versions, or a version's metadata."""
     if match["model"] is None:
         raise RequestError(400, "Missing model name in request.")
-    _check_model(serving, match, f"Could not find any versions of model {match['model']}")
+    _check_model(serving, match, "Could not find any versions of model {}")
     version = _version(match)
     if not match["metadata"]:
         return {"model_version_status": serving.versions.statuses(version)}
@@ -233,39 +160,24 @@ def _knows(serving: Serving, signature: str) -> bool:
 
 def _check_model(serving: Serving, match: re.Match, message: str) -> None:
     if match["model"] != serving.name:
-        raise RequestError(404, message)
+        raise RequestError(404, message.format(shortened(match["model"])))
     if match["label"] is not None:
-        raise RequestError(400, f"Unrecognized servable version label: {match['label']}")
+        raise RequestError(400, f"Unrecognized servable version label: {shortened(match['label'])}")
 
 
 def _version(match: re.Match) -> int | None:
     if match["version"] is None:
         return None
-    if int(match["version"]) >= 2**63:
-        raise RequestError(400, f"Failed to convert version: {match['version']} to numeric.")
-    return int(match["version"])
+    digits = match["version"].lstrip("0") or "0"  # Python refuses to read thousands of digits
+    if len(digits) > 19 or int(digits) >= 2**63:
+        raise RequestError(400, f"Failed to convert version: {shortened(match['version'])} to numeric.")
+    return int(digits)
 
 
-async def _document(request: Request, limit: int) -> dict[str, Any]:
-    """The body's JSON object, read no further than the limit."""
-    too_large = RequestError(
-        413,
-        f"The request's body is larger than the {limit:,} bytes that are taken (--max-body-bytes). Send less at once.",
-    )
-    length = request.headers.get("content-length", "")
-    if length.isdecimal() and int(length) > limit:
-        raise too_large
-    body = bytearray()
-    async for chunk in request.stream():
-        body += chunk
-        if len(body) > limit:
-            raise too_large
-    return await _in_thread_if(len(body) > SMALL_BODY, tensors.parse, bytes(body))
-
-
-async def _in_thread_if(large: bool, function: Callable, *args: Any) -> Any:
-    """Calls it here, or in a thread where it would hold up other requests."""
-    return await asyncio.to_thread(function, *args) if large else function(*args)
+def _refusal(error: RequestError) -> Response:
+    response = _json({"error": str(error)}, error.status)
+    response.headers.update(error.headers or {})
+    return response
 
 
 def _json(content: Any, status: int = 200, indent: bool = False) -> Response:

@@ -1,6 +1,8 @@
 """Runs requests that arrive together in one call of the model, and a lone one at once."""
 
 import asyncio
+import contextlib
+import dataclasses
 from collections import deque
 from collections.abc import Callable, Mapping
 from concurrent.futures import Executor
@@ -14,35 +16,96 @@ Tensors = Mapping[str, np.ndarray]
 
 MAX_ROWS = 64  # of a batch of several requests
 MAX_BATCH_BYTES = 256 * 1024  # of the longest text of a batch times its rows, which is what it is padded to
+MAX_BATCH_WORDS = 8000  # that a batch writes: its longest continuation times its rows
 MAX_WAITING = 1000  # requests of one signature that may wait for their turn
 RUNNING = 2  # batches of one signature at a time, so that a long request does not hold up the short ones
+LONG_BYTES = 64 * 1024  # bytes, padding included, that make a request a long one
+LONG_WORDS = 1000  # words to write that make a request a long one
 
 
 @dataclass(eq=False)  # each is itself: tensors do not compare
 class _Request:
     inputs: Tensors
+    size: "_Size"
+    answer: asyncio.Future = field(repr=False)
+
+
+@dataclass(frozen=True)
+class _Size:
+    """What running a request costs, alone or with others."""
+
     rows: int
     longest: int  # bytes of its longest text
+    words: int  # to write, in its longest continuation
     kind: tuple  # only requests of the same kind run together
-    answer: asyncio.Future = field(repr=False)
+
+    def with_(self, other: "_Size") -> "_Size":
+        """The size of both in one batch."""
+        return _Size(self.rows + other.rows, max(self.longest, other.longest), max(self.words, other.words), self.kind)
+
+    @property
+    def is_long(self) -> bool:
+        return self.rows * self.longest > LONG_BYTES or self.rows * self.words > LONG_WORDS
+
+    @property
+    def fits(self) -> bool:
+        """Whether it is a batch that may run."""
+        return (
+            self.rows <= MAX_ROWS
+            and self.rows * self.longest <= MAX_BATCH_BYTES
+            and self.rows * self.words <= MAX_BATCH_WORDS
+        )
+
+
+class LongRequests:
+    """Lets one long request run at a time, of all signatures: two would keep every processor from the short ones."""
+
+    def __init__(self):
+        self._running = False
+        self._waiting: dict[Callable[[], None], None] = {}  # in order
+
+    def enter(self, start: Callable[[], None]) -> bool:
+        """Whether a long request may run now; otherwise `start` is called once it may."""
+        if self._running:
+            self._waiting[start] = None
+            return False
+        self._running = True
+        return True
+
+    def leave(self) -> None:
+        """Is called when a long request has ended."""
+        self._running = False
+        waiting, self._waiting = self._waiting, {}
+        for start in waiting:
+            start()
 
 
 class Batcher:
     """The queue of one signature of one model.
 
     There is no waiting for a batch to fill: requests that arrive while the model is busy run together once it is
-    free. Each request gets what it would get alone, also where another one of its batch is refused.
+    free. Each request gets what it would get alone, also where another one of its batch is refused. A batch that
+    nobody waits for any more is stopped.
 
     Args:
-        call: The model: inputs to outputs, every tensor with one row an example. Runs in `executor`.
+        prepare: Makes a call of the model: a function of inputs to outputs, every tensor with one row an example,
+            which runs in `executor`; and one that stops it, from any thread.
         executor: Where the model runs.
         observe: Called with the number of requests of each batch.
+        long_requests: Shared by all signatures.
     """
 
-    def __init__(self, call: Callable[[Tensors], Tensors], executor: Executor, observe: Callable[[int], None]):
-        self._call = call
+    def __init__(
+        self,
+        prepare: Callable[[], tuple[Callable[[Tensors], Tensors], Callable[[], None]]],
+        executor: Executor,
+        observe: Callable[[int], None],
+        long_requests: LongRequests,
+    ):
+        self._prepare = prepare
         self._executor = executor
         self._observe = observe
+        self._long_requests = long_requests
         self._waiting: deque[_Request] = deque()
         self._running = 0
         self._tasks: set[asyncio.Task] = set()
@@ -53,7 +116,7 @@ class Batcher:
         return len(self._waiting)
 
     async def submit(self, inputs: Tensors) -> Tensors:
-        """The model's answer to one request.
+        """The model's answer to one request. A caller that is cancelled gives up its place.
 
         Raises:
             RequestError: If the model refuses it, or too many wait already (503).
@@ -61,36 +124,54 @@ class Batcher:
         if len(self._waiting) >= MAX_WAITING:
             raise RequestError(503, f"{MAX_WAITING} requests are waiting already: the server is overloaded. Try later.")
         loop = asyncio.get_running_loop()
-        request = _Request(inputs, *_measure(inputs), loop.create_future())
+        request = _Request(inputs, _measure(inputs), loop.create_future())
         self._waiting.append(request)
         loop.call_soon(self._start)  # after the other requests that have arrived by now
-        return await request.answer
+        try:
+            return await request.answer
+        except asyncio.CancelledError:
+            with contextlib.suppress(ValueError):  # it runs already
+                self._waiting.remove(request)
+            raise
 
     def _start(self) -> None:
-        while self._waiting and self._running < RUNNING:
+        while self._running < RUNNING and (first := self._next()):
             self._running += 1
-            task = asyncio.get_running_loop().create_task(self._run(self._take()))
+            task = asyncio.get_running_loop().create_task(self._run(self._take(first)))
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
 
-    def _take(self) -> list[_Request]:
-        """The request that waits longest, and those that may run with it."""
-        first = self._waiting.popleft()
-        batch, rows, longest = [first], first.rows, first.longest
+    def _next(self) -> _Request | None:
+        """The request that waits longest, of those that may run now."""
+        for request in self._waiting:
+            if not request.size.is_long or self._long_requests.enter(self._start):
+                return request
+        return None
+
+    def _take(self, first: _Request) -> list[_Request]:
+        """A request, and those that may run with it."""
+        self._waiting.remove(first)
+        batch, size = [first], first.size
         for request in list(self._waiting):
-            together = rows + request.rows, max(longest, request.longest)
-            if request.kind != first.kind or together[0] > MAX_ROWS or together[0] * together[1] > MAX_BATCH_BYTES:
-                continue
-            batch.append(request)
-            self._waiting.remove(request)
-            rows, longest = together
+            if request.size.kind == size.kind and (together := size.with_(request.size)).fits:
+                batch.append(request)
+                self._waiting.remove(request)
+                size = together
         return batch
 
     async def _run(self, batch: list[_Request]) -> None:
+        call, stop = self._prepare()
+
+        def stop_unless_awaited(_):
+            if all(request.answer.cancelled() for request in batch):
+                stop()
+
+        for request in batch:
+            request.answer.add_done_callback(stop_unless_awaited)
         try:
             self._observe(len(batch))
             try:
-                answers = await asyncio.get_running_loop().run_in_executor(self._executor, self._answers, batch)
+                answers = await asyncio.get_running_loop().run_in_executor(self._executor, _answers, call, batch)
             except Exception as error:  # out of memory, say: told to each
                 answers = [error] * len(batch)
             for request, answer in zip(batch, answers, strict=True):
@@ -102,35 +183,40 @@ class Batcher:
                     request.answer.set_result(answer)
         finally:
             self._running -= 1
+            if batch[0].size.is_long:
+                self._long_requests.leave()
             self._start()
 
-    def _answers(self, batch: list[_Request]) -> list[Tensors | Exception]:
-        if len(batch) == 1:
-            try:
-                return [self._call(batch[0].inputs)]
-            except Exception as error:  # handed to whoever waits for it
-                return [error]
-        joined = {name: np.concatenate([request.inputs[name] for request in batch]) for name in batch[0].inputs}
+
+def _answers(call: Callable[[Tensors], Tensors], batch: list[_Request]) -> list[Tensors | Exception]:
+    if len(batch) == 1:
         try:
-            outputs = self._call(joined)
-        except Exception:
-            # One of them is to blame, and the others must not suffer for it.
-            return [answer for request in batch for answer in self._answers([request])]
-        ends = np.cumsum([request.rows for request in batch])
-        return [_rows_of(outputs, end - request.rows, end) for request, end in zip(batch, ends, strict=True)]
+            return [call(batch[0].inputs)]
+        except Exception as error:  # handed to whoever waits for it
+            return [error]
+    joined = {name: np.concatenate([request.inputs[name] for request in batch]) for name in batch[0].inputs}
+    try:
+        outputs = call(joined)
+    except Exception:
+        # One of them is to blame, and the others must not suffer for it.
+        return [answer for request in batch for answer in _answers(call, [request])]
+    ends = np.cumsum([request.size.rows for request in batch])
+    return [_rows_of(outputs, end - request.size.rows, end) for request, end in zip(batch, ends, strict=True)]
 
 
-def _measure(inputs: Tensors) -> tuple[int, int, tuple]:
-    """Rows, bytes of the longest text, and the kind of a request."""
+def _measure(inputs: Tensors) -> _Size:
     sizes = {tensor.shape[0] if tensor.ndim else -1 for tensor in inputs.values()}
     texts = [value for tensor in inputs.values() if tensor.dtype == np.object_ for value in tensor.flat]
     longest = max(map(len, texts), default=0)
+    words = max(int(inputs["max_words"].max(initial=0)), 0) if "max_words" in inputs else 0
+    rows = max(sizes, default=0)
     if len(sizes) != 1 or sizes & {-1, 0}:
-        return 0, longest, (object(),)  # nothing runs with it
+        return _Size(rows, longest, words, (object(),))  # nothing runs with it
+    size = _Size(rows, longest, words, ())
     # Long ones run with long ones: a batch takes as long as its longest text and its longest continuation.
-    words = int(inputs["max_words"].max()) if "max_words" in inputs else 0
-    size = ((longest // 256).bit_length(), (max(words, 0) // 32).bit_length())
-    return sizes.pop(), longest, (*((name, tensor.shape[1:]) for name, tensor in sorted(inputs.items())), size)
+    bounds = ((longest // 256).bit_length(), (words // 32).bit_length(), size.is_long)
+    kind = (*((name, tensor.shape[1:]) for name, tensor in sorted(inputs.items())), bounds)
+    return dataclasses.replace(size, kind=kind)
 
 
 def _rows_of(outputs: Tensors, start: int, end: int) -> Tensors:

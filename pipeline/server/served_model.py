@@ -1,7 +1,8 @@
 """One version of the model, loaded: its signatures, its metadata as TensorFlow Serving tells them, and its answers."""
 
 import logging
-from collections.abc import Mapping
+import re
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,8 +12,9 @@ import tensorflow as tf
 import tensorflow_text  # noqa: F401  (registers the tokenizer's operations)
 from google.protobuf import json_format
 from tensorflow.core.protobuf import saved_model_pb2
+from tensorflow.python.eager import cancellation  # there is no public way to stop a function that runs
 
-from pipeline.server.errors import STATUS_OF_CODE, RequestError
+from pipeline.server.errors import STATUS_OF_CODE, RequestError, shortened
 from pipeline.server.tensors import NUMPY_TYPES, TensorSpec
 
 DEFAULT_SIGNATURE = "serving_default"
@@ -59,7 +61,7 @@ class ServedModel:
             if name in self._model.signatures
         }
         for name, signature in self.signatures.items():
-            self.call(name, {key: _example(spec) for key, spec in signature.inputs.items()})
+            self.prepare(name)[0]({key: _example(spec) for key, spec in signature.inputs.items()})
 
     def signature(self, name: str) -> Signature:
         """The signature of that name, "" being the default.
@@ -68,22 +70,24 @@ class ServedModel:
             RequestError: If there is none.
         """
         if name not in self.signatures:
-            raise RequestError(400, f'Serving signature name: "{name}" not found in signature def')
+            raise RequestError(400, f'Serving signature name: "{shortened(name)}" not found in signature def')
         return self.signatures[name]
 
-    def call(self, signature: str, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    def prepare(self, signature: str) -> tuple[Callable[[Mapping[str, np.ndarray]], dict], Callable[[], None]]:
+        """A function that runs a signature, and one that ends it early, within a step of its loops."""
+        manager = cancellation.CancellationManager()
+        function = manager.get_cancelable_function(self._model.signatures[signature])
+        return lambda inputs: self._call(signature, function, inputs), manager.start_cancel
+
+    def _call(self, signature: str, function: Callable, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         """Runs a signature.
 
         Raises:
             RequestError: If the model refuses the inputs or fails.
         """
+        specs = self._model.signatures[signature].structured_input_signature[1]
         try:
-            tensors = {
-                name: tf.constant(value, spec.dtype)
-                for name, value in inputs.items()
-                if (spec := self._model.signatures[signature].structured_input_signature[1][name])
-            }
-            outputs = self._model.signatures[signature](**tensors)
+            outputs = function(**{name: tf.constant(value, specs[name].dtype) for name, value in inputs.items()})
             return {name: output.numpy() for name, output in outputs.items()}
         except tf.errors.OpError as error:
             status = STATUS_OF_CODE.get(error.error_code, 500)
@@ -107,11 +111,18 @@ def _example(spec: TensorSpec) -> np.ndarray:
     return np.full(shape, b"" if spec.dtype == "DT_STRING" else 1, NUMPY_TYPES[spec.dtype])
 
 
+# Around the reason, TensorFlow's messages have where the function was defined and which node failed.
+_AROUND_THE_REASON = re.compile(
+    r"^(Graph execution error:|Detected at node.*|<stack traces unavailable>|File \".*|  .*|\t.*|\d+ root error.*)$"
+)
+_OF_AN_ASSERTION = re.compile(r"assertion failed: \[([^\]]*)\](?: \[([^\]]*)\])?")
+
+
 def _reason(message: str) -> str:
-    """TensorFlow's message without the names of nodes and the trace of where they were defined."""
-    lines = [line for line in message.splitlines() if line.strip() and "Detected at node" not in line]
-    reason = lines[0] if lines else message
-    for line in lines:
-        if "assertion failed" in line:
-            reason = line
-    return reason[:1000]
+    """Why the graph refuses its inputs, in the words of the operation or assertion that did."""
+    if match := _OF_AN_ASSERTION.search(message):
+        said, found = match[1], match[2]
+        return f"{said} {found}" if found and said.endswith(", found") else said
+    lines = [line for line in message.splitlines() if line.strip() and not _AROUND_THE_REASON.match(line)]
+    reason = re.sub(r"\s*\[Op:[^\]]*\]|\{\{.*?\}\}", "", lines[0] if lines else "")
+    return reason or "The model failed."

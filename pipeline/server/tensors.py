@@ -16,10 +16,10 @@ from typing import Any
 import numpy as np
 import orjson
 
-from pipeline.server.errors import RequestError
+from pipeline.server.errors import RequestError, echo, shortened
 
 ROW, COLUMNAR = "row", "columnar"
-MAX_ECHO = 200  # characters of a value that an error repeats
+MAX_DEPTH = 16  # of lists in lists that make a tensor
 NUMPY_TYPES = {
     "DT_FLOAT": np.float32,
     "DT_DOUBLE": np.float64,
@@ -52,12 +52,12 @@ def parse(body: bytes) -> dict[str, Any]:
     except json.JSONDecodeError as error:
         raise _invalid(f"JSON Parse error: {error.msg} at offset: {error.pos}") from None
     except (UnicodeDecodeError, RecursionError, ValueError) as error:
-        raise _invalid(f"JSON Parse error: {error}") from None
+        raise _invalid(f"JSON Parse error: {shortened(str(error))}") from None
     if not isinstance(document, dict):
-        raise _invalid(f"JSON Value: {_echo(document)} Is not object")
+        raise _invalid(f"JSON Value: {echo(document)} Is not object")
     if not isinstance(document.get("signature_name", ""), str):
         raise _invalid(
-            f"JSON Value: {_echo(document)} not formatted correctly. 'signature_name' key must be a string value."
+            f"JSON Value: {echo(document)} not formatted correctly. 'signature_name' key must be a string value."
         )
     return document
 
@@ -70,15 +70,15 @@ def to_tensors(document: Mapping[str, Any], specs: Mapping[str, TensorSpec]) -> 
     """
     if "instances" in document and "inputs" in document:
         raise _invalid(
-            f"JSON Value: {_echo(document)} Not formatted correctly expecting only one of 'inputs' or 'instances' "
+            f"JSON Value: {echo(document)} Not formatted correctly expecting only one of 'inputs' or 'instances' "
             "keys to exist "
         )
     if "instances" in document:
         instances = document["instances"]
         if not isinstance(instances, list):
-            raise _invalid(f"JSON Value: {_echo(document)} Excepting 'instances' to be an list/array")
+            raise _invalid(f"JSON Value: {echo(document)} Excepting 'instances' to be an list/array")
         if not instances:
-            raise _invalid(f"JSON Value: {_echo(document)} No values in 'instances' array")
+            raise _invalid(f"JSON Value: {echo(document)} No values in 'instances' array")
         tensors = _from_instances(instances, specs)
     elif "inputs" in document:
         tensors = _from_inputs(document["inputs"], specs)
@@ -113,8 +113,8 @@ def _from_instances(instances: list, specs: Mapping[str, TensorSpec]) -> dict[st
             where = f"Failed to process element: {place}" + (f" key: {name}" if of_objects else "")
             if name not in specs:
                 raise _invalid(
-                    f"{where} of 'instances' list. Error: INVALID_ARGUMENT: JSON object: does not have named input: "
-                    f"{name}"
+                    f"{shortened(where)} of 'instances' list. Error: INVALID_ARGUMENT: JSON object: does not have "
+                    f"named input: {shortened(name)}"
                 )
             try:
                 tensor = _tensor(value, specs[name].dtype)
@@ -128,7 +128,7 @@ def _from_instances(instances: list, specs: Mapping[str, TensorSpec]) -> dict[st
             columns[name].append(tensor)
         if values.keys() != specs.keys():
             raise _invalid(
-                f"Failed to process element: {place} of 'instances' list. JSON object: {_echo(instance)} keys must be "
+                f"Failed to process element: {place} of 'instances' list. JSON object: {echo(instance)} keys must be "
                 f"equal to: {','.join(sorted(specs))}"
             )
     return {name: np.stack(column) for name, column in columns.items()}
@@ -153,6 +153,8 @@ def _tensor(value: Any, dtype: str) -> np.ndarray:
     shape, first = [], value
     while isinstance(first, list):
         shape.append(len(first))
+        if len(shape) > MAX_DEPTH:
+            raise _invalid(f"Lists are nested more than {MAX_DEPTH} deep; no input has so many dimensions.")
         if not first:
             break
         first = first[0]
@@ -169,7 +171,7 @@ def _flatten(value: Any, level: int, shape: list[int], dtype: str, flat: list) -
     if not isinstance(value, list):
         if level != len(shape):
             raise _invalid(
-                f"JSON Value: {_echo(value)} found at incorrect level: {level + 1} in the JSON DOM. Expected at level: "
+                f"JSON Value: {echo(value)} found at incorrect level: {level + 1} in the JSON DOM. Expected at level: "
                 f"{len(shape)}"
             )
         flat.append(_scalar(value, dtype))
@@ -201,19 +203,19 @@ def _scalar(value: Any, dtype: str) -> Any:
             return value
     elif isinstance(value, float) and dtype in ("DT_FLOAT", "DT_DOUBLE"):
         return _float(value, dtype)
-    raise _invalid(f"JSON Value: {_echo(value)} Type: {_type_name(value)} is not of expected type: {TYPE_NAMES[dtype]}")
+    raise _invalid(f"JSON Value: {echo(value)} Type: {_type_name(value)} is not of expected type: {TYPE_NAMES[dtype]}")
 
 
 def _float(value: float, dtype: str) -> float:
     largest = float(np.finfo(NUMPY_TYPES[dtype]).max)
     if not (isinstance(value, float) and not math.isfinite(value)) and abs(value) > largest:
-        raise _invalid(f"Cannot convert JSON value: {_echo(value)} to {TYPE_NAMES[dtype]} without loss of precision.")
+        raise _invalid(f"Cannot convert JSON value: {echo(value)} to {TYPE_NAMES[dtype]} without loss of precision.")
     return value
 
 
 def _decoded(value: dict) -> bytes:
     if list(value) != ["b64"] or not isinstance(value["b64"], str):
-        raise _invalid(f"JSON Value: {_echo(value)} not formatted correctly for base64 data")
+        raise _invalid(f"JSON Value: {echo(value)} not formatted correctly for base64 data")
     try:
         text = value["b64"]
         return base64.b64decode(text + "=" * (-len(text) % 4), validate=True)
@@ -259,11 +261,6 @@ def _is_named(value: Any) -> bool:
 
 def _invalid(message: str) -> RequestError:
     return RequestError(400, message)
-
-
-def _echo(value: Any) -> str:
-    text = json.dumps(value)
-    return text if len(text) <= MAX_ECHO else f"{text[:MAX_ECHO]}..."
 
 
 def _type_name(value: Any) -> str:

@@ -77,8 +77,10 @@ class Versions:
             try:
                 entry.model = self._load(found[version], version)
             except Exception as error:  # TensorFlow raises many kinds, all of which mean: not this one
-                entry.state, entry.error = "END", f"{type(error).__name__}: {' '.join(str(error).split())[:500]}"
-                logging.error("Version %d cannot be served: %s", version, entry.error)
+                # The reason names files of this machine, which is not for whoever can ask for the state.
+                entry.state, entry.error = "END", "It cannot be loaded; the server's log says why."
+                reason = f"{type(error).__name__}: {' '.join(str(error).split())[:500]}"
+                logging.error("Version %d cannot be served: %s", version, reason)
                 continue
             entry.state = "AVAILABLE"
             logging.info("Version %d is served (loaded in %.1f s).", version, time.perf_counter() - start)

@@ -75,7 +75,7 @@ def train(model, stream, steps):
     @tf.function
     def descend(inputs, targets):
         with tf.GradientTape() as tape:
-            logits, _ = model(inputs)
+            logits = model(inputs)
             loss = tf.reduce_sum(tf.nn.sparse_softmax_cross_entropy_with_logits(targets, logits)) / 20
         for weight, gradient in zip(weights, tape.gradient(loss, weights), strict=True):
             weight.assign_sub(tf.clip_by_norm(tf.convert_to_tensor(gradient), 2.0))

@@ -66,6 +66,7 @@ def test_a_good_model_answers_every_request(inputs, tmp_path):
         assert {f"{signature}, {name}" for name in probe.AWKWARD} <= asked
         assert f"{signature}, a batch of 512" in asked
         assert any(name.startswith(signature) and "100,000 words" in name for name in asked)
+    assert "generate, {'temperature': nan} is refused" in asked and "step, no such word is refused" in asked
 
 
 def test_a_model_that_answers_with_nan_is_refused_with_the_request(inputs, tmp_path):
@@ -220,3 +221,8 @@ def test_probabilities_that_do_not_sum_to_one_are_noticed():
 def test_a_missing_signature_is_named():
     with pytest.raises(probe.Wrong, match="no signature 'score'"):
         answering().score([b"w1"])
+
+
+def test_an_answer_to_what_makes_no_sense_is_noticed():
+    with pytest.raises(probe.Wrong, match="answered, expected to be refused"):
+        probe.refuses(lambda: b"some text")

@@ -1,15 +1,21 @@
 """The Pusher: versions that only grow, whole or absent, kept, pruned and rolled back."""
 
+import fcntl
 import json
 import multiprocessing
+import os
 import shutil
+import signal
+import threading
 from pathlib import Path
 
 import pytest
 
 from components.base import ComponentError, Context
-from components.pusher import executor, versions
+from components.evaluator.baseline import CARD_FOLDER
+from components.pusher import executor, push_record, versions
 from components.pusher.component import Pusher
+from models import files
 
 
 def make_model(folder: Path, content: str = "weights") -> Path:
@@ -93,7 +99,7 @@ def test_a_failed_copy_leaves_the_old_version_and_nothing_else(tmp_path, monkeyp
     monkeypatch.setattr(shutil, "copytree", half_a_copy)
     with pytest.raises(ComponentError, match="pipeline.serving_dir.*No space left"):
         push(tmp_path, serving, "bad")
-    assert {path.name for path in serving.iterdir()} == {"1", ".lock", versions.RECORD}
+    assert {path.name for path in serving.iterdir()} == {"1", ".lock", push_record.RECORD}
     assert contents(serving / "1") == "good"
 
 
@@ -180,3 +186,97 @@ def test_a_model_without_a_graph_and_a_serving_dir_that_is_a_file_are_errors_in_
     (tmp_path / "file").touch()
     with pytest.raises(ComponentError, match="pipeline.serving_dir"):
         push(tmp_path, tmp_path / "file")
+
+
+def _die_in_a_push(model: Path, serving: Path, when: str) -> None:
+    move = files.move_into_place
+
+    def dying(folder, target):
+        if when == "after the rename":
+            move(folder, target)
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    files.move_into_place = dying
+    versions.push(model, serving, keep_versions=20)
+
+
+def die_in_a_push(tmp_path: Path, serving: Path, when: str) -> None:
+    model = make_model(tmp_path / "killed", "killed")
+    process = multiprocessing.get_context("fork").Process(target=_die_in_a_push, args=(model, serving, when))
+    process.start()
+    process.join()
+    assert process.exitcode == -signal.SIGKILL
+
+
+def test_a_version_that_never_appeared_is_not_gone_back_from(tmp_path):
+    serving = tmp_path / "serving"
+    for content in ("first", "second"):
+        push(tmp_path, serving, content)
+    die_in_a_push(tmp_path, serving, "before the rename")
+    assert versions.list_versions(serving) == [1, 2]
+    back = versions.roll_back(serving, 20)
+    assert (back["version"], back["rollback_of"], back["replaced"]) == (4, 1, 2)
+    assert contents(serving / "4") == "first"
+
+
+def test_a_push_that_was_killed_before_anybody_knew_is_recognised(tmp_path):
+    serving = tmp_path / "serving"
+    push(tmp_path, serving, "first")
+    die_in_a_push(tmp_path, serving, "after the rename")
+    pushed = versions.push(tmp_path / "killed" / "Format-Serving", serving, 3)
+    assert pushed["version"] == 2 and versions.list_versions(serving) == [1, 2]
+    assert versions.roll_back(serving, 3)["rollback_of"] == 1
+
+
+def test_a_rollback_goes_to_other_contents(tmp_path):
+    serving = tmp_path / "serving"
+    push(tmp_path, serving, "first")
+    shutil.copytree(serving / "1", serving / "2")  # the same once more, as somebody else may put it there
+    with pytest.raises(ComponentError, match="no version before 2"):
+        versions.roll_back(serving, 3)
+    push(tmp_path, serving, "third")
+    assert versions.roll_back(serving, 3)["rollback_of"] == 2
+
+
+@pytest.mark.parametrize("damage", ["truncated", '{"a": 1}', "", "[3]", '[{"version": "1"}]', "\x00\xff"])
+def test_a_damaged_record_is_set_aside_and_made_again(tmp_path, damage, caplog):
+    serving = tmp_path / "serving"
+    for content in "abc":
+        model = make_model(tmp_path / content, content)
+        (model / CARD_FOLDER).mkdir()
+        versions.push(model, serving, 2)
+    (serving / "1").mkdir()  # another's
+    record = serving / push_record.RECORD
+    content = record.read_text()
+    record.write_text(content[: content.rindex("digest")] if damage == "truncated" else damage)
+    back = versions.roll_back(serving, 2)
+    assert (back["version"], back["rollback_of"], contents(serving / "4")) == (4, 2, "b")
+    assert "was damaged" in caplog.text and (serving / f"{push_record.RECORD}.damaged").exists()
+    assert versions.list_versions(serving) == ([3, 4] if damage == "truncated" else [1, 3, 4])
+
+
+def test_numbers_of_a_damaged_record_are_not_given_again(tmp_path):
+    serving = tmp_path / "serving"
+    for content in "abc":
+        push(tmp_path, serving, content)
+    for version in (2, 3):
+        shutil.rmtree(serving / str(version))
+    record = serving / push_record.RECORD
+    record.write_text(record.read_text()[:-20])
+    assert push(tmp_path, serving, "d")["version"] == 4
+
+
+def test_a_push_waits_for_another_and_names_its_process(tmp_path, caplog):
+    caplog.set_level("INFO")
+    serving = tmp_path / "serving"
+    serving.mkdir()
+    with (serving / ".lock").open("a+") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        lock.write("4711")
+        lock.flush()
+        waiting = threading.Thread(target=push, args=(tmp_path, serving))
+        waiting.start()
+        waiting.join(0.5)
+        assert waiting.is_alive() and "Waiting for another push" in caplog.text and "process 4711" in caplog.text
+    waiting.join()
+    assert versions.list_versions(serving) == [1]

@@ -3,6 +3,7 @@ import random
 
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from components import base, beam_pipeline
 from components.transform import executor
@@ -22,9 +23,9 @@ def write_vocabulary(folder, words, train_tokens):
     return folder
 
 
-def transform(tmp_path, examples, vocabulary):
+def transform(tmp_path, examples, vocabulary, **parameters):
     component = Transform(
-        Transform.Parameters(),
+        Transform.Parameters(**parameters),
         examples=base.Channel("ExampleGen", "examples", "Examples"),
         vocabulary=base.Channel("VocabularyGen", "vocabulary", "Vocabulary"),
     )
@@ -95,6 +96,49 @@ def test_an_empty_split_is_an_error_that_names_it(tmp_path):
     examples = write_texts(tmp_path / "examples", train=b"a b\n", eval=b"\n", test=b"b\n")
     with pytest.raises(base.ComponentError, match="eval split has no tokens"):
         transform(tmp_path, examples, write_vocabulary(tmp_path / "vocabulary", "ab", 3))
+
+
+def test_too_many_words_without_an_id_warn_or_fail_as_configured(tmp_path):
+    examples = write_texts(tmp_path / "examples", train=b"a b\n", eval=b"a x y\n", test=b"b\n")
+    vocabulary = write_vocabulary(tmp_path / "vocabulary", "ab", 3)
+    _, figures = transform(tmp_path, examples, vocabulary, max_unk_share=0.4)
+    (warning,) = figures["warnings"]
+    assert "50.0% of the eval split's tokens have no id" in warning and "example_validator.max_unk_share, 40" in warning
+    (tmp_path / "transformed").rename(tmp_path / "before")
+    with pytest.raises(base.ComponentError, match="50.0% of the eval split"):
+        transform(tmp_path, examples, vocabulary, max_unk_share=0.4, fail_on_unk=True)
+    (tmp_path / "transformed").rename(tmp_path / "failed")
+    assert "warnings" not in transform(tmp_path, examples, vocabulary, max_unk_share=0.5)[1]
+
+
+def _damage(path, how):
+    content = bytearray(path.read_bytes())
+    if how == "flipped":
+        content[len(content) // 2] ^= 1
+    path.write_bytes(content[:-3] if how == "truncated" else content)
+    if how == "foreign":
+        with tf.io.TFRecordWriter(str(path)) as writer:
+            writer.write(b"no example")
+    if how == "other schema":
+        with tf.io.TFRecordWriter(str(path)) as writer:
+            writer.write(tf.train.Example().SerializeToString())
+
+
+@pytest.mark.parametrize(
+    ("how", "processes"), [("flipped", 1), ("truncated", 1), ("foreign", 1), ("other schema", 1), ("flipped", 2)]
+)
+def test_a_damaged_shard_is_named_without_a_traceback(tmp_path, how, processes, capfd):
+    examples = write_texts(tmp_path / "examples", chunk_bytes=50, train=b"a b\n" * 50, eval=b"a\n", test=b"b\n")
+    path = examples / "Split-train" / "data_tfrecord-00001-of-00004"
+    _damage(path, how)
+    beam_args = ("--runner=FnApiRunner",)
+    if processes > 1:
+        beam_args += ("--direct_running_mode=multi_processing", f"--direct_num_workers={processes}")
+    vocabulary = write_vocabulary(tmp_path / "vocabulary", "ab", 150)
+    with pytest.raises(base.ComponentError, match=f"^{path} is damaged .*record.*Run ExampleGen again"):
+        transform(tmp_path, examples, vocabulary, beam_args=beam_args)
+    if processes == 1:
+        assert "Traceback" not in capfd.readouterr().err
 
 
 def test_a_beam_argument_that_beam_refuses_is_named(tmp_path):

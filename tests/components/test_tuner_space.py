@@ -50,6 +50,8 @@ def test_a_space_that_contradicts_another_key_is_a_configuration_error(tmp_path)
     units, vectors = "[{name: units, kind: int, min: 100, max: 300, step: 100}]", tmp_path / "vectors.txt"
     vectors.write_text("the 1 2 3\n")
     assert "units is fixed by the width" in refused(units, f"model.pretrained_embeddings={vectors}")
+    (tmp_path / "assets").mkdir()
+    (tmp_path / "assets" / "vocabulary.txt").touch()
     assert "units is fixed by trainer.initial_model" in refused(units, f"trainer.initial_model={tmp_path}")
     batches = "[{name: batch_size, kind: int, min: 10, max: 40, step: 5}]"
     assert "expected a multiple of trainer.replicas" in refused(batches, "trainer.replicas=2")

@@ -1,6 +1,7 @@
 import json
 import random
 
+import numpy as np
 import pydantic
 import pytest
 import tensorflow as tf
@@ -96,6 +97,28 @@ def test_wordpieces_are_learned_within_their_size_and_cover_unseen_words(tmp_pat
     unseen = tokenizer.encode(tf.constant(["player"]))
     assert 0 not in unseen.to_list()[0]
     assert tokenizer.decode(unseen).numpy()[0] == b"player\n"
+
+
+@pytest.mark.parametrize("min_count", [1, 2])
+@pytest.mark.parametrize("letters_a_line", [20, 60, 200])
+def test_no_wordpiece_of_an_unsegmented_script_is_unknown(tmp_path, min_count, letters_a_line):
+    """Hardly a line stands there twice, and most are longer than the learner reads."""
+    random = np.random.default_rng(1)
+    thai = [chr(code) for code in range(0x0E01, 0x0E2F)]
+    lines = ["".join(random.choice(thai, letters_a_line)) for _ in range(50)]
+    figures, counts = vocabulary_of(
+        tmp_path, "\n".join(lines).encode(), max_size=400, tokenizer="wordpiece", min_count=min_count
+    )
+    assert figures["coverage"] == 1.0 and counts["<unk>"] == 0
+    tokenizer = Tokenizer.load(tmp_path / "vocabulary")
+    (ids,) = tokenizer.encode(tf.constant(["".join(thai[::-1]) * 10])).to_list()
+    assert 0 not in ids
+
+
+@pytest.mark.parametrize("max_size", [3, 4, 9])
+def test_wordpieces_of_the_smallest_sizes_are_learned(tmp_path, max_size):
+    figures, counts = vocabulary_of(tmp_path, b"some words some words\n", max_size=max_size, tokenizer="wordpiece")
+    assert figures["size"] == len(counts) <= max_size
 
 
 def test_ptb_has_ten_thousand_words(tmp_path, ptb_dir):

@@ -85,4 +85,28 @@ def test_a_snapshot_is_on_the_disk_before_it_takes_its_name(tmp_path, monkeypatc
     monkeypatch.setattr(os, "fsync", lambda file: calls.append("sync") or sync(file))
     monkeypatch.setattr(Path, "replace", lambda self, target: calls.append("rename") or replace(self, target))
     Checkpoint(tmp_path).save("latest", window=1)
-    assert calls == ["sync", "rename"]
+    assert calls == ["sync", "rename", "sync"]  # of the file, then of the folder that holds its name
+
+
+@pytest.mark.parametrize("damage", ["truncated", "empty", "junk", "flipped", "another archive", "pickled"])
+def test_a_damaged_snapshot_is_set_aside_and_said(tmp_path, damage, caplog):
+    checkpoint = Checkpoint(tmp_path)
+    checkpoint.save("best", window=1)
+    checkpoint.save("latest", **VALUES)
+    path = tmp_path / "latest.npz"
+    content = path.read_bytes()
+    if damage == "another archive":
+        np.savez(path, a=np.zeros(3))
+    elif damage == "pickled":
+        np.savez(path, **{"": np.array({"a": 1}, dtype=object)})
+    else:
+        middle = content.index(b"weights/0") + 170
+        flipped = content[:middle] + bytes([content[middle] ^ 1]) + content[middle + 1 :]
+        damaged = {"truncated": content[:-40], "empty": b"", "junk": b"junk" * 50, "flipped": flipped}
+        path.write_bytes(damaged[damage])
+    assert Checkpoint(tmp_path).load("latest") is None
+    assert f"The checkpoint {path} is damaged" in caplog.text and "allow_pickle" not in caplog.text
+    assert (tmp_path / "latest.npz.damaged").exists() and not path.exists()
+    assert Checkpoint(tmp_path).load("best") == {"window": 1}
+    checkpoint.save("latest", window=2)
+    assert checkpoint.load("latest") == {"window": 2}

@@ -42,13 +42,14 @@ def runs(tmp_path_factory):
     for kill, _ in KILLS:
         starts.append(finish(start(killed, kill), -signal.SIGKILL))
         temporary.append(sorted(path.name for path in (killed / "checkpoints").glob(".*")))
+    starts.append(finish(start(killed, "stop in epoch 3")))
     starts.append(finish(start(killed)))
     finish(uninterrupted)
     return dict(np.load(killed / "result.npz")), dict(np.load(whole / "result.npz")), starts, temporary
 
 
 def test_every_start_goes_on_from_the_last_checkpoint(runs):
-    assert runs[2] == ["1 0", *(start for _, start in KILLS)]
+    assert runs[2] == ["1 0", *(start for _, start in KILLS), "3 27"]
 
 
 def test_the_newest_good_checkpoint_survives_a_kill_during_writing(runs):

@@ -156,6 +156,23 @@ def test_step_agrees_with_score_word_by_word(loaded):
         before, state = token, answer["state"]
 
 
+@pytest.mark.parametrize(
+    ("token_ids", "rows", "state", "words"),
+    [
+        ([1, 40], 2, 0.0, r"token_ids must be from 0 to 39, found\] \[40\]"),
+        ([-1], 1, 0.0, r"token_ids must be from 0 to 39, found\] \[-1\]"),
+        ([2**40], 1, 0.0, "token_ids must be from 0 to 39, found"),
+        ([1, 2], 1, 0.0, "one state for each token id"),
+        ([1], 3, 0.0, "one state for each token id"),
+        ([1], 1, float("nan"), "state must be finite, found"),
+        ([1], 1, float("-inf"), "state must be finite, found"),
+    ],
+)
+def test_step_refuses_what_is_no_word_or_no_state(loaded, token_ids, rows, state, words):
+    with pytest.raises(tf.errors.InvalidArgumentError, match=words):
+        loaded.signatures["step"](token_ids=tf.constant(token_ids, tf.int64), state=tf.fill([rows, 2, 2, 16], state))
+
+
 def test_state_carries_a_text_from_one_call_of_evaluate_ids_to_the_next(loaded, reference):
     ids = np.array([token_ids("w1 w2 w3 w4\nw5 w6 w7 w8 w9\n")], np.int32)
     before = np.concatenate([[[EOS_ID]], ids[:, :-1]], 1).astype(np.int32)
@@ -210,9 +227,9 @@ CORE_OPERATIONS = """
     DisableCopyOnRead Equal Exp ExpandDims Fill FloorDiv FloorMod GatherV2 Greater GreaterEqual HashTableV2 Identity If
     InitializeTableFromTextFileV2 InvertPermutation IsFinite LeftShift Less LessEqual Log LogSoftmax LogicalAnd
     LogicalNot LogicalOr LookupTableFindV2 MatMul Max Maximum MergeV2Checkpoints Min Minimum Mul Neg NoOp NotEqual
-    OneHot OnesLike Pack Pad PadV2 Placeholder Prod RaggedTensorToTensor Range ReadVariableOp RealDiv Reshape RestoreV2
-    SaveV2 ScatterNd SegmentMin Select SelectV2 Shape ShardedFilename Sigmoid Size Softmax Split Squeeze
-    StatefulPartitionedCall StatelessIf StatelessRandomUniformFullIntV2 StatelessRandomUniformV2 StatelessWhile
+    OneHot OnesLike Pack Pad PadV2 Placeholder Prod RaggedRange RaggedTensorToTensor Range ReadVariableOp RealDiv
+    Reshape RestoreV2 SaveV2 ScatterNd SegmentMin Select SelectV2 Shape ShardedFilename Sigmoid Size Softmax Split
+    Squeeze StatefulPartitionedCall StatelessIf StatelessRandomUniformFullIntV2 StatelessRandomUniformV2 StatelessWhile
     StaticRegexFullMatch StaticRegexReplace StopGradient StridedSlice StringJoin StringLower StringSplitV2 Sub Sum Tanh
     TensorListConcatV2 TensorListFromTensor TensorListGetItem TensorListLength TensorListReserve TensorListSetItem
     TensorListStack Tile TopKV2 Transpose UnicodeTranscode Unpack UnsortedSegmentJoin VarHandleOp VarIsInitializedOp

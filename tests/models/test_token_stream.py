@@ -73,6 +73,23 @@ def test_an_index_that_disagrees_with_its_shards_is_refused(split):
     (split / "index.json").write_text(json.dumps({**index, "format": 2}))
     with pytest.raises(ValueError, match="format 2"):
         TokenStream(split)
+    shard = {"file": "tokens", "records": [3]}
+    for wrong in (
+        {"num_tokens": "17"},
+        {"num_tokens": 10**30},
+        {"shards": None},
+        {"shards": [3]},
+        {"shards": [shard | {"records": ["3"]}]},
+        {"shards": [shard | {"records": [-3]}]},
+        {"shards": [shard | {"file": "../elsewhere/tokens"}]},
+    ):
+        (split / "index.json").write_text(json.dumps(index | wrong))
+        with pytest.raises(ValueError, match=r"index.json is damaged.*--no-cache"):
+            TokenStream(split)
+    for content, message in ((b"[1]", "format"), (b"\xff{", "not JSON"), (b'{"format"', "not JSON")):
+        (split / "index.json").write_bytes(content)
+        with pytest.raises(ValueError, match=f"index.json .*{message}"):
+            TokenStream(split)
     (split / "index.json").unlink()
     with pytest.raises(ValueError, match="has no index.json"):
         TokenStream(split)

@@ -40,7 +40,8 @@ UNICODE = Tokenizer("unicode_words", lowercase=False, keep_blank_lines=False)
         ("a\n\n", "a /", "a / /"),
         ("\n\na b\n \n\tc", "a b / c /", "/ / a b / / c /"),
         ("a\r\nb\r\n\r\nc\r\n", "a / b / c /", "a / b / / c /"),
-        ("a\rb", "a b /", "a b /"),
+        ("a\rb", "a / b /", "a / b /"),
+        ("a\r\rb\r\n\rc\r", "a / b / c /", "a / / b / / c /"),
         (" a \v b \f\n", "a b /", "a b /"),
         ("a <unk> <eos> b\n", "a <unk> / b /", "a <unk> / b /"),
     ],
@@ -60,6 +61,7 @@ def test_every_line_ends_with_eos_and_blank_lines_are_dropped_or_kept(text, drop
         ("a\n", "a /", "a /"),
         ("\n\na", "a", "/ / a"),
         ("a\n\n", "a /", "a / /"),
+        ("a\rb\r", "a / b /", "a / b /"),
     ],
 )
 def test_the_last_line_can_be_left_open_until_a_newline_ends_it(text, dropping, keeping):
@@ -124,6 +126,9 @@ READER = [
     ("(https://en.wikipedia.org/wiki/A_(b)).", "( https://en.wikipedia.org/wiki/A_(b) ) ."),
     ("<http://x.org/?a=1&b=2> www.example.com.", "< http://x.org/?a=1&b=2 > www.example.com ."),
     ("'www.example.com'.strip('cmo.')", "' www.example.com ' . strip ( ' cmo . ' )"),
+    ("见https://x.org/a，然后", "见 https://x.org/a ， 然 后"),
+    ("（https://x.org/词）。「www.x.org」", "（ https://x.org/词 ） 。 「 www.x.org 」"),
+    ("https://x.org/?q=1؟ ثم https://x.org/b، و", "https://x.org/?q=1 ؟ ثم https://x.org/b ، و"),
     ("Mail jane.doe+x@mail.example.org.", "Mail jane.doe+x@mail.example.org ."),
     # identifiers
     ("os.path.join(a, __init__) x.T.shape", "os.path.join ( a , __init__ ) x.T.shape"),
@@ -220,6 +225,25 @@ def test_wordpieces_rebuild_words_and_keep_reserved_symbols_whole(tmp_path):
     ids = tokenizer.encode(tf.constant(["Unbelievable! its\n"]))
     assert tokenizer.decode(ids).numpy()[0] == b"unbelievable! its\n"
     assert words(Tokenizer("wordpiece", True, False), "Unbelievable!") == ["unbelievable", "!", "/"]
+
+
+def test_an_address_ends_before_every_mark_of_scripts_without_spaces():
+    for mark in "，。、；：！？（）「」《》،؟؛۔।『』【】〈〉．":
+        assert words(UNICODE, f"https://example.org/a{mark}请")[:2] == ["https://example.org/a", mark]
+
+
+def test_a_word_of_any_length_is_spelled_by_its_letters(tmp_path):
+    letters = "กขคง"
+    pieces = [*letters, *(f"##{letter}" for letter in letters), "##กข"]
+    tokenizer = with_vocabulary(tmp_path, pieces, "wordpiece")
+    for repeats in (1, 8, 9, 100, 20_000):
+        start = time.process_time()
+        (ids,) = tokenizer.encode(tf.constant([letters * repeats])).to_list()
+        assert UNK_ID not in ids
+        assert time.process_time() - start < 5, "time grows with the length, not with a power of it"
+        text = tokenizer.decode(tf.ragged.constant([ids], tf.int64)).numpy()[0]
+        assert text.decode() == letters * repeats + "\n"
+    assert words(tokenizer, "กขxค") == [UNK, "/"]
 
 
 def test_ptb_is_cut_as_python_cuts_it(ptb_dir):

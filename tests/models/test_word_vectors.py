@@ -1,5 +1,6 @@
 """Word vectors from files: every format gives the same vectors, and a damaged file says what is wrong."""
 
+import codecs
 import gzip
 
 import keras
@@ -63,6 +64,17 @@ def assert_found(rows, vectors):
 @pytest.mark.parametrize("name", FILES)
 def test_every_format_gives_the_vectors_of_the_words_that_it_has(name, tmp_path):
     assert_found(*load_word_vectors(write(tmp_path, name, FILES[name]), WORDS, 4))
+
+
+@pytest.mark.parametrize("header", ["", "5 4\n"])
+def test_a_byte_order_mark_is_no_part_of_the_first_word(tmp_path, header):
+    content = codecs.BOM_UTF8 + text(header)
+    assert_found(*load_word_vectors(write(tmp_path, "marked.txt", content), WORDS, 4))
+    assert_found(*load_word_vectors(write(tmp_path, "marked.txt.gz", gzip.compress(content)), WORDS, 4))
+
+
+def test_a_byte_order_mark_is_no_part_of_the_first_word_of_a_list(tmp_path):
+    assert_found(*load_word_vectors(write_array(tmp_path, words=["\ufeffof", *IN_FILE[1:]]), WORDS, 4))
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])

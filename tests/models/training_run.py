@@ -17,7 +17,7 @@ from models.distributed_step import make_step
 from models.language_model import LanguageModel
 from models.recipe import Recipe
 from models.token_stream import Lanes, TokenStream, TokenWriter, write_index
-from models.training import Training, windows
+from models.training import Training, TrainingStopped, windows
 
 VOCABULARY, UNITS, BATCH, TIME = 60, 12, 8, 6
 STEPS = 50
@@ -97,7 +97,12 @@ def train(folder: Path, replicas: int, kill: str = ""):
         checkpoint.np.savez = write_half
     elif kill == "after epoch 2":
         training.on_epoch = lambda record: die() if record["epoch"] == 2 else None
-    training.run()
+    elif kill == "stop in epoch 3":
+        training.should_stop = lambda: (len(training.history), training.window) == (2, 27)
+    try:
+        training.run()
+    except TrainingStopped:
+        return
     records = [{k: v for k, v in r.items() if "second" not in k} for r in training.history]
     np.savez(
         folder / "result.npz",

@@ -2,6 +2,7 @@
 
 import os
 import signal
+import subprocess
 import time
 from pathlib import Path
 from typing import ClassVar
@@ -61,7 +62,19 @@ class Shout(Component):
         if self.parameters.error == "hang":
             (context.workspace / "hanging").touch()
             time.sleep(60)
+        if self.parameters.error in ("deaf", "replacing"):
+            worker = subprocess.Popen(["sleep", "600"])
+            (context.workspace / "hanging").write_text(str(worker.pid))
+            self._wait_as_libraries_do()
         return {"not_finite": float("nan")}
+
+    def _wait_as_libraries_do(self):
+        while True:
+            try:
+                time.sleep(60)
+            except BaseException:
+                if self.parameters.error == "replacing":
+                    raise RuntimeError("the worker is gone") from None
 
 
 class Judge(Component):

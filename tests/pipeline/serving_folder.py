@@ -8,7 +8,8 @@ from pathlib import Path
 
 import uvicorn
 
-from pipeline.server.app import Limits, Serving, make_app
+from pipeline.server.app import Access, Limits, Serving, make_app
+from pipeline.server.connections import server_config
 from pipeline.server.served_model import ServedModel
 from tests.models.exported import export_and_load, make_model
 
@@ -34,10 +35,10 @@ def make_serving(versions: Path, number: int = 2, limits: Limits = Limits()) -> 
 
 
 @contextlib.contextmanager
-def serve(serving: Serving):
+def serve(serving: Serving, access: Access = Access()):  # noqa: B008 (frozen)
     """Runs the server in a thread; yields its address."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
-        server = uvicorn.Server(uvicorn.Config(make_app(serving, 0.05), log_level="warning"))
+        server = uvicorn.Server(server_config(make_app(serving, 0.05, access)))
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
         thread.start()
         try:

@@ -143,7 +143,6 @@ def test_values_are_read_as_yaml(text, value):
         ("model.dropout=1.0", "model.dropout (from --set): found 1.0, expected less than 1"),
         ("loss.gamma=.nan", "found nan, expected a finite number"),
         ("model.preset=tiny", "found 'tiny', expected 'small', 'medium' or 'large'"),
-        ("example_gen.dataset=7", "found 7, expected a valid string"),
         ("beam.args=[1]", "beam.args.0 (from --set): found 1, expected a valid string"),
         ("trainer.replicas=3", "trainer.batch_size: found 20, expected a multiple of trainer.replicas, 3"),
         ("example_gen.dataset=text_files", "example_gen.data_dir is not set"),
@@ -171,10 +170,85 @@ def test_every_wrong_value_is_named_at_once():
         ("trainer: {epochs: 3}\ntrainer: {seed: 4}\n", "'trainer' is given twice"),
         ("trainer:\n  epoch: 3\n", "trainer.epoch (from my.yaml) is not a configuration key"),
         ("trainer:\n  epochs: three\n", "trainer.epochs (from my.yaml): found 'three'"),
+        ("example_gen: {dataset: 7}", "found 7, expected a valid string"),
+        (f"trainer: {{epochs: {'9' * 5000}}}", "trainer.epochs (from my.yaml): found '99"),
+        (
+            "trainer: {epochs: 2001-99-99}",
+            "trainer.epochs (from my.yaml): found '2001-99-99', expected a valid integer",
+        ),
+        ("trainer: {epochs: 1:30}", "trainer.epochs (from my.yaml): found '1:30', expected a valid integer"),
+        ("trainer: {epochs: 010}", "trainer.epochs (from my.yaml): found '010', expected a valid integer"),
+        (
+            "model: {units: 99999999999999999999}",
+            "model.units (from my.yaml): found 99999999999999999999, expected less",
+        ),
+        ("model: {preset: [a]}", "model.preset (from my.yaml): found ['a'], expected 'small'"),
+        ("model: {preset: {a: 1}}", "model.preset (from my.yaml): found {'a': 1}, expected 'small'"),
+        ("trainer: {? [a] : 1}", "my.yaml is not valid YAML: a key has to be a word"),
+        (f"trainer: {{epochs: {'[' * 5000}{']' * 5000}}}", "nested too deep"),
+        ("model: &a {units: *a}", "an alias repeats what it is in"),
+        ("trainer: {epochs: !!timestamp x}", "a value does not fit its tag"),
+        ("trainer: {epochs: !!python/object:os.system x}", "my.yaml is not valid YAML"),
+        (
+            'pipeline: {serving_dir: "a\\0b"}',
+            "pipeline.serving_dir (from my.yaml): found 'a\\x00b', expected text without",
+        ),
+        ('pipeline: {root: "a\\0b"}', "pipeline.root (from my.yaml): found 'a\\x00b', expected text without"),
+        (f"pipeline: {{root: {'a' * 300}}}", "expected a path that can be used (found: File name too long)"),
+        ("pipeline: {root: ~no-such-user/x}", "found '~no-such-user/x', expected a path below a home folder"),
+        ("example_gen: {data_dir: ~no-such-user/x}", "found '~no-such-user/x', expected a path below a home folder"),
+        ("x" * 2_000_000, "is larger than 1,048,576 bytes"),
     ],
 )
 def test_a_wrong_file_is_an_error_that_names_it(tmp_path, content, expected):
     assert expected in message(file=content, tmp_path=tmp_path)
+
+
+@pytest.mark.parametrize("place", ["{values}\n", "model: {{units: {value}}}\n", "beam: {{args: [{value}]}}\n"])
+def test_aliases_that_expand_without_bound_are_refused_in_few_words(tmp_path, place):
+    values = "".join(f"  a{i}: &a{i} [{','.join([f'*a{i - 1}' if i else 'x'] * 9)}]\n" for i in range(9))
+    file = "anchors:\n" + values + place.format(values="", value="*a8")
+    found = message(file=file, tmp_path=tmp_path)
+    assert "with its aliases it holds more than 10,000 values" in found and len(found) < 1000
+
+
+def test_a_large_value_is_cut_short_in_the_message(tmp_path):
+    found = message(file=f"model: {{units: [{'x,' * 5000}]}}", tmp_path=tmp_path)
+    assert "model.units (from my.yaml): found ['x', 'x'" in found and len(found) < 1000
+
+
+def test_anchors_aliases_and_merge_keys_work(tmp_path):
+    file = (
+        "model: &small {units: &width 16, dropout: 0.1}\n"
+        "trainer:\n  <<: {epochs: 3, seed: 4}\n  seed: 5\n  batch_size: *width\n"
+        "loss:\n  gamma_schedule: &ramp {start: 0.0, length: 2.0}\n"
+        "  temperature_schedule: {<<: *ramp, start: 5.0}\n"
+    )
+    settings = load(file=file, tmp_path=tmp_path).settings
+    assert (settings.trainer.epochs, settings.trainer.seed, settings.trainer.batch_size) == (3, 5, 16)
+    assert (settings.loss.temperature_schedule.start, settings.loss.temperature_schedule.length) == (5.0, 2.0)
+    several = "trainer:\n  <<: [{epochs: 3}, {epochs: 4, seed: 2}]\n"
+    settings = load(file=several, tmp_path=tmp_path).settings
+    assert (settings.trainer.epochs, settings.trainer.seed) == (3, 2)  # the first one wins
+
+
+@pytest.mark.parametrize(
+    "value", ["texts #2", "a: b", "010", "yes", "2001-01-01", "[x", "{a: 1}", "'q'", " x ", "~", "*"]
+)
+def test_text_is_taken_as_it_is(tmp_path, value):
+    assert load(f"pipeline.root={tmp_path}/{value}").settings.pipeline.root == f"{tmp_path}/{value}"
+    assert load(f"pipeline.root={value}").settings.pipeline.root == value
+
+
+def test_null_is_no_text():
+    assert load("pipeline.root=null").settings.pipeline.root == "output"
+    assert load("model.preset=null").settings.model.preset is None
+    assert "pipeline.root (from --set): found ''" in message("pipeline.root=")
+
+
+def test_every_key_of_text_is_known_by_its_type():
+    assert {"pipeline.root", "example_gen.pattern", "model.preset", "trainer.precision"} <= config.TEXT_KEYS
+    assert not {"model.units", "loss.augmented", "trainer.patience", "beam.args", "tuner.space"} & config.TEXT_KEYS
 
 
 def test_a_missing_file_is_an_error_that_names_it(tmp_path):

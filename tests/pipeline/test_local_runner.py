@@ -12,6 +12,7 @@ from pipeline.failures import RunnerError
 from pipeline.local_runner import LocalRunner
 from pipeline.metadata import Metadata
 from tests.pipeline.fake_components import Climb, Shout, chain, executions
+from tests.pipeline.runner_world import files, run, statuses
 
 
 @pytest.fixture(autouse=True)
@@ -22,21 +23,6 @@ def nothing_ran_yet():
 @pytest.fixture
 def root(tmp_path) -> Path:
     return tmp_path / "output"
-
-
-def run(root: Path, components=None, use_cache=True, until=None, **options) -> dict:
-    with LocalRunner(root, use_cache) as runner:
-        return runner.run(components or chain(root / "serving", **options), until)
-
-
-def statuses(record: dict) -> dict[str, str]:
-    return {step["name"]: step["status"] for step in record["components"]}
-
-
-def files(root: Path) -> set[str]:
-    """Everything below the root but the runner's own bookkeeping."""
-    found = {path.relative_to(root).as_posix() for path in root.rglob("*") if path.is_file()}
-    return {name for name in found if not name.startswith(("metadata.sqlite", ".lock", "runs/"))}
 
 
 def test_outputs_lie_where_the_contract_says_and_hold_what_was_written(root):
@@ -211,22 +197,6 @@ def test_a_root_that_cannot_be_used_is_an_error_in_words(tmp_path):
             LocalRunner(unusable).__enter__()
     with pytest.raises(RunnerError, match="pipeline.root.*cannot be written"):
         LocalRunner(Path("/sys/pipeline-root")).__enter__()  # read-only for root, too
-
-
-def test_damaged_metadata_is_an_error_in_words(root):
-    root.mkdir()
-    (root / "metadata.sqlite").write_text("this is not a database, and long enough to be taken for one" * 20)
-    with pytest.raises(RunnerError, match="metadata.sqlite cannot be used"):
-        LocalRunner(root).__enter__()
-
-
-def test_outputs_are_never_overwritten_though_the_metadata_were_lost(root):
-    run(root)
-    for path in root.glob("metadata.sqlite*"):
-        path.unlink()
-    record = run(root)
-    assert record["components"][0]["outputs"]["text"]["uri"] == "Source/text/5"
-    assert (root / "Source/text/1/text.txt").exists()
 
 
 def test_components_must_stand_after_what_they_read(root):

@@ -27,6 +27,8 @@ def test_the_configuration_reaches_the_components():
             "loss.gamma=0.1",
             "pusher.keep_versions=9",
             "beam.args=[--runner=FlinkRunner]",
+            "example_validator.max_unk_share=0.3",
+            "example_validator.errors=[max_unk_share]",
         )
     ).settings
     parameters = {component.name: component.parameters for component in create_pipeline(settings)}
@@ -36,6 +38,8 @@ def test_the_configuration_reaches_the_components():
     assert parameters["Evaluator"].beam_args == parameters["Transform"].beam_args == ("--runner=FlinkRunner",)
     assert parameters["Evaluator"].serving_dir == parameters["Pusher"].serving_dir == Path("elsewhere/serving")
     assert parameters["Pusher"].keep_versions == 9
+    assert parameters["ExampleValidator"].errors == ["max_unk_share"]
+    assert (parameters["Transform"].max_unk_share, parameters["Transform"].fail_on_unk) == (0.3, True)
 
 
 def test_making_the_pipeline_needs_no_tensorflow():

@@ -32,12 +32,15 @@ class Page(html.parser.HTMLParser):
     def __init__(self, text):
         super().__init__()
         self.ids, self.addresses, self.tags, self.text, self._open = [], [], [], "", []
+        self.policies = []
         self.feed(text)
         self.close()
 
     def handle_starttag(self, tag, attributes):
         self.tags.append(tag)
         self._open.append(tag)
+        if ("http-equiv", "Content-Security-Policy") in attributes:
+            self.policies.append(dict(attributes)["content"])
         for name, value in attributes:
             if name == "id":
                 self.ids.append(value)
@@ -77,6 +80,9 @@ def _write_artifacts(folders):
     for split in ("train", "eval", "test"):
         overlap = {} if split == "train" else {"overlap_with_train": {"lines": 1, "share": 0.04}}
         _write(folders["statistics"], f"Split-{split}/statistics.json", statistics | overlap)
+    suspect = {NAUGHTY: {"bytes": 1234, "invalid_bytes": 56, "nul_bytes": 7}}
+    sources = {"skipped": {f"{NAUGHTY}/pipe": "a named pipe"}, "outside": 3, "files": suspect}
+    _write(folders["statistics"], "sources.json", sources)
     _write(folders["anomalies"], "anomalies.json", {"errors": [], "warnings": [f"Overlap of {NAUGHTY}"]})
     _write(folders["vocabulary"], "counts.tsv", f"<unk>\t5\n<eos>\t9\n{NAUGHTY}\t7\nword\t1\n")
     _write(folders["vocabulary"], "vocabulary.json", {"size": 4, "tokens": 23, "coverage": 0.95})
@@ -177,6 +183,9 @@ def test_ids_are_unique_and_links_stay_on_the_page(page):
 def test_text_from_the_data_is_never_markup(page):
     assert "script" not in page.tags
     assert page.text.count("<script>") >= 8  # shown as what it is
+    (policy,) = page.policies
+    assert policy.startswith("default-src 'none'; ") and "script-src" not in policy  # nothing runs, nothing is loaded
+    assert "base-uri 'none'; form-action 'none'" in policy
 
 
 @pytest.mark.skipif(shutil.which("chromium") is None, reason="There is no chromium here to open the page.")
@@ -252,6 +261,14 @@ def test_lanes_of_artifacts_that_live_at_the_same_time_are_apart(tmp_path):
         for other, other_first, other_last, _ in lanes[number + 1 :]:
             if lane == other:
                 assert last <= other_first or other_last <= first
+
+
+def test_files_that_were_skipped_or_hold_bytes_that_are_not_text_are_shown(tmp_path):
+    path = tmp_path / "report.html"
+    report.write_report(make_run(tmp_path), path)
+    text = " ".join(Page(path.read_text(encoding="utf-8")).text.split())
+    assert "1 skipped, 3 outside the folder, 1 with bytes that are not text" in text
+    assert "skipped: a named pipe" in text and "56 invalid and 7 NUL bytes of 1,234" in text
 
 
 def test_coverage_curve_ends_at_the_vocabularys_share(tmp_path):

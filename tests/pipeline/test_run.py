@@ -63,6 +63,13 @@ def test_help_and_usage_errors_load_nothing_heavy():
         (("--local", "--config", "missing.yaml"), "missing.yaml cannot be read"),
         (("--local", "--until", "Transfrom"), "--until: found 'Transfrom'"),
         (("--local", "--set", "example_gen.dataset=no_such_corpus"), "'no_such_corpus'"),
+        (("--local", "--set", "beam.args=[--runner=Nonsense]"), "beam.args (from --set): found ['--runner=Nonsense']"),
+        (
+            ("--local", "--set", "beam.args=[--runner=apache_beam.runners.dask.dask_runner.NoRunner]"),
+            "beam.args (from --set)",
+        ),
+        (("--local", "--set", "beam.args=[--direct_num_workerz=2]"), "the nearest is --direct_num_workers"),
+        (("--local", "--set", "beam.args=[--direct_num_workers=two]"), "invalid int value: 'two'"),
         (("--local", "--set", "evaluator.rules=[{metric: nonsense}]"), "evaluator.rules.0.metric (from --set)"),
     ],
 )
@@ -90,7 +97,7 @@ def test_a_run_ends_with_the_summary_as_its_last_line_and_nothing_else_on_standa
     assert json.loads((folder / "summary.json").read_text()) == result
     report = json.loads((folder / "report.html").read_text())
     assert report["summary"] == result and report["configuration"].keys() == report["defaults"].keys()
-    assert {path.name for path in folder.iterdir()} == {"summary.json", "report.html"}
+    assert {path.name for path in folder.iterdir()} == {"summary.json", "report.html", "run.json", "log.jsonl"}
 
 
 def test_a_second_run_is_all_cached(tmp_path):
@@ -122,29 +129,63 @@ def test_a_failure_exits_with_1_and_shows_its_traceback_only_when_asked(tmp_path
     assert "Traceback" in fake(tmp_path, "--local", "--verbose", error=error).stderr
 
 
-@pytest.mark.parametrize(("signal_number", "exit_code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-def test_a_signal_ends_the_run_at_once_and_leaves_nothing_half_written(tmp_path, signal_number, exit_code):
+def start_hanging(root: Path, error: str) -> tuple[subprocess.Popen, str]:
+    """A run that has come to a component that hangs, and what that component wrote."""
     process = subprocess.Popen(
-        [sys.executable, "-m", "tests.pipeline.fake_run", "--local", "--set", f"pipeline.root={tmp_path}"],
+        [sys.executable, "-m", "tests.pipeline.fake_run", "--local", "--set", f"pipeline.root={root}"],
         cwd=REPOSITORY,
-        env=os.environ | {"FAKE_OPTIONS": '{"error": "hang"}'},
+        env=os.environ | {"FAKE_OPTIONS": json.dumps({"error": error})},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),  # ignored in background jobs
     )
     deadline = time.monotonic() + 60
-    while not list(tmp_path.glob(".staging/*/.workspace/hanging")):
+    while not (found := list(root.glob(".staging/*/.workspace/hanging"))):
         assert time.monotonic() < deadline and process.poll() is None, process.communicate()
         time.sleep(0.05)
+    time.sleep(0.2)
+    return process, found[0].read_text()
+
+
+@pytest.mark.parametrize(("signal_number", "exit_code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_signal_ends_the_run_at_once_and_leaves_nothing_half_written(tmp_path, signal_number, exit_code):
+    process, _ = start_hanging(tmp_path, "hang")
     busy = fake(tmp_path)
-    assert busy.returncode == 2 and "another run is at work" in busy.stderr
+    assert busy.returncode == 2 and f"another run is at work in {tmp_path} (process {process.pid})" in busy.stderr
     process.send_signal(signal_number)
     output, errors = process.communicate(timeout=10)
     assert (process.returncode, output) == (exit_code, "")
     assert "nothing was left half written" in errors and "Traceback" not in errors
+    assert "Run the same command again to resume" in errors
     assert not list(tmp_path.glob("Shout/*/*")) and not list(tmp_path.glob(".staging/*"))
     assert summary(fake(tmp_path))["components"]["Source"]["status"] == "cached"
+
+
+@pytest.mark.parametrize("error", ["deaf", "replacing"])  # the interrupt is swallowed, or becomes another error
+def test_a_signal_ends_a_run_whose_libraries_do_not_listen_and_their_workers(tmp_path, error):
+    process, worker = start_hanging(tmp_path, error)
+    process.send_signal(signal.SIGTERM)
+    output, errors = process.communicate(timeout=10)
+    assert (process.returncode, output) == (143, "")
+    assert "Terminated: nothing was left half written" in errors and "Traceback" not in errors
+    stat = Path("/proc", worker, "stat")
+    assert not stat.exists() or stat.read_text().split()[2] == "Z"  # ended, if not reaped yet
+    assert summary(fake(tmp_path))["exit"] == 0
+
+
+@pytest.mark.parametrize("content", [b"junk", b"SQLite format 3\0" + b"x" * 5000])
+def test_list_and_show_of_damaged_metadata_say_so_and_the_next_run_rebuilds_them(tmp_path, content):
+    run_id = summary(fake(tmp_path))["run_id"]
+    (tmp_path / "metadata.sqlite").write_bytes(content)
+    for arguments in (("--list",), ("--show", "latest")):
+        completed = fake(tmp_path, *arguments)
+        assert completed.returncode == 2 and "metadata.sqlite is damaged" in completed.stderr
+        assert "Traceback" not in completed.stderr
+    completed = fake(tmp_path)
+    assert "metadata.sqlite was damaged" in completed.stderr and summary(completed)["exit"] == 0
+    shown = fake(tmp_path, "--show", run_id).stdout
+    assert "done." in shown and "Ship" in shown
 
 
 def test_list_and_show_tell_of_earlier_runs(tmp_path):

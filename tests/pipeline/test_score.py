@@ -3,7 +3,11 @@
 import gzip
 import io
 import json
+import resource
+import signal
+import subprocess
 import sys
+import time
 
 import numpy as np
 import pytest
@@ -105,6 +109,92 @@ def test_lines_of_other_inputs_are_not_gone_on_with(model, text, tmp_path, capsy
     output.write_text("")
     assert run(model, text, "--output", output) == 2
     assert "exists already" in capsys.readouterr().err
+
+
+def start(model, *arguments, **options):
+    """The command in a process of its own."""
+    command = [sys.executable, "-m", "pipeline.score", *map(str, arguments), "--model", str(model)]
+    return subprocess.Popen(command, stderr=subprocess.PIPE, text=True, **options)
+
+
+def wait_for(condition, seconds=60):
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+def test_of_two_commands_with_one_output_the_second_is_refused_by_name(model, tmp_path):
+    text, output = tmp_path / "long.txt", tmp_path / "scores.jsonl"
+    text.write_text("w1 w2 w3 w4 w5\n" * 60_000)
+    first = start(model, text, "--output", output)
+    part = tmp_path / "scores.jsonl.part"
+    try:
+        wait_for(lambda: part.exists() and part.stat().st_size > 0)
+        second = start(model, text, "--output", output)
+        error = second.communicate(timeout=60)[1]
+        assert second.returncode == 2
+        assert f"scores.jsonl is being written by another command (process {first.pid})" in error
+        first.communicate(timeout=120)
+        assert first.returncode == 0
+    finally:
+        first.kill()
+    assert len(read(output)) == 60_000
+    assert {path.name for path in tmp_path.iterdir()} == {"long.txt", "scores.jsonl"}
+
+
+def test_standard_input_is_not_resumed_on_another_text(model, tmp_path):
+    output, part = tmp_path / "scores.jsonl", tmp_path / "scores.jsonl.part"
+    killed = start(model, "-", "--output", output, stdin=subprocess.PIPE)
+    killed.stdin.write("w1 w2 w3\n" * 10_000)
+    killed.stdin.flush()
+    wait_for(lambda: part.exists() and part.stat().st_size > 0)
+    killed.kill()
+    killed.communicate()
+    scored = part.read_bytes()
+    other = start(model, "-", "--output", output, stdin=subprocess.PIPE)
+    error = other.communicate("w7\n" * 3, timeout=60)[1]
+    assert other.returncode == 2 and "which may be another text now" in error and str(part) in error
+    assert part.read_bytes() == scored[: scored.rfind(b"\n") + 1] and not output.exists()
+    part.unlink()
+    (tmp_path / "scores.jsonl.part.json").unlink()
+    fresh = start(model, "-", "--output", output, stdin=subprocess.PIPE)
+    fresh.communicate("w7\n" * 3, timeout=60)
+    assert fresh.returncode == 0 and len(read(output)) == 3
+
+
+def test_a_killed_command_leaves_no_lock_and_its_lines_are_resumed(model, tmp_path):
+    text, output = tmp_path / "long.txt", tmp_path / "scores.jsonl"
+    text.write_text("".join(f"w{i % 30} w2 w3\n" for i in range(30_000)))
+    killed = start(model, text, "--output", output)
+    part = tmp_path / "scores.jsonl.part"
+    wait_for(lambda: part.exists() and part.stat().st_size > 0)
+    killed.kill()
+    killed.communicate()
+    assert run(model, text, "--output", output) == 0
+    assert run(model, text, "--output", tmp_path / "again.jsonl") == 0
+    assert output.read_bytes() == (tmp_path / "again.jsonl").read_bytes()
+
+
+def test_a_full_disk_is_told_and_what_is_scored_is_kept(model, text, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(score, "LINES_AT_ONCE", 10)
+    limit = resource.getrlimit(resource.RLIMIT_FSIZE)
+    handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)  # a write past the limit fails as one on a full disk
+    try:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (3_000, limit[1]))
+        assert run(model, text, "--output", tmp_path / "scores.jsonl") == 1
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limit)
+        signal.signal(signal.SIGXFSZ, handler)
+    error = capsys.readouterr().err
+    assert "File too large" in error and "to resume" in error
+    assert run(model, text, "--output", tmp_path / "scores.jsonl") == 0
+    assert len(read(tmp_path / "scores.jsonl")) == len(LINES)
+
+
+def test_beam_workers_take_no_standard_input_and_leave_nothing(model, tmp_path, capsys):
+    assert run(model, "-", "--output", tmp_path / "scores.jsonl", "--beam-arg=--runner=FnApiRunner") == 2
+    assert "cannot be cut among workers" in capsys.readouterr().err and not list(tmp_path.iterdir())
 
 
 def test_beam_gives_the_same_lines(model, text, tmp_path, monkeypatch):

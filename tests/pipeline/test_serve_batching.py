@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from pipeline.server import batching
-from pipeline.server.batching import Batcher
+from pipeline.server.batching import Batcher, LongRequests
 from pipeline.server.errors import RequestError
 
 
@@ -28,12 +28,16 @@ class Model:
         return {"y": 2 * inputs["x"]}
 
 
+def make_batcher(model, pool, observe=lambda size: None, long_requests=None, stop=lambda: None):
+    return Batcher(lambda: (model, stop), pool, observe, long_requests or LongRequests())
+
+
 def run(requests, model, hold=True):
     """Submits all requests at once; answers or errors, in order."""
 
     async def main():
         with ThreadPoolExecutor(4) as pool:
-            batcher = Batcher(model, pool, lambda size: None)
+            batcher = make_batcher(model, pool)
             if hold:
                 model.may_go_on.clear()
             tasks = [asyncio.create_task(batcher.submit(request)) for request in requests]
@@ -75,7 +79,7 @@ def test_only_requests_of_the_same_shape_and_size_run_together():
     sizes = []
 
     async def main():
-        batcher = Batcher(lambda inputs: inputs, echo, sizes.append)
+        batcher = make_batcher(lambda inputs: inputs, echo, sizes.append)
         await asyncio.gather(*(batcher.submit(texts(b"w" * size)) for size in (1, 100_000, 2)))
 
     asyncio.run(main())
@@ -89,7 +93,7 @@ def test_padding_that_others_brought_is_cut_off():
 
     async def main():
         with ThreadPoolExecutor(1) as pool:
-            batcher = Batcher(score, pool, lambda size: None)
+            batcher = make_batcher(score, pool)
             return await asyncio.gather(batcher.submit(texts(b"ab")), batcher.submit(texts(b"abcde", b"a")))
 
     assert [answer["tokens"].shape for answer in asyncio.run(main())] == [(1, 2), (2, 5)]
@@ -105,4 +109,71 @@ def test_too_many_waiting_requests_are_told_so(monkeypatch):
 def test_what_has_no_rows_runs_alone(inputs):
     model = Model()
     run([inputs, numbers(1)], model)
+    assert len(model.batches) == 2
+
+
+def test_one_long_request_runs_at_a_time_of_all_signatures_and_short_ones_run_beside_it():
+    order, may_go_on = [], threading.Event()
+
+    def model(inputs):
+        longest = max(map(len, inputs["text"]))
+        order.append(longest)
+        if longest > 100_000:
+            may_go_on.wait(10)
+        return inputs
+
+    async def main():
+        long_requests = LongRequests()
+        with ThreadPoolExecutor(8) as pool:
+            one, two = (make_batcher(model, pool, long_requests=long_requests) for _ in range(2))
+            long = [asyncio.create_task(batcher.submit(texts(b"w" * 200_000))) for batcher in (one, two, one)]
+            await asyncio.sleep(0.05)
+            for batcher in (one, two):
+                await asyncio.wait_for(batcher.submit(texts(b"w")), 5)
+            assert order == [200_000, 1, 1]
+            may_go_on.set()
+            await asyncio.gather(*long)
+            assert order == [200_000, 1, 1, 200_000, 200_000]
+
+    asyncio.run(main())
+
+
+def test_a_batch_is_stopped_once_nobody_waits_for_it():
+    model, stopped = Model(), []
+    model.may_go_on.clear()
+
+    async def main():
+        with ThreadPoolExecutor(4) as pool:
+            batcher = make_batcher(model, pool, stop=lambda: stopped.append(True))
+            one, two = (asyncio.create_task(batcher.submit(numbers(x))) for x in (1, 2))
+            await asyncio.sleep(0.05)
+            one.cancel()
+            await asyncio.sleep(0.05)
+            assert not stopped  # the other one of its batch waits
+            two.cancel()
+            await asyncio.sleep(0.05)
+            assert stopped
+            model.may_go_on.set()
+
+    asyncio.run(main())
+
+
+def test_a_request_that_gives_up_leaves_the_queue():
+    model = Model()
+    model.may_go_on.clear()
+
+    async def main():
+        with ThreadPoolExecutor(4) as pool:
+            batcher = make_batcher(model, pool)
+            kinds = [{"x": np.ones([1, size])} for size in (1, 2, 3)]  # that do not run together: two run, one waits
+            tasks = [asyncio.create_task(batcher.submit(kind)) for kind in kinds]
+            await asyncio.sleep(0.05)
+            assert batcher.waiting == 1
+            tasks[2].cancel()
+            await asyncio.sleep(0.05)
+            assert batcher.waiting == 0
+            model.may_go_on.set()
+            await asyncio.gather(*tasks[:2])
+
+    asyncio.run(main())
     assert len(model.batches) == 2

@@ -1,5 +1,6 @@
 """The command `python -m pipeline.serve`: what it refuses, and how it stops."""
 
+import concurrent.futures
 import json
 import signal
 import socket
@@ -72,5 +73,47 @@ def test_sigterm_stops_after_the_request_in_flight(versions):
         asking.join()
         assert process.wait(60) == 0
         assert answers[0].status_code == 200 and len(answers[0].json()["predictions"][0].split()) == 3000
+    finally:
+        process.kill()
+
+
+def test_sigterm_ends_the_server_though_requests_would_take_longer(versions):
+    """Eight long requests, which run one after another, and a grace of two seconds."""
+    script = "from pipeline import serve; serve.GRACE_SECONDS = 2; serve.command()"
+    command = [sys.executable, "-c", script, "--model", str(versions), "--port", "0"]
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+    try:
+        line = next(line for line in iter(process.stderr.readline, "") if "The page is at" in line)
+        address = line.split("The page is at ")[1].split("/,")[0]
+        inputs = {"prompt": "w1", "max_words": 10_000, "temperature": 1.0, "top_k": 0, "top_p": 1.0, "seed": 1}
+        body = json.dumps({"signature_name": "generate", "instances": [inputs] * 2})
+        with concurrent.futures.ThreadPoolExecutor(8) as pool:
+            predict = f"{address}/v1/models/lm:predict"
+            asked = [pool.submit(httpx.post, predict, content=body, timeout=60) for _ in range(8)]
+            time.sleep(1)
+            start = time.monotonic()
+            process.send_signal(signal.SIGTERM)
+            assert process.wait(20) == 143
+            assert time.monotonic() - start < 10
+            answers = [future.result() for future in asked]
+        cut_off = [answer for answer in answers if answer.status_code == 503]
+        assert cut_off and all("stopped before it had the answer" in answer.json()["error"] for answer in cut_off)
+        log = process.stderr.read()
+        assert f"Requests cut off: {len(cut_off)}." in log and "Traceback" not in log
+    finally:
+        process.kill()
+
+
+@pytest.mark.parametrize(("number", "exit_code"), [(signal.SIGTERM, 0), (signal.SIGINT, 130)])
+@pytest.mark.parametrize("seconds", [0.0, 0.5, 1.5])
+def test_a_signal_while_loading_stops_the_server_at_once(versions, number, exit_code, seconds):
+    command = [sys.executable, "-m", "pipeline.serve", "--model", str(versions), "--port", "0"]
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+    try:
+        next(line for line in iter(process.stderr.readline, "") if "Loading" in line)
+        time.sleep(seconds)
+        process.send_signal(number)
+        assert process.wait(20) == exit_code
+        assert "Traceback" not in process.stderr.read()
     finally:
         process.kill()

@@ -33,6 +33,8 @@ def test_the_options_reach_the_trainer(tmp_path):
     expected = {"start": 5.0, "shape": "exponential", "length": 300.0, "unit": "steps"}
     assert parameters.temperature_schedule == expected
     assert parameters.gamma_schedule == {"start": 0.0, "shape": "linear", "length": 1.0, "unit": "epochs"}
+    (tmp_path / "assets").mkdir()
+    (tmp_path / "assets" / "vocabulary.txt").touch()
     assert trainer_parameters(f"trainer.initial_model={tmp_path}").initial_model == str(tmp_path)
 
 
@@ -75,6 +77,10 @@ def test_without_options_the_loss_is_constant_and_the_papers():
 )
 def test_what_cannot_be_used_is_refused_by_name(assignments, expected):
     assert message(*assignments).startswith(expected)
+
+
+def test_a_folder_without_a_model_is_no_initial_model(tmp_path):
+    assert "found no model in" in message(f"trainer.initial_model={tmp_path}")
 
 
 def test_word_vectors_and_an_initial_model_exclude_each_other(tmp_path):

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import tensorflow_datasets as tfds
 
-from components.example_gen import sources
+from components.example_gen import sources, text_files
 from components.example_gen.lines import Run
 
 
@@ -29,6 +29,11 @@ def examples(runs: Iterable[Run]) -> Iterator[tuple[int, dict[str, Any]]]:
     """Yields (place in the split, example): integer keys keep the order."""
     for place, run in enumerate(runs):
         yield place, {"document": run.document, "position": run.position, "text": run.text}
+
+
+def file_lines(path: Path) -> Iterator[bytes]:
+    """The lines of a corpus's file, streamed."""
+    return text_files.whole_file(path, path.name, blocks=False).lines()
 
 
 def local_splits(

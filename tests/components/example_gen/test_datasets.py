@@ -63,6 +63,16 @@ def test_python_docs_are_topics_and_docstrings_in_the_order_of_the_source():
     assert documents["greeting.py"] == "Greeting people: è, 漢字.\n"
 
 
+def test_a_line_that_an_earlier_document_has_is_left_out(tmp_path):
+    (tmp_path / "a.py").write_text('"""One.\n\nSame line.\n\n    Same line.\n"""\n')
+    (tmp_path / "b.py").write_text('"""Same line."""\n')
+    (tmp_path / "c.py").write_text('"""Other.\n\nSame line.\nMore.\n"""\n')
+    assert dict(python_library.documents(tmp_path)) == {
+        "a.py": "One.\n\nSame line.\n\n    Same line.\n",
+        "c.py": "Other.\n\nMore.\n",
+    }
+
+
 def test_no_module_of_the_library_is_run(tmp_path):
     (tmp_path / "bomb.py").write_text('"""Harmless text."""\nraise SystemExit("imported")\n')
     (tmp_path / "broken.py").write_text("def broken(:\n")

@@ -92,6 +92,15 @@ def test_python_docs_need_nothing_and_keep_their_documents_whole(generate, read_
         assert generated.figures[f"{split}_documents"] == len(names)
     assert sum(generated.figures[f"{split}_documents"] for split in divided) == len(texts)
     assert 200_000 < len("".join(texts.values()).split()) < 400_000
+    modules, lines, sizes = ({split: kind(records) for split, records in divided.items()} for kind in (
+        lambda records: {python_library.module(record.document) for record in records},
+        lambda records: {line.strip() for line in _text(records).splitlines()} - {b""},
+        lambda records: len(_text(records)),
+    ))  # fmt: skip
+    for held_out in ("eval", "test"):
+        assert not modules[held_out] & (modules["train"] | modules[{"eval": "test", "test": "eval"}[held_out]])
+        assert not lines[held_out] & lines["train"]
+        assert 0.05 <= sizes[held_out] / sum(sizes.values()) < 0.1
 
 
 @pytest.mark.parametrize(

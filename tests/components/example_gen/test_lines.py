@@ -6,8 +6,9 @@ from components.example_gen.datasets.wikitext_files import article_runs
 from components.example_gen.lines import MAX_TEXT_BYTES, block_runs, file_runs, split_lines
 
 
-def test_lines_end_at_newlines_only():
-    assert split_lines(b"a\r\n\rb\x0b\n\nc") == [b"a\r\n", b"\rb\x0b\n", b"\n", b"c"]
+def test_lines_end_at_newlines_and_carriage_returns_only():
+    assert split_lines(b"a\r\n\rb\x0b\n\nc") == [b"a\r\n", b"\r", b"b\x0b\n", b"\n", b"c"]
+    assert split_lines(b"a\x0c\x1c\x85\xe2\x80\xa8b\r") == [b"a\x0c\x1c\x85\xe2\x80\xa8b\r"]
     assert split_lines(b"") == []
     assert split_lines(b"a\n") == [b"a\n"]
 

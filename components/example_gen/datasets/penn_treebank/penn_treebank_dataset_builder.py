@@ -26,5 +26,4 @@ class Builder(tfds.core.GeneratorBasedBuilder):
         return features.local_splits("penn_treebank", dl_manager, self._generate_examples)
 
     def _generate_examples(self, path: Path) -> Iterator:
-        with tfds.core.Path(path).open("rb") as file:
-            yield from features.examples(file_runs(file, path.name))
+        return features.examples(file_runs(features.file_lines(path), path.name))

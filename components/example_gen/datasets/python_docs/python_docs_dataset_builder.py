@@ -1,5 +1,6 @@
 """The python_docs dataset: the text that ships with this Python."""
 
+import collections
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -11,13 +12,13 @@ from components.example_gen.lines import file_runs, split_lines
 
 
 class Builder(tfds.core.GeneratorBasedBuilder):
-    """Language reference topics and docstrings, divided by a stable hash of the document's name.
+    """Language reference topics and docstrings, whole modules held out in the order of a stable hash of their names.
 
     Attributes:
         LIBRARY: Folder of the standard library that is read.
     """
 
-    VERSION = tfds.core.Version("1.0.0")
+    VERSION = tfds.core.Version("2.0.0")
     LIBRARY: Path = python_library.library_folder()
 
     def _info(self) -> tfds.core.DatasetInfo:
@@ -30,11 +31,10 @@ class Builder(tfds.core.GeneratorBasedBuilder):
     def _split_generators(self, dl_manager: tfds.download.DownloadManager) -> dict[str, Iterator]:
         del dl_manager
         documents = list(python_library.documents(self.LIBRARY))
-        fractions = [splits.document_fraction(name.encode()) for name, _ in documents]
-        rule = splits.hold_out_documents(fractions, ["eval", "test"])
+        held_out = _hold_out(documents)
         divided: dict[str, list[tuple[str, str]]] = {split: [] for split in splits.SPLITS}
-        for document, fraction in zip(documents, fractions, strict=True):
-            divided[rule.split_of(fraction)].append(document)
+        for name, text in documents:
+            divided[held_out.get(python_library.module(name), "train")].append((name, text))
         return {
             "train": self._generate_examples(divided["train"]),
             "validation": self._generate_examples(divided["eval"]),
@@ -43,3 +43,18 @@ class Builder(tfds.core.GeneratorBasedBuilder):
 
     def _generate_examples(self, documents: Sequence[tuple[str, str]]) -> Iterator:
         return features.examples(run for name, text in documents for run in file_runs(split_lines(text.encode()), name))
+
+
+def _hold_out(documents: Sequence[tuple[str, str]]) -> dict[str, str]:
+    """The split of each module that is held out: in the order of the hashes, until each split has its share."""
+    sizes: collections.Counter[str] = collections.Counter()
+    for name, text in documents:
+        sizes[python_library.module(name)] += len(text)
+    waiting = sorted(sizes, key=lambda module: splits.document_fraction(module.encode()))
+    held_out: dict[str, str] = {}
+    for split in ("test", "eval"):
+        left = splits.HELD_OUT_SHARE * sizes.total()
+        while left > 0:
+            held_out[module := waiting.pop()] = split
+            left -= sizes[module]
+    return held_out

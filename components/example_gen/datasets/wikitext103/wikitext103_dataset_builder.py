@@ -26,5 +26,4 @@ class Builder(tfds.core.GeneratorBasedBuilder):
         return features.local_splits("wikitext103", dl_manager, self._generate_examples)
 
     def _generate_examples(self, path: Path) -> Iterator:
-        with tfds.core.Path(path).open("rb") as file:
-            yield from features.examples(article_runs(file, path.name))
+        return features.examples(article_runs(features.file_lines(path), path.name))

@@ -1,0 +1,167 @@
+"""What lies in a folder of texts: its files, those behind links among them, and what cannot be read, with the reason.
+
+Folders are walked here and not by a glob, because `**` passes by linked folders and says nothing of what it skips.
+"""
+
+import collections
+import errno
+import fnmatch
+import itertools
+import os
+import re
+import stat
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
+
+from components.base import ComponentError
+
+_KINDS = {
+    stat.S_IFIFO: "a named pipe",
+    stat.S_IFSOCK: "a socket",
+    stat.S_IFCHR: "a device",
+    stat.S_IFBLK: "a device",
+}
+
+
+@dataclass
+class Listing:
+    """What was found below a folder, hidden names apart.
+
+    Attributes:
+        files: (relative POSIX name, path) of every regular file that may be read, sorted by name.
+        skipped: Relative name -> why it cannot be read, in words.
+        outside: Names of the files that lie outside the folder, behind a link.
+    """
+
+    files: list[tuple[str, Path]] = field(default_factory=list)
+    skipped: dict[str, str] = field(default_factory=dict)
+    outside: set[str] = field(default_factory=set)
+
+    def matching(self, pattern: str) -> list[tuple[str, Path]]:
+        """The files whose names a glob pattern matches; `{a,b}` in it stands for either."""
+        parts = [PurePosixPath(alternative).parts for alternative in _alternatives(pattern)]
+        return [(name, path) for name, path in self.files if any(_matches(name.split("/"), part) for part in parts)]
+
+
+def list_folder(folder: Path) -> Listing:
+    """Lists a folder, following links to folders.
+
+    Every folder is read once: its own place comes before a link to it, so that loops of links end.
+
+    Args:
+        folder: An existing folder.
+    """
+    listing, seen = Listing(), set()
+    own, linked = collections.deque([(folder, "")]), collections.deque()
+    while own or linked:
+        place, name = own.popleft() if own else linked.popleft()
+        try:
+            found = place.stat()
+            if (found.st_dev, found.st_ino) in seen:
+                listing.skipped[name] = "a folder that is read already, under another name"
+                continue
+            seen.add((found.st_dev, found.st_ino))
+            entries = sorted(os.scandir(place), key=lambda entry: entry.name)
+        except OSError as error:
+            listing.skipped[name or "."] = _reason(error)
+            continue
+        for entry in entries:
+            if not entry.name.startswith("."):
+                _add(listing, entry, f"{name}/{entry.name}" if name else entry.name, own, linked)
+    root = folder.resolve()
+    listing.files.sort()
+    listing.outside = {name for name, path in listing.files if not path.resolve().is_relative_to(root)}
+    return listing
+
+
+def find_files(data_dir: Path, pattern: str) -> list[tuple[Path, str]]:
+    """The files that `pattern` matches below `data_dir` with their relative names, sorted by name; hidden ones apart.
+
+    Raises:
+        ComponentError: If the directory is missing or empty, or the pattern is bad or matches no file.
+    """
+    check_folder(data_dir)
+    if not pattern or PurePosixPath(pattern).is_absolute() or ".." in PurePosixPath(pattern).parts:
+        raise ComponentError(
+            f"example_gen.pattern: {pattern!r} must be a glob pattern relative to example_gen.data_dir "
+            f"({data_dir}), such as '**/*.txt'."
+        )
+    listing = list_folder(data_dir)
+    if found := listing.matching(pattern):
+        return [(path, name) for name, path in found]
+    raise ComponentError(
+        f"example_gen.pattern: {pattern!r} matches no file in example_gen.data_dir ({data_dir}), which holds "
+        f"{contents(data_dir)}. Set example_gen.pattern to match the text files.{_skipped(listing)}"
+    )
+
+
+def _skipped(listing: Listing) -> str:
+    """What could not be read, as a sentence for a message."""
+    if not listing.skipped:
+        return ""
+    some = [f"{name} ({reason})" for name, reason in itertools.islice(listing.skipped.items(), 3)]
+    return f" {len(listing.skipped):,} could not be read: {', '.join(some)}."
+
+
+def check_folder(data_dir: Path) -> None:
+    """Raises ComponentError unless `data_dir` is a folder with something in it."""
+    if not data_dir.exists():
+        raise ComponentError(f"example_gen.data_dir: there is no {data_dir}. Name the folder that holds the text.")
+    if not data_dir.is_dir():
+        raise ComponentError(
+            f"example_gen.data_dir: {data_dir} is a file. Name its folder, {data_dir.parent}, and choose the file "
+            f"with example_gen.pattern={data_dir.name}."
+        )
+    try:
+        empty = next(data_dir.iterdir(), None) is None
+    except OSError as error:
+        raise ComponentError(f"example_gen.data_dir: {data_dir} cannot be read: {error.strerror}.") from error
+    if empty:
+        raise ComponentError(f"example_gen.data_dir: {data_dir} is empty. Put the text files there.")
+
+
+def contents(folder: Path) -> str:
+    """A few of a folder's entries in words, for messages."""
+    names = sorted(entry.name + ("/" if entry.is_dir() else "") for entry in folder.iterdir())
+    shown = ", ".join(names[:5]) or "nothing"
+    return shown + (f" and {len(names) - 5} more" if len(names) > 5 else "")
+
+
+def _add(listing: Listing, entry: os.DirEntry, name: str, own: collections.deque, linked: collections.deque) -> None:
+    path = Path(entry.path)
+    try:
+        mode = entry.stat().st_mode
+    except OSError as error:
+        listing.skipped[name] = "a link to nothing" if error.errno == errno.ENOENT else _reason(error)
+        return
+    if stat.S_ISDIR(mode):
+        (linked if entry.is_symlink() else own).append((path, name))
+    elif not stat.S_ISREG(mode):
+        listing.skipped[name] = _KINDS.get(stat.S_IFMT(mode), "not a file")
+    elif not os.access(path, os.R_OK):
+        listing.skipped[name] = os.strerror(errno.EACCES)
+    else:
+        listing.files.append((name, path))
+
+
+def _reason(error: OSError) -> str:
+    return "a loop of links" if error.errno == errno.ELOOP else error.strerror or str(error)
+
+
+def _alternatives(pattern: str) -> Iterator[str]:
+    """`a{b,c}` -> `ab`, `ac`; braces without a comma are letters."""
+    braces = re.search(r"\{([^{}]*,[^{}]*)\}", pattern)
+    if braces is None:
+        yield pattern
+        return
+    for choice in braces[1].split(","):
+        yield from _alternatives(pattern[: braces.start()] + choice + pattern[braces.end() :])
+
+
+def _matches(name: list[str], pattern: tuple[str, ...]) -> bool:
+    if not pattern:
+        return not name
+    if pattern[0] == "**":
+        return any(_matches(name[depth:], pattern[1:]) for depth in range(len(name) + 1))
+    return bool(name) and fnmatch.fnmatchcase(name[0], pattern[0]) and _matches(name[1:], pattern[1:])

@@ -1,0 +1,170 @@
+"""How a file holds its text: plain or gzip, UTF-8 or what its byte-order mark says; and reading its lines as UTF-8.
+
+A line ends at a newline, a carriage return or both together.
+"""
+
+import codecs
+import gzip
+import io
+import tarfile
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+from components.base import ComponentError
+
+HEAD_BYTES = 64 * 1024
+# A gzip file whose text is larger than both together is a bomb: text grows three to ten times, what repeats a thousand.
+GZIP_FREE_BYTES = 64 * 1024 * 1024
+GZIP_GROWTH = 100
+
+_READ_BYTES = 1024 * 1024
+_GZIP_MAGIC = b"\x1f\x8b"
+_FOREIGN_MAGIC = {
+    b"PK\x03\x04": "zip",
+    b"BZh": "bzip2",
+    b"\xfd7zXZ": "xz",
+    b"\x28\xb5\x2f\xfd": "Zstandard",
+    b"%PDF-": "PDF",
+}
+# UTF-32 first: its little-endian mark begins with that of UTF-16.
+_MARKS = {
+    codecs.BOM_UTF32_LE: "utf-32",
+    codecs.BOM_UTF32_BE: "utf-32",
+    codecs.BOM_UTF16_LE: "utf-16",
+    codecs.BOM_UTF16_BE: "utf-16",
+}
+_CONTROLS = bytes(code for code in range(32) if code not in b"\t\n\v\f\r\x1b")
+
+
+class TextFormat(NamedTuple):
+    """How a file holds its text.
+
+    Attributes:
+        compressed: Whether it is gzip.
+        encoding: "utf-16" or "utf-32" where its byte-order mark says so; None for bytes that are taken as they are.
+    """
+
+    compressed: bool
+    encoding: str | None
+
+    @property
+    def seekable(self) -> bool:
+        """Whether reading can begin in the middle, and offsets are those of the text."""
+        return not self.compressed and self.encoding is None
+
+
+def recognise(path: str | Path) -> TextFormat:
+    """Finds out a file's format from its beginning.
+
+    Raises:
+        ComponentError: If it cannot be read, or is an archive or another file that is no text.
+    """
+    head, compressed = read_head(path)
+    if kind := _foreign(head):
+        inside = " inside a gzip file" if compressed else ""
+        raise ComponentError(
+            f"{path} is a {kind} file{inside}; plain text and gzip can be read. Unpack it, or leave it out with "
+            "example_gen.pattern."
+        )
+    encoding = marked(head)
+    if encoding is None and (found := binary(head)):
+        raise ComponentError(
+            f"{path} {found}: it is binary, or UTF-16 or UTF-32 without a byte-order mark. Convert it to UTF-8, or "
+            "leave it out with example_gen.pattern."
+        )
+    return TextFormat(compressed, encoding)
+
+
+def read_head(path: str | Path) -> tuple[bytes, bool]:
+    """The first bytes of a file's text, unpacked, and whether it is gzip."""
+    try:
+        with open(path, "rb") as file:
+            head = file.read(HEAD_BYTES)
+        if not head.startswith(_GZIP_MAGIC):
+            return head, False
+        with gzip.open(path, "rb") as file:
+            return file.read(HEAD_BYTES), True
+    except (gzip.BadGzipFile, EOFError, zlib.error) as error:
+        raise damaged(path, error) from error
+    except OSError as error:
+        raise unreadable(path, error) from error
+
+
+def marked(head: bytes) -> str | None:
+    """ "utf-16" or "utf-32" where the beginning of a file is such a byte-order mark."""
+    return next((encoding for mark, encoding in _MARKS.items() if head.startswith(mark)), None)
+
+
+def binary(head: bytes) -> str | None:
+    """What the beginning of a file has that no text has, in words: control characters instead of letters."""
+    nuls, controls = head.count(0), len(head) - len(head.translate(None, _CONTROLS))
+    # Half the bytes of UTF-16 are controls in most scripts; where they are not, line ends and spaces still have a NUL.
+    if controls * 5 > len(head) or (nuls >= 16 and nuls * 100 > len(head)):
+        return f"holds NUL bytes ({nuls:,} in its first {len(head):,} bytes)" if nuls else "holds control characters"
+    return None
+
+
+def _foreign(head: bytes) -> str | None:
+    for prefix, kind in _FOREIGN_MAGIC.items():
+        if head.startswith(prefix):
+            return kind
+    try:
+        tarfile.TarInfo.frombuf(head[:512], "utf-8", "surrogateescape")  # its header has a checksum
+        return "tar"
+    except tarfile.HeaderError:
+        return None
+
+
+def read_lines(file: io.BufferedIOBase, path: str | Path, encoding: str | None, limit: int) -> Iterator[bytes]:
+    """Reads lines with their line ends, as bytes of UTF-8 (or as found, where no `encoding` is given).
+
+    Args:
+        file: Where reading begins: at a line.
+        path: Its path, for messages.
+        encoding: As in `TextFormat`.
+        limit: Most characters of a line; a longer one is given in parts.
+
+    Raises:
+        ComponentError: If the file is damaged or cannot be read.
+    """
+    # Latin-1 stands for bytes as they are: each is a character, and comes out again as it was.
+    errors = "surrogatepass" if encoding else "strict"
+    try:
+        with io.TextIOWrapper(file, encoding or "latin-1", errors, newline="") as text:
+            if encoding is None:
+                while line := text.readline(limit):
+                    yield line.encode("latin-1")
+            else:
+                while line := text.readline(limit):
+                    yield line.encode("utf-8", "surrogatepass")
+    except (gzip.BadGzipFile, EOFError, zlib.error) as error:
+        raise damaged(path, error) from error
+    except UnicodeDecodeError as error:
+        raise ComponentError(
+            f"{path} begins with the byte-order mark of {encoding} and cannot be decoded so ({error.reason}): is it "
+            "cut short? Replace it or leave it out."
+        ) from error
+    except OSError as error:
+        raise unreadable(path, error) from error
+
+
+def open_text(path: str | Path, compressed: bool, start: int = 0) -> io.BufferedIOBase:
+    """Opens a file's text at an offset."""
+    try:
+        file = gzip.open(path, "rb") if compressed else open(path, "rb")  # noqa: SIM115
+        file.seek(start)
+        return file
+    except OSError as error:
+        raise unreadable(path, error) from error
+
+
+def damaged(path: str | Path, error: Exception) -> ComponentError:
+    return ComponentError(f"{path}: the gzip file is damaged ({error}). Replace it or leave it out.")
+
+
+def unreadable(path: str | Path, error: OSError) -> ComponentError:
+    if isinstance(error, FileNotFoundError):
+        return ComponentError(f"{path} is gone: it was there when the run began. Put it back, then run again.")
+    return ComponentError(f"{path} cannot be read: {error.strerror or error}.")

@@ -1,0 +1,158 @@
+"""The rules: each looks at the statistics and says in sentences what breaks its limit, with examples.
+
+A figure that the statistics lack, because they are older than the rule, breaks nothing.
+"""
+
+import math
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+MIN_DOCUMENTS = 10  # with fewer, one is large for no fault of anybody's
+MIN_NULS = 16  # a few stray NUL bytes are no sign of a binary file
+KNOWN_SCRIPT = 0.01  # share of train's letters from which on a script is train's
+COMPARED_WORDS = 1000  # the most frequent, of both runs; all others count as one
+SHOWN = 3  # examples in a sentence
+
+Statistics = Mapping[str, Any]
+
+
+def empty(split: str, found: Statistics) -> Iterator[str]:
+    """A split without tokens, which no limit makes fit for use."""
+    if found["tokens"] == 0:
+        yield (
+            f"The {split} split is empty: {found['bytes']:,} bytes of text and no token in it. "
+            "Check example_gen.data_dir and example_gen.pattern: give more text, or a file for this split."
+        )
+
+
+def invalid_bytes(split: str, found: Statistics, limit: float) -> Iterator[str]:
+    if found["invalid_fraction"] > limit:
+        hint = " Its NUL bytes hint at UTF-16 or at binary files." if found["nul_bytes"] else ""
+        yield (
+            f"The {split} split has {found['invalid_bytes']:,} bytes that are not UTF-8, "
+            f"{found['invalid_fraction']:.2%} of {found['bytes']:,}; example_validator.max_invalid_fraction "
+            f"allows {limit:.2%}.{hint} Convert the files to UTF-8, leave out binary ones, or raise the limit."
+        )
+
+
+def invalid_files(files: Mapping[str, Mapping[str, int]], limit: float) -> Iterator[str]:
+    """The same by file: in a large corpus a binary file is a small share."""
+    shares = {name: _not_text(file) / max(1, file["bytes"]) for name, file in files.items()}
+    bad = sorted((name for name in files if shares[name] > limit), key=lambda name: (-shares[name], name))
+    if bad:
+        some = _some([f"{name} ({shares[name]:.1%} of {files[name]['bytes']:,} bytes)" for name in bad])
+        yield (
+            f"{len(bad):,} file(s) with more bytes that are not UTF-8 text than example_validator.max_invalid_fraction "
+            f"allows, {limit:.2%} of a file: {some}. Convert them to UTF-8, leave them out, or raise the limit."
+        )
+
+
+def _not_text(file: Mapping[str, int]) -> int:
+    return file["invalid_bytes"] + (file["nul_bytes"] if file["nul_bytes"] >= MIN_NULS else 0)
+
+
+def tokens(split: str, found: Statistics, limit: int) -> Iterator[str]:
+    if 0 < found["tokens"] < limit:
+        yield (
+            f"The {split} split has {found['tokens']:,} tokens, fewer than example_validator.min_tokens, {limit:,}: "
+            "its perplexity says little. Give it more text."
+        )
+
+
+def unknown(split: str, found: Statistics, limit: float) -> Iterator[str]:
+    if found.get("unk_share", 0) > limit:
+        yield (
+            f"{found['unk_share']:.1%} of the {split} split's tokens ({found['unk_tokens']:,}) read <unk> in the text, "
+            f"more than example_validator.max_unk_share, {limit:.1%}: its perplexity is mostly theirs. Use the text "
+            "before its rare words were replaced."
+        )
+
+
+def overlap(split: str, found: Statistics, limit: float) -> Iterator[str]:
+    shared = found.get("overlap_with_train", {"share": 0})
+    if shared["share"] > limit:
+        examples = f" For example: {_some(found['shared_lines'])}" if found.get("shared_lines") else ""
+        yield (
+            f"{shared['share']:.1%} of the {split} split's lines ({shared['lines']:,}) also stand in the train "
+            f"split: its perplexity will look better than on new text.{examples}"
+        )
+
+
+def document_share(split: str, found: Statistics, limit: float) -> Iterator[str]:
+    largest = found.get("largest_document", {"share": 0})
+    if largest["share"] > limit and found["documents"] >= MIN_DOCUMENTS:
+        yield (
+            f"The document {largest['name']} is {largest['share']:.1%} of the {split} split's text, "
+            f"{largest['bytes']:,} bytes of {found['bytes']:,} in {found['documents']:,} documents; "
+            f"example_validator.max_document_share allows {limit:.1%}. Leave it out or cut it."
+        )
+
+
+def long_line(split: str, found: Statistics, limit: int) -> Iterator[str]:
+    longest = found.get("longest_line", {"bytes": 0})
+    if longest["bytes"] > limit:
+        yield (
+            f"The {split} split has a line of {longest['bytes']:,} bytes, more than example_validator.max_line_bytes, "
+            f"{limit:,}: {longest['document']}, line {longest['line']:,}, which begins {longest['text']!r}. "
+            "Is it text? Break it or leave it out."
+        )
+
+
+def foreign_script(split: str, found: Statistics, train: Statistics, limit: float) -> Iterator[str]:
+    scripts, known = found.get("scripts"), train.get("scripts")
+    if not scripts or not known:
+        return
+    letters, known_letters = sum(scripts.values()), sum(known.values())
+    foreign = {name: count for name, count in scripts.items() if known.get(name, 0) < KNOWN_SCRIPT * known_letters}
+    share = sum(foreign.values()) / letters
+    if share > limit:
+        some = _some([f"{name.capitalize()} ({count / letters:.1%})" for name, count in foreign.items()])
+        yield (
+            f"{share:.1%} of the {split} split's letters belong to scripts that the train split hardly has: {some}; "
+            f"example_validator.max_foreign_script allows {limit:.1%}. Is it another language's text?"
+        )
+
+
+def drift(
+    now: Mapping[bytes, int], before: Mapping[bytes, int], totals: tuple[int, int], limit: float
+) -> Iterator[str]:
+    """Compares train's words with those of the run before.
+
+    Args:
+        now, before: Frequent words and their counts.
+        totals: Tokens of both.
+        limit: Largest Jensen-Shannon distance.
+    """
+    distance = jensen_shannon(now, before, totals)
+    if distance > limit:
+        shares = {word: now.get(word, 0) / totals[0] - before.get(word, 0) / totals[1] for word in now.keys() | before}
+        moved = sorted(shares, key=lambda word: (-abs(shares[word]), word))[:SHOWN]
+        some = ", ".join(f"{word.decode('utf-8', 'replace')} ({shares[word]:+.2%})" for word in moved)
+        yield (
+            f"The train split's words are distributed otherwise than in the run before: Jensen-Shannon distance "
+            f"{distance:.3f}, and example_validator.max_drift allows {limit:.3f}. What changed most: {some}. If the "
+            "corpus was changed on purpose, this was to be expected."
+        )
+
+
+def jensen_shannon(now: Mapping[bytes, int], before: Mapping[bytes, int], totals: tuple[int, int]) -> float:
+    """The distance of two word distributions, 0 (equal) to 1, over the most frequent words of both and all others."""
+    words = set(list(now)[:COMPARED_WORDS]) | set(list(before)[:COMPARED_WORDS])
+    pairs = [(now.get(word, 0) / totals[0], before.get(word, 0) / totals[1]) for word in words]
+    pairs.append(tuple(max(0.0, 1 - sum(pair[side] for pair in pairs)) for side in (0, 1)))
+    divergence = 0.0
+    for pair in pairs:
+        middle = sum(pair) / 2
+        divergence += sum(share / 2 * math.log2(share / middle) for share in pair if share > 0)
+    return math.sqrt(min(1.0, max(0.0, divergence)))
+
+
+def skipped(names: Mapping[str, str], limit: int) -> Iterator[str]:
+    if len(names) > limit:
+        some = _some([f"{name} ({reason})" for name, reason in names.items()])
+        yield f"{len(names):,} of the data folder's entries could not be read and were skipped: {some}."
+
+
+def _some(items: list[str]) -> str:
+    more = f" and {len(items) - SHOWN:,} more" if len(items) > SHOWN else ""
+    return ", ".join(items[:SHOWN]) + more

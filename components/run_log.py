@@ -1,0 +1,76 @@
+"""A run's log: `runs/<run id>/log.jsonl`, a JSON object a line with `time`, `level`, `component` and `message`.
+
+It holds what the runner says and what modules log, here and in child processes, which append to the same file.
+"""
+
+import contextlib
+import datetime
+import json
+import logging
+import os
+import re
+from pathlib import Path
+
+# What stands in for itself in addresses and options: https://user:password@host, --s3_secret_access_key=..., ?token=...
+_SECRETS = (
+    (re.compile(r"(\w+://)[^/\s@]+@"), r"\1***@"),
+    (re.compile(r"(?i)([\w-]*(?:secret|token|password|passwd|credential|signature|api_?key|access_key)[\w-]*=)[^\s&'\",]+"),
+     r"\1***"),
+)  # fmt: skip
+
+_handler: "_Handler | None" = None
+
+
+class _Handler(logging.Handler):
+    def __init__(self, path: str, component: str | None):
+        super().__init__()
+        self.path, self.component = path, component
+
+    def emit(self, record: logging.LogRecord) -> None:
+        message = record.getMessage()
+        for pattern, replacement in _SECRETS:
+            message = pattern.sub(replacement, message)
+        time = datetime.datetime.fromtimestamp(record.created).astimezone().isoformat(timespec="milliseconds")
+        fields = {"time": time, "level": record.levelname, "component": self.component, "message": message}
+        line = json.dumps(fields).encode() + b"\n"
+        with contextlib.suppress(OSError):  # a full disk must not end what is logged
+            file = os.open(self.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
+            try:
+                os.write(file, line)  # one call: lines of several processes do not mix
+            finally:
+                os.close(file)
+
+
+def begin(path: Path | str, component: str | None = None) -> None:
+    """Logs to that file from now on."""
+    global _handler
+    end()
+    with contextlib.suppress(OSError):
+        Path(path).parent.mkdir(parents=True, exist_ok=True)
+    _handler = _Handler(str(path), component)
+    logging.getLogger().addHandler(_handler)
+
+
+def end() -> None:
+    """Logs no more."""
+    global _handler
+    if _handler:
+        logging.getLogger().removeHandler(_handler)
+    _handler = None
+
+
+def set_component(name: str | None) -> None:
+    """Whose messages follow."""
+    if _handler:
+        _handler.component = name
+
+
+def write(message: str, level: int = logging.INFO) -> None:
+    """Adds a message to the log alone."""
+    if _handler:
+        _handler.emit(logging.LogRecord("", level, "", 0, message, None, None))
+
+
+def where() -> tuple[str, str | None] | None:
+    """Arguments of `begin` for a child process; None if nothing is logged."""
+    return (_handler.path, _handler.component) if _handler else None

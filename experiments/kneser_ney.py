@@ -1,0 +1,189 @@
+"""A count model to compare with: interpolated Kneser-Ney 5-grams on the same tokens.
+
+    python -m experiments.kneser_ney --data-dir FOLDER
+
+The smoothing is that of Chen & Goodman (1999): orders below the highest count the different words that stand before an
+n-gram, and counts of 1, 2, and 3 or more have a discount each (as in SRILM and KenLM) or all have one (`--discounts 1`,
+as Kneser & Ney have it). No n-gram is cut off. A context reaches back to the beginning of its line, which is the
+`<eos>` before it; every word and every line's `<eos>` is predicted once. An n-gram at a line's beginning has nothing
+before it: there, all its occurrences count.
+"""
+
+import argparse
+import json
+import math
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from components.base import ComponentError
+from experiments import rows
+from experiments.records import Records, RecordsError
+from pipeline import config
+
+ORDER = 5
+EOS, UNK = "<eos>", "<unk>"
+
+
+@dataclass(frozen=True)
+class Level:
+    """The n-grams of one length, [n-grams] in the order of their keys, and their contexts, [contexts].
+
+    Attributes:
+        keys: int64, ascending: the context's id · V + the last word. An n-gram's place is its id as a context.
+        discounted: Counts less their discounts.
+        totals: Sum of the counts after each context; 0 where a line ends.
+        held_back: Sum of the discounts after each context.
+    """
+
+    keys: np.ndarray
+    discounted: np.ndarray
+    totals: np.ndarray
+    held_back: np.ndarray
+
+
+class KneserNey:
+    """The n-gram model of one text.
+
+    Args:
+        tokens: The text, int [n]; each line ends with `eos`.
+        vocabulary_size: Number of words V.
+        eos: The id of `<eos>`.
+        order: Longest n-gram.
+        discounts: 3 or 1; see above. A level with too few counts for 3 has 1.
+    """
+
+    def __init__(self, tokens: np.ndarray, vocabulary_size: int, eos: int, order: int = ORDER, discounts: int = 3):
+        self._size, self._eos = vocabulary_size, eos
+        text = np.concatenate([[eos], tokens]).astype(np.int64)
+        reach = self._reach(text)
+        before = np.zeros(len(text), np.int64)  # id of the context of each place
+        found = []
+        for n in range(1, order + 1):
+            places = np.flatnonzero(reach >= n)
+            keys, first, ids, counts = np.unique(
+                before[places] * vocabulary_size + text[places],
+                return_index=True,
+                return_inverse=True,
+                return_counts=True,
+            )
+            of_place = np.full(len(text), -1)
+            of_place[places] = ids
+            if n == 1:
+                of_place[0] = np.searchsorted(keys, eos)
+            found.append((keys, of_place, places[first], counts))
+            before = np.concatenate([[-1], of_place[:-1]])
+        self._levels = []
+        for n, (keys, _, first, counts) in enumerate(found, start=1):
+            if n < order:  # different words before it; a line's beginning has none
+                longer, of_place = found[n][2], found[n - 1][1]
+                different = np.bincount(of_place[longer], minlength=len(keys))
+                counts = np.where(reach[first] == n, counts, different)
+            taken = discount(counts, discounts)
+            contexts = 1 if n == 1 else len(found[n - 2][0])
+            totals, held_back = (np.bincount(keys // vocabulary_size, w, contexts) for w in (counts, taken))
+            self._levels.append(Level(keys, counts - taken, totals, held_back))
+
+    def probabilities(self, tokens: np.ndarray) -> np.ndarray:
+        """The probability of each token after those before it in its line: float64 [n]."""
+        text = np.concatenate([[self._eos], tokens]).astype(np.int64)
+        reach = self._reach(text)
+        found = np.full(len(text), 1.0 / self._size)
+        context = np.zeros(len(text), np.int64)  # -1 where training has not seen it
+        for n, level in enumerate(self._levels, start=1):
+            context[reach < n] = -1
+            keys = context * self._size + text
+            place = np.minimum(np.searchsorted(level.keys, keys), len(level.keys) - 1)
+            seen = (context >= 0) & (level.keys[place] == keys)
+            known = (context >= 0) & (level.totals[context] > 0)
+            numerator = np.where(seen, level.discounted[place], 0.0) + level.held_back[context] * found
+            found = np.where(known, numerator / np.where(known, level.totals[context], 1.0), found)
+            gram = np.where(seen, place, -1)
+            if n == 1:
+                gram[0] = np.searchsorted(level.keys, self._eos)
+            context = np.concatenate([[-1], gram[:-1]])
+        return found[1:]
+
+    def perplexity(self, tokens: np.ndarray) -> float:
+        """exp(total cross-entropy / tokens)."""
+        return math.exp(-np.log(self.probabilities(tokens)).mean())
+
+    def _reach(self, text: np.ndarray) -> np.ndarray:
+        """Length of the longest n-gram that ends at each place without crossing a line's beginning; 0 at place 0."""
+        place = np.arange(len(text))
+        last = np.maximum.accumulate(np.where(text == self._eos, place, 0))
+        return np.concatenate([[0], place[1:] - last[:-1] + 1])
+
+
+def discount(counts: np.ndarray, kinds: int) -> np.ndarray:
+    """What is taken from each count (Chen & Goodman 1999, eq. 26), estimated from how many counts are 1, 2, 3 and 4."""
+    ones, twos, threes, fours = (int((counts == k).sum()) for k in (1, 2, 3, 4))
+    base = ones / (ones + 2 * twos) if ones else 0.0
+    if kinds == 1 or not all((ones, twos, threes, fours)):
+        return np.where(counts > 0, base, 0.0)
+    ratios = (twos / ones, threes / twos, fours / threes)
+    of_count = [0.0] + [max(0.0, k - (k + 1) * base * ratio) for k, ratio in enumerate(ratios, start=1)]
+    return np.array(of_count)[np.minimum(counts, 3)]
+
+
+def read(file: Path) -> list[str]:
+    """A file's words, `<eos>` after each line; blank lines are dropped."""
+    lines = file.read_text(encoding="utf-8").splitlines()
+    return [word for line in lines if line.strip() for word in [*line.split(), EOS]]
+
+
+def measure(data_dir: Path, discounts: int) -> dict[str, float]:
+    """Perplexity of the model of `ptb.train.txt` on the other two files.
+
+    Raises:
+        ComponentError: If they have a word that training has not and that is not to be read as `<unk>`.
+    """
+    texts = {split: read(data_dir / f"ptb.{split}.txt") for split in ("train", "valid", "test")}
+    ids = {word: place for place, word in enumerate(dict.fromkeys(texts["train"]))}
+    unknown = sorted({word for text in texts.values() for word in text} - ids.keys())
+    if unknown and UNK not in ids:
+        raise ComponentError(f"{data_dir}: ptb.train.txt has neither {unknown[0]!r} nor {UNK}.")
+    train, valid, test = (np.array([ids.get(w, ids.get(UNK)) for w in text], np.int64) for text in texts.values())
+    model = KneserNey(train, len(ids), ids[EOS], discounts=discounts)
+    return {"valid_perplexity": model.perplexity(valid), "test_perplexity": model.perplexity(test)}
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Measures the model, records it as `kneser_ney_5` and prints the record; returns the exit code."""
+    parser = argparse.ArgumentParser(prog="python -m experiments.kneser_ney", description=__doc__.splitlines()[0])
+    parser.add_argument("--data-dir", metavar="FOLDER", type=Path, required=True, help="folder of ptb.train.txt")
+    parser.add_argument("--discounts", type=int, choices=(1, 3), default=3, help="kinds of counts (default 3)")
+    parser.add_argument("--table", metavar="FOLDER", type=Path, default=rows.TABLE, help="default experiments/ptb")
+    parsed = parser.parse_args(arguments)
+    started = time.monotonic()
+    try:
+        values = {"dataset": "penn_treebank", "data_dir": parsed.data_dir}
+        corpus = rows.corpus(config.load(None, [f"example_gen.{key}={value}" for key, value in values.items()]))
+        records = Records(parsed.table)
+        records.check_corpus(corpus)
+        figures = measure(parsed.data_dir, parsed.discounts)
+        run = {
+            "name": f"kneser_ney_{ORDER}" + ("_one_discount" if parsed.discounts == 1 else ""),
+            "seed": 0,
+            "commit": rows.commit(Path(__file__)),
+            "machine": rows.machine(),
+            "status": "finished",
+            "hours": round((time.monotonic() - started) / 3600, 4),
+            "epochs": [],
+            **{name: round(value, 4) for name, value in figures.items()},
+            "adaptive": {},
+            "corpus": corpus,
+        }
+        records.save(run)
+    except (ComponentError, RecordsError, config.ConfigurationError) as error:
+        print(error, file=sys.stderr)
+        return 2
+    print(json.dumps(run))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,119 @@
+"""The paper's Table 3: next words of phrases, a baseline against REAL, and how probable each finds frequent words."""
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from components.quiet_import import import_quietly
+
+# TensorFlow is imported only where there is a model to ask.
+
+FILE = "next_words.json"
+PAIRS = (("large_vd", "large_real"), ("medium_vd", "medium_real"), ("small_vd", "small_real"))
+WORDS = ("<unk>", "a", "the")
+NUM_WORDS = 10
+BLOCK = 500  # tokens that are read at once
+PHRASES = (
+    "the company said its net income rose to",
+    "the stock market fell sharply after the government",
+    "analysts expect the bank to report a loss in the third",
+    "the new york stock exchange said it will",
+    "the president of the united",
+    "interest rates are expected to",
+    "she said the court ruled that the",
+    "shares of the airline closed at N in composite",
+    "the agency plans to sell its real",
+    "prices of crude oil rose because of",
+    "the japanese car maker said sales in",
+    "investors who bought junk",
+)
+
+
+def measure(saved_model: Path, split: Path) -> dict[str, Any]:
+    """What a model says.
+
+    Args:
+        saved_model: Folder of the exported model.
+        split: Folder of the tokens over which the means are taken.
+
+    Returns:
+        `phrases`: the ten most probable next words of each, reserved symbols included, as [word, probability];
+        `mean_probability`: of each of `WORDS` that the vocabulary has, over all tokens of the split; `in_text`: their
+        shares of it.
+    """
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    tf = import_quietly("tensorflow")
+    from components.evaluator.adaptive.trained_model import MAX_LOGITS, rebuild, shifted
+    from components.evaluator.exported_model import ExportedModel
+    from models.token_stream import TokenStream
+    from models.tokenizer import EOS_ID
+
+    model, stream = ExportedModel(saved_model), TokenStream(split)
+    rebuilt = rebuild(model)
+    words = [word.decode("utf-8", "replace") for word in model.words]
+    block = max(1, min(BLOCK, MAX_LOGITS // len(words)))
+
+    def probabilities(tokens: np.ndarray, previous: int, state):
+        inputs, _ = shifted(tokens, previous)
+        hidden, state = rebuilt.hidden_states(tf.constant(inputs), state)
+        return tf.nn.softmax(rebuilt.logits(hidden[0])).numpy().astype(np.float64), state
+
+    phrases = []
+    for phrase in PHRASES:
+        tokens = model.tokenize([phrase.encode()])[0]  # its `<eos>` is what the next word stands in the place of
+        next_word = probabilities(tokens, EOS_ID, rebuilt.zero_state(1))[0][-1]
+        best = np.argsort(-next_word, kind="stable")[:NUM_WORDS]
+        phrases.append([[words[place], round(float(next_word[place]), 4)] for place in best])
+    ids = [words.index(word) for word in WORDS if word in words]
+    totals, previous, state = np.zeros(len(ids)), EOS_ID, rebuilt.zero_state(1)
+    for start in range(0, len(stream), block):
+        tokens = stream[start : start + block]
+        found, state = probabilities(tokens, previous, state)
+        totals += found[:, ids].sum(axis=0)
+        previous = int(tokens[-1])
+    means = {words[i]: round(float(total) / len(stream), 6) for i, total in zip(ids, totals, strict=True)}
+    in_text = {words[i]: round(float(np.mean(stream[:] == i)), 6) for i in ids}
+    return {"phrases": phrases, "mean_probability": means, "in_text": in_text}
+
+
+def refresh(table: Path, runs: list[dict[str, Any]], roots: Path) -> dict[str, Any] | None:
+    """The comparison of the largest pair of finished runs whose models are below `roots`, else the one that is kept.
+
+    Args:
+        table: Folder of the results, which keeps the comparison as `next_words.json`.
+        runs: The table's runs.
+        roots: Folder of the runs' roots, `<name>-seed<seed>` each.
+    """
+    kept = table / FILE
+    for pair in PAIRS:
+        own = [run for name in pair for run in runs if (run["name"], run["seed"]) == (name, 1)]
+        found = [_newest(roots, run) for run in own]
+        if len(found) != 2 or None in found:
+            continue
+        comparison = {"models": [{key: run[key] for key in ("name", "seed", "commit")} for run in own]}
+        if kept.is_file() and json.loads(kept.read_text())["models"] == comparison["models"]:
+            break
+        said = [measure(*paths) for paths in found]
+        comparison["phrases"] = [
+            {"phrase": phrase, "words": [of["phrases"][i] for of in said]} for i, phrase in enumerate(PHRASES)
+        ]
+        comparison["mean_probability"] = {
+            word: {"in_text": share, "models": [of["mean_probability"][word] for of in said]}
+            for word, share in said[0]["in_text"].items()
+        }
+        kept.write_text(json.dumps(comparison, indent=1) + "\n", encoding="utf-8")
+        break
+    return json.loads(kept.read_text(encoding="utf-8")) if kept.is_file() else None
+
+
+def _newest(roots: Path, run: dict[str, Any]) -> tuple[Path, Path] | None:
+    """A finished run's exported model and its eval split, or None where they are not there."""
+    root = roots / f"{run['name']}-seed{run['seed']}"
+    models = [path for path in root.glob("Trainer/model/*/Format-Serving") if path.parent.name.isdecimal()]
+    splits = [path for path in root.glob("Transform/transformed_examples/*/Split-eval") if path.parent.name.isdecimal()]
+    if run["status"] != "finished" or not models or not splits:
+        return None
+    return tuple(max(paths, key=lambda path: int(path.parent.name)) for paths in (models, splits))

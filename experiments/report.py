@@ -1,0 +1,187 @@
+"""Writes what a table's runs came to: measured against published, learning curves, next words (`make results`).
+
+`README.md` gets the tables between its two marks; `<table>/curves_<size>.svg` and `<table>/results.html`, a page that
+needs nothing else, show the curves. Every figure is from `<table>/results.json`, or from `next_words.json`, which is
+made anew from the models where they are below `--roots`.
+"""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from html import escape
+from pathlib import Path
+from statistics import mean
+from typing import Any
+
+from experiments import curves, next_words, published, rows
+from experiments.records import Records, RecordsError
+
+README = Path(__file__).parent / "README.md"
+BEGIN, END = "<!-- results: written by `make results` -->", "<!-- end of results -->"
+SHOWN_EPOCHS = (1, 2, 4, 7, 10, 15, 20, 25, 30, 40, 50, 60)
+Table = list[list[str]]  # the first row is the head
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Runs the command; returns its exit code."""
+    parser = argparse.ArgumentParser(prog="python -m experiments.report", description=__doc__.splitlines()[0])
+    parser.add_argument("--table", type=Path, default=rows.TABLE, help="folder of rows (default experiments/ptb)")
+    parser.add_argument(
+        "--readme", type=Path, default=README, help="file to write into (default experiments/README.md)"
+    )
+    parser.add_argument(
+        "--roots", type=Path, default=README.parents[1] / "output" / "experiments", help="the runs' roots"
+    )
+    parsed = parser.parse_args(arguments)
+    try:
+        runs = Records(parsed.table).runs()
+        if not runs:
+            raise RecordsError(f"{parsed.table} has no run yet. Start one: make experiment NAME=... DATA_DIR=FOLDER.")
+        before, _, rest = parsed.readme.read_text(encoding="utf-8").partition(BEGIN)
+        if END not in rest:
+            raise RecordsError(f"{parsed.readme} lacks the lines {BEGIN} and {END}, between which the tables go.")
+        said = next_words.refresh(parsed.table, runs, parsed.roots)
+    except (RecordsError, OSError) as error:
+        print(error, file=sys.stderr)
+        return 2
+    drawn = {size: curves.draw(of, f"Penn Treebank, {size}") for size, of in by_size(runs).items()}
+    for size, svg in drawn.items():
+        (parsed.table / f"curves_{size}.svg").write_text(svg, encoding="utf-8")
+    folder = parsed.table.name
+    text = markdown(runs, said, [f"{folder}/curves_{size}.svg" for size in drawn])
+    parsed.readme.write_text(f"{before}{BEGIN}\n{text}\n{END}{rest.partition(END)[2]}", encoding="utf-8")
+    (parsed.table / "results.html").write_text(page(runs, said, drawn), encoding="utf-8")
+    print(text)
+    return 0
+
+
+def by_size(runs: Sequence[dict[str, Any]]) -> dict[str, list[dict[str, Any]]]:
+    """Runs that have trained, by what their names begin with: small, medium, ..."""
+    trained = [run for run in runs if run["epochs"]]
+    sizes = dict.fromkeys(run["name"].split("_")[0] for run in trained)
+    return {size: [run for run in trained if run["name"].split("_")[0] == size] for size in sizes}
+
+
+def measured(runs: Sequence[dict[str, Any]]) -> Table:
+    """A row a run, best rows of the paper first; several finished seeds of a row get their mean, too."""
+    head = ["row", "seed", "published valid / test", "valid", "test", "test to published", "below KN-5"]
+    table = [[*head, "cache valid / test", "dynamic valid / test", "epochs", "hours", "status", "machine", "commit"]]
+    count_model = next((run["test_perplexity"] for run in runs if run["name"] == published.COUNT_MODEL), None)
+    for name in sorted({run["name"] for run in runs}, key=lambda name: _order(name)):
+        own = [run for run in runs if run["name"] == name]
+        table += [_measured_row(run, count_model) for run in own]
+        finished = [run for run in own if run["status"] == "finished"]
+        if len(finished) > 1:
+            average = {
+                key: mean(run[key] for run in finished) for key in ("valid_perplexity", "test_perplexity", "hours")
+            }
+            of_all = {**finished[0], **average, "seed": f"mean of {len(finished)}", "adaptive": {}, "epochs": []}
+            table.append(_measured_row({**of_all, "status": "", "machine": "", "commit": ""}, count_model))
+    return table
+
+
+def _measured_row(run: dict[str, Any], count_model: float | None) -> list[str]:
+    valid, test = published.of(run["name"])
+    found = run["test_perplexity"]
+    against = f"{round(found / test - 1, 3) + 0.0:+.1%}" if found and test else ""
+    below = f"{1 - found / count_model:.1%}" if found and count_model and run["name"] != published.COUNT_MODEL else ""
+    adaptive = [
+        " / ".join(_number(run["adaptive"].get(mode, {}).get(split)) for split in ("valid", "test"))
+        if mode in run["adaptive"]
+        else ""
+        for mode in ("cache", "dynamic")
+    ]
+    return [
+        f"`{run['name']}`", str(run["seed"]), f"{_number(valid)} / {_number(test)}" if test else "",
+        _number(run["valid_perplexity"]), _number(found), against, below, *adaptive,
+        str(len(run["epochs"]) or ""), f"{run['hours']:.2f}", run["status"], run["machine"],
+        run["commit"][:7] + ("-modified" if run["commit"].endswith("-modified") else ""),
+    ]  # fmt: skip
+
+
+def _order(name: str) -> tuple:
+    known = [row for row in published.PAPER if name == row or name.startswith(f"{row}_")]
+    return (list(published.PAPER).index(max(known, key=len)) if known else len(published.PAPER), name)
+
+
+def _number(value: float | None) -> str:
+    return "-" if value is None else f"{value:.1f}" if value >= 10_000 else f"{value:.2f}"
+
+
+def by_epoch(runs: Sequence[dict[str, Any]]) -> Table:
+    """Training (with dropout) and valid perplexity after some epochs; empty where nothing has trained."""
+    trained = [run for run in runs if run["epochs"]]
+    last = max((len(run["epochs"]) for run in trained), default=0)
+    shown = [epoch for epoch in SHOWN_EPOCHS if epoch <= last]
+    table = [["training / valid after epoch", *map(str, shown), "best"]]
+    for run in trained:
+        of = {e["epoch"]: f"{e['train_perplexity']:.1f} / {e['valid_perplexity']:.2f}" for e in run["epochs"]}
+        best = min(run["epochs"], key=lambda e: e["valid_perplexity"])
+        name = f"`{run['name']}`, seed {run['seed']}"
+        table.append([name, *(of.get(e, "") for e in shown), f"{best['valid_perplexity']:.2f} ({best['epoch']})"])
+    return table if trained else []
+
+
+def table_3(said: dict[str, Any]) -> tuple[Table, Table]:
+    """Next words of the phrases, and mean probabilities of frequent words, by model."""
+    names = [f"`{model['name']}`" for model in said["models"]]
+    phrases = [["phrase", *names]]
+    for item in said["phrases"]:
+        phrases.append([f"{item['phrase']} …", *(", ".join(f"{w} {p:.2f}" for w, p in of) for of in item["words"])])
+    means = [["mean probability", "share of the text", *names]]
+    for word, of in said["mean_probability"].items():
+        means.append([f"`{word}`", f"{of['in_text']:.4f}", *(f"{value:.4f}" for value in of["models"])])
+    return phrases, means
+
+
+def markdown(runs: Sequence[dict[str, Any]], said: dict[str, Any] | None, pictures: Sequence[str]) -> str:
+    """All of it as Markdown."""
+    parts = [
+        "Each row: `make experiment NAME=<row> SEED=<seed> DATA_DIR=FOLDER`; the count model: "
+        "`python -m experiments.kneser_ney --data-dir FOLDER` (`--discounts 1`). A run in training shows its "
+        "best epoch so far. Published: Inan et al. 2017; variants of a row are measured against that row.",
+        _as_markdown(measured(runs)),
+    ]
+    epochs = by_epoch(runs)
+    parts += [_as_markdown(epochs)] if epochs else []
+    parts += [f"![Perplexity by epoch]({picture})" for picture in pictures]
+    if said:
+        parts += ["### Next words (Table 3 of the paper)", *map(_as_markdown, table_3(said))]
+    return "\n\n".join(["", *parts, ""])
+
+
+def _as_markdown(table: Table) -> str:
+    cells = [[_literal(cell) for cell in row] for row in table]
+    lines = [f"| {' | '.join(row)} |" for row in cells]
+    return "\n".join([lines[0], "| " + " | ".join(["---"] * len(cells[0])) + " |", *lines[1:]])
+
+
+def _literal(cell: str) -> str:
+    """`<unk>` and `|` as they are; what stands between backticks is literal already."""
+    return cell if "`" in cell else cell.replace("<", "&lt;").replace("|", "\\|")
+
+
+def page(runs: Sequence[dict[str, Any]], said: dict[str, Any] | None, drawn: dict[str, str]) -> str:
+    """All of it as one HTML page that loads nothing."""
+    tables = [measured(runs), by_epoch(runs), *(table_3(said) if said else ())]
+    figures = [svg[svg.index("<svg") :] for svg in drawn.values()]
+    parts = [_as_html(tables[0]), *(f"<figure>{svg}</figure>" for svg in figures), *map(_as_html, tables[1:])]
+    return (
+        '<!DOCTYPE html>\n<html lang="en">\n<meta charset="utf-8">\n<title>Results</title>\n'
+        "<style>body{font:15px/1.5 system-ui,sans-serif;margin:2em auto;max-width:75em;padding:0 1em}"
+        "table{border-collapse:collapse;display:block;overflow-x:auto;margin:1em 0}"
+        "th,td{border-bottom:1px solid #ccc;padding:.3em .6em;text-align:left;vertical-align:top}"
+        "svg{max-width:100%;height:auto}</style>\n<h1>Results</h1>\n" + "\n".join(parts) + "\n</html>\n"
+    )
+
+
+def _as_html(table: Table) -> str:
+    if not table:
+        return ""
+    head, *body = [[escape(cell.replace("`", "")) for cell in row] for row in table]
+    lines = [f"<tr>{''.join(f'<td>{cell}</td>' for cell in row)}</tr>" for row in body]
+    return f"<table><tr>{''.join(f'<th>{cell}</th>' for cell in head)}</tr>\n" + "\n".join(lines) + "</table>"
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,115 @@
+"""The rows of a table: `experiments/<table>/<name>.yaml` holds what a row overrides of `pipeline_config.yaml`."""
+
+import difflib
+import os
+import platform
+import shutil
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pipeline import config
+from pipeline.pipeline import create_pipeline
+
+TABLE = Path(__file__).parent / "ptb"
+# Sections that decide nothing about the training: another value of them does not make it another run.
+NOT_OF_TRAINING = ("pipeline", "evaluator", "infra_validator", "pusher", "beam")
+
+
+class RowError(Exception):
+    """A row cannot be run: the message says what was found and what to do."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """One run of a row.
+
+    Attributes:
+        file: The YAML file.
+        seed: `trainer.seed`.
+        data_dir: Folder of the corpus's files.
+        overrides: What the file sets, by dotted key.
+        corpus: `dataset`, and the digests of the text that is there.
+    """
+
+    file: Path
+    seed: int
+    data_dir: Path
+    overrides: dict[str, Any]
+    corpus: dict[str, Any]
+
+    @property
+    def name(self) -> str:
+        return self.file.stem
+
+
+def of_training(overrides: dict[str, Any]) -> dict[str, Any]:
+    """The overrides that decide what is trained."""
+    return {key: value for key, value in overrides.items() if key.split(".")[0] not in NOT_OF_TRAINING}
+
+
+def names(table: Path) -> list[str]:
+    """Names of a table's rows."""
+    return sorted(file.stem for file in table.glob("*.yaml"))
+
+
+def read(table: Path, name: str, seed: int, data_dir: Path) -> Row:
+    """Reads a row and looks at its corpus.
+
+    Args:
+        table: Folder of the rows.
+        name: The row.
+        seed: `trainer.seed`.
+        data_dir: Folder of the corpus's files.
+
+    Raises:
+        RowError: If there is no such row.
+        ConfigurationError: If it sets a key that is unknown, or to a value that the key does not take.
+        ComponentError: If the folder does not hold the corpus.
+    """
+    file = table / f"{name}.yaml"
+    if not file.is_file():
+        nearest = difflib.get_close_matches(name, names(table), n=1, cutoff=0.0)
+        hint = f" The nearest is {nearest[0]}." if nearest else ""
+        raise RowError(f"NAME: found {name!r}, expected one of {', '.join(names(table)) or 'no row at all'}.{hint}")
+    configuration = config.load(file, [f"example_gen.data_dir={data_dir}", f"trainer.seed={seed}"])
+    overrides = {key: configuration.values[key] for key, origin in configuration.origins.items() if origin == file.name}
+    return Row(file, seed, data_dir, overrides, corpus(configuration))
+
+
+def corpus(configuration: config.Configuration) -> dict[str, Any]:
+    """What identifies the text of a run: the dataset's name, and the digests by which ExampleGen knows it.
+
+    Raises:
+        ComponentError: If `example_gen.data_dir` does not hold the corpus.
+    """
+    example_gen = create_pipeline(configuration.settings)[0]
+    return {"dataset": configuration.settings.example_gen.dataset, **example_gen.external_state({})}
+
+
+def commit(row: Path) -> str:
+    """The commit that is checked out, with `-modified` where the row or the code it runs differs from it."""
+    root = Path(__file__).parents[1]
+    try:
+        git = ["git", "-C", str(root)]
+        found = subprocess.run([*git, "rev-parse", "HEAD"], capture_output=True, text=True, check=True).stdout.strip()
+        status = [*git, "status", "--porcelain", "--", "models", "components", "pipeline", str(row.absolute())]
+        changed = subprocess.run(status, capture_output=True, text=True).stdout.strip()
+    except (OSError, subprocess.CalledProcessError):
+        return "unknown"  # not a clone
+    return f"{found}-modified" if changed else found
+
+
+def machine() -> str:
+    """The processor's name, its cores that may be used, and GPUs."""
+    information = Path("/proc/cpuinfo")
+    lines = information.read_text().splitlines() if information.exists() else []
+    processor = next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), "")
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    found = f"{processor or platform.processor() or platform.machine()}, {cores} cores"
+    if shutil.which("nvidia-smi"):
+        query = ["nvidia-smi", "--query-gpu=name", "--format=csv,noheader"]
+        gpus = subprocess.run(query, capture_output=True, text=True).stdout.split("\n")
+        found = "; ".join([found, *(gpu.strip() for gpu in gpus if gpu.strip())])
+    return found

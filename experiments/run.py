@@ -1,0 +1,243 @@
+"""Trains a row of a table through the ordinary pipeline and records it.
+
+    make experiment NAME=small_re SEED=1 DATA_DIR=FOLDER
+
+runs `python -m pipeline.run --local --until Evaluator --config experiments/ptb/small_re.yaml` in a root of its own and
+keeps `experiments/ptb/results.json` up to date while it trains. Killed at any time, the same command resumes it.
+
+It stops at the Evaluator: a row is trained to be measured, not served. So there is nothing to push, no baseline in
+its root that it could fall behind, and how long a request takes on a machine that trains decides nothing. What the gate
+still refuses is a model that is worse than a unigram model: that is a result, too, and recorded.
+"""
+
+import argparse
+import json
+import math
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+from components.base import ComponentError
+from experiments import rows
+from experiments.records import EPOCH_FIELDS, Records, RecordsError
+from experiments.rows import Row, RowError
+from pipeline.config import ConfigurationError
+from pipeline.failures import RunnerError
+from pipeline.history import load_run
+
+REPOSITORY = Path(__file__).parents[1]
+FAILED, USAGE_ERROR, REFUSED = 1, 2, 3
+POLL_SECONDS = 2.0  # between looks at how far training is
+SAVE_SECONDS = 60.0  # between records where no epoch has ended: the most that `hours` loses by a kill
+
+
+def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
+    """Parses the command line; exits with 2 and a usage line where it is wrong."""
+    parser = argparse.ArgumentParser(
+        prog="python -m experiments.run",
+        description=__doc__.splitlines()[0],
+        epilog="exit codes: 0 finished; 2 bad usage, configuration or results file, nothing started; 3 finished and "
+        "recorded, but worse than counting words; else the pipeline's own. The last line on standard output is the "
+        "run's record as JSON.",
+    )
+    parser.add_argument("name", metavar="NAME", help="the row: NAME.yaml in the table's folder")
+    parser.add_argument("--seed", type=int, default=1, help="seed of weights and dropout (default 1)")
+    parser.add_argument("--data-dir", metavar="FOLDER", type=Path, help="folder of the corpus's files")
+    parser.add_argument(
+        "--table", metavar="FOLDER", type=Path, default=rows.TABLE, help="folder of rows (default experiments/ptb)"
+    )
+    parser.add_argument("--root", metavar="FOLDER", type=Path, help="default output/experiments/NAME-seedSEED")
+    parsed = parser.parse_args(arguments)
+    if parsed.data_dir is None:
+        parser.error("--data-dir (make: DATA_DIR) is missing: the folder of the corpus's files, such as ptb.train.txt")
+    if not parsed.data_dir.is_dir():
+        parser.error(f"--data-dir (make: DATA_DIR): found no folder at {parsed.data_dir}")
+    return parsed
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Runs the command; returns its exit code."""
+    parsed = parse_arguments(arguments)
+    try:
+        row = rows.read(parsed.table, parsed.name, parsed.seed, parsed.data_dir.absolute())
+        records = Records(parsed.table)
+        run = begin(row, records)
+        root = (parsed.root or REPOSITORY / "output" / "experiments" / f"{row.name}-seed{row.seed}").absolute()
+        if run["status"] == "running":
+            code = train(row, root, records, run)
+        elif run["overrides"] != row.overrides:
+            code = evaluate(row, root, records, run)
+        else:
+            print(f"{row.name}, seed {row.seed}, is finished; {records.path} has it.", file=sys.stderr)
+            code = 0
+    except (RowError, RecordsError, ConfigurationError, ComponentError) as error:
+        print(error, file=sys.stderr)
+        return USAGE_ERROR
+    print(json.dumps(run, allow_nan=False), flush=True)
+    return code
+
+
+def begin(row: Row, records: Records) -> dict[str, Any]:
+    """The run as it is recorded where it is finished, else one to train, new or resumed (`running`).
+
+    Raises:
+        RowError: If what is recorded under the row's name was trained with other settings.
+        RecordsError: If the table was measured on another corpus, or the results file is damaged.
+    """
+    records.check_corpus(row.corpus)
+    known = records.find(row.name, row.seed)
+    if known is None:
+        started = dict.fromkeys(("valid_perplexity", "test_perplexity"))
+        known = {"name": row.name, "seed": row.seed, "hours": 0.0, "epochs": [], **started, "adaptive": {}}
+    elif changed := _changed(rows.of_training(known["overrides"]), rows.of_training(row.overrides)):
+        raise RowError(
+            f"{records.path} has {row.name}, seed {row.seed}, with another {', '.join(changed)}. Give the changed row "
+            "a name of its own, or remove that run from the file to train it again."
+        )
+    elif known["status"] == "finished":
+        return known
+    described = {"overrides": row.overrides, "corpus": row.corpus}
+    return {**known, "commit": rows.commit(row.file), "machine": rows.machine(), "status": "running", **described}
+
+
+def _changed(old: dict[str, Any], new: dict[str, Any]) -> list[str]:
+    return sorted(key for key in {*old, *new} if old.get(key) != new.get(key))
+
+
+def train(row: Row, root: Path, records: Records, run: dict[str, Any]) -> int:
+    """Runs the pipeline to its end and keeps the record up to date; returns the exit code.
+
+    Args:
+        row: The row.
+        root: `pipeline.root` of the run.
+        records: Where it is recorded.
+        run: Its record, which is changed in place.
+    """
+    child = _start(row, root)
+    clock, saved = time.monotonic() - 3600 * run["hours"], -math.inf
+    while not _ended(child):
+        news, now = _look(root, run, clock), time.monotonic()
+        if news or now - saved > SAVE_SECONDS:
+            _save(records, run, "Training continues.")
+            saved = now
+    _look(root, run, clock)
+    if child.returncode in (0, REFUSED):
+        run |= results(root, _summary(child))
+    else:
+        print(f"{row.name}, seed {row.seed}, is not finished. The same command resumes it.", file=sys.stderr)
+    recorded = _save(records, run, "Once it can be, the same command records what was trained.")
+    return child.returncode if recorded and child.returncode >= 0 else FAILED
+
+
+def evaluate(row: Row, root: Path, records: Records, run: dict[str, Any]) -> int:
+    """Evaluates a finished run in another way, as the row's section `evaluator` now says; arguments as `train` has.
+
+    Raises:
+        RowError: If the Trainer starts: what is recorded must not be replaced by another training.
+    """
+    abandoned = set(root.glob(".work/Trainer/*"))  # workspaces of trainings that an edit of the code cut short
+    child = _start(row, root)
+    while not _ended(child):
+        if set(root.glob(".work/Trainer/*")) - abandoned:
+            child.terminate()
+            child.wait()
+            raise RowError(
+                f"{row.name}, seed {row.seed}, would be trained again: its model is not below {root}, or the code that "
+                f"trains has changed since {run['commit']}. Its record is as it was."
+            )
+    if child.returncode in (0, REFUSED):
+        run |= results(root, _summary(child)) | {"overrides": row.overrides}
+        records.save(run)
+    return child.returncode if child.returncode >= 0 else FAILED
+
+
+def _start(row: Row, root: Path) -> subprocess.Popen:
+    """Starts the pipeline. It ends by SIGTERM when this process is told to; Ctrl-C reaches both."""
+    values = {"pipeline.root": root, "example_gen.data_dir": row.data_dir, "trainer.seed": row.seed}
+    command = [sys.executable, "-m", "pipeline.run", "--local", "--until", "Evaluator", "--config", row.file.absolute()]
+    command += [part for key, value in values.items() for part in ("--set", f"{key}={value}")]
+    child = subprocess.Popen(list(map(str, command)), stdout=subprocess.PIPE, text=True, cwd=REPOSITORY)
+    signal.signal(signal.SIGTERM, lambda *_: child.terminate())
+    signal.signal(signal.SIGINT, lambda *_: None)  # this process waits for the child's end
+    return child
+
+
+def _summary(child: subprocess.Popen) -> dict[str, Any]:
+    """The run's summary: the last line on the pipeline's standard output."""
+    return json.loads(child.stdout.read().strip().splitlines()[-1])
+
+
+def _look(root: Path, run: dict[str, Any], clock: float) -> bool:
+    """Brings the record up to date; whether an epoch has ended.
+
+    Args:
+        root: The pipeline's root.
+        run: The record.
+        clock: Monotonic time at which the run would have begun, had it never been interrupted.
+    """
+    history = history_so_far(root)
+    epochs = [{field: epoch[field] for field in EPOCH_FIELDS} for epoch in history] or run["epochs"]
+    news = epochs != run["epochs"]
+    if news:
+        run |= {"epochs": epochs, "valid_perplexity": min(epoch["valid_perplexity"] for epoch in epochs)}
+    of_epochs = sum(epoch.get("seconds", 0.0) for epoch in history)  # more where the record itself was lost
+    run["hours"] = round(max(time.monotonic() - clock, of_epochs) / 3600, 4)
+    return news
+
+
+def _ended(child: subprocess.Popen) -> bool:
+    """Waits for a moment; whether the child has ended."""
+    try:
+        child.wait(POLL_SECONDS)
+        return True
+    except subprocess.TimeoutExpired:
+        return False
+
+
+def _save(records: Records, run: dict[str, Any], otherwise: str) -> bool:
+    """Records the run; whether that worked. A file that cannot be written is no reason to stop training."""
+    try:
+        records.save(run)
+        return True
+    except RecordsError as error:
+        print(f"{error} {otherwise}", file=sys.stderr)
+        return False
+
+
+def history_so_far(root: Path) -> list[dict[str, Any]]:
+    """The records of the epochs that the newest training below `root` has done.
+
+    The Trainer keeps `history.json` in its workspace while it trains, and among its outputs once it is done.
+    """
+    files = [*root.glob(".work/Trainer/*/history.json"), *root.glob("Trainer/model_run/*/history.json")]
+    try:
+        newest = max(files, key=lambda file: file.stat().st_mtime_ns, default=None)
+        return json.loads(newest.read_text(encoding="utf-8"))["epochs"] if newest else []
+    except (OSError, ValueError):  # it was being renamed away or into place
+        return []
+
+
+def results(root: Path, summary: dict[str, Any]) -> dict[str, Any]:
+    """What a finished run adds to its record.
+
+    Args:
+        root: The pipeline's root.
+        summary: The run's summary.
+    """
+    adaptive = {}
+    try:
+        steps = {step["name"]: step for step in load_run(root, summary["run_id"])["components"]}
+        evaluation = root / steps["Evaluator"]["outputs"]["evaluation"]["uri"] / "evaluation.json"
+        found = json.loads(evaluation.read_text(encoding="utf-8")).get("adaptive") or {}
+        adaptive = {mode: {"valid": of["eval"], "test": of["test"]} for mode, of in found.items()}
+    except RunnerError as error:
+        print(error, file=sys.stderr)
+    figures = {key: summary[key] for key in ("valid_perplexity", "test_perplexity")}
+    return {"status": "finished", **figures, "adaptive": adaptive}
+
+
+if __name__ == "__main__":
+    sys.exit(main())

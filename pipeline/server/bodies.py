@@ -1,0 +1,86 @@
+"""Reads a request's body: no further than the limit, decompressed where it is compressed."""
+
+import asyncio
+import zlib
+from collections.abc import Callable
+from typing import Any
+
+from starlette.requests import Request
+
+from pipeline.server import tensors
+from pipeline.server.errors import RequestError, shortened
+
+SMALL_BODY = 64 * 1024  # bytes that are parsed without leaving the event loop
+GZIP = 16 + zlib.MAX_WBITS
+
+
+async def read_document(request: Request, limit: int, hold: Callable[[int], None]) -> dict[str, Any]:
+    """The body's JSON object.
+
+    Args:
+        request: The request.
+        limit: Bytes that are taken, as they come and decompressed.
+        hold: Called with the number of bytes whenever some are kept.
+
+    Raises:
+        RequestError: If the body is too large (413), compressed in an unknown way (415) or no JSON object (400).
+    """
+    compressed = _is_gzip(request.headers.get("content-encoding", ""))
+    length = request.headers.get("content-length", "")
+    if length.isdecimal() and (len(length) > 18 or int(length) > limit):
+        raise _too_large(limit)
+    body = bytearray()
+    async for chunk in request.stream():
+        if len(body) + len(chunk) > limit:
+            raise _too_large(limit)
+        body += chunk
+        hold(len(chunk))
+    if compressed:
+        plain = await in_thread_if(len(body) > SMALL_BODY // 8, decompress, bytes(body), limit)
+        hold(len(plain))
+        body = plain
+    return await in_thread_if(len(body) > SMALL_BODY, tensors.parse, bytes(body))
+
+
+def decompress(body: bytes, limit: int) -> bytes:
+    """What a gzip body holds, all of its members.
+
+    Raises:
+        RequestError: If that is larger than the limit (413) or the body is not whole (400).
+    """
+    plain = bytearray()
+    while body:
+        decompressor = zlib.decompressobj(GZIP)
+        try:
+            plain += decompressor.decompress(body, limit + 1 - len(plain))
+        except zlib.error as error:
+            raise RequestError(400, f"The request's body is not gzip, as its Content-Encoding says: {error}.") from None
+        if len(plain) > limit:
+            raise _too_large(limit)
+        if not decompressor.eof:
+            raise RequestError(400, "The request's body ends before its gzip data do. Send it whole.")
+        body = decompressor.unused_data
+    return bytes(plain)
+
+
+async def in_thread_if(large: bool, function: Callable, *args: Any) -> Any:
+    """Calls it here, or in a thread where it would hold up other requests."""
+    return await asyncio.to_thread(function, *args) if large else function(*args)
+
+
+def _is_gzip(encoding: str) -> bool:
+    names = [name for part in encoding.lower().split(",") if (name := part.strip()) not in ("", "identity")]
+    if names and names not in (["gzip"], ["x-gzip"]):
+        raise RequestError(
+            415,
+            f"The Content-Encoding {shortened(encoding)!r} is not known; expected gzip or none.",
+            {"Accept-Encoding": "gzip"},
+        )
+    return bool(names)
+
+
+def _too_large(limit: int) -> RequestError:
+    return RequestError(
+        413,
+        f"The request's body is larger than the {limit:,} bytes that are taken (--max-body-bytes). Send less at once.",
+    )

@@ -1,0 +1,130 @@
+"""Bounds what a client can hold: size and time of a request's head and body, and the number of connections.
+
+uvicorn has no such limits for httptools, the fast one of its parsers; its h11 has one for the size of heads, but none
+for time.
+"""
+
+import asyncio
+import functools
+import itertools
+import resource
+from typing import Any
+
+import orjson
+import uvicorn
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+
+HEAD_BYTES = 64 * 1024  # of the request line and the headers
+HEAD_SECONDS = 10.0  # from a connection's or request's first byte to the end of its headers
+BODY_SECONDS = 30.0  # from there to the end of the body
+UNSENT_SECONDS = 30.0  # that a client may take nothing of its answer
+LOOK_SECONDS = 1.0
+MAX_CONNECTIONS = 1000
+OTHER_FILES = 64  # open files that are no connections
+TURNS = itertools.count()
+
+
+def server_config(app: Any, grace_seconds: int | None = None) -> uvicorn.Config:
+    """How the application is served.
+
+    Args:
+        app: The application.
+        grace_seconds: That requests may take after the server is told to stop; None: as long as they take.
+    """
+    files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    connections = max(1, min(MAX_CONNECTIONS, files - OTHER_FILES))
+    return uvicorn.Config(
+        app,
+        http=functools.partial(BoundedConnection, connections),
+        ws="none",
+        log_level="warning",
+        access_log=False,
+        proxy_headers=False,
+        timeout_graceful_shutdown=grace_seconds,
+    )
+
+
+class BoundedConnection(HttpToolsProtocol):
+    """A client's connection.
+
+    Args:
+        max_connections: With more than these, the one that has been waiting longest to send a request is closed.
+        *args, **kwargs: uvicorn's.
+    """
+
+    def __init__(self, max_connections: int, *args, **kwargs):
+        super().__init__(*args, **kwargs)
+        self._max_connections = max_connections
+        self._reading_head = True
+        self._head_bytes = 0
+        self._turn = next(TURNS)  # the lower, the longer it has been doing what it does
+        self._deadline: float | None = self.loop.time() + HEAD_SECONDS  # None while it is not the client's turn
+        self._unsent, self._unsent_since = 0, self.loop.time()
+        self._look: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:
+        super().connection_made(transport)
+        self._look = self.loop.call_later(LOOK_SECONDS, self._check_time)
+        if len(self.connections) > self._max_connections:
+            idle = [connection for connection in self.connections if not connection.is_answering]
+            oldest = min(idle, key=lambda connection: connection._turn)  # itself, if all others are being answered
+            oldest.transport.abort()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._look.cancel()
+        super().connection_lost(exc)
+
+    @property
+    def is_answering(self) -> bool:
+        """Whether a whole request has been read that is not answered yet."""
+        return self.cycle is not None and not self.cycle.response_complete and not self.cycle.more_body
+
+    def data_received(self, data: bytes) -> None:
+        if self._reading_head:
+            if self._deadline is None:  # the first of another request
+                self._turn, self._deadline = next(TURNS), self.loop.time() + HEAD_SECONDS
+            # No more of a head than may be is given to the parser: what it holds is copied whenever more comes.
+            room = HEAD_BYTES - self._head_bytes
+            head, data = data[:room], data[room:]
+            self._head_bytes += len(head)
+            if head:
+                super().data_received(head)
+            if self._reading_head and data:
+                self._refuse(431, f"The request's headers have more than {HEAD_BYTES:,} bytes. Send fewer.")
+                return
+        if data and not self.transport.is_closing():
+            super().data_received(data)
+
+    def on_headers_complete(self) -> None:
+        self._reading_head = False
+        self._turn, self._deadline = next(TURNS), self.loop.time() + BODY_SECONDS
+        super().on_headers_complete()
+
+    def on_message_complete(self) -> None:
+        self._reading_head, self._head_bytes = True, 0
+        self._turn, self._deadline = next(TURNS), None
+        super().on_message_complete()
+
+    def _check_time(self) -> None:
+        """Closes the connection of a client that takes too long to send a request or to take its answer."""
+        now = self.loop.time()
+        self._look = self.loop.call_later(LOOK_SECONDS, self._check_time)
+        unsent = self.transport.get_write_buffer_size()
+        if not unsent or unsent < self._unsent:
+            self._unsent_since = now
+        self._unsent = unsent
+        if now - self._unsent_since > UNSENT_SECONDS:
+            self.transport.abort()
+        elif self._deadline is not None and now > self._deadline and not self.is_answering:
+            self._refuse(408, f"The request's {'headers' if self._reading_head else 'body'} took too long to come.")
+
+    def _refuse(self, status: int, message: str) -> None:
+        """Answers and closes the connection, or only closes it where an answer is on its way already."""
+        self._deadline = None
+        if self.is_answering or (not self._reading_head and self.cycle.response_started):
+            self.transport.abort()
+        elif not self.transport.is_closing():
+            body = orjson.dumps({"error": message})
+            head = b"content-type: application/json\r\ncontent-length: %d\r\nconnection: close\r\n\r\n" % len(body)
+            self.transport.write(STATUS_LINE[status] + head + body)
+            self.transport.close()

@@ -1,0 +1,211 @@
+"""What is served: a model's versions, what may be asked of them, and who is being answered."""
+
+import asyncio
+import contextlib
+import logging
+import time
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from starlette.requests import Request
+
+from pipeline.server import tensors
+from pipeline.server.batching import RUNNING, Batcher, LongRequests
+from pipeline.server.errors import RequestError
+from pipeline.server.metrics import Metrics
+from pipeline.server.versions import Versions
+
+MAX_WORDS = 10_000  # that a continuation has at most, whatever `max_words` asks for (`models.serving.MAX_WORDS`)
+LOOK_SECONDS = 0.5  # between two looks whether clients are still there
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What a request may ask for.
+
+    Attributes:
+        body_bytes: Size of a request's body, decompressed.
+        text_bytes: Size of one text.
+        padded_bytes: Bytes of the longest text times the number of texts: what the answer's memory follows.
+        rows: Number of examples.
+        words: Words to write, `max_words` times the number of prompts.
+        held_bytes: Bodies of all requests that are being received, wait or run.
+        seconds: Time from the request's arrival to its answer, 0 for any.
+    """
+
+    body_bytes: int = 8 * 2**20
+    text_bytes: int = 10**6
+    padded_bytes: int = 32 * 2**20
+    rows: int = 10_000
+    words: int = 20_000
+    held_bytes: int = 32 * 2**20
+    seconds: float = 60.0
+
+    def check(self, inputs: Mapping[str, Any]) -> None:
+        """Raises RequestError (400) where inputs, by name, ask for too much."""
+        rows = max((len(tensor) for tensor in inputs.values() if tensor.ndim), default=0)
+        if rows > self.rows:
+            raise RequestError(
+                400, f"The request has {rows:,} examples; at most {self.rows:,} are taken. Send them in parts."
+            )
+        for name, tensor in inputs.items():
+            if tensor.dtype == object and tensor.size:
+                self._check_texts(name, tensor)
+        words = min(int(inputs["max_words"].max(initial=0)), MAX_WORDS) if "max_words" in inputs else 0
+        if words * rows > self.words:
+            raise RequestError(
+                400,
+                f"The request asks for {rows:,} texts of up to {words:,} words; at most {self.words:,} words in all "
+                "are written for one request. Send the prompts in parts.",
+            )
+
+    def _check_texts(self, name: str, tensor: Any) -> None:
+        longest = max(len(text) for text in tensor.flat)
+        if longest > self.text_bytes:
+            raise RequestError(
+                400,
+                f"{name} holds a text of {longest:,} bytes; at most {self.text_bytes:,} are taken "
+                "(--max-text-bytes). Send it in parts.",
+            )
+        if longest * tensor.size > self.padded_bytes:
+            raise RequestError(
+                400,
+                f"{name} holds {tensor.size:,} texts of up to {longest:,} bytes, which the answer is padded to: "
+                f"more than {self.padded_bytes:,} bytes in all. Send long texts by themselves.",
+            )
+
+
+class Serving:
+    """A model's versions, and a queue for each signature of each of them.
+
+    Args:
+        name: The model's name in addresses.
+        folder: Folder of its versions.
+        number: How many of the newest to serve.
+        limits: What a request may ask for.
+        load: Makes a model of a version's path and number.
+
+    Attributes:
+        cut_off: Requests that the end of the server's grace cut off.
+    """
+
+    def __init__(self, name: str, folder: Path, number: int, limits: Limits, load: Callable[[Path, int], Any]):
+        self.name = name
+        self.limits = limits
+        long_requests = LongRequests()
+        self.versions = Versions(
+            folder, number, lambda path, version: Served(load(path, version), self.metrics, long_requests), name
+        )
+        self.metrics = Metrics(self._waiting, self.versions.available)
+        self.cut_off = 0
+        self._held_bytes = 0
+        self._open: dict[Request, tuple[float, asyncio.Task]] = {}
+
+    def _waiting(self) -> int:
+        waiting = 0
+        for version in self.versions.available():
+            with contextlib.suppress(RequestError), self.versions.use(version) as served:
+                waiting += sum(batcher.waiting for batcher in served.batchers.values())
+        return waiting
+
+    async def watch(self, seconds: float) -> None:
+        """Looks for new versions again and again."""
+        while True:
+            await asyncio.sleep(seconds)
+            try:
+                await asyncio.to_thread(self.versions.refresh)
+            except Exception:  # the watch must go on
+                logging.exception("The versions could not be looked up.")
+
+    async def watch_clients(self) -> None:
+        """Cancels the work of clients that have left and of requests that take too long."""
+        while True:
+            await asyncio.sleep(LOOK_SECONDS)
+            for request, (since, task) in list(self._open.items()):
+                seconds = time.monotonic() - since
+                if self.limits.seconds and seconds > self.limits.seconds:
+                    task.cancel("late")
+                elif seconds > LOOK_SECONDS and await request.is_disconnected():
+                    task.cancel("left")
+
+    @contextlib.contextmanager
+    def answering(self, request: Request) -> Iterator[None]:
+        """Watches over the client of a request and its time while the model works on it.
+
+        Raises:
+            RequestError: If it was cancelled for that: the client has left (499), or it took too long (504).
+        """
+        self._open[request] = time.monotonic(), asyncio.current_task()
+        try:
+            yield
+        except asyncio.CancelledError as cancelled:
+            # By whom is in its argument: `watch_clients`, or the end of the server.
+            if "left" in cancelled.args:
+                raise RequestError(499, "The client has closed the connection.") from None
+            if "late" in cancelled.args:
+                raise RequestError(
+                    504, f"No answer within {self.limits.seconds:g} seconds (--max-seconds). Ask for less at once."
+                ) from None
+            raise
+        finally:
+            del self._open[request]
+
+    @contextlib.contextmanager
+    def holding(self) -> Iterator[Callable[[int], None]]:
+        """Counts the bytes of a body among those of all requests, until its request is answered.
+
+        Yields:
+            A function that is called with the number of bytes that were added; it raises RequestError (503) where all
+            bodies together are too large.
+        """
+        own = 0
+
+        def hold(size: int) -> None:
+            nonlocal own
+            own += size
+            self._held_bytes += size
+            if self._held_bytes > self.limits.held_bytes:
+                raise RequestError(
+                    503,
+                    f"The requests that wait have more than {self.limits.held_bytes:,} bytes together: the server is "
+                    "overloaded. Try later.",
+                    {"Retry-After": "1"},
+                )
+
+        try:
+            yield hold
+        finally:
+            self._held_bytes -= own
+
+    async def predict(self, document: Mapping[str, Any], version: int | None) -> tuple[str, Mapping]:
+        """The format of a request, and the model's answer."""
+        with self.versions.use(version) as served:
+            name = document.get("signature_name") or "serving_default"
+            signature = served.model.signature(name)
+            layout, inputs = tensors.to_tensors(document, signature.inputs)
+            self.limits.check(inputs)
+            return layout, await served.batchers[name].submit(inputs)
+
+
+class Served:
+    """A loaded model and its queues."""
+
+    def __init__(self, model: Any, metrics: Metrics, long_requests: LongRequests):
+        self.model = model
+        self._executor = ThreadPoolExecutor(RUNNING * len(model.signatures), f"version-{model.version}")
+        self.batchers = {
+            name: Batcher(
+                lambda name=name: model.prepare(name),
+                self._executor,
+                lambda requests, name=name: metrics.ran(name, requests),
+                long_requests,
+            )
+            for name in model.signatures
+        }
+
+    def close(self) -> None:
+        """Ends the threads, which have nothing left to do."""
+        self._executor.shutdown(wait=False)

@@ -1,0 +1,94 @@
+"""Ctrl-C and SIGTERM: an exception in the main thread, and an end within seconds whatever that waits for.
+
+Only the standard library is imported here: the handlers are in place before anything else is loaded.
+"""
+
+import contextlib
+import logging
+import multiprocessing
+import os
+import signal
+import sys
+import threading
+import time
+from collections.abc import Iterable
+from pathlib import Path
+
+INTERRUPTED, TERMINATED = 130, 143  # exit codes
+GRACE_SECONDS = 8.0  # a training child takes up to six of them for its checkpoint
+RESUME = (
+    "nothing was left half written. Run the same command again to resume: finished components are reused, and training "
+    "continues from its checkpoint."
+)
+
+_received: list[int] = []
+
+
+class Terminated(BaseException):
+    """SIGTERM arrived."""
+
+
+def install() -> None:
+    """Puts the handlers in place; SIGINT stays ignored where it is, as in a shell's background jobs."""
+    signal.signal(signal.SIGTERM, _stop)
+    if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:
+        signal.signal(signal.SIGINT, _stop)
+
+
+def check() -> None:
+    """Raises what the signal raised once more, if one arrived: libraries replace it by errors of their own."""
+    if _received:
+        raise KeyboardInterrupt if _received[0] == signal.SIGINT else Terminated
+
+
+def exit_code() -> int | None:
+    """The exit code after a signal; None if there was none."""
+    return {signal.SIGINT: INTERRUPTED, signal.SIGTERM: TERMINATED}[_received[0]] if _received else None
+
+
+def message() -> str:
+    """What is said of the end after a signal."""
+    return f"{'Interrupted' if exit_code() == INTERRUPTED else 'Terminated'}: {RESUME}"
+
+
+def _stop(number: int, _) -> None:
+    _received.append(number)
+    if len(_received) > 1:
+        _end()
+    threading.excepthook = lambda *_: None  # what breaks in threads now is of no interest
+    logging.disable()
+    threading.Thread(target=_end_soon, daemon=True).start()
+    check()
+
+
+def _end_soon() -> None:
+    """Ends Beam's workers, which would not hear of it while they work, and after a while this process."""
+    children = {child.pid for child in multiprocessing.active_children()}  # they end by themselves
+    _kill(set(_descendants(os.getpid())) - children)
+    time.sleep(GRACE_SECONDS)
+    _end()
+
+
+def _end() -> None:
+    _kill(_descendants(os.getpid()))
+    print(message(), file=sys.stderr, flush=True)
+    os._exit(exit_code())
+
+
+def _kill(processes: Iterable[int]) -> None:
+    for process in processes:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(process, signal.SIGKILL)
+
+
+def _descendants(parent: int) -> list[int]:
+    """Processes below one, as Linux lists them; elsewhere none: there they end once they miss their parent."""
+    children: dict[int, list[int]] = {}
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        with contextlib.suppress(OSError):  # gone meanwhile
+            fields = stat.read_text().rpartition(")")[2].split()
+            children.setdefault(int(fields[1]), []).append(int(stat.parent.name))
+    found = list(children.get(parent, []))
+    for process in found:
+        found += children.get(process, [])
+    return found

@@ -1,0 +1,74 @@
+"""Work in a process of its own: its result, its errors, and its end when its parent is interrupted."""
+
+import os
+import signal
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from components import child_process
+from components.base import ComponentError
+
+
+def double(number: int) -> int:
+    return 2 * number
+
+
+def fail(kind: str) -> None:
+    if kind == "killed":
+        os.kill(os.getpid(), signal.SIGKILL)
+    raise {"component": ComponentError("loss.gamma: found -1"), "other": ZeroDivisionError("nothing to divide by")}[
+        kind
+    ]
+
+
+def work(folder: Path, kind: str) -> None:
+    (folder / "pid").write_text(str(os.getpid()))
+    if kind == "stoppable":
+        with child_process.stoppable():
+            while not child_process.stop_requested():
+                time.sleep(0.01)
+            (folder / "checkpoint").touch()
+            raise KeyboardInterrupt
+    if kind == "deaf":
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    time.sleep(60)
+
+
+def test_a_result_comes_back():
+    assert child_process.run_in_child(double, 21) == 42
+
+
+@pytest.mark.parametrize(
+    ("kind", "error", "message"),
+    [
+        ("component", ComponentError, "loss.gamma: found -1"),
+        ("other", RuntimeError, "ZeroDivisionError: nothing to divide by"),
+        ("killed", ComponentError, "out of memory"),
+    ],
+)
+def test_errors_and_deaths_are_told(kind, error, message):
+    with pytest.raises(error, match=message):
+        child_process.run_in_child(fail, kind)
+
+
+@pytest.mark.parametrize(("kind", "seconds"), [("stoppable", 5), ("asleep", 5), ("deaf", 9)])
+def test_the_child_of_an_interrupted_parent_saves_what_it_can_and_ends(tmp_path, kind, seconds):
+    stopped = []
+
+    def interrupt():
+        while not (tmp_path / "pid").exists():
+            time.sleep(0.05)
+        time.sleep(0.3)
+        stopped.append(time.monotonic())
+        os.kill(os.getpid(), signal.SIGINT)
+
+    threading.Thread(target=interrupt).start()
+    with pytest.raises(KeyboardInterrupt):
+        child_process.run_in_child(work, tmp_path, kind)
+    assert time.monotonic() - stopped[0] < seconds
+    assert (tmp_path / "checkpoint").exists() == (kind == "stoppable")
+    with pytest.raises(ProcessLookupError):
+        os.kill(int((tmp_path / "pid").read_text()), 0)

@@ -1,0 +1,215 @@
+"""The command that trains a row: the real pipeline on a small corpus, killed, resumed and recorded."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from experiments import rows, run
+from experiments.records import FIELDS, Records
+from tests.experiments.tiny_table import ROW, write_corpus, write_table
+
+REPOSITORY = Path(__file__).parents[2]
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory):
+    """A folder with `data/` and `table/`."""
+    folder = tmp_path_factory.mktemp("world")
+    write_corpus(folder / "data", lines=4000)
+    write_table(folder / "table", ROW.replace("epochs: 3", "epochs: 6"))
+    return folder
+
+
+def command(world, *more):
+    options = ["--seed", "3", "--data-dir", world / "data", "--table", world / "table", "--root", world / "root"]
+    return list(map(str, [sys.executable, "-m", "experiments.run", "tiny", *options, *more]))
+
+
+def start(world):
+    return subprocess.Popen(
+        command(world),
+        cwd=REPOSITORY,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+
+
+def wait_for(condition, seconds=120):
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+def child_of(process):
+    """The process of `pipeline.run`."""
+    children = Path(f"/proc/{process.pid}/task/{process.pid}/children")
+    wait_for(lambda: children.read_text().split())
+    return int(children.read_text().split()[0])
+
+
+def checkpoints(world):
+    return list((world / "root" / ".work" / "Trainer").glob("*/*"))
+
+
+def test_a_row_that_is_killed_twice_is_finished_and_recorded(world):
+    records = Records(world / "table")
+
+    first = start(world)  # its child is killed, as by the kernel for want of memory
+    wait_for(lambda: checkpoints(world))
+    os.kill(child_of(first), signal.SIGKILL)
+    assert first.wait(60) == 1 and "The same command resumes it" in first.stderr.read()
+    unfinished = records.find("tiny", 3)
+    assert unfinished["status"] == "running" and unfinished["test_perplexity"] is None and unfinished["hours"] > 0
+
+    second = start(world)  # all of it is killed, as when a session ends
+    wait_for(lambda: child_of(second) and (world / "root" / ".staging").exists())
+    time.sleep(4)
+    os.killpg(second.pid, signal.SIGKILL)
+    second.wait()
+
+    third = subprocess.run(command(world), cwd=REPOSITORY, capture_output=True, text=True, timeout=300)
+    assert third.returncode == 0, third.stderr
+    found = records.find("tiny", 3)
+    assert json.loads(third.stdout.splitlines()[-1]) == found
+    assert set(FIELDS) <= set(found) and found["status"] == "finished" and found["adaptive"] == {}
+    assert [epoch["epoch"] for epoch in found["epochs"]] == [1, 2, 3, 4, 5, 6]
+    assert all(set(epoch) == {"epoch", "train_perplexity", "valid_perplexity"} for epoch in found["epochs"])
+    assert found["hours"] > unfinished["hours"]
+    (summary,) = (world / "root" / "runs").glob("*/summary.json")
+    summary = json.loads(summary.read_text())
+    assert summary["components"]["Pusher"]["status"] == "skipped" and not (world / "root" / "serving").exists()
+    assert found["test_perplexity"] == summary["test_perplexity"]
+    assert found["valid_perplexity"] == pytest.approx(min(e["valid_perplexity"] for e in found["epochs"]), rel=1e-4)
+
+
+def test_a_finished_row_answers_with_what_is_recorded(world, capsys):
+    before = (world / "table" / "results.json").read_bytes()
+    assert run.main(command(world)[3:]) == 0
+    assert json.loads(capsys.readouterr().out) == Records(world / "table").find("tiny", 3)
+    assert (world / "table" / "results.json").read_bytes() == before
+
+
+def test_a_finished_row_with_other_evaluation_is_evaluated_not_trained(world):
+    table, before = world / "table", Records(world / "table").find("tiny", 3)
+    row = (table / "tiny.yaml").read_text()
+    (table / "tiny.yaml").write_text(row + "evaluator: {adaptive: [cache, dynamic], cache_lambda: 0.2}\n")
+    done = subprocess.run(command(world), cwd=REPOSITORY, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr
+    assert "Trainer cached" in done.stderr and "Evaluator executed" in done.stderr
+    after = Records(table).find("tiny", 3)
+    changed = {"evaluator.adaptive": ["cache", "dynamic"], "evaluator.cache_lambda": 0.2}
+    assert after["overrides"] == before["overrides"] | changed
+    evaluations = sorted((world / "root").glob("Evaluator/evaluation/*/evaluation.json"), key=os.path.getmtime)
+    told = json.loads(evaluations[-1].read_text())["adaptive"]
+    assert after["adaptive"] == {mode: {"valid": of["eval"], "test": of["test"]} for mode, of in told.items()}
+    assert set(after["adaptive"]) == {"cache", "dynamic"} and told["cache"]["settings"]["cache_lambda"] == 0.2
+    assert all(after[key] == before[key] for key in before if key not in ("overrides", "adaptive"))
+
+    (table / "tiny.yaml").write_text(row)  # where the model is not there, the record is kept
+    elsewhere = command(world, "--root", world / "elsewhere")
+    done = subprocess.run(elsewhere, cwd=REPOSITORY, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 2 and "would be trained again" in done.stderr
+    assert Records(table).find("tiny", 3) == after
+
+
+def test_a_model_that_is_worse_than_counting_words_is_a_result(tmp_path):
+    table = write_table(tmp_path / "table", ROW.replace("epochs: 3", "epochs: 1, learning_rate: 1.0e-6"))
+    write_corpus(tmp_path / "data")
+    done = subprocess.run(command(tmp_path), cwd=REPOSITORY, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 3 and "Evaluator refused the model" in done.stderr, done.stderr
+    found = Records(table).find("tiny", 3)
+    assert found["status"] == "finished" and found["test_perplexity"] > 10.9
+
+
+def recorded(folder, **values):
+    """A table with a finished run of the row `tiny`, and the arguments to run it."""
+    table, data = write_table(folder / "table"), write_corpus(folder / "data")
+    found = rows.read(table, "tiny", 1, data)
+    figures = {"hours": 1.0, "epochs": [], "valid_perplexity": 5.0, "test_perplexity": 4.0, "adaptive": {}}
+    about = {"name": "tiny", "seed": 1, "commit": "abc", "machine": "a processor", "status": "finished"}
+    Records(table).save(about | figures | {"overrides": found.overrides, "corpus": found.corpus} | values)
+    return table, ["tiny", "--table", str(table), "--data-dir", str(data), "--root", str(folder / "root")]
+
+
+def refused(arguments, capsys, *words):
+    assert run.main(arguments) == 2
+    error = capsys.readouterr().err
+    assert all(word in error for word in words), error
+    assert not Path(arguments[arguments.index("--root") + 1]).exists()
+
+
+def test_another_corpus_under_the_same_name_is_refused(tmp_path, capsys):
+    table, arguments = recorded(tmp_path)
+    before = (table / "results.json").read_bytes()
+    other = write_corpus(tmp_path / "other", seed=2)
+    arguments[arguments.index("--data-dir") + 1] = str(other)
+    refused(arguments, capsys, "was measured on another penn_treebank", "files_sha256", "results.json")
+    refused([*arguments, "--seed", "2"], capsys, "was measured on another penn_treebank")
+    assert (table / "results.json").read_bytes() == before
+
+
+def test_a_row_whose_settings_have_changed_is_refused(tmp_path, capsys):
+    table, arguments = recorded(tmp_path)
+    (table / "tiny.yaml").write_text(ROW.replace("epochs: 3", "epochs: 4"))
+    refused(arguments, capsys, "tiny, seed 1, with another trainer.epochs", "a name of its own")
+
+
+def test_a_damaged_results_file_is_refused_before_anything_is_trained(tmp_path, capsys):
+    table, arguments = recorded(tmp_path)
+    (table / "results.json").write_text("{")
+    refused(arguments, capsys, f"{table / 'results.json'} is damaged")
+    assert (table / "results.json").read_text() == "{"
+
+
+def test_wrong_rows_are_the_pipelines_own_errors(tmp_path, capsys):
+    table, arguments = recorded(tmp_path)
+    for line, words in (
+        ("loss: {gama: 0.2}", ["loss.gama (from tiny.yaml) is not a configuration key", "loss.gamma"]),
+        ("trainer: {epochs: -1}", ["trainer.epochs (from tiny.yaml): found -1"]),
+        ("loss: [", ["tiny.yaml is not valid YAML"]),
+    ):
+        (table / "tiny.yaml").write_text(line)
+        refused(arguments, capsys, *words)
+    refused(["tinny", *arguments[1:]], capsys, "NAME: found 'tinny'", "The nearest is tiny.")
+
+
+def test_a_missing_data_dir_is_bad_usage(tmp_path, capsys):
+    _, arguments = recorded(tmp_path)
+    place = arguments.index("--data-dir")
+    with pytest.raises(SystemExit) as error:
+        run.main(arguments[:place] + arguments[place + 2 :])
+    assert error.value.code == 2 and "DATA_DIR" in capsys.readouterr().err
+    arguments[place + 1] = str(tmp_path / "nowhere")
+    with pytest.raises(SystemExit) as error:
+        run.main(arguments)
+    assert error.value.code == 2 and "found no folder at" in capsys.readouterr().err
+    done = subprocess.run(["make", "-n", "experiment", "NAME=tiny"], cwd=REPOSITORY, capture_output=True, text=True)
+    assert "experiments.run tiny" in done.stdout
+
+
+def test_epochs_are_read_while_they_are_trained(tmp_path):
+    assert run.history_so_far(tmp_path) == []
+    workspace = tmp_path / ".work" / "Trainer" / "key" / "history.json"
+    workspace.parent.mkdir(parents=True)
+    workspace.write_text('{"epochs": [')  # being written
+    assert run.history_so_far(tmp_path) == []
+    workspace.write_text(json.dumps({"epochs": [{"epoch": 1, "valid_perplexity": 3.0}]}))
+    assert run.history_so_far(tmp_path) == [{"epoch": 1, "valid_perplexity": 3.0}]
+
+
+@pytest.mark.parametrize("file", sorted(REPOSITORY.glob("experiments/*/*.yaml")), ids=lambda file: file.stem)
+def test_every_row_is_a_configuration_the_pipeline_takes(file, tmp_path):
+    from pipeline import config
+
+    configuration = config.load(file)
+    assert configuration.settings.example_gen.dataset in ("penn_treebank", "wikitext2")
+    assert configuration.settings.model.preset in file.stem
