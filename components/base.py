@@ -4,7 +4,7 @@ A component's folder holds `component.py` (a subclass of `Component`, cheap to i
 `executor.py` (a module with one public function `execute`, imported only when the component really runs).
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
@@ -41,8 +41,8 @@ class Context:
 
     Attributes:
         run_id: Identifies the run, for cards and logs.
-        workspace: A folder that survives a killed or failed attempt where the component is `RESUMABLE`, and is
-            removed once the component has finished.
+        workspace: A folder that survives a killed or failed attempt where the component is `RESUMABLE`. It is removed
+            once the component has finished, but where it has a `BUDGET`, so that a larger one continues its work.
         progress: Whether standard error may show progress bars.
     """
 
@@ -62,6 +62,7 @@ class Component:
     INPUTS: ClassVar[Mapping[str, str]] = {}  # input key (with "?" appended where optional) -> artifact type
     OUTPUTS: ClassVar[Mapping[str, str]] = {}  # output key -> artifact type
     RESUMABLE: ClassVar[bool] = False  # keeps its workspace when an attempt fails or is killed
+    BUDGET: ClassVar[Sequence[str]] = ()  # parameters that say how much work there is: what is done stays valid
     GATE: ClassVar[str | None] = None  # figure that is False where this component refuses the model
     Parameters: ClassVar[type[Parameters]] = Parameters
 

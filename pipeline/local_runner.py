@@ -29,6 +29,7 @@ from pipeline.step import Step, check_order
 
 DONE, FAILED, REFUSED, INTERRUPTED = 0, 1, 3, 130  # exit codes; 2, bad usage or configuration, is the command line's
 KEPT_WORKSPACES = 3  # a component: those of other settings may be wanted again, but not for ever
+FINISHED = "finished"  # marks a workspace whose component has finished
 
 
 class LocalRunner:
@@ -143,15 +144,17 @@ class LocalRunner:
     def _reuse_or_execute(self, step: Step) -> None:
         component = step.component
         paths = {key: self.root / artifact.uri for key, artifact in step.inputs.items()}
-        cache_key = artifact_files.json_digest(
-            {
-                "component": component.name,
-                "code": code_digest(type(component)),
-                "parameters": component.parameters.model_dump(mode="json"),
-                "inputs": {key: artifact.digest for key, artifact in step.inputs.items()},
-                "external_state": component.external_state(paths),
-            }
-        )
+        parameters = component.parameters.model_dump(mode="json")
+        depends_on = {
+            "component": component.name,
+            "code": code_digest(type(component)),
+            "parameters": parameters,
+            "inputs": {key: artifact.digest for key, artifact in step.inputs.items()},
+            "external_state": component.external_state(paths),
+        }
+        cache_key = artifact_files.json_digest(depends_on)
+        lasting = {name: value for name, value in parameters.items() if name not in component.BUDGET}
+        work_key = artifact_files.json_digest(depends_on | {"parameters": lasting})
         input_ids = {key: artifact.id for key, artifact in step.inputs.items()}
         cached_id = self.metadata.find_cached(component.name, cache_key) if self.use_cache else None
         if cached_id is not None and self._still_stands(component, cached_id):
@@ -160,7 +163,7 @@ class LocalRunner:
             step.execution_id = self.metadata.publish_cached(component.name, self.run_id, cached_id, input_ids)
             step.status = "cached"
             if component.RESUMABLE:  # killed right after it was recorded, it did not come to that
-                artifact_files.remove(self.root / ".work" / component.name / cache_key)
+                self._finish_workspace(component, self.root / ".work" / component.name / work_key)
             return
         self.progress.started(component.name)
         self._check_inputs(step)
@@ -169,10 +172,10 @@ class LocalRunner:
             self.run_id,
             input_ids,
             cache_key=cache_key,
-            parameters=component.parameters.model_dump(mode="json"),
+            parameters=parameters,
         )
         try:
-            self._execute(step, paths, cache_key)
+            self._execute(step, paths, work_key)
             step.status = "executed"
         except BaseException as failure:
             if step.outputs:  # published: only the clearing up after it was cut short
@@ -183,14 +186,14 @@ class LocalRunner:
                 self.metadata.end_execution(step.execution_id, state, str(failure))
             raise
 
-    def _execute(self, step: Step, paths: Mapping[str, Path], cache_key: str) -> None:
+    def _execute(self, step: Step, paths: Mapping[str, Path], work_key: str) -> None:
         component, clock = step.component, time.monotonic()
         with contextlib.ExitStack() as stack:
             staging = stack.enter_context(artifact_files.staged(self.root / ".staging", component.name))
             staged = {key: staging / key for key in component.OUTPUTS}
             workspace = staging / ".workspace"
             if component.RESUMABLE:
-                workspace = self._resumable_workspace(component.name, cache_key)
+                workspace = self._resumable_workspace(component.name, work_key)
             for folder in (workspace, *staged.values()):
                 folder.mkdir(parents=True, exist_ok=True)
             context = Context(run_id=self.run_id, workspace=workspace, progress=self.progress.interactive)
@@ -213,7 +216,7 @@ class LocalRunner:
             step.figures = figures
             self._fresh |= {artifact.id for artifact in step.outputs.values()}
         if component.RESUMABLE:
-            artifact_files.remove(workspace)
+            self._finish_workspace(component, workspace)
 
     def _check_inputs(self, step: Step) -> None:
         """Reads the inputs that earlier runs made: bits may rot while size and time stay, which reuse goes by.
@@ -242,15 +245,26 @@ class LocalRunner:
         )
         return whole and component.still_valid(paths)
 
-    def _resumable_workspace(self, name: str, cache_key: str) -> Path:
-        """The workspace of that cache key; the oldest ones of other keys are removed."""
+    def _finish_workspace(self, component: Component, workspace: Path) -> None:
+        """Removes a workspace whose work is done, or keeps it for a larger budget."""
+        if component.BUDGET and workspace.is_dir():
+            (workspace / FINISHED).touch()
+        else:
+            artifact_files.remove(workspace)
+
+    def _resumable_workspace(self, name: str, work_key: str) -> Path:
+        """The workspace of that key, which says what its work depends on; the oldest ones of other keys are removed."""
         parent = self.root / ".work" / name
         parent.mkdir(parents=True, exist_ok=True)
-        others = [folder for folder in parent.iterdir() if folder.name != cache_key]
+        finished = parent / work_key / FINISHED
+        if finished.exists() and not self.use_cache:  # an unfinished attempt is resumed all the same
+            artifact_files.remove(finished.parent)
+        finished.unlink(missing_ok=True)
+        others = [folder for folder in parent.iterdir() if folder.name != work_key]
         others.sort(key=lambda folder: folder.stat().st_mtime, reverse=True)
         for folder in others[KEPT_WORKSPACES - 1 :]:
             artifact_files.remove(folder)
-        return parent / cache_key
+        return parent / work_key
 
     def _discard(self, execution_id: int, name: str) -> None:
         """Removes outputs that were renamed into place but never recorded."""

@@ -25,6 +25,7 @@ class Tuner(base.Component):
     INPUTS = {"transformed_examples": "Examples", "vocabulary": "Vocabulary"}
     OUTPUTS = {"best_hyperparameters": "HyperParameters"}
     RESUMABLE = True
+    BUDGET = ("max_trials", "max_minutes")
 
     class Parameters(base.Parameters):
         """The configuration's section `tuner`, and the Trainer's parameters.
