@@ -50,6 +50,19 @@ def found(tmp_path_factory):
     return folder, executor.execute(inputs_of(folder), outputs_of(folder), options, context_of(folder))
 
 
+def test_more_trials_continue_a_finished_search(tmp_path):
+    """The runner keeps the search's workspace: its trials are not trained again."""
+    tuner_process.write(tmp_path)
+    written = []
+    for trials in (1, 2):
+        options = parameters(algorithm="grid", space=GRID, max_trials=trials)
+        executor.execute(inputs_of(tmp_path), outputs_of(tmp_path), options, context_of(tmp_path))
+        records = sorted(tmp_path.glob("work/identity/search/trial_*/record.json"))
+        written.append([record.stat().st_mtime_ns for record in records])
+    assert len(written[1]) == 2 and written[1][0] == written[0][0]
+    assert [trial["values"]["learning_rate"] for trial in trials_of(tmp_path)["trials"]] == [0.3, 0.4]
+
+
 def trials_of(folder):
     return json.loads((folder / "best_hyperparameters" / "trials.json").read_text())
 

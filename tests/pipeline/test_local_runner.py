@@ -183,6 +183,16 @@ def test_a_resumable_component_goes_on_from_its_workspace(root, monkeypatch):
     assert (remaining / "height").read_text() == "2"
 
 
+def test_a_larger_budget_continues_finished_work(root, monkeypatch):
+    monkeypatch.setattr(Climb, "BUDGET", ("steps",))
+    starts = []
+    for steps, use_cache in [(3, True), (5, True), (3, True), (7, False), (9, True)]:
+        record = run(root, [Climb(Climb.Parameters(steps=steps))], use_cache=use_cache)
+        [climb] = record["components"]
+        starts.append(climb["figures"]["started_at"] if climb["status"] == "executed" else climb["status"])
+    assert starts == [0, 3, "cached", 0, 7]  # without the cache finished work is done again, too
+
+
 def test_one_run_at_a_time_in_a_root(root):
     with LocalRunner(root):
         with pytest.raises(RunnerError, match=f"another run is at work in {root} .process {os.getpid()}"):
