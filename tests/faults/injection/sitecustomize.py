@@ -10,6 +10,7 @@ import os
 import re
 import resource
 import signal
+import sqlite3
 import sys
 
 _WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT
@@ -54,11 +55,10 @@ class _Injection:
         self.later = None
         self.wanted_later = later
         self.busy = False
+        self._connect = sqlite3.connect
 
     def audit(self, event: str, arguments: tuple) -> None:
-        if event == "sqlite3.connect/handle":
-            arguments[0].set_trace_callback(lambda statement: self.happens(f"sql {statement}"))
-        elif event == "open":
+        if event == "open":
             path, _, flags = arguments
             if isinstance(path, (str, os.PathLike)) and flags & _WRITING:
                 self.happens(f"write {os.fspath(path)}")
@@ -68,6 +68,11 @@ class _Injection:
             self.happens(f"rename {os.fspath(arguments[0])} -> {os.fspath(arguments[1])}")
         elif event in ("os.remove", "os.mkdir"):
             self.happens(f"{event[3:]} {arguments[0]}")
+
+    def connect(self, *arguments, **options) -> sqlite3.Connection:
+        connection = self._connect(*arguments, **options)
+        connection.set_trace_callback(lambda statement: self.happens(f"sql {statement}"))
+        return connection
 
     def happens(self, what: str) -> None:
         if self.busy:
@@ -101,4 +106,6 @@ class _Injection:
 
 if os.environ.get("FAULT"):
     os.environ.setdefault("FAULT_COMMAND", str(os.getpid()))
-    sys.addaudithook(_Injection(**json.loads(os.environ["FAULT"])).audit)
+    _injection = _Injection(**json.loads(os.environ["FAULT"]))
+    sqlite3.connect = _injection.connect  # SQLite's statements are no audit events
+    sys.addaudithook(_injection.audit)
