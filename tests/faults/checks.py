@@ -55,6 +55,15 @@ def after_fault(root: Path, fault: Fault, outcome: Outcome, shape: dict[str, set
             problems.append(f"nothing was said of how to resume: {outcome.said[-300:]}")
         if "Traceback" in outcome.said:
             problems.append(f"a traceback: {outcome.said[-1500:]}")
+    if fault.action == "disk full" and outcome.met:
+        if (
+            outcome.code not in (0, 1, 2)
+            or " is full. Free some space" not in outcome.said
+            or "Traceback" in outcome.said
+        ):
+            problems.append(f"exit code {outcome.code} on a full disk: {outcome.said[-1500:]}")
+    if fault.action == "memory limit" and outcome.met and outcome.code == 0:
+        problems.append("the limit did not end the command")
     return problems + of_lineage(root) + of_outputs(root, shape)
 
 
@@ -133,13 +142,7 @@ def results(root: Path) -> dict[str, str]:
         for folder in root.glob(f"{pattern}/*"):
             found |= {f"{pattern}/{name}": digest for name, digest in _digests(folder).items()}
     for path in root.glob("Trainer/model/*/model.weights.h5"):
-        total = hashlib.sha256()
-        with h5py.File(path) as file:
-            arrays: list[str] = []
-            file.visititems(lambda name, item: arrays.append(name) if isinstance(item, h5py.Dataset) else None)
-            for name in sorted(arrays):
-                total.update(name.encode() + file[name][()].astype("<f4").tobytes())
-        found["weights"] = total.hexdigest()
+        found["weights"] = _weights(path)
         found["pushed weights"] = _digests(path.parent)["Format-Serving/variables/variables.data-00000-of-00001"]
     return found
 
@@ -152,6 +155,15 @@ def finished(root: Path) -> int:
         query = "SELECT count(*) FROM Execution WHERE last_known_state = ?"
         return database.execute(query, (COMPLETE,)).fetchone()[0]
     return 0
+
+
+def _weights(path: Path) -> str:
+    total, arrays = hashlib.sha256(), {}
+    with h5py.File(path) as file:
+        file.visititems(lambda name, item: arrays.update({name: item[()]}) if isinstance(item, h5py.Dataset) else None)
+    for name in sorted(arrays):
+        total.update(name.encode() + arrays[name].astype("<f4").tobytes())
+    return total.hexdigest()
 
 
 @contextlib.contextmanager

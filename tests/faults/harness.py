@@ -3,16 +3,19 @@
 import argparse
 import contextlib
 import json
+import os
 import random
+import subprocess
 import sys
 import tempfile
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from tests.faults import checks
-from tests.faults.plan import PLANNED, Fault, at_random
-from tests.faults.world import World, clear, write_corpus
+from tests.faults.plan import FULL_DISK, OUT_OF_MEMORY, PLANNED, WITH_WORKERS, Fault, at_random
+from tests.faults.world import WORKERS, World, write_corpus
 
+DISK = "64m"
 FAULTS_OF_A_ROOT = 12  # at random; then it may come to its end
 
 
@@ -21,39 +24,52 @@ class Harness:
 
     Args:
         folder: What it may write to.
+        reference: The harness whose undisturbed run the roots are compared with; None: makes one.
         **options: Of `World`, for all roots.
     """
 
-    def __init__(self, folder: Path, **options):
+    def __init__(self, folder: Path, reference: "Harness | None" = None, **options):
         self.folder, self.options = folder, options
-        self.corpus = folder / "corpus"
-        if not self.corpus.exists():
-            write_corpus(self.corpus)
-        self.made = 0
         self.records: list[dict] = []
+        self.made = 0
+        self.corpus = folder / "corpus" if reference is None else reference.corpus
+        folder.mkdir(exist_ok=True)
+        if reference:
+            self.shape, self.results, self.seconds = reference.shape, reference.results, reference.seconds
+            return
+        write_corpus(self.corpus)
         world = self.new_world()
         outcome = world.run()
         if outcome.code:
             raise RuntimeError(f"The undisturbed run ended with {outcome.code}: {outcome.said}")
         self.seconds = outcome.seconds
         self.shape, self.results = checks.shape_of(world.root), checks.results(world.root)
-        clear(world.folder)
 
     def new_world(self) -> World:
         self.made += 1
         return World(self.folder / f"world-{self.made}", self.corpus, **self.options)
 
-    def try_faults(self, world: World, faults: Iterable[Fault]) -> None:
+    def try_faults(self, faults: Iterable[Fault]) -> None:
         """Ends the command by each fault in turn, in one root, then lets it come to its end; records what it saw."""
+        world = self.new_world()
         for fault in faults:
             outcome = world.run(fault)
             problems = checks.after_fault(world.root, fault, outcome, self.shape)
             self._record(fault.action, fault.moment, outcome, problems)
-            if outcome.code == 0:
-                break  # nothing is left to be killed in
-        self.finish(world)
+            world.filler.unlink(missing_ok=True)
+        self._finish(world)
 
-    def finish(self, world: World) -> None:
+    def try_on_a_small_disk(self, faults: Iterable[Fault]) -> None:
+        """The same with a root on a disk of `DISK`, which only root can make."""
+        place = self.folder / f"world-{self.made + 1}"
+        place.mkdir()
+        subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={DISK}", "tmpfs", place], check=True)
+        try:
+            self.try_faults(faults)
+        finally:
+            subprocess.run(["umount", place], check=True)
+
+    def _finish(self, world: World) -> None:
         """The last run in a root, undisturbed, and what came of all."""
         outcome = world.run()
         problems = [] if outcome.code == 0 else [f"the rerun ended with {outcome.code}: {outcome.said[-1500:]}"]
@@ -61,10 +77,9 @@ class Harness:
             problems += checks.of_lineage(world.root) + checks.of_outputs(world.root, self.shape)
             problems += checks.left_over(world.folder, world.root) + checks.unrecorded(world.root)
             found = checks.results(world.root)
-            problems += [f"{name} differs" for name in self.results if found.get(name) != self.results[name]]
+            names = [name for name in self.results if world.until is None or "weights" not in name]
+            problems += [f"{name} differs" for name in names if found.get(name) != self.results[name]]
         self._record("rerun", "to the end", outcome, problems)
-        if not problems:
-            clear(world.folder)
 
     def _record(self, action, moment, outcome, problems) -> None:
         record = {
@@ -92,11 +107,17 @@ class Harness:
 
 def full_run(harness: Harness, kills: int, seed: int) -> None:
     """The planned faults, then random ones until there were `kills`."""
-    harness.try_faults(harness.new_world(), PLANNED)
+    for faults in (PLANNED, OUT_OF_MEMORY):
+        harness.try_faults(faults)
+    if os.geteuid() == 0:
+        harness.try_on_a_small_disk(FULL_DISK)
+    workers = Harness(harness.folder / "workers", harness, settings=WORKERS, until="Transform")
+    workers.records = harness.records
+    workers.try_faults(WITH_WORKERS)
     generator = random.Random(seed)
     while harness.kills < kills:
         number = min(FAULTS_OF_A_ROOT, kills - harness.kills)
-        harness.try_faults(harness.new_world(), [at_random(generator) for _ in range(number)])
+        harness.try_faults([at_random(generator) for _ in range(number)])
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

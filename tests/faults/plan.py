@@ -50,7 +50,9 @@ def in_component(action: str, name: str, **more) -> Fault:
 
 def renamed(action: str, name: str) -> Fault:
     """Between the rename of a component's output and its record in the metadata."""
-    return Fault(action, f"between {name}'s rename and its record", rf"rename .*\.staging/{name}-.* -> ", later=2)
+    return Fault(
+        action, f"between {name}'s rename and its record", rf"rename .*\.staging/{name}-[^/]*/[a-z_]+ -> ", later=2
+    )
 
 
 # In the order of the pipeline, so that one root meets all of them.
@@ -80,6 +82,32 @@ PLANNED = (
     Fault("SIGTERM to the command", "within a push's record", r"write .*serving/\.\.pushes\.json"),
     renamed("kill the group", "Pusher"),
     Fault("kill the command", "while the report is written", r"write .*runs/.*report"),
+)
+# Each in a root of its own that has come as far as it can.
+OUT_OF_MEMORY = (
+    Fault("memory limit", "within VocabularyGen", r"write .*staging/VocabularyGen-.*tokenizer\.json"),
+    Fault("memory limit", "within the Trainer", r"write .*work/Trainer/.*\.npz"),
+)
+FULL_DISK = (
+    Fault("disk full", "as the run is recorded", r"sql INSERT INTO Context "),
+    Fault("disk full", "within ExampleGen", r"mkdir .*\.staging/ExampleGen-.*/examples"),
+    Fault(
+        "disk full",
+        "between StatisticsGen's rename and its record",
+        r"rename .*StatisticsGen-[^/]*/[a-z_]+ -> ",
+        later=2,
+    ),
+    Fault("disk full", "within Transform's index", r"write .*staging/Transform-.*/index\.json"),
+    Fault("disk full", "within the Trainer's checkpoint", r"write .*work/Trainer/.*\.npz"),
+    Fault("disk full", "within a push", r"write .*serving/\.aside-1/"),
+    Fault("disk full", "while the report is written", r"write .*runs/.*report"),
+)
+# With Beam's worker processes, as far as Transform.
+WITH_WORKERS = (
+    Fault("kill the command", "while ExampleGen's workers write", seen=".staging/ExampleGen-*/**/*tfrecord*"),
+    in_component("SIGTERM to the command", "StatisticsGen", later=10),
+    renamed("kill the group", "StatisticsGen"),
+    in_component("Ctrl-C to the command", "Transform", later=10),
 )
 IN_CI = (0, 1, 3, 4, 5, 7, 8, 9, 12, 13, 15, 16, 20, 21, 22)  # of PLANNED
 

@@ -4,12 +4,10 @@ import contextlib
 import json
 import os
 import random
-import shutil
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -73,28 +71,35 @@ class World:
     def root(self) -> Path:
         return self.folder / "root"
 
-    def start(self, fault: Fault | None = None, memory: int | None = None) -> subprocess.Popen:
+    @property
+    def notes(self) -> Path:
+        """Folder of what the command says and of whether the fault was met: beside `folder`, whose disk may be full."""
+        return self.folder.with_name(f"{self.folder.name}-notes")
+
+    @property
+    def filler(self) -> Path:
+        """What fills the disk."""
+        return self.folder / "filler"
+
+    def start(self, fault: Fault | None = None) -> subprocess.Popen:
         """Starts the command in a session of its own; what it says goes to files."""
-        for name in ("temporary", "home"):
-            (self.folder / name).mkdir(parents=True, exist_ok=True)
+        for folder in (self.notes, self.folder / "temporary"):
+            folder.mkdir(parents=True, exist_ok=True)
         self._done.unlink(missing_ok=True)
         values = {"pipeline.root": self.root, "example_gen.data_dir": self.corpus, **SETTINGS, **self.settings}
         command = [sys.executable, "-m", "pipeline.run", "--local", *(["--until", self.until] if self.until else [])]
         command += [part for key, value in values.items() for part in ("--set", f"{key}={value}")]
         environment = os.environ | {"CUDA_VISIBLE_DEVICES": "", "TMPDIR": str(self.folder / "temporary")}
         environment["PYTHONPATH"] = f"{Path(__file__).with_name('injection')}{os.pathsep}{REPOSITORY}"
-        environment["FAULT_FILLER"] = str(self.folder / "filler")
+        environment["FAULT_FILLER"] = str(self.filler)
         if fault and fault.match:
             names = ("match", "count", "action", "later")
             environment["FAULT"] = json.dumps({n: getattr(fault, n) for n in names} | {"done": str(self._done)})
 
-        def prepare():
-            signal.signal(signal.SIGINT, signal.default_int_handler)
-
-        with (self.folder / "out").open("wb") as out, (self.folder / "err").open("wb") as err:
+        with (self.notes / "out").open("wb") as out, (self.notes / "err").open("wb") as err:
             return subprocess.Popen(
                 command, cwd=REPOSITORY, env=environment, stdout=out, stderr=err, start_new_session=True,
-                preexec_fn=prepare,
+                preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
             )  # fmt: skip
 
     def run(self, fault: Fault | None = None) -> "Outcome":
@@ -111,7 +116,7 @@ class World:
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(pid, signal.SIGKILL)
             process.wait()
-        said = (self.folder / "err").read_text(errors="replace")
+        said = (self.notes / "err").read_text(errors="replace")
         return Outcome(
             code=process.returncode,
             said=said,
@@ -154,7 +159,7 @@ class World:
 
     @property
     def _done(self) -> Path:
-        return self.folder / "fault"
+        return self.notes / "fault"
 
 
 @dataclass
@@ -178,7 +183,7 @@ class Outcome:
     orphans: float | None
 
 
-def in_session(session: int) -> Iterator[int]:
+def in_session(session: int) -> list[int]:
     """Processes of a session that have not ended."""
     found = []
     for stat in Path("/proc").glob("[0-9]*/stat"):
@@ -187,11 +192,6 @@ def in_session(session: int) -> Iterator[int]:
             if int(fields[3]) == session and fields[0] != "Z":
                 found.append(int(stat.parent.name))
     return found
-
-
-def clear(folder: Path) -> None:
-    """Removes a world that is not needed any more."""
-    shutil.rmtree(folder, ignore_errors=True)
 
 
 def _send(pid: int, action: str) -> None:

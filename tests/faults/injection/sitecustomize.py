@@ -71,7 +71,7 @@ class _Injection:
 
     def connect(self, *arguments, **options) -> sqlite3.Connection:
         connection = self._connect(*arguments, **options)
-        connection.set_trace_callback(lambda statement: self.happens(f"sql {statement}"))
+        connection.set_trace_callback(lambda statement: self.happens(f"sql {' '.join(statement.split())}"))
         return connection
 
     def happens(self, what: str) -> None:
