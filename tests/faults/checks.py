@@ -56,11 +56,8 @@ def after_fault(root: Path, fault: Fault, outcome: Outcome, shape: dict[str, set
         if "Traceback" in outcome.said:
             problems.append(f"a traceback: {outcome.said[-1500:]}")
     if fault.action == "disk full" and outcome.met:
-        if (
-            outcome.code not in (0, 1, 2)
-            or " is full. Free some space" not in outcome.said
-            or "Traceback" in outcome.said
-        ):
+        said_so = " is full. Free some space" in outcome.said and "Traceback" not in outcome.said
+        if outcome.code not in (0, 1, 2) or not said_so:
             problems.append(f"exit code {outcome.code} on a full disk: {outcome.said[-1500:]}")
     if fault.action == "memory limit" and outcome.met and outcome.code == 0:
         problems.append("the limit did not end the command")
