@@ -14,7 +14,7 @@ from pathlib import Path
 from tests.faults.plan import Fault
 
 REPOSITORY = Path(__file__).parents[2]
-RUN_SECONDS, STOP_SECONDS, ORPHAN_SECONDS = 300, 10, 5
+RUN_SECONDS, STOP_SECONDS, ORPHAN_SECONDS = 600, 10, 5
 PLACES = ("in the morning", "after the storm", "by the river", "near the old mill")
 SETTINGS = {
     "example_gen.dataset": "text_files",
