@@ -6,13 +6,16 @@ INSTALL := $(BIN)/python -m pip install --quiet --no-compile --disable-pip-versi
 PACKAGING := setup.py pyproject.toml constraints.txt
 TREEBANK := $(if $(DATA_DIR),--data-dir $(DATA_DIR))
 
-.PHONY: run test lint serve bench bench-serving experiment results clean
+.PHONY: run test test-faults lint serve bench bench-serving experiment results clean
 
 run: .venv/installed-run  ## the main job on the embedded corpus
 	$(BIN)/python -m pipeline.run --local
 
-test: .venv/installed-test  ## every test
-	$(BIN)/python -m pytest
+test: .venv/installed-test  ## every test but those of test-faults
+	$(BIN)/python -m pytest -m "not faults"
+
+test-faults: .venv/installed-test  ## kills the real command, fills its disk, takes its memory: minutes
+	$(BIN)/python -m pytest -m faults tests/faults
 
 lint: .venv/installed-test  ## style, without changing anything
 	$(BIN)/ruff check .

@@ -5,6 +5,7 @@ TensorFlow is imported in the executors, which import this module; a `component.
 
 import contextlib
 import logging
+import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -17,6 +18,7 @@ from google.protobuf.message import DecodeError
 
 from components.base import SPLITS, ComponentError
 
+FRAME_BYTES = 16  # of a TFRecord, around its data: length, and two checksums
 BATCH_BYTES = 1 << 20  # text that is tokenized at once: larger is no faster, smaller pays per operation
 
 _SHARD_NAME = re.compile(r"data_tfrecord-(\d{5})-of-(\d{5})")
@@ -120,18 +122,23 @@ def read_batches(shard: Shard) -> Iterator[list[Example]]:
 
 def _read_examples(path: str) -> Iterator[Example]:
     records = tf.data.TFRecordDataset(path).as_numpy_iterator()
-    number = 0
+    number = size = 0
     while True:
         try:
             record = next(records, None)
             if record is None:
-                return
+                break
             yield _parse(record)
         except (tf.errors.DataLossError, tf.errors.NotFoundError, DecodeError, IndexError) as error:
             place = re.search(r"(?:corrupted|truncated) record at \d+", str(error))
             found = place[0] if place else f"record {number + 1:,}: {str(error).splitlines()[0]}"
             raise ComponentError(f"{path} is damaged ({found}). Run ExampleGen again (--no-cache).") from error
-        number += 1
+        number, size = number + 1, size + FRAME_BYTES + len(record)
+    if size != os.path.getsize(path):  # TensorFlow takes a few bytes, as of a record that was cut short, for the end
+        raise ComponentError(
+            f"{path} is damaged ({os.path.getsize(path) - size:,} bytes after record {number:,} that are none). Run "
+            "ExampleGen again (--no-cache)."
+        )
 
 
 def _parse(record: bytes) -> Example:

@@ -9,6 +9,7 @@ every token's place in its file is known: readers map the files into memory and 
 """
 
 import json
+import os
 import reprlib
 from collections.abc import Sequence
 from pathlib import Path
@@ -114,7 +115,7 @@ class TokenStream:
             index = json.loads(path.read_text())
         except FileNotFoundError:
             raise ValueError(f"{self.split_dir} has no {INDEX_FILE}: it is not a split that Transform wrote.") from None
-        except ValueError as error:  # not JSON, or not even text
+        except (ValueError, RecursionError) as error:  # not JSON, or not even text
             raise ValueError(f"{path} is not JSON ({error}). Run Transform again (--no-cache).") from None
         if not isinstance(index, dict) or index.get("format") != FORMAT:
             found = index.get("format") if isinstance(index, dict) else index
@@ -127,7 +128,7 @@ class TokenStream:
     @staticmethod
     def _map(path: Path, records: np.ndarray) -> np.ndarray:
         expected = int((records + HEADER_IDS + FOOTER_IDS).sum()) * ID_TYPE.itemsize
-        found = path.stat().st_size if path.exists() else None
+        found = os.path.getsize(path) if os.path.isfile(path) else None  # of any name, a far too long one, too
         if found != expected:
             state = "is missing" if found is None else f"has {found:,} bytes"
             raise ValueError(

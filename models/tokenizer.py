@@ -1,6 +1,7 @@
 """The one tokenizer of this project: Beam, training and the exported SavedModel all run this class."""
 
 import json
+import reprlib
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -68,7 +69,9 @@ class Tokenizer(tf.Module):
         with open(path, "rb") as lines:
             first = [lines.readline().rstrip(b"\n").decode("utf-8", "replace") for _ in range(2)]
         if first != [UNK, EOS]:
-            raise ValueError(f"{path} begins with the words {first}; a vocabulary begins with {[UNK, EOS]}.")
+            raise ValueError(
+                f"{path} begins with the words {reprlib.repr(first)}; a vocabulary begins with {[UNK, EOS]}."
+            )
         line, number = tf.lookup.TextFileIndex.WHOLE_LINE, tf.lookup.TextFileIndex.LINE_NUMBER
         self._ids = tf.lookup.StaticHashTable(
             tf.lookup.TextFileInitializer(path, tf.string, line, tf.int64, number), UNK_ID
@@ -83,10 +86,13 @@ class Tokenizer(tf.Module):
 
     @classmethod
     def load(cls, vocabulary_dir: str | Path) -> "Tokenizer":
-        """The tokenizer that VocabularyGen described: `vocabulary.txt` and `tokenizer.json` in one folder."""
+        """The tokenizer that VocabularyGen described: `vocabulary.txt` and `tokenizer.json` in one folder.
+
+        Raises:
+            ValueError: If one of the files is not what VocabularyGen writes.
+        """
         vocabulary_dir = Path(vocabulary_dir)
-        settings = json.loads((vocabulary_dir / SETTINGS_FILE).read_text())
-        return cls(**settings, vocabulary_file=vocabulary_dir / VOCABULARY_FILE)
+        return cls(**_read_settings(vocabulary_dir / SETTINGS_FILE), vocabulary_file=vocabulary_dir / VOCABULARY_FILE)
 
     def settings(self) -> dict:
         """The constructor's arguments but the vocabulary, as in `tokenizer.json`."""
@@ -209,6 +215,22 @@ def wordpiece_tokenizer(
         token_out_type=token_out_type,
         unknown_token=UNK,
     )
+
+
+def _read_settings(path: Path) -> dict:
+    """The settings that `Tokenizer.settings` gives, from a file."""
+    try:
+        settings = json.loads(path.read_text(encoding="utf-8"))
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"{path} is not JSON ({error}). Run VocabularyGen again (--no-cache).") from None
+    expected = {"tokenizer": str, "lowercase": bool, "keep_blank_lines": bool}
+    found = {key: type(value) for key, value in settings.items()} if isinstance(settings, dict) else None
+    if found != expected or settings["tokenizer"] not in TOKENIZERS:
+        raise ValueError(
+            f"{path} holds {reprlib.repr(settings)}, expected one of {', '.join(TOKENIZERS)} as tokenizer, and true or "
+            "false as lowercase and keep_blank_lines. Run VocabularyGen again (--no-cache)."
+        )
+    return settings
 
 
 def _replace_invalid(texts: tf.Tensor) -> tf.Tensor:

@@ -3,6 +3,7 @@
 import codecs
 import gzip
 import logging
+import zlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -42,7 +43,7 @@ def load_word_vectors(path: str | Path, words: Sequence[str], units: int) -> tup
         raise ValueError(f"{path}: found no such file, expected word vectors. Correct model.pretrained_embeddings.")
     try:
         found = _collected(path, _matches(path, index, units), units)
-    except (EOFError, gzip.BadGzipFile) as error:
+    except (EOFError, gzip.BadGzipFile, zlib.error) as error:
         raise ValueError(f"{path} cannot be decompressed ({error}). Fetch it anew.") from None
     rows = np.array(sorted(found), np.int64)
     vectors = np.array([found[row] for row in rows], np.float32).reshape(len(rows), units)
@@ -179,8 +180,8 @@ def _array_matches(path, index, units):
     if not list_path.is_file():
         raise ValueError(f"{list_path}: found no such file, expected the words of {path.name}, one a line.")
     try:
-        array = np.load(path, mmap_mode="r")
-    except (ValueError, OSError) as error:
+        array = np.lib.format.open_memmap(path, mode="r")  # np.load would take pickles and archives for arrays, too
+    except (ValueError, OSError, OverflowError) as error:
         raise ValueError(f"{path} is not an array in NumPy's format ({error}).") from None
     if array.ndim != 2 or not np.issubdtype(array.dtype, np.number) or np.iscomplexobj(array):
         raise ValueError(f"{path}: found {array.dtype} {list(array.shape)}, expected numbers [words, {units}].")
