@@ -86,10 +86,12 @@ class FreezeEmbedding(keras.callbacks.Callback):
         self._epochs = epochs
 
     def on_epoch_begin(self, epoch, logs=None):
-        trainable = epoch >= self._epochs
+        self._set_trainable(epoch >= self._epochs)
+
+    def on_train_end(self, logs=None):
+        self._set_trainable(True)
+
+    def _set_trainable(self, trainable: bool) -> None:
         if self.model.embedding.trainable != trainable:
             self.model.embedding.trainable = trainable
             self.model.make_train_function(force=True)  # a step is traced for the weights that it trains
-
-    def on_train_end(self, logs=None):
-        self.model.embedding.trainable = True

@@ -42,6 +42,11 @@ class CarriedState:
     def _replicas(self) -> list[tf.Variable]:
         return list(getattr(self._variable, "values", [self._variable]))
 
+    @property
+    def lanes(self) -> int:
+        """Lanes of all replicas whose state is kept; 0 before the first window."""
+        return sum(int(tf.shape(part)[0]) for part in self._replicas)
+
     def numpy(self) -> np.ndarray:
         """The state of all lanes, the first replica's first."""
         return np.concatenate([part.numpy() for part in self._replicas])

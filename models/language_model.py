@@ -84,8 +84,9 @@ class LanguageModel(WindowTraining):
         seed: int = 1,
         **kwargs,
     ):
-        super().__init__(**kwargs)
-        _refuse(vocabulary_size, units, num_layers, dropout, init_scale, target)
+        # Not cast by Keras: weights, state and logits have the type of the weights under a mixed policy, too.
+        super().__init__(**kwargs, autocast=False)
+        _refuse(vocabulary_size, units, num_layers, dropout, init_scale, target, temperature, gamma)
         self.vocabulary_size = vocabulary_size
         self.units = units
         self.num_layers = num_layers
@@ -95,9 +96,10 @@ class LanguageModel(WindowTraining):
         self.init_scale = init_scale
         self.augmented = augmented
         if not augmented:
-            given = {"temperature": temperature, "gamma": gamma, "gradient_through_target": gradient_through_target}
+            given = {"temperature": temperature, "gamma": gamma}
+            given["gradient_through_target"] = gradient_through_target or None
             for name, value in given.items():
-                if value:
+                if value is not None:
                     raise ValueError(
                         f"{name}: found {value} with augmented=False, which does not use it. Leave it out."
                     )
@@ -109,8 +111,12 @@ class LanguageModel(WindowTraining):
         self.target = target
         self.precision = precision or self.compute_dtype
         self.seed = seed
-        if self.precision not in ("float32", "float64", "bfloat16"):
+        if self.dtype_policy.name not in ("float32", "float64", "mixed_bfloat16"):
             raise ValueError(f"dtype: found {self.dtype_policy.name}, expected float32, float64 or mixed_bfloat16.")
+        if self.precision not in (self.variable_dtype, "bfloat16"):
+            raise ValueError(
+                f"precision: found {precision}, expected bfloat16 or {self.variable_dtype}, the type of the weights."
+            )
 
         def uniform():
             return keras.initializers.RandomUniform(-init_scale, init_scale)
@@ -163,14 +169,12 @@ class LanguageModel(WindowTraining):
     def call(self, token_ids, state=None, training=False, return_state=False):
         batch_size = tf.shape(token_ids)[0]
         state = self.zero_state(batch_size) if state is None else state
+        masks = None
         if training and self.dropout:
             masks = self._draw_masks(batch_size, tf.range(batch_size), self._call_seeds.next())
-            embedded = tf.gather(tf.convert_to_tensor(self.embedding.embeddings), tf.transpose(token_ids))
-            hidden, state = self._lstm(embedded, state, masks)
-            hidden = tf.transpose(hidden, [1, 0, 2])
-        else:
-            hidden, state = self.hidden_states(token_ids, state)
-        logits = self.logits(hidden)
+        # Looked up by the layer: what reads its table here gets it rounded under a mixed policy.
+        hidden, state = self._lstm(self.embedding(tf.transpose(token_ids)), state, masks)
+        logits = self.logits(tf.transpose(hidden, [1, 0, 2]))
         return (logits, state) if return_state else logits
 
     def window_gradients(self, token_ids, targets, weights, state, masks=None):
@@ -188,7 +192,7 @@ class LanguageModel(WindowTraining):
             augmented loss, in nats, and the weights; the new state).
         """
         ids = tf.transpose(token_ids)  # [time, batch]
-        weights = tf.reshape(tf.transpose(weights), [-1])
+        weights = tf.cast(tf.reshape(tf.transpose(weights), [-1]), self.variable_dtype)
         embedded = tf.gather(tf.convert_to_tensor(self.embedding.embeddings), ids)
         masks = masks or [tf.ones_like(state[:, 0, 0])] * (1 + self.num_layers)
         with tf.GradientTape() as tape:
@@ -267,7 +271,7 @@ class LanguageModel(WindowTraining):
         return {**super().get_config(), **{name: getattr(self, name) for name in names.split()}}
 
 
-def _refuse(vocabulary_size, units, num_layers, dropout, init_scale, target) -> None:
+def _refuse(vocabulary_size, units, num_layers, dropout, init_scale, target, temperature, gamma) -> None:
     """Raises ValueError for the first argument of `LanguageModel` that is out of its range."""
     for name, value in {"vocabulary_size": vocabulary_size, "units": units, "num_layers": num_layers}.items():
         if value < 1:
@@ -278,3 +282,7 @@ def _refuse(vocabulary_size, units, num_layers, dropout, init_scale, target) -> 
         raise ValueError(f"init_scale: found {init_scale}, expected at least 0.")
     if target not in ("current", "held", "average"):
         raise ValueError(f"target: found {target!r}, expected 'current', 'held' or 'average'.")
+    if temperature is not None and not temperature > 0:
+        raise ValueError(f"temperature: found {temperature}, expected more than 0.")
+    if gamma is not None and not gamma >= 0:
+        raise ValueError(f"gamma: found {gamma}, expected at least 0.")

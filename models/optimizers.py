@@ -23,8 +23,8 @@ class OnePassSGD(keras.optimizers.SGD):
     """
 
     def __init__(self, learning_rate=1.0, global_clipnorm=None, **kwargs):
-        for name in ("momentum", "nesterov"):
-            if kwargs.pop(name, 0):
+        for name in ("momentum", "nesterov", "clipnorm", "clipvalue", "gradient_accumulation_steps"):
+            if kwargs.pop(name, None):
                 raise ValueError(f"OnePassSGD has no {name}: use keras.optimizers.SGD.")
         super().__init__(learning_rate, global_clipnorm=global_clipnorm, **kwargs)
         self._factor = 1.0
@@ -38,7 +38,8 @@ class OnePassSGD(keras.optimizers.SGD):
             batch_size: What the sums are divided by.
             norm: Scalar, the global norm of the gradients after the division.
         """
-        clip = 1.0 if self.global_clipnorm is None else tf.minimum(1.0, self.global_clipnorm / norm)
+        one = tf.ones_like(norm)
+        clip = one if self.global_clipnorm is None else tf.minimum(one, self.global_clipnorm / norm)
         self._factor = clip, batch_size
         self.apply(gradients, variables)
 
@@ -50,7 +51,8 @@ class OnePassSGD(keras.optimizers.SGD):
 
     def _backend_update_step(self, grads, trainable_variables, learning_rate):
         clip, batch_size = self._factor
-        super()._backend_update_step(grads, trainable_variables, learning_rate * clip / batch_size)
+        rate = tf.cast(learning_rate, clip.dtype) * clip / batch_size
+        super()._backend_update_step(grads, trainable_variables, rate)
 
     def _distributed_tf_update_step(self, distribution, grads_and_vars, learning_rate):
         # The first replica's rate for all: graph optimization may round them differently, and the copies would drift.

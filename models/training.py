@@ -18,6 +18,7 @@ from models.checkpoint import Checkpoint
 from models.language_model import LanguageModel
 from models.optimizers import make_optimizer
 from models.recipe import Recipe
+from models.text.checks import check_lanes
 from models.text.windows import num_windows, windows
 from models.token_stream import TokenStream
 
@@ -38,7 +39,7 @@ def compile_model(model: LanguageModel, recipe: Recipe) -> None:
 
 def evaluation_windows(stream: TokenStream):
     """A split in one lane: each token predicted once, the first from `<eos>`."""
-    return windows(stream, batch_size=1, sequence_length=min(EVALUATION_WINDOW, len(stream)))
+    return windows(stream, batch_size=1, sequence_length=max(1, min(EVALUATION_WINDOW, len(stream))))
 
 
 class Training:
@@ -77,7 +78,7 @@ class Training:
     ):
         self.model, self.train, self.valid, self.recipe = model, train, valid, recipe
         self.callbacks, self.should_stop = callbacks, should_stop
-        self._windows()  # so that what cannot be trained on is refused here
+        check_lanes("train", self._windows(), model.distribute_strategy.num_replicas_in_sync)
         self.steps = num_windows(len(train), recipe.batch_size, recipe.sequence_length)
         self.left_over = len(train) % recipe.batch_size
         self._resumable = ResumableEpochs(self, Checkpoint(folder))

@@ -3,14 +3,12 @@
 import types
 
 import keras
-import numpy as np
 import tensorflow as tf
 
 from models.carried_state import CarriedState
 from models.metrics import Perplexity, TokenMean
 from models.optimizers import OnePassSGD, take_reduced_gradients
-
-IDS_CHECKED = 2**22  # ids of a stream that are looked at together: 16 MiB
+from models.text.checks import check_carried, check_lanes, check_windows
 
 
 class WindowTraining(keras.Model):
@@ -27,7 +25,6 @@ class WindowTraining(keras.Model):
         """Called once the layers are built, in the scope of the strategy."""
         figures = [TokenMean("loss"), Perplexity(), TokenMean("augmented_loss"), TokenMean("gradient_norm")]
         self._figures = {metric.name: metric for metric in (*figures, TokenMean("clipped"))}
-        self._lanes = self._test_lanes = None
         # Not tracked, so neither `.keras` files nor SavedModels hold them. τ and γ are variables since schedules change
         # them: numbers would be folded into the graph, to other digits.
         self._untracked = types.SimpleNamespace(
@@ -36,6 +33,8 @@ class WindowTraining(keras.Model):
             },
             temperature=tf.Variable(self.temperature or 1.0, dtype=self.variable_dtype, trainable=False),
             gamma=tf.Variable(self.gamma or 0.0, dtype=self.variable_dtype, trainable=False),
+            specs={},
+            strategy=tf.distribute.get_strategy(),
         )
 
     @property
@@ -51,7 +50,8 @@ class WindowTraining(keras.Model):
             **kwargs: `run_eagerly` and `steps_per_execution`.
 
         Raises:
-            ValueError: If a loss or metrics are given, XLA is asked for, or the optimizer belongs to another strategy.
+            ValueError: If a loss or metrics are given, XLA is asked for, several replicas are to run several steps per
+                execution, or the model or the optimizer belongs to another strategy, or the optimizer scales the loss.
         """
         for name in ("loss", "loss_weights", "metrics", "weighted_metrics"):
             if kwargs.get(name) is not None:
@@ -59,15 +59,27 @@ class WindowTraining(keras.Model):
         if kwargs.get("jit_compile") is True:
             raise ValueError("jit_compile: a step compiles its own parts with XLA. Leave jit_compile out of compile.")
         strategy = self.distribute_strategy
+        if strategy is not self._untracked.strategy:
+            raise ValueError("LanguageModel: create it inside the scope() of the strategy that it is trained in.")
+        if strategy.num_replicas_in_sync > 1 and kwargs.get("steps_per_execution", 1) != 1:
+            # https://github.com/keras-team/keras/issues/19246
+            raise ValueError("steps_per_execution: Keras fails with more than 1 on several replicas. Leave it out.")
         with strategy.scope():
-            super().compile(optimizer, **kwargs | {"jit_compile": False})
-            if self.optimizer._distribution_strategy is not strategy:
+            optimizer = keras.optimizers.get(optimizer)
+            if optimizer._distribution_strategy is not strategy:
                 raise ValueError(
                     "optimizer: create it inside the scope() of the strategy that the model was created in."
                 )
-            take_reduced_gradients(self.optimizer)
-            if not self.optimizer.built:
-                self.optimizer.build(self.trainable_variables)
+            if optimizer.loss_scale_factor or isinstance(optimizer, keras.optimizers.LossScaleOptimizer):
+                raise ValueError("optimizer: no type of LanguageModel needs its loss scaled. Leave the scaling out.")
+            super().compile(optimizer, **kwargs | {"jit_compile": False})
+            take_reduced_gradients(optimizer)
+            if not optimizer.built:
+                optimizer.build(self.trainable_variables)
+
+    def compile_from_config(self, config):
+        """Compiles a loaded model as it was when it was saved."""
+        self.compile(**keras.saving.deserialize_keras_object(config))
 
     def fit(self, x=None, y=None, *, validation_data=None, **kwargs):
         """Trains as `keras.Model.fit` does.
@@ -85,22 +97,17 @@ class WindowTraining(keras.Model):
 
         Raises:
             ValueError: Before the first step, if the model is not compiled, the lanes do not divide among the replicas,
-                or a token is not in the vocabulary.
+                a token is not in the vocabulary, or `x` starts in the middle and the model carries no state for it.
         """
         self._assert_compile_called("fit")
-        self._check("x", x, y)
-        replicas = self.distribute_strategy.num_replicas_in_sync
-        self._lanes = x.element_spec[1].shape[0]
-        if self._lanes % replicas:
-            raise ValueError(
-                f"x: the batch_size of its windows, {self._lanes}, does not divide among {replicas} replicas. Use a "
-                f"multiple of {replicas}."
-            )
+        check_windows("x", x, y, self.vocabulary_size)
+        check_lanes("x", x, self.distribute_strategy.num_replicas_in_sync)
+        check_carried("x", x, self.carried_state.lanes)
         if validation_data is not None:
-            self._check("validation_data", validation_data)
+            check_windows("validation_data", validation_data, None, self.vocabulary_size)
             validation_data = self._for_replicas(validation_data)
-        kwargs.setdefault("shuffle", False)  # windows have an order
-        return super().fit(x, validation_data=validation_data, **kwargs)
+        self._trace_for("train_function", x)
+        return super().fit(x, validation_data=validation_data, **{"shuffle": False} | kwargs)
 
     def evaluate(self, x=None, y=None, **kwargs):
         """The exact loss and perplexity: every token of the lanes is predicted once, whatever the window's length.
@@ -118,9 +125,29 @@ class WindowTraining(keras.Model):
         """
         if not kwargs.get("_use_cached_eval_dataset"):  # set by `fit`, which has checked its data
             self._assert_compile_called("evaluate")
-            self._check("x", x, y)
+            check_windows("x", x, y, self.vocabulary_size)
             x = self._for_replicas(x)
+        self._trace_for("test_function", x)
         return super().evaluate(x, **kwargs)
+
+    def predict(self, x, **kwargs):
+        """Logits, as `keras.Model.predict`.
+
+        Args:
+            x: Ids [rows, time], each row read from the zero state, or a data set of `models.windows`.
+            **kwargs: Of `keras.Model.predict`, such as `batch_size`.
+
+        Returns:
+            Logits [rows, time, V], a NumPy array; of a data set the lanes of its first window come first.
+
+        Raises:
+            ValueError: If `x` is a data set and its lanes do not divide among the replicas.
+        """
+        if isinstance(x, tf.data.Dataset):
+            check_windows("x", x, None, self.vocabulary_size)
+            check_lanes("x", x, self.distribute_strategy.num_replicas_in_sync)
+            self._trace_for("predict_function", x)
+        return super().predict(x, **kwargs)
 
     def train_step(self, data):
         """One update from a window, as `keras.Model.train_step`.
@@ -131,13 +158,14 @@ class WindowTraining(keras.Model):
         Returns:
             The metrics since the beginning of the epoch.
         """
-        inputs, targets, weights = self._with_static_lanes(data, self._lanes)
+        inputs, targets, weights = self._with_static_lanes(data, "train_function")
         context = tf.distribute.get_replica_context()
         replicas, lanes = context.num_replicas_in_sync, targets.shape[0]
         batch_size = lanes * replicas
         carried = self._untracked.carried["train"]
         state = carried.read(inputs["window"][0], lanes)
-        masks = self._masks(batch_size, inputs["lane"], tf.cast(self.optimizer.iterations, tf.int32))
+        # Not `iterations`, which stays where an optimizer accumulates the gradients of several windows.
+        masks = self._masks(batch_size, inputs["lane"], tf.cast(self.optimizer._iterations, tf.int32))
         gradients, sums, state = self.window_gradients(inputs["token_ids"], targets, weights, state, masks)
         carried.write(state)
         if replicas > 1:  # of one replica it would be a copy
@@ -165,12 +193,13 @@ class WindowTraining(keras.Model):
         Returns:
             `loss` and `perplexity` since the beginning.
         """
-        inputs, targets, weights = self._with_static_lanes(data, self._test_lanes)
+        inputs, targets, weights = self._with_static_lanes(data, "test_function")
         carried = self._untracked.carried["test"]
         state = carried.read(inputs["window"][0], targets.shape[0])
         scores, state = self._compiled_scores(inputs["token_ids"], targets, state)
         carried.write(state)
-        sums = tf.stack([tf.reduce_sum(tf.cast(x, tf.float64)) for x in (-scores * weights, weights)])
+        losses = -scores * tf.cast(weights, scores.dtype)
+        sums = tf.stack([tf.reduce_sum(tf.cast(x, tf.float64)) for x in (losses, weights)])
         context = tf.distribute.get_replica_context()
         if context.num_replicas_in_sync > 1:
             sums = context.all_reduce(tf.distribute.ReduceOp.SUM, sums)
@@ -217,36 +246,24 @@ class WindowTraining(keras.Model):
             self._figures[name].update_state(*values)
         return {name: self._figures[name].result() for name in figures}
 
-    def _with_static_lanes(self, data, lanes: int | None):
-        """`data` with its number of lanes, which Keras loses where several steps are one execution."""
-        replicas = self.distribute_strategy.num_replicas_in_sync
-        return tf.nest.map_structure(
-            lambda t: t if t.shape[0] else tf.ensure_shape(t, [lanes // replicas, *t.shape[1:]]), data
-        )
+    def _trace_for(self, function: str, data: tf.data.Dataset) -> None:
+        """Has Keras trace a function for the shapes of these windows: a second shape would become an unknown one."""
+        specs = self._untracked.specs
+        if specs.get(function) != data.element_spec:
+            specs[function] = data.element_spec
+            setattr(self, function, None)
 
-    def _check(self, name: str, data, targets=None) -> None:
-        """Refuses what is no data set of `models.windows`, and tokens that are not in the vocabulary."""
-        spec = getattr(data, "element_spec", None)
-        if targets is not None or not (isinstance(spec, tuple) and len(spec) == 3 and isinstance(spec[0], dict)):
-            found = f"{type(data).__name__}{'' if targets is None else ' with y'}"
-            raise ValueError(f"{name}: expected windows(tokens, batch_size, sequence_length) of models, found {found}.")
-        tokens = getattr(data, "tokens", ())
-        for start in range(0, len(tokens), IDS_CHECKED):
-            ids = np.asarray(tokens[start : start + IDS_CHECKED])
-            outside = (ids < 0) | (ids >= self.vocabulary_size)
-            if outside.any():
-                position = int(outside.argmax())
-                raise ValueError(
-                    f"{name}: token {start + position:,} has the id {ids[position]}, outside of the vocabulary of "
-                    f"{self.vocabulary_size:,} words (ids 0 to {self.vocabulary_size - 1:,}). Use the vocabulary that "
-                    "the text was transformed with."
-                )
+    def _with_static_lanes(self, data, function: str):
+        """`data` with its number of lanes, which Keras loses where several steps are one execution."""
+        if data[1].shape[0] is not None:
+            return data
+        lanes = self._untracked.specs[function][1].shape[0] // self.distribute_strategy.num_replicas_in_sync
+        return tf.nest.map_structure(lambda t: tf.ensure_shape(t, [lanes, *t.shape[1:]]), data)
 
     def _for_replicas(self, data: tf.data.Dataset) -> tf.data.Dataset:
         """Windows to evaluate, filled up with lanes of weight 0 to a multiple of the replicas."""
         lanes, replicas = data.element_spec[1].shape[0], self.distribute_strategy.num_replicas_in_sync
         missing = -lanes % replicas
-        self._test_lanes = lanes + missing
         if not missing:
             return data
 

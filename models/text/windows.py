@@ -30,7 +30,8 @@ def windows(tokens, batch_size: int, sequence_length: int, start: int = 0) -> tf
         A `tf.data.Dataset` of `(inputs, targets, sample_weight)`. `inputs` is a dict of int32 `token_ids`
         `[batch_size, sequence_length]`, `lane` `[batch_size]` and `window` `[batch_size]` (its index from 0); `targets`
         are int32 `[batch_size, sequence_length]`; `sample_weight` is float32 of the same shape: 1, or 0 behind the end
-        of a lane, where the last window is padded with id 0. Its attribute `tokens` is the argument.
+        of a lane, where the last window is padded with id 0. Its attributes `tokens` and `start` are
+        the arguments.
 
     Raises:
         TypeError: If `tokens` is neither a `TokenStream` nor integers, or a number is no integer.
@@ -95,7 +96,7 @@ def windows(tokens, batch_size: int, sequence_length: int, start: int = 0) -> tf
     data = data.enumerate().map(window)
     data = data.apply(tf.data.experimental.assert_cardinality(count - start))
     data = data.prefetch(2).with_options(_options())
-    data.tokens = tokens
+    data.tokens, data.start = tokens, start
     return data
 
 
@@ -109,10 +110,11 @@ def _readable(tokens):
     if isinstance(tokens, TokenStream):
         return tokens.blocks
     array = np.asarray(tokens)
+    if array.size and array.dtype.kind not in "iu":
+        found = type(tokens).__name__ if array.ndim == 0 else f"{array.dtype} values"
+        raise TypeError(f"tokens: found {found}, expected integer ids or a TokenStream.")
     if array.ndim != 1:
         raise ValueError(f"tokens: found an array of shape {list(array.shape)}, expected a 1-D array of ids.")
-    if array.size and array.dtype.kind not in "iu":
-        raise TypeError(f"tokens: found {array.dtype} values, expected integer ids or a TokenStream.")
     ids = tf.constant(array.astype(np.int32))
 
     def blocks(position):

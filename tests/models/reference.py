@@ -16,6 +16,13 @@ def log_softmax(z):
     return z - np.log(np.exp(z).sum(axis=-1, keepdims=True))
 
 
+def lanes(ids, batch_size):
+    """Inputs and targets [batch_size, len(ids) // batch_size]: each token from the one before it, the first from EOS."""
+    ids = np.asarray(ids)[: len(ids) // batch_size * batch_size]
+    inputs = np.concatenate([[EOS_ID], ids[:-1]])
+    return inputs.reshape(batch_size, -1), ids.reshape(batch_size, -1)
+
+
 def sigmoid(z):
     return 1 / (1 + np.exp(-z))
 

@@ -43,18 +43,18 @@ several = pytest.mark.parametrize("replicas", [2, 4])
 @with_and_without_dropout
 def test_the_clip_is_active_on_most_steps(runs, dropout):
     """Else the comparisons below would not see a clip that each replica does for itself."""
-    norms = runs[1, dropout]["metrics"][:, 2]
+    norms = runs[1, dropout]["gradient_norm"]
     assert len(norms) == 50 and (norms > 1.0).mean() > 0.6
 
 
 @several
 @with_and_without_dropout
 def test_replicas_give_the_same_losses(runs, replicas, dropout):
-    one, several = runs[1, dropout]["metrics"], runs[replicas, dropout]["metrics"]
-    total = one[:, 0] + 0.65 * 5.0 * one[:, 1]
-    np.testing.assert_allclose(several[:, 0], one[:, 0], rtol=1e-5)
-    np.testing.assert_allclose(several[:, 0] + 0.65 * 5.0 * several[:, 1], total, rtol=1e-5)
-    np.testing.assert_allclose(several[:, 2], one[:, 2], rtol=1e-4)
+    one, several = runs[1, dropout], runs[replicas, dropout]
+    total, of_several = (run["loss"] + 0.65 * 5.0 * run["augmented_loss"] for run in (one, several))
+    np.testing.assert_allclose(several["loss"], one["loss"], rtol=1e-5)
+    np.testing.assert_allclose(of_several, total, rtol=1e-5)
+    np.testing.assert_allclose(several["gradient_norm"], one["gradient_norm"], rtol=1e-4)
 
 
 @several
@@ -75,4 +75,4 @@ def test_each_replica_keeps_the_state_of_its_own_lanes(runs, replicas, dropout):
 
 
 def test_dropout_changes_what_is_learned(runs):
-    assert np.abs(runs[1, 0.0]["metrics"][:, 0] / runs[1, 0.5]["metrics"][:, 0] - 1).max() > 0.01
+    assert np.abs(runs[1, 0.0]["loss"] / runs[1, 0.5]["loss"] - 1).max() > 0.01

@@ -1,6 +1,6 @@
 """A small training in a process of its own, for tests that need several devices or a program that is killed.
 
-Usage: `python -m tests.models.training_run steps FOLDER REPLICAS`, or `... train FOLDER REPLICAS [KILL]`.
+Usage: `python -m tests.models.training_run steps FOLDER REPLICAS`, or `... train FOLDER REPLICAS [END]`.
 """
 
 import os
@@ -13,11 +13,11 @@ import numpy as np
 
 from models import checkpoint
 from models.devices import make_strategy
-from models.distributed_step import make_step
 from models.language_model import LanguageModel
 from models.recipe import Recipe
-from models.token_stream import Lanes, TokenStream, TokenWriter, write_index
-from models.training import Training, TrainingStopped, windows
+from models.text.windows import windows
+from models.token_stream import TokenStream, TokenWriter, write_index
+from models.training import Training, TrainingStopped, compile_model
 
 VOCABULARY, UNITS, BATCH, TIME = 60, 12, 8, 6
 STEPS = 50
@@ -41,29 +41,50 @@ def some_text(tokens: int, seed: int = 1) -> np.ndarray:
     return ids.astype(np.int32)
 
 
-def make_model(strategy, units=UNITS, **options) -> LanguageModel:
+def make_model(strategy, recipe: Recipe | None = None, units=UNITS, **options) -> LanguageModel:
+    """A model with the same weights at every call, compiled for the recipe where there is one."""
     keras.utils.set_random_seed(1)
+    if options.get("augmented", True):
+        options = {"temperature": 5.0} | options
     with strategy.scope():
-        return LanguageModel(VOCABULARY, units, **{"init_scale": 0.4, "temperature": 5.0, **options})
+        model = LanguageModel(VOCABULARY, units, **{"init_scale": 0.4} | options)
+    if recipe is not None:
+        compile_model(model, recipe)
+    return model
+
+
+class EachStep(keras.callbacks.Callback):
+    """Keeps the metrics of each step by itself: those of an epoch are no use after it.
+
+    Attributes:
+        steps: A dict of the metrics for each step.
+    """
+
+    def __init__(self):
+        super().__init__()
+        self.steps = []
+
+    def on_train_batch_end(self, batch, logs=None):
+        self.steps.append({name: float(value) for name, value in logs.items()})
+        self.model.reset_metrics()
+
+    def __getitem__(self, name) -> np.ndarray:
+        return np.array([step[name] for step in self.steps])
 
 
 def steps(folder: Path, replicas: int):
     """Writes every step's metrics, the last state and the weights, without dropout and with it."""
     strategy = make_strategy(replicas, BATCH)
-    lanes = Lanes(write_split(folder / "train", some_text(BATCH * TIME * STEPS)), BATCH)
-    recipe = Recipe(batch_size=BATCH, clip_norm=1.0)
-    scalars = {"learning_rate": 1.0, "temperature": 5.0, "gamma": 0.65, "embedding_rate": 1.0, "target_rate": 0.0}
-    scalars = {key: np.float32(value) for key, value in scalars.items()}
+    data = windows(write_split(folder / "train", some_text(BATCH * TIME * STEPS)), BATCH, TIME)
     for dropout in (0.0, 0.5):
-        model = make_model(strategy, dropout=dropout)
-        step, state, metrics = make_step(model, strategy, recipe), model.zero_state(BATCH), []
-        for number, (inputs, targets) in enumerate(windows(lanes, TIME)):
-            state, values = step(inputs, targets, state, np.int32(number), scalars)
-            metrics.append(values.numpy())
+        model, seen = make_model(strategy, Recipe(batch_size=BATCH, clip_norm=1.0), dropout=dropout), EachStep()
+        model.fit(data, callbacks=[seen], verbose=0)
         copies = [[copy.numpy() for copy in strategy.experimental_local_results(v.value)] for v in model.weights]
         weights = {f"weight {v.path}": copy[0] for v, copy in zip(model.weights, copies, strict=True)}
         spread = max(np.abs(part - copy[0]).max() for copy in copies for part in copy)
-        np.savez(folder / f"{replicas}-{dropout}.npz", metrics=metrics, state=state, spread=spread, **weights)
+        metrics = {name: seen[name] for name in ("loss", "augmented_loss", "gradient_norm")}
+        state = model.carried_state.numpy()
+        np.savez(folder / f"{replicas}-{dropout}.npz", state=state, spread=spread, **metrics, **weights)
 
 
 def die():
@@ -71,20 +92,31 @@ def die():
     os.kill(os.getpid(), signal.SIGKILL)
 
 
-def train(folder: Path, replicas: int, kill: str = ""):
-    """Trains for three epochs of 45 steps from the last checkpoint, or until it kills itself where `kill` says."""
+class DieAfterEpoch(keras.callbacks.Callback):
+    def __init__(self, epoch: int):
+        super().__init__()
+        self._epoch = epoch
+
+    def on_epoch_end(self, epoch, logs=None):
+        if epoch + 1 == self._epoch:
+            die()
+
+
+def train(folder: Path, replicas: int, end: str = ""):
+    """Trains for three epochs of 45 steps from the last checkpoint, or to another end."""
     strategy = make_strategy(replicas, BATCH)
-    data = folder / "data"
+    recipe = Recipe(batch_size=BATCH, sequence_length=TIME, epochs=3, decay_start_epoch=1, checkpoint_seconds=0.0)
     training = Training(
-        make_model(strategy, num_layers=1, dropout=0.3),
-        strategy,
-        write_split(data / "train", some_text(BATCH * TIME * 45)),
-        write_split(data / "valid", some_text(300, seed=2)),
-        Recipe(batch_size=BATCH, sequence_length=TIME, epochs=3, decay_start_epoch=1, checkpoint_seconds=0.0),
+        make_model(strategy, recipe, num_layers=1, dropout=0.3),
+        write_split(folder / "data" / "train", some_text(BATCH * TIME * 45)),
+        write_split(folder / "data" / "valid", some_text(300, seed=2)),
+        recipe,
         folder / "checkpoints",
+        callbacks=[DieAfterEpoch(2)] if end == "killed after epoch 2" else [],
+        should_stop=lambda: (end, len(training.history), training.window) == ("stopped in epoch 3", 2, 27),
     )
     print("started at", len(training.history) + 1, training.window, flush=True)
-    if kill == "while writing in epoch 2":  # at step 40, whose checkpoint follows that of step 20
+    if end == "killed while writing in epoch 2":  # the checkpoint of step 40
         write = checkpoint.np.savez
 
         def write_half(file, **arrays):
@@ -95,24 +127,22 @@ def train(folder: Path, replicas: int, kill: str = ""):
                 die()
 
         checkpoint.np.savez = write_half
-    elif kill == "after epoch 2":
-        training.on_epoch = lambda record: die() if record["epoch"] == 2 else None
-    elif kill == "stop in epoch 3":
-        training.should_stop = lambda: (len(training.history), training.window) == (2, 27)
     try:
         training.run()
     except TrainingStopped:
         return
     records = [{k: v for k, v in r.items() if "second" not in k} for r in training.history]
+    with np.load(folder / "checkpoints" / "latest.npz") as latest:
+        last = {f"last {key}": latest[key] for key in latest.files if key.startswith(("variables", "state"))}
     np.savez(
         folder / "result.npz",
         history=np.array([list(r.values()) for r in records]),
         best_epoch=training.best_epoch,
         **{f"weight {v.path}": v.numpy() for v in training.model.weights},
-        **{f"last {i}": w for i, w in enumerate(training.checkpoint.load("latest")["weights"])},
+        **last,
     )
 
 
 if __name__ == "__main__":
-    command, folder, replicas, *kill = sys.argv[1:]
-    {"steps": steps, "train": train}[command](Path(folder), int(replicas), *kill)
+    command, folder, replicas, *end = sys.argv[1:]
+    {"steps": steps, "train": train}[command](Path(folder), int(replicas), *end)
