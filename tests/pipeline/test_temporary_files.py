@@ -1,5 +1,6 @@
 """What a killed run leaves: nothing in the system's temporary folder, and nothing below the root after the next run."""
 
+import fnmatch
 import os
 import signal
 import subprocess
@@ -19,7 +20,8 @@ def _start(root: Path, data: Path, temporary: Path) -> subprocess.Popen:
 
 
 def _generated(root: Path) -> list[Path]:
-    return list(root.rglob("*autograph*.py"))
+    found = (Path(folder, name) for folder, _, names in os.walk(root) for name in names)  # folders may go meanwhile
+    return [path for path in found if fnmatch.fnmatch(path.name, "*autograph*.py")]
 
 
 def test_temporary_files_of_a_killed_run_are_below_the_root_and_go_with_the_next(tmp_path):
