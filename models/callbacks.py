@@ -23,7 +23,7 @@ class StopWhenDiverged(keras.callbacks.Callback):
     def on_train_batch_end(self, batch, logs=None):
         for key, name in self.NAMES.items():
             if not math.isfinite(logs[key]):
-                step = int(self.model.optimizer.iterations)
+                step = self.model.steps_done
                 raise TrainingDiverged(f"Training diverged: the {name} of step {step:,} is {logs[key]}.")
 
     def on_epoch_end(self, epoch, logs=None):
@@ -49,7 +49,7 @@ class AugmentedLossSchedule(keras.callbacks.Callback):
         self._steps_per_epoch = steps_per_epoch
 
     def on_train_batch_begin(self, batch, logs=None):
-        step = int(self.model.optimizer.iterations)
+        step = self.model.steps_done
         values = {name: s.at(step, self._steps_per_epoch) for name, s in self._schedules.items() if s}
         self.model.set_loss_weights(**values)
 
@@ -70,7 +70,7 @@ class TargetEmbedding(keras.callbacks.Callback):
         table, embedding = self.model.target_table, self.model.embedding.embeddings
         if self.model.target == "average":
             table.assign(table + (1.0 - self._decay) * (tf.convert_to_tensor(embedding) - table))
-        elif int(self.model.optimizer.iterations) % self._interval == 0:
+        elif self.model.steps_done % self._interval == 0:
             table.assign(embedding)
 
 

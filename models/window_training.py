@@ -223,6 +223,11 @@ class WindowTraining(keras.Model):
                 getattr(self._untracked, name).assign(value)
 
     @property
+    def steps_done(self) -> int:
+        """Windows that the optimizer has seen."""
+        return int(self.optimizer._iterations.numpy())
+
+    @property
     def carried_state(self) -> CarriedState:
         """The state that the windows of training hand to each other."""
         return self._untracked.carried["train"]

@@ -71,7 +71,7 @@ class LanguageHyperModel(keras_tuner.HyperModel):
             `val_perplexity` of the best epoch.
         """
         recipe = make_recipe(self.trial_parameters(hp.values).model_dump())
-        report = keras.callbacks.LambdaCallback(on_epoch_end=lambda *_: on_epoch(training.history[-1], False))
+        report = keras.callbacks.LambdaCallback(on_epoch_end=lambda epoch, logs: on_epoch(training.history[-1], False))
         splits = self._splits["train"], self._splits["eval"]
         training = Training(model, *splits, recipe, folder, [report], should_stop)
         for record in training.history:

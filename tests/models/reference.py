@@ -17,7 +17,7 @@ def log_softmax(z):
 
 
 def lanes(ids, batch_size):
-    """Inputs and targets [batch_size, len(ids) // batch_size]: each token from the one before it, the first from EOS."""
+    """Inputs and targets [batch_size, len(ids) // batch_size]: a token from the one before, the first from `<eos>`."""
     ids = np.asarray(ids)[: len(ids) // batch_size * batch_size]
     inputs = np.concatenate([[EOS_ID], ids[:-1]])
     return inputs.reshape(batch_size, -1), ids.reshape(batch_size, -1)

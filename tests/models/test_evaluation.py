@@ -4,9 +4,9 @@ import keras
 import numpy as np
 import pytest
 
-from models import evaluation
-from models.evaluation import log_probabilities, perplexity
+from models import augmented_loss, language_model
 from models.language_model import LanguageModel
+from models.text.windows import windows
 from tests.models import reference
 from tests.models.training_run import VOCABULARY, some_text, write_split
 
@@ -32,6 +32,12 @@ def cross_entropies(model, stream):
     return reference.ReferenceModel(model).cross_entropies(stream[:])
 
 
+def perplexity(model, stream, window=1000):
+    if not model.compiled:
+        model.compile()
+    return model.evaluate(windows(stream, 1, window), return_dict=True, verbose=0)["perplexity"]
+
+
 @pytest.mark.parametrize("window", WINDOWS)
 def test_perplexity_is_exact_whatever_the_window(model, stream, cross_entropies, window):
     assert perplexity(model, stream, window) == pytest.approx(np.exp(cross_entropies.mean()), rel=1e-6)
@@ -50,15 +56,25 @@ def test_state_matters(model, stream, cross_entropies):
 
 
 def test_every_token_is_predicted_once_in_order_the_first_from_eos(model, stream, cross_entropies):
-    found = np.concatenate(list(log_probabilities(model, stream, 35)))
-    assert found.shape == (TOKENS,)
-    np.testing.assert_allclose(found, -cross_entropies, rtol=1e-5, atol=1e-5)
+    state, found = model.zero_state(1), []
+    for inputs, targets, weights in windows(stream, 1, 35):
+        scores, state = model.token_log_probabilities(inputs["token_ids"], targets, state)
+        found.append(scores.numpy()[weights.numpy() == 1])
+    np.testing.assert_allclose(np.concatenate(found), -cross_entropies, rtol=1e-5, atol=1e-5)
 
 
-def test_large_vocabularies_are_read_in_shorter_windows(model, stream, monkeypatch):
-    monkeypatch.setattr(evaluation, "MAX_LOGITS", 50 * VOCABULARY)
-    parts = list(log_probabilities(model, stream))
-    assert [len(part) for part in parts] == [50] * 40 + [37]
+def test_large_vocabularies_are_scored_a_few_rows_at_a_time(model, stream, cross_entropies, monkeypatch):
+    rows, score = [], language_model.token_log_probabilities
+    monkeypatch.setattr(augmented_loss, "MAX_LOGITS", 50 * VOCABULARY)
+    monkeypatch.setattr(
+        language_model,
+        "token_log_probabilities",
+        lambda logits, ids: rows.append(logits.shape[0]) or score(logits, ids),
+    )
+    inputs, targets, _ = next(iter(windows(stream, 1, 120)))
+    scores, _ = model.token_log_probabilities(inputs["token_ids"], targets, model.zero_state(1))
+    assert rows == [50, 50, 20]
+    np.testing.assert_allclose(scores[0], -cross_entropies[:120], rtol=1e-5, atol=1e-5)
 
 
 def test_a_uniform_model_has_the_vocabulary_as_its_perplexity(stream):

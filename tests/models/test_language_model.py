@@ -17,11 +17,13 @@ VOCABULARY, UNITS, BATCH, TIME = 11, 4, 3, 5
 def small_model(**options):
     """A model whose state and dropout matter: weights in [-0.8, 0.8]."""
     keras.utils.set_random_seed(4)
-    return LanguageModel(VOCABULARY, UNITS, **{"init_scale": 0.8, "temperature": 2.0, **options})
+    if options.get("augmented", True):
+        options = {"temperature": 2.0} | options
+    return LanguageModel(VOCABULARY, UNITS, **{"init_scale": 0.8} | options)
 
 
 def window(model, seed=6, step=3):
-    """A batch for `train_step`, with words that repeat and a state that is not zero."""
+    """A window for `train_step`, with words that repeat and a state that is not zero."""
     generator = np.random.default_rng(seed)
     ids = generator.integers(0, VOCABULARY, [BATCH, TIME + 1]).astype(np.int32)
     state = generator.uniform(-0.5, 0.5, model.zero_state(BATCH).shape).astype(np.float32)
@@ -29,19 +31,32 @@ def window(model, seed=6, step=3):
         "inputs": tf.constant(ids[:, :-1]),
         "targets": tf.constant(ids[:, 1:]),
         "state": tf.constant(state),
-        "lanes": tf.range(BATCH),
         "step": tf.constant(step),
     }
 
 
 @functools.cache
 def in_a_graph(model):
-    return tf.function(lambda batch: model.train_step({**batch, "batch_size": BATCH}))
+    def gradients(batch):
+        masks = model._masks(BATCH, tf.range(BATCH), batch["step"])
+        ones = tf.ones([BATCH, TIME])
+        found, sums, state = model.window_gradients(batch["inputs"], batch["targets"], ones, batch["state"], masks)
+        return {"gradients": found, "cross_entropy": sums[0], "augmented_loss": sums[1], "state": state}
+
+    return tf.function(gradients, autograph=False)
 
 
 def train_step(model, batch):
-    """The training step in a graph, as `Training` runs it; its results as arrays."""
+    """The losses and the gradient of a window in a graph, as `fit` computes them; as arrays."""
     return tf.nest.map_structure(lambda x: x.numpy(), in_a_graph(model)(batch))
+
+
+def test_step(model, batch):
+    scores, state = model.token_log_probabilities(batch["inputs"], batch["targets"], batch["state"])
+    return {"log_probabilities": scores, "state": state}
+
+
+test_step.__test__ = False
 
 
 @pytest.fixture
@@ -97,12 +112,21 @@ def test_a_training_step_is_the_papers(variant, drawn_masks):
     masks = [m.astype(np.float64) for m in drawn_masks]
     inputs, targets, state = (batch[key].numpy() for key in ("inputs", "targets", "state"))
     table = numpy_model.weights[0] if model.augmented else None
-    cross_entropy, augmented, new_state = numpy_model.window(inputs, targets, state, masks, table, model.temperature)
+    cross_entropy, augmented, new_state = numpy_model.window(
+        inputs, targets, state, masks, table, model.temperature or 1.0
+    )
     assert result["cross_entropy"] == pytest.approx(cross_entropy.sum(), rel=1e-6)
     assert result["augmented_loss"] == pytest.approx(augmented.sum(), rel=1e-5)
     np.testing.assert_allclose(result["state"], new_state, atol=1e-6)
     gradients = numpy_model.gradients(
-        inputs, targets, state, masks, model.augmented, model.temperature, model.gamma, model.gradient_through_target
+        inputs,
+        targets,
+        state,
+        masks,
+        model.augmented,
+        model.temperature or 1.0,
+        model.gamma or 0.0,
+        model.gradient_through_target,
     )
     for found, expected in zip(result["gradients"], gradients, strict=True):
         assert reference.relative_error([found], [expected]) < 1e-5
@@ -161,16 +185,16 @@ def test_nothing_is_dropped_in_evaluation():
     model, without = small_model(dropout=0.65), small_model(dropout=0.0)
     without.set_weights(model.get_weights())
     batch = window(model)
-    found, expected = model.test_step(batch), without.test_step(batch)
+    found, expected = test_step(model, batch), test_step(without, batch)
     np.testing.assert_array_equal(found["log_probabilities"], expected["log_probabilities"])
-    np.testing.assert_array_equal(model(batch["inputs"])[0], without(batch["inputs"])[0])
+    np.testing.assert_array_equal(model(batch["inputs"]), without(batch["inputs"]))
 
 
 @pytest.mark.parametrize("options", VARIANTS.values(), ids=VARIANTS)
 def test_evaluation_is_the_cross_entropy_at_temperature_one(options):
     model = small_model(dropout=0.4, **options)
     batch = window(model)
-    result = model.test_step(batch)
+    result = test_step(model, batch)
     inputs, targets, state = (batch[key].numpy() for key in ("inputs", "targets", "state"))
     cross_entropy, _, new_state = reference.ReferenceModel(model).window(inputs, targets, state)
     np.testing.assert_allclose(result["log_probabilities"], -cross_entropy.reshape(TIME, BATCH).T, rtol=2e-6)
@@ -180,9 +204,9 @@ def test_evaluation_is_the_cross_entropy_at_temperature_one(options):
 def test_calling_the_model_gives_the_logits_of_the_next_word():
     model = small_model()
     batch = window(model)
-    logits, state = model(batch["inputs"], batch["state"])
+    logits, state = model(batch["inputs"], batch["state"], return_state=True)
     scores = np.take_along_axis(tf.nn.log_softmax(logits).numpy(), batch["targets"].numpy()[..., None], axis=-1)
-    result = model.test_step(batch)
+    result = test_step(model, batch)
     np.testing.assert_allclose(scores[..., 0], result["log_probabilities"], atol=2e-6)
     np.testing.assert_allclose(state, result["state"], atol=1e-6)
 
@@ -190,7 +214,7 @@ def test_calling_the_model_gives_the_logits_of_the_next_word():
 def test_calling_without_a_state_starts_from_zeros():
     model = small_model()
     ids = window(model)["inputs"]
-    np.testing.assert_array_equal(model(ids)[0], model(ids, model.zero_state(BATCH))[0])
+    np.testing.assert_array_equal(model(ids), model(ids, model.zero_state(BATCH)))
 
 
 @pytest.mark.parametrize("target", ["held", "average"])
@@ -210,7 +234,14 @@ def test_a_copied_target_embedding_replaces_the_models_own(target):
 def test_bfloat16_products_change_losses_and_gradient_by_a_hundredth_at_most():
     for augmented in (True, False):
         exact, rounded = (
-            LanguageModel(90, 64, augmented=augmented, init_scale=0.3, temperature=10.0, precision=precision)
+            LanguageModel(
+                90,
+                64,
+                augmented=augmented,
+                init_scale=0.3,
+                precision=precision,
+                temperature=10.0 if augmented else None,
+            )  # fmt: skip
             for precision in ("float32", "bfloat16")
         )
         rounded.set_weights(exact.get_weights())
@@ -225,7 +256,8 @@ def test_scheduled_temperature_and_gamma_replace_the_models_own():
     model, other = small_model(), small_model(temperature=7.0, gamma=0.1)
     other.set_weights(model.get_weights())
     batch = window(model)
-    scheduled = train_step(model, {**batch, "temperature": tf.constant(7.0), "gamma": tf.constant(0.1)})
+    model.set_loss_weights(temperature=7.0, gamma=0.1)
+    scheduled = train_step(model, batch)
     expected = train_step(other, batch)
     assert scheduled["augmented_loss"] == pytest.approx(expected["augmented_loss"], rel=1e-5)
     for found, gradient in zip(scheduled["gradients"], expected["gradients"], strict=True):

@@ -1,17 +1,18 @@
-"""The training loop: the paper's update, state carried over windows and reset between epochs, and where it stops."""
+"""Training by fit: the paper's update, state carried over windows and reset between epochs, and where it stops."""
 
 import types
 
+import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 
-from models.distributed_step import make_step
+from models.callbacks import TrainingDiverged
 from models.recipe import Recipe
-from models.token_stream import Lanes
-from models.training import Training, TrainingDiverged, windows
+from models.text.windows import windows
+from models.training import Training
 from tests.models import reference
-from tests.models.training_run import VOCABULARY, make_model, some_text, write_split
+from tests.models.training_run import VOCABULARY, EachStep, make_model, some_text, write_split
 
 BATCH, TIME = 4, 5
 
@@ -33,23 +34,23 @@ def make_recipe(**options):
     return Recipe(**{"batch_size": BATCH, "sequence_length": TIME, "epochs": 1, **options})
 
 
-def scalars(**options):
-    usual = {"learning_rate": 1.0, "temperature": 5.0, "gamma": 0.65, "embedding_rate": 1.0, "target_rate": 0.0}
-    return {key: tf.constant(value, tf.float32) for key, value in {**usual, **options}.items()}
-
-
 @pytest.mark.parametrize("clip_norm", [0.1, 1e6], ids=["clipped", "unclipped"])
-def test_an_update_is_sgd_on_the_loss_summed_over_steps_and_averaged_over_the_batch(strategy, splits, clip_norm):
-    model = make_model(strategy, units=4, num_layers=1)
-    numpy_model, state = reference.ReferenceModel(model), model.zero_state(BATCH)
-    step = make_step(model, strategy, make_recipe(clip_norm=clip_norm))
-    inputs, targets = Lanes(splits[0], BATCH).window(0, TIME)
-    _, metrics = step(inputs, targets, state, tf.constant(0), scalars(learning_rate=0.7))
-    masks = np.ones([2, 1, 1])
-    sums = numpy_model.gradients(inputs, targets, state.numpy(), masks, True, 5.0, 0.65, False)
-    gradients = [g / BATCH for g in sums]
+@pytest.mark.parametrize("optimizer", ["sgd", "momentum"])
+def test_an_update_is_sgd_on_the_loss_summed_over_steps_and_averaged_over_the_batch(
+    strategy, splits, clip_norm, optimizer
+):
+    options = {"momentum": 0.0} if optimizer == "momentum" else {}  # Keras's own SGD
+    recipe = make_recipe(clip_norm=clip_norm, learning_rate=0.7, optimizer=optimizer, optimizer_options=options)
+    model, seen = make_model(strategy, recipe, units=4, num_layers=1), EachStep()
+    numpy_model = reference.ReferenceModel(model)
+    data = windows(splits[0], BATCH, TIME).take(1)
+    [(inputs, targets, _)] = data
+    model.fit(data, callbacks=[seen], verbose=0)
+    masks, state = np.ones([2, 1, 1]), numpy_model.zero_state(BATCH)
+    ids = inputs["token_ids"].numpy(), targets.numpy()
+    gradients = [g / BATCH for g in numpy_model.gradients(*ids, state, masks, True, 5.0, 0.65, False)]
     norm = np.sqrt(sum(np.sum(g**2) for g in gradients))
-    assert float(metrics[2]) == pytest.approx(norm, rel=1e-5)
+    assert seen["gradient_norm"][0] == pytest.approx(norm, rel=1e-5)
     assert norm > 0.2  # the clip has something to do
     for weight, before, gradient in zip(model.trainable_variables, numpy_model.weights, gradients, strict=True):
         expected = before - 0.7 * min(1.0, clip_norm / norm) * gradient
@@ -61,22 +62,13 @@ def test_the_learning_rate_decays_after_its_start_epoch():
     assert [recipe.learning_rate_of(e) for e in (1, 5, 6, 8)] == pytest.approx([1.0, 1.0, 0.9, 0.9**3])
 
 
-def test_windows_cover_every_token_of_every_lane_once_and_start_anywhere(splits):
-    lanes = Lanes(splits[0], BATCH)
-    whole = [targets.numpy() for _, targets in windows(lanes, TIME)]
-    np.testing.assert_array_equal(np.concatenate(whole, axis=1).reshape(-1), splits[0][: BATCH * 33])
-    later = [targets.numpy() for _, targets in windows(lanes, TIME, first=4)]
-    assert [t.shape[1] for t in later] == [5, 5, 3]
-    np.testing.assert_array_equal(later[0], whole[4])
-
-
 @pytest.fixture(scope="module")
 def still(strategy, splits, tmp_path_factory):
     """Two epochs at learning rate 0, so that every figure is one of the initial weights; and those weights."""
-    model = make_model(strategy)
-    numpy_model = reference.ReferenceModel(model)
     recipe = make_recipe(epochs=2, learning_rate=0.0)
-    training = Training(model, strategy, *splits, recipe, tmp_path_factory.mktemp("still"))
+    model = make_model(strategy, recipe)
+    numpy_model = reference.ReferenceModel(model)
+    training = Training(model, *splits, recipe, tmp_path_factory.mktemp("still"))
     training.run()
     return training, numpy_model
 
@@ -124,24 +116,28 @@ def test_tokens_that_are_in_no_lane_are_counted(still):
     assert (still[0].steps, still[0].left_over) == (7, 3)
 
 
+class Seen(keras.callbacks.Callback):
+    """The records of a training, as they are when each epoch ends, and the steps done then."""
+
+    def __init__(self):
+        super().__init__()
+        self.records = []
+
+    def on_epoch_end(self, epoch, logs=None):
+        self.records.append(self.training.history[-1])
+
+
 @pytest.fixture(scope="module")
 def run(strategy, splits, tmp_path_factory):
     """Eight epochs at most, patience 2, with a valid split that is unlike the training text, so that training hurts."""
     folder = tmp_path_factory.mktemp("run")
     unlike = write_split(folder / "valid", VOCABULARY - 1 - some_text(50, seed=2))
-    records, steps = [], []
-    training = Training(
-        make_model(strategy, dropout=0.2),
-        strategy,
-        splits[0],
-        unlike,
-        make_recipe(epochs=8, learning_rate=2.0, decay=0.9, decay_start_epoch=1, clip_norm=1.0, patience=2),
-        folder / "checkpoints",
-        on_epoch=records.append,
-        on_step=lambda *args: steps.append(args),
-    )
+    options = {"epochs": 8, "learning_rate": 2.0, "decay": 0.9, "decay_start_epoch": 1, "clip_norm": 1.0, "patience": 2}
+    recipe, seen = make_recipe(**options), Seen()
+    model = make_model(strategy, recipe, dropout=0.2)
+    training = seen.training = Training(model, splits[0], unlike, recipe, folder / "checkpoints", [seen])
     training.run()
-    return training, records, steps
+    return training, seen.records, folder / "checkpoints"
 
 
 def test_training_learns(run):
@@ -163,69 +159,77 @@ def test_the_model_ends_with_the_weights_of_its_best_epoch(run):
 
 
 def test_each_epoch_is_reported_as_soon_as_it_is_complete(run):
-    training, records, steps = run
+    training, records, _ = run
     assert records == training.history
     assert [r["epoch"] for r in records] == list(range(1, len(records) + 1))
     assert [r["learning_rate"] for r in records] == pytest.approx([2.0 * 0.9**i for i in range(len(records))])
     assert all(0 < r["clipped"] <= 1 and r["gradient_norm"] > 0 and r["tokens_per_second"] > 0 for r in records)
-    assert [step[:3] for step in steps] == [(epoch, 7, 7) for epoch in range(1, len(records) + 1)]
 
 
 def test_a_finished_training_that_is_started_again_is_finished(run, strategy, splits):
-    training, *_ = run
-    again = Training(
-        make_model(strategy),
-        strategy,
-        splits[0],
-        training.valid,
-        training.recipe,
-        training.checkpoint.folder,
-        on_epoch=pytest.fail,
-    )
+    training, _, folder = run
+    model = make_model(strategy, training.recipe)
+    again = Training(model, splits[0], training.valid, training.recipe, folder, [Seen()])
     assert again.run() == training.history
     for found, expected in zip(again.model.get_weights(), training.model.get_weights(), strict=True):
         np.testing.assert_array_equal(found, expected)
 
 
-def test_a_loss_that_is_not_finite_stops_training_with_step_component_and_likely_cause(
-    strategy, splits, tmp_path_factory
-):
+def test_averaged_weights_are_what_is_validated_and_kept(strategy, splits, tmp_path):
+    """Against a plain moving average of the weights after each step; training itself is not changed by it."""
+    recipe = make_recipe(epochs=2, learning_rate=0.5, ema=0.8, checkpoint_seconds=0.0)
+    model, after = make_model(strategy, recipe, num_layers=1), []
+    watch = keras.callbacks.LambdaCallback(on_train_batch_end=lambda batch, logs: after.append(model.get_weights()))
+    training = Training(model, *splits, recipe, tmp_path / "averaged", [watch])
+    training.run()
+    plain, plain_after = make_model(strategy, make_recipe(epochs=2, learning_rate=0.5), num_layers=1), []
+    watch = keras.callbacks.LambdaCallback(
+        on_train_batch_end=lambda batch, logs: plain_after.append(plain.get_weights())
+    )
+    Training(plain, *splits, make_recipe(epochs=2, learning_rate=0.5), tmp_path / "plain", [watch]).run()
+    average = after[0]
+    averages = []
+    for weights in after:
+        average = [0.8 * a + 0.2 * w for a, w in zip(average, weights, strict=True)]
+        averages.append(average)
+    for found, expected in zip(after[-1], plain_after[-1], strict=True):
+        np.testing.assert_allclose(found, expected, atol=1e-5)
+    best = averages[training.best_epoch * training.steps - 1]
+    for found, expected in zip(model.get_weights(), best, strict=True):
+        np.testing.assert_allclose(found, expected, atol=1e-5)
+    perplexity = np.exp(reference.ReferenceModel(model).cross_entropies(splits[1][:]).mean())
+    assert perplexity == pytest.approx(min(r["valid_perplexity"] for r in training.history), rel=1e-5)
+
+
+def test_a_loss_that_is_not_finite_stops_training_with_step_and_figure(strategy, splits, tmp_path_factory):
     """A word whose vector is not finite spoils the step that first reads it: the message names that one."""
     folder = tmp_path_factory.mktemp("diverged")
-    model = make_model(strategy, tie_embeddings=False, augmented=False)
-    inputs = np.concatenate([x for x, _ in windows(Lanes(splits[0], BATCH), TIME)], axis=1)
+    model = make_model(strategy, make_recipe(), tie_embeddings=False, augmented=False)
+    inputs = np.concatenate([x["token_ids"] for x, *_ in windows(splits[0], BATCH, TIME)], axis=1)[:, :33]
     first_step = {word: np.argwhere(inputs == word)[:, 1].min() // TIME for word in np.unique(inputs)}
     word = next(word for word, step in first_step.items() if step == 3)
     vectors = model.embedding.embeddings.numpy()
     vectors[word] = np.nan
     model.embedding.embeddings.assign(vectors)
-    with pytest.raises(TrainingDiverged) as error:
-        Training(model, strategy, *splits, make_recipe(), folder).run()
-    assert "Trainer: the cross-entropy of step 4 is nan" in str(error.value)
-    assert "trainer.learning_rate 1.0" in str(error.value) and "trainer.clip_norm 5.0" in str(error.value)
+    with pytest.raises(TrainingDiverged, match="Training diverged: the cross-entropy of step 4 is nan"):
+        Training(model, *splits, make_recipe(), folder).run()
     assert not list(folder.iterdir())  # no checkpoint of spoiled weights
 
 
+def test_a_model_that_is_far_worse_than_a_uniform_one_has_diverged(strategy, splits, tmp_path):
+    recipe = make_recipe(learning_rate=500.0, clip_norm=1e6)
+    with pytest.raises(
+        TrainingDiverged, match="Training diverged: the (loss on the eval split after epoch 1|cross-en)"
+    ):
+        Training(make_model(strategy, recipe), *splits, recipe, tmp_path).run()
+
+
 def test_a_batch_that_does_not_divide_among_the_replicas_is_refused(splits, tmp_path):
-    three = types.SimpleNamespace(num_replicas_in_sync=3)
-    with pytest.raises(ValueError, match="trainer.batch_size is 4, which does not divide among 3 replicas"):
-        Training(None, three, *splits, make_recipe(), tmp_path)
+    three = types.SimpleNamespace(distribute_strategy=types.SimpleNamespace(num_replicas_in_sync=3))
+    with pytest.raises(ValueError, match="the batch_size of its windows, 4, does not divide among 3 replicas"):
+        Training(three, *splits, make_recipe(), tmp_path)
 
 
 def test_a_split_shorter_than_one_window_of_every_lane_is_refused(strategy, splits, tmp_path):
-    with pytest.raises(ValueError, match=r"has 135 tokens, .* 4 x trainer.sequence_length 40 = 160"):
-        Training(None, strategy, *splits, make_recipe(sequence_length=40), tmp_path)
-
-
-@pytest.mark.parametrize(
-    "target, rate, share", [("held", 0.0, 0.0), ("held", 1.0, 1.0), ("average", 0.1, 0.1)], ids=str
-)
-def test_a_copied_target_embedding_follows_the_embedding_at_its_rate(strategy, splits, target, rate, share):
-    model = make_model(strategy, target=target, num_layers=1)
-    before = model.target_table.numpy()
-    step = make_step(model, strategy, make_recipe())
-    window = Lanes(splits[0], BATCH).window(0, TIME)
-    step(*window, model.zero_state(BATCH), tf.constant(0), scalars(target_rate=rate))
-    after = model.embedding.embeddings.numpy()
-    assert np.abs(after - before).max() > 1e-3
-    np.testing.assert_allclose(model.target_table, before + share * (after - before), atol=1e-6)
+    with pytest.raises(ValueError, match="found 135 tokens, .* batch_size 4 x sequence_length 40 = 160"):
+        Training(make_model(strategy, make_recipe()), *splits, make_recipe(sequence_length=40), tmp_path)
