@@ -5,7 +5,7 @@ import importlib
 
 import pytest
 
-MODULES = ("augmented_loss", "tied_dense", "variational_lstm")
+MODULES = ("augmented_loss", "language_model", "text.windows", "tied_dense", "variational_lstm")
 
 
 @pytest.mark.parametrize("module", MODULES)

@@ -193,7 +193,8 @@ def test_the_gradient_through_the_target_moves_words_that_no_input_reads(trained
     _, through, through_tables, _ = trained(options | {"gradient_through_target": True})
     np.testing.assert_array_equal(stopped_tables[1][others], stopped_tables[0][others])
     assert (np.abs(through_tables[1] - through_tables[0])[others].max(axis=1) > 0).all()
-    np.testing.assert_allclose(through[0, :2], stopped[0, :2], rtol=[1e-6, 1e-5])  # the same loss, summed in word order
+    np.testing.assert_allclose(through[0, 0], stopped[0, 0], rtol=1e-6)  # the same losses
+    np.testing.assert_allclose(through[0, 1], stopped[0, 1], rtol=1e-5)  # summed in the order of the words
 
 
 def test_options_count_steps_and_epochs_from_the_start_of_an_interrupted_training(trained, tmp_path):
