@@ -1,6 +1,6 @@
 """Memory and time of reading a long split through `models.windows`.
 
-    python -m benchmarks.windows_memory [--gigabytes 1] [--output FILE]
+python -m benchmarks.windows_memory [--gigabytes 1] [--output FILE]
 """
 
 import argparse

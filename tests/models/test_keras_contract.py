@@ -152,7 +152,8 @@ def test_a_loaded_model_trains_on_as_if_it_had_never_been_saved(tmp_path):
 
 def test_another_program_loads_a_model_without_custom_objects(tmp_path):
     make().save(tmp_path / "m.keras")
-    code = f"import keras; from models import LanguageModel; model = keras.saving.load_model({str(tmp_path / 'm.keras')!r}); print(model.count_params())"
+    load = f"model = keras.saving.load_model({str(tmp_path / 'm.keras')!r}); print(model.count_params())"
+    code = f"import keras; from models import LanguageModel; {load}"
     found = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=300)
     assert found.stdout.strip() == str(make().count_params()), found.stderr[-2000:]
 
