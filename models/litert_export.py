@@ -76,11 +76,12 @@ class DeviceModel:
         from ai_edge_litert.interpreter import Interpreter
 
         self._step = Interpreter(model_path=str(path), num_threads=1).get_signature_runner("step")
-        self._state_shape = self._step.get_input_details()["state"]["shape"]
+        self._zeros = np.zeros(self._step.get_input_details()["state"]["shape"], np.float32)
+        self._step(token_ids=np.array([EOS_ID], np.int64), state=self._zeros)  # prepares, and prints what it prints
 
     def perplexity(self, stream: TokenStream) -> float:
         """The perplexity over a split, word by word, each predicted once, the first from `<eos>`."""
-        state, token, total = np.zeros(self._state_shape, np.float32), EOS_ID, 0.0
+        state, token, total = self._zeros, EOS_ID, 0.0
         for start in range(0, len(stream), BLOCK):
             for target in stream[start : start + BLOCK]:
                 outputs = self._step(token_ids=np.array([token], np.int64), state=state)

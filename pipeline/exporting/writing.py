@@ -78,8 +78,8 @@ def write_litert(pushed: PushedModel, folder: Path, quantize: str | None, max_re
         if not found["change"] <= max_regression:
             raise Refused(
                 f"Refused, nothing was written: as {quantized} for devices the {split} perplexity is "
-                f"{found['on_device']:.4f}, the pushed version's {found['perplexity']:.4f}: {found['change']:+.3%}, more "
-                f"than evaluator.max_regression allows, {max_regression:+.3%}. Use another --quantize, or none."
+                f"{found['on_device']:.4f}, the pushed version's {found['perplexity']:.4f}: {found['change']:+.3%}, "
+                f"more than evaluator.max_regression allows, {max_regression:+.3%}. Use another --quantize, or none."
             )
     card = model_card.litert(pushed, model, figures, quantized)
     (folder / "README.md").write_text(card, encoding="utf-8")
@@ -115,12 +115,13 @@ def _streams(pushed: PushedModel, vocabulary_size: int) -> dict[str, TokenStream
     except ValueError as error:
         raise RunnerError(f"{error} Or name another folder with --tokens DIR.") from error
     for split, stream in streams.items():
-        largest = max((int(stream[i : i + litert_export.BLOCK].max()) for i in range(0, len(stream), litert_export.BLOCK)),
-                      default=None)  # fmt: skip
+        blocks = range(0, len(stream), litert_export.BLOCK)
+        largest = max((int(stream[start : start + litert_export.BLOCK].max()) for start in blocks), default=None)
         if largest is None or largest >= vocabulary_size:
+            found = "no tokens" if largest is None else f"the id {largest}"
             raise RunnerError(
-                f"{stream.split_dir}: the {split} split has {'no tokens' if largest is None else f'the id {largest}'}, "
-                f"the model {vocabulary_size:,} words: they do not belong together. Name another folder with --tokens."
+                f"{stream.split_dir}: the {split} split has {found}, the model {vocabulary_size:,} words: they do not "
+                "belong together. Name another folder with --tokens DIR."
             )
     return streams
 
