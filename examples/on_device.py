@@ -34,6 +34,9 @@ class Suggester:
 
     Args:
         folder: What `python -m pipeline.export --format litert` wrote.
+
+    Attributes:
+        read: Ids of the tokens that were read, `<eos>` first.
     """
 
     def __init__(self, folder: Path):
@@ -43,20 +46,20 @@ class Suggester:
         self._settings = json.loads((folder / "tokenizer_config.json").read_text(encoding="utf-8"))
         self._next_words = Interpreter(str(folder / "model.tflite")).get_signature_runner("next_words")
         zeros = np.zeros(self._next_words.get_input_details()["state"]["shape"], np.float32)
-        self._read = [EOS_ID]  # the tokens that were read, and the model's answer after each
-        self._answers = [self._step(EOS_ID, zeros)]
+        self.read = [EOS_ID]
+        self._answers = [self._step(EOS_ID, zeros)]  # after each of them
 
     def suggest(self, text: str) -> list[tuple[str, float]]:
         """The most probable next words that begin with what is typed of one, at most ten, with their probabilities."""
         words, typed = self.cut(text)
         tokens = [EOS_ID, *(token for word in words for token in self._tokens_of(word))]
         same = 0
-        while same < min(len(tokens), len(self._read)) and tokens[same] == self._read[same]:
+        while same < min(len(tokens), len(self.read)) and tokens[same] == self.read[same]:
             same += 1
-        del self._read[same:], self._answers[same:]
+        del self.read[same:], self._answers[same:]
         for token in tokens[same:]:
             self._answers.append(self._step(token, self._answers[-1]["state"]))
-            self._read.append(token)
+            self.read.append(token)
         answer = self._answers[-1]
         pairs = zip(answer["ids"][0], answer["probabilities"][0], strict=True)
         found = [(self._words[i], float(probability)) for i, probability in pairs]

@@ -106,7 +106,6 @@ def _card(kind: str, pushed: PushedModel, model, figures: Figures, values: Mappi
 def _header(kind: str, name: str, dataset: str | None, corpus: Mapping[str, Any], values: Mapping[str, float]) -> str:
     """The YAML that the Hub reads."""
     of_license = {key: corpus[key] for key in ("license", "license_name", "language") if key in corpus}
-    names = {"eval": "validation", "test": "test"}
     results = [
         {
             "task": {"type": "text-generation", "name": "Language modeling"},
