@@ -104,7 +104,7 @@ def _export(parsed: argparse.Namespace) -> int:
         settings = config.load(file, parsed.set).settings
         pushed = find(settings, parsed.version, parsed.tokens)
         writing = import_quietly("pipeline.exporting.writing")
-        output = parsed.output.absolute()
+        output = parsed.output.resolve()
         with staged(output.parent, f".{output.name}") as folder:
             if parsed.format == "hub":
                 writing.write_hub(pushed, folder)
@@ -112,7 +112,7 @@ def _export(parsed: argparse.Namespace) -> int:
             else:
                 writing.write_litert(pushed, folder, parsed.quantize, settings.evaluator.max_regression)
                 what = f"for devices, as {parsed.quantize or 'float32'}"
-            writing.put_in_place(folder, parsed.output, pushed, what)
+            writing.put_in_place(folder, output, parsed.output, pushed, what)
     except (config.ConfigurationError, RunnerError, ComponentError) as error:
         raise UsageError(str(error)) from error
     except Refused as error:

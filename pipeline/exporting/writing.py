@@ -85,15 +85,15 @@ def write_litert(pushed: PushedModel, folder: Path, quantize: str | None, max_re
     (folder / "README.md").write_text(card, encoding="utf-8")
 
 
-def put_in_place(folder: Path, output: Path, pushed: PushedModel, what: str) -> None:
-    """Renames a filled folder and prints what is in it.
+def put_in_place(folder: Path, target: Path, output: Path, pushed: PushedModel, what: str) -> None:
+    """Renames a filled folder to `target`, which the person named `output`, and prints what is in it.
 
     Raises:
-        RunnerError: If something was written to `output` meanwhile.
+        RunnerError: If something was written there meanwhile.
     """
     listed = [f"  {path.name:<24}{path.stat().st_size:>14,} bytes" for path in sorted(folder.iterdir())]
     try:
-        files.move_into_place(folder, output)
+        files.move_into_place(folder, target)
     except OSError as error:
         if error.errno not in (errno.ENOTEMPTY, errno.EEXIST, errno.ENOTDIR):
             raise
