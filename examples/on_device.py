@@ -13,6 +13,7 @@ tokenizers, addresses, abbreviations, emoji and scripts that write no spaces are
 
 import itertools
 import json
+import math
 import re
 import sys
 import unicodedata
@@ -30,7 +31,7 @@ TOKEN = re.compile(rf"<unk>|<eos>|{WORD}|([.\-=~*#+/!?>'`^])\1+|->|=>|<=|>=|!=|:
 
 
 class Suggester:
-    """A model that reads along: a key costs one step at most, a deleted one none.
+    """A model that reads along: a key costs two steps at most.
 
     Args:
         folder: What `python -m pipeline.export --format litert` wrote.
@@ -44,10 +45,11 @@ class Suggester:
         self._words = text.removesuffix("\n").split("\n")
         self._ids = {word: i for i, word in enumerate(self._words)}
         self._settings = json.loads((folder / "tokenizer_config.json").read_text(encoding="utf-8"))
-        self._next_words = Interpreter(str(folder / "model.tflite")).get_signature_runner("next_words")
-        zeros = np.zeros(self._next_words.get_input_details()["state"]["shape"], np.float32)
+        model = Interpreter(str(folder / "model.tflite"))
+        self._next_words, self._all_words = (model.get_signature_runner(name) for name in ("next_words", "step"))
+        self._zeros = np.zeros(self._next_words.get_input_details()["state"]["shape"], np.float32)
         self.read = [EOS_ID]
-        self._answers = [self._step(EOS_ID, zeros)]  # after each of them
+        self._answers = [self._step(EOS_ID, self._zeros)]  # after each of them
 
     def suggest(self, text: str) -> list[tuple[str, float]]:
         """The most probable next words that begin with what is typed of one, at most ten, with their probabilities."""
@@ -60,10 +62,20 @@ class Suggester:
         for token in tokens[same:]:
             self._answers.append(self._step(token, self._answers[-1]["state"]))
             self.read.append(token)
-        answer = self._answers[-1]
-        pairs = zip(answer["ids"][0], answer["probabilities"][0], strict=True)
-        found = [(self._words[i], float(probability)) for i, probability in pairs]
-        return [(word, p) for word, p in found if word.startswith(typed) and not word.startswith("##")]
+        if typed:
+            found = self._completions(typed)
+        else:
+            answer = self._answers[-1]
+            found = [(int(i), float(p)) for i, p in zip(answer["ids"][0], answer["probabilities"][0], strict=True)]
+        return [(self._words[i], probability) for i, probability in found if not self._words[i].startswith("##")]
+
+    def _completions(self, typed: str) -> list[tuple[int, float]]:
+        """The same of the words that begin with what is typed: all words are looked at, not ten alone."""
+        before = self._answers[-2]["state"] if len(self._answers) > 1 else self._zeros
+        outputs = self._all_words(token_ids=np.array(self.read[-1:], np.int64), state=before)
+        scores = outputs["log_probabilities"][0]
+        ids = [i for i, word in enumerate(self._words) if i > EOS_ID and word.startswith(typed)]
+        return [(i, math.exp(scores[i])) for i in sorted(ids, key=lambda i: -scores[i])[:10]]
 
     def cut(self, text: str) -> tuple[list[str], str]:
         """The words that are complete, `<eos>` after each line but the last, and the beginning of the next one."""
