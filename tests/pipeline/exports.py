@@ -57,7 +57,7 @@ def export(root, form, folder, *arguments):
 
 
 def evaluation(root):
-    (path,) = root.glob("Evaluator/evaluation/*/evaluation.json")
+    path = max(root.glob("Evaluator/evaluation/*/evaluation.json"), key=lambda path: int(path.parent.name))
     return json.loads(path.read_text())["splits"]
 
 
