@@ -22,6 +22,7 @@ setup(
         "tensorboard",  # imported by keras-tuner and by Keras's callback, a dependency of neither
         "matplotlib",
         "Jinja2>=3",
+        "safetensors",
         "threadpoolctl",  # keeps the bayesian oracle's small products on one thread
         "importlib_resources",  # imported by tensorflow-datasets, undeclared there
     ],
@@ -29,6 +30,7 @@ setup(
         # dill: imported by tensorflow-datasets' own test case, undeclared there
         "test": ["pytest>=8", "ruff", "dill", "httpx", "selenium>=4"],
         "bench": ["torch"],
+        "litert": ["ai-edge-litert>=2.1"],
         "serve": ["starlette", "uvicorn", "httptools", "uvloop", "orjson", "prometheus-client"],
     },
 )

@@ -17,7 +17,7 @@ def import_quietly(name: str) -> ModuleType:
 
     `TF_CPP_MIN_LOG_LEVEL=3` is what asks for silence. Python's own errors are raised as ever.
     """
-    with _without(() if "keras" in sys.modules else SPARED), _silence():
+    with _without(() if "keras" in sys.modules else SPARED), silence():
         return importlib.import_module(name)
 
 
@@ -34,8 +34,8 @@ def _without(names: tuple[str, ...]) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _silence() -> Iterator[None]:
-    """Keeps what is written to standard error, by C++ libraries too, from being shown."""
+def silence() -> Iterator[None]:
+    """Keeps what is written to standard error, by C++ libraries too, from being shown, if TensorFlow's logs are not."""
     if os.environ.get("TF_CPP_MIN_LOG_LEVEL") != "3":
         yield
         return

@@ -149,7 +149,7 @@ class ServingModule(tf.Module):
             is filled up with "" and 0.
         """
         hidden, _ = self._read_prompts(text)
-        ids, probabilities = self._reader.over_blocks(_best_words, hidden)
+        ids, probabilities = self._reader.over_blocks(best_words, hidden)
         missing = [[0, 0], [0, NUM_SUGGESTIONS - ids.shape[1]]]
         return {
             "words": tf.pad(self._tokenizer.words_of(ids), missing),
@@ -259,7 +259,7 @@ def _check(valid, message, values):
     return tf.cond(tf.reduce_all(valid), lambda: tf.constant(True), fail)  # little to do where all is well
 
 
-def _best_words(logits):
+def best_words(logits):
     """Ids and probabilities of the most probable words, best first, the reserved symbols left out."""
     probabilities = tf.nn.softmax(logits)[:, FIRST_WORD_ID:]
     best = tf.math.top_k(probabilities, min(NUM_SUGGESTIONS, probabilities.shape[1]))

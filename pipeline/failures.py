@@ -22,6 +22,10 @@ class RunnerError(Exception):
     """Nothing could be started: the message says why and what to do."""
 
 
+class Refused(Exception):
+    """What was made is worse than a limit allows, and was not kept: the message says by how much."""
+
+
 def describe(error: BaseException, root: Path, log: Path | None = None) -> str:
     """The message for a failure below `root`, whose traceback is in the file `log`."""
     if isinstance(error, ComponentError):

@@ -4,6 +4,7 @@ import shutil
 
 import pytest
 
+from tests.pipeline.exports import train_and_push
 from tests.pipeline.serving_folder import export_models
 
 
@@ -18,3 +19,11 @@ def versions(exported_models, tmp_path):
     """A folder of versions of one's own, with version 1."""
     shutil.copytree(exported_models / "first", tmp_path / "versions" / "1")
     return tmp_path / "versions"
+
+
+@pytest.fixture(scope="session")
+def pushed_root(tmp_path_factory):
+    """A root in which a tiny model was trained and pushed."""
+    root = tmp_path_factory.mktemp("root")
+    train_and_push(tmp_path_factory.mktemp("texts"), root)
+    return root

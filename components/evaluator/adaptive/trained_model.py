@@ -8,8 +8,13 @@ from models.language_model import LanguageModel
 MAX_LOGITS = 2**24  # of a block: 64 MiB
 
 
-def rebuild(exported: ExportedModel) -> LanguageModel:
-    """A `LanguageModel` with the exported weights, in float32 whatever they are stored as."""
+def rebuild(exported: ExportedModel, **options) -> LanguageModel:
+    """A `LanguageModel` with the exported weights, in float32 whatever they are stored as.
+
+    Args:
+        exported: The SavedModel.
+        **options: Of `LanguageModel`, such as those that training it further needs.
+    """
     weights = exported.weights()
     vocabulary_size, units = weights[0].shape
     num_layers = sum(weight.shape == (units, 4 * units) for weight in weights) // 2
@@ -20,7 +25,7 @@ def rebuild(exported: ExportedModel) -> LanguageModel:
         num_layers,
         tie_embeddings=not output,
         output_bias=len(output) == 2,
-        augmented=False,
+        **{"augmented": False, **options},
     )
     for variable, weight in zip(model.trainable_variables, weights, strict=True):
         variable.assign(weight)

@@ -1,0 +1,130 @@
+"""The card of an exported model: `README.md` with the Hub's metadata in front."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import jinja2
+import yaml
+
+from pipeline.exporting.pushed_model import PushedModel
+
+TEMPLATES = Path(__file__).parents[1] / "templates"
+PATHS = ("initial_model", "pretrained_embeddings")  # of the recipe: the card has their last names alone
+# What the Hub's metadata says of the corpora that the pipeline knows. `id` is the data set's on the Hub, or its name.
+CORPORA = {
+    "penn_treebank": {
+        "name": "Penn Treebank (words, as T. Mikolov prepared it)",
+        "id": "ptb-text-only/ptb_text_only",
+        "language": ["en"],
+        "license": "other",
+        "license_name": "ldc-user-agreement",
+    },
+    "wikitext2": {
+        "name": "WikiText-2",
+        "id": "Salesforce/wikitext",
+        "language": ["en"],
+        "license": ["cc-by-sa-3.0", "gfdl"],
+    },
+    "wikitext103": {
+        "name": "WikiText-103",
+        "id": "Salesforce/wikitext",
+        "language": ["en"],
+        "license": ["cc-by-sa-3.0", "gfdl"],
+    },
+    "python_docs": {
+        "name": "the documentation that ships with Python",
+        "id": "python_docs",
+        "language": ["en"],
+        "license": "other",
+        "license_name": "psf-2.0",
+    },
+}
+Figures = Mapping[str, Mapping[str, float]]
+
+
+def hub(pushed: PushedModel, model: Any, figures: Figures) -> str:
+    """The card of the Hub's layout.
+
+    Args:
+        pushed: The pushed version.
+        model: Its `LanguageModel`.
+        figures: Split -> `tokens`, `perplexity` and its interval `low` to `high`; empty where they were not measured.
+    """
+    return _card("hub", pushed, model, figures, {split: found["perplexity"] for split, found in figures.items()}, {})
+
+
+def litert(pushed: PushedModel, model: Any, figures: Figures, weights: str) -> str:
+    """The card of the files for devices.
+
+    Args:
+        pushed, model: As in `hub`.
+        figures: As in `hub`, with `on_device`, the perplexity through the LiteRT interpreter, and its `change`.
+        weights: "float32", "float16" or "int8".
+    """
+    values = {split: found["on_device"] for split, found in figures.items()}
+    return _card("litert", pushed, model, figures, values, {"weights": weights})
+
+
+def _card(kind: str, pushed: PushedModel, model, figures: Figures, values: Mapping[str, float], further: dict) -> str:
+    dataset = pushed.parameters.get("ExampleGen", {}).get("dataset")
+    other = {"name": dataset or "unknown", "id": dataset or "unknown", "license": "unknown"}
+    corpus = CORPORA.get(dataset, other)
+    name = f"tied-lstm-{dataset or 'model'}-{model.units}".replace("/", "-").replace("_", "-")
+    recipe = {key: value for key, value in pushed.card["recipe"].items() if value is not None}
+    recipe |= {key: Path(recipe[key]).name for key in PATHS if key in recipe}
+    judged = (pushed.evaluation or {}).get("splits", {})
+    both = {split: {**judged.get(split, {}), **figures.get(split, {})} for split in ("eval", "test")}
+    splits = {split: found for split, found in both.items() if found}
+    if not values:
+        values = {split: found["perplexity"] for split, found in splits.items()}
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(TEMPLATES),
+        autoescape=False,  # noqa: S701  (Markdown)
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    environment.filters |= {"count": lambda value: f"{value:,}", "percent": lambda value: f"{value:.1%}"}
+    return environment.get_template("model_card.md.j2").render(
+        kind=kind,
+        header=_header(kind, name, dataset, corpus, values),
+        name=name,
+        pushed=pushed,
+        model=model,
+        parameters=model.count_params(),
+        corpus=corpus,
+        dataset=dataset,
+        splits=splits,
+        recipe=json.dumps(recipe, indent=2),
+        **further,
+    )
+
+
+def _header(kind: str, name: str, dataset: str | None, corpus: Mapping[str, Any], values: Mapping[str, float]) -> str:
+    """The YAML that the Hub reads."""
+    of_license = {key: corpus[key] for key in ("license", "license_name", "language") if key in corpus}
+    results = [
+        {
+            "task": {"type": "text-generation", "name": "Language modeling"},
+            "dataset": {
+                "name": corpus["name"],
+                "type": corpus["id"],
+                "split": "validation" if split == "eval" else split,
+            },
+            "metrics": [{"type": "perplexity", "name": "Perplexity (words)", "value": round(value, 6)}],
+        }
+        for split, value in values.items()
+    ]
+    header = {
+        **of_license,
+        "library_name": "keras" if kind == "hub" else "tflite",
+        "pipeline_tag": "text-generation",
+        "tags": ["language-model", "lstm", "tied-embeddings", *(["litert", "on-device"] if kind == "litert" else [])],
+        "datasets": [corpus["id"]] if dataset else [],
+        "metrics": ["perplexity"],
+        "model-index": [{"name": name, "results": results}],
+    }
+    return yaml.safe_dump(header, sort_keys=False, allow_unicode=True, width=120)

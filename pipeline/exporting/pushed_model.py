@@ -1,0 +1,123 @@
+"""A pushed version and what is known of it: its card, its lineage, the splits that it was judged on."""
+
+import json
+import sqlite3
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from components.evaluator.baseline import CARD_FOLDER, digest
+from components.pusher.versions import list_versions
+from pipeline.config import Settings
+from pipeline.failures import RunnerError, describe
+from pipeline.metadata import Metadata
+from pipeline.pipeline import serving_dir
+
+
+@dataclass(frozen=True)
+class PushedModel:
+    """A pushed version.
+
+    Attributes:
+        version: Its number.
+        path: The SavedModel's folder.
+        card: Contents of `assets.extra/model_card.json`.
+        figures: Component -> what it found when the model was made; empty where the lineage is not known.
+        parameters: Component -> its parameters, likewise.
+        evaluation: Contents of `evaluation.json`, or None where it is not there.
+        tokens: Folder of the splits' token ids, or None where it is not known.
+    """
+
+    version: int
+    path: Path
+    card: Mapping[str, Any]
+    figures: Mapping[str, Mapping[str, Any]]
+    parameters: Mapping[str, Mapping[str, Any]]
+    evaluation: Mapping[str, Any] | None
+    tokens: Path | None
+
+
+def find(settings: Settings, version: int | None, tokens: Path | None) -> PushedModel:
+    """A pushed version, by default the newest one.
+
+    Args:
+        settings: They name the serving folder, and the root that has the lineage.
+        version: Its number.
+        tokens: Folder of the splits' token ids, instead of what the lineage names.
+
+    Raises:
+        RunnerError: If there is no such version, its card cannot be read, or `tokens` has not the splits.
+    """
+    folder, root = serving_dir(settings), Path(settings.pipeline.root).expanduser()
+    present = list_versions(folder)
+    if not present:
+        raise RunnerError(
+            f"pipeline.serving_dir: no version was pushed to {folder}. Train and push one with "
+            "`python -m pipeline.run --local`, or name the folder with --set pipeline.serving_dir=FOLDER."
+        )
+    if version is not None and version not in present:
+        held = ", ".join(map(str, present))
+        raise RunnerError(f"--version {version}: {folder} has no such version; it holds {held}.")
+    version = present[-1] if version is None else version
+    path = folder / str(version)
+    card_file = path / CARD_FOLDER / "model_card.json"
+    try:
+        card = json.loads(card_file.read_text(encoding="utf-8"))
+        card["vocabulary"]["tokenizer"], card["recipe"]["dropout"]  # what every pushed card has
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise RunnerError(
+            f"{card_file} cannot be read as the card of a pushed model ({type(error).__name__}: {error}). Push the "
+            "model again, or name another --version."
+        ) from error
+    executions = _executions(root, digest(path))
+    evaluation = _evaluation(root, executions)
+    if tokens is None and "Transform" in executions:
+        tokens = root / executions["Transform"]["outputs"]["transformed_examples"].uri
+        tokens = tokens if tokens.is_dir() else None
+    elif tokens is not None and not all((tokens / f"Split-{split}").is_dir() for split in ("eval", "test")):
+        raise RunnerError(
+            f"--tokens {tokens}: expected the folders Split-eval and Split-test, as Transform writes them "
+            "(<root>/Transform/transformed_examples/<execution>)."
+        )
+    figures = {name: execution["figures"] for name, execution in executions.items()}
+    parameters = {name: execution["parameters"] for name, execution in executions.items()}
+    return PushedModel(version, path, card, figures, parameters, evaluation, tokens)
+
+
+def _executions(root: Path, wanted: str) -> dict[str, dict[str, Any]]:
+    """Component -> the execution that a pushed model of this digest stems from; empty where nothing is recorded."""
+    file = root / "metadata.sqlite"
+    if not file.is_file():
+        return {}
+    try:
+        with Metadata(file, read_only=True) as metadata:
+            for artifact in metadata.artifacts("PushedModel"):
+                record = root / artifact.uri / "pushed.json"
+                if not record.is_file() or json.loads(record.read_text(encoding="utf-8"))["digest"] != wanted:
+                    continue
+                lineage = metadata.lineage(artifact.id)
+                known = [metadata.properties("Execution", execution["execution_id"]) for execution in lineage]
+                found = {
+                    execution["component"]: {
+                        **execution,
+                        "figures": properties.get("figures", {}),
+                        "parameters": properties.get("parameters", {}),
+                    }
+                    for execution, properties in zip(lineage, known, strict=True)
+                }
+                if "Trainer" in found:  # a rollback has none
+                    return found
+    except (OSError, sqlite3.Error, ValueError, KeyError, TypeError) as error:
+        raise RunnerError(describe(error, root)) from error
+    return {}
+
+
+def _evaluation(root: Path, executions: Mapping[str, Mapping[str, Any]]) -> dict[str, Any] | None:
+    if "Evaluator" not in executions:
+        return None
+    try:
+        file = root / executions["Evaluator"]["outputs"]["evaluation"].uri / "evaluation.json"
+        return json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError, KeyError):  # removed or damaged: the card then lacks its figures
+        return None

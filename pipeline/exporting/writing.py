@@ -1,0 +1,139 @@
+"""Writes a pushed model's files in the Hub's layout or for devices, measured, with their card."""
+
+import errno
+import math
+import sys
+from pathlib import Path
+
+from components.evaluator import bootstrap
+from components.evaluator.adaptive.trained_model import rebuild
+from components.evaluator.evaluation_split import line_cross_entropy
+from components.evaluator.exported_model import ExportedModel
+from components.evaluator.slices import Lines
+from components.quiet_import import silence
+from models import files, hub_export, litert_export
+from models.token_stream import TokenStream
+from models.tokenizer import Tokenizer
+from pipeline.exporting import model_card
+from pipeline.exporting.pushed_model import PushedModel
+from pipeline.failures import Refused, RunnerError
+
+SPLITS = ("eval", "test")
+ASSETS_VOCABULARY = Path("assets") / "vocabulary.txt"
+OPTIONS = ("dropout", "init_scale", "augmented", "gradient_through_target", "seed")  # of the recipe
+AUGMENTED = ("temperature", "gamma")
+TFLITE_FILE = "model.tflite"
+
+
+def write_hub(pushed: PushedModel, folder: Path) -> None:
+    """Fills a folder in the Hub's layout.
+
+    Raises:
+        RunnerError: If the split's tokens are not this model's.
+        ComponentError: If the SavedModel cannot be loaded.
+    """
+    exported = ExportedModel(pushed.path)
+    recipe = pushed.card["recipe"]
+    options = {name: recipe[name] for name in (OPTIONS + AUGMENTED if recipe["augmented"] else OPTIONS)}
+    model = rebuild(exported, **options, precision="float32")
+    hub_export.write(model, _tokenizer(pushed), pushed.path / ASSETS_VOCABULARY, folder)
+    figures = _measured(exported, _streams(pushed, len(exported.words)))
+    card = model_card.hub(pushed, model, figures)
+    (folder / "README.md").write_text(card, encoding="utf-8")
+
+
+def write_litert(pushed: PushedModel, folder: Path, quantize: str | None, max_regression: float) -> None:
+    """Fills a folder for devices, whose perplexities are measured through the LiteRT interpreter.
+
+    Args:
+        pushed: The model.
+        folder: An existing folder.
+        quantize: "int8", "float16" or None for float32.
+        max_regression: Relative rise of either split's perplexity over the pushed model's that is allowed.
+
+    Raises:
+        Refused: If it is more.
+        RunnerError: If there are no splits to measure on.
+        ComponentError: If the SavedModel cannot be loaded.
+    """
+    exported = ExportedModel(pushed.path)
+    streams = _streams(pushed, len(exported.words))
+    if not streams:
+        raise RunnerError(
+            f"The splits that version {pushed.version} was judged on were not found: pipeline.root has no lineage of "
+            "it, or Transform's output was removed. Name the right pipeline.root, or the folder with --tokens DIR."
+        )
+    model = rebuild(exported)
+    with silence():
+        (folder / TFLITE_FILE).write_bytes(litert_export.convert(model, quantize))
+        device = litert_export.DeviceModel(folder / TFLITE_FILE)
+    hub_export.write_tokenizer(_tokenizer(pushed), pushed.path / ASSETS_VOCABULARY, folder)
+    figures = _measured(exported, streams)
+    for split, stream in streams.items():
+        print(f"Measuring the {split} split, {len(stream):,} words one by one ...", file=sys.stderr)
+        on_device = device.perplexity(stream)
+        figures[split] |= {"on_device": on_device, "change": on_device / figures[split]["perplexity"] - 1}
+    quantized = quantize or "float32"
+    for split, found in figures.items():
+        if not found["change"] <= max_regression:
+            raise Refused(
+                f"Refused, nothing was written: as {quantized} for devices the {split} perplexity is "
+                f"{found['on_device']:.4f}, the pushed version's {found['perplexity']:.4f}: {found['change']:+.3%}, "
+                f"more than evaluator.max_regression allows, {max_regression:+.3%}. Use another --quantize, or none."
+            )
+    card = model_card.litert(pushed, model, figures, quantized)
+    (folder / "README.md").write_text(card, encoding="utf-8")
+
+
+def put_in_place(folder: Path, target: Path, output: Path, pushed: PushedModel, what: str) -> None:
+    """Renames a filled folder to `target`, which the person named `output`, and prints what is in it.
+
+    Raises:
+        RunnerError: If something was written there meanwhile.
+    """
+    listed = [f"  {path.name:<24}{path.stat().st_size:>14,} bytes" for path in sorted(folder.iterdir())]
+    try:
+        files.move_into_place(folder, target)
+    except OSError as error:
+        if error.errno not in (errno.ENOTEMPTY, errno.EEXIST, errno.ENOTDIR):
+            raise
+        raise RunnerError(f"--output {output} is not empty any more; nothing in it was changed.") from error
+    print("\n".join([f"{pushed.path} was written to {output} {what}:", *listed]))
+
+
+def _tokenizer(pushed: PushedModel) -> Tokenizer:
+    settings = {name: pushed.card["vocabulary"][name] for name in ("tokenizer", "lowercase", "keep_blank_lines")}
+    return Tokenizer(**settings, vocabulary_file=pushed.path / ASSETS_VOCABULARY)
+
+
+def _streams(pushed: PushedModel, vocabulary_size: int) -> dict[str, TokenStream]:
+    """The splits to measure on; empty where they are not known."""
+    if pushed.tokens is None:
+        return {}
+    try:
+        streams = {split: TokenStream(pushed.tokens / f"Split-{split}") for split in SPLITS}
+    except ValueError as error:
+        raise RunnerError(f"{error} Or name another folder with --tokens DIR.") from error
+    for split, stream in streams.items():
+        blocks = range(0, len(stream), litert_export.BLOCK)
+        largest = max((int(stream[start : start + litert_export.BLOCK].max()) for start in blocks), default=None)
+        if largest is None or largest >= vocabulary_size:
+            found = "no tokens" if largest is None else f"the id {largest}"
+            raise RunnerError(
+                f"{stream.split_dir}: the {split} split has {found}, the model {vocabulary_size:,} words: they do not "
+                "belong together. Name another folder with --tokens DIR."
+            )
+    return streams
+
+
+def _measured(exported: ExportedModel, streams: dict[str, TokenStream]) -> dict[str, dict[str, float]]:
+    """The pushed model's perplexity on each split, with its 95% interval over lines."""
+    figures = {}
+    for split, stream in streams.items():
+        nats = line_cross_entropy(lambda model, rows: model.windows(rows), exported, stream)
+        lengths = Lines(stream).lengths.astype(float)
+        low, high = bootstrap.interval(nats, lengths)
+        values = (nats.sum() / lengths.sum(), low, high)
+        perplexity, low, high = (math.exp(min(value, 700.0)) for value in values)
+        figures[split] = {"tokens": len(stream), "perplexity": perplexity, "low": low, "high": high}
+    return figures
