@@ -6,13 +6,16 @@ INSTALL := $(BIN)/python -m pip install --quiet --no-compile --disable-pip-versi
 PACKAGING := setup.py pyproject.toml constraints.txt
 TREEBANK := $(if $(DATA_DIR),--data-dir $(DATA_DIR))
 
-.PHONY: run test lint serve bench bench-serving experiment results clean
+.PHONY: run test test-distributed lint serve bench bench-serving experiment results clean
 
 run: .venv/installed-run  ## the main job on the embedded corpus
 	$(BIN)/python -m pipeline.run --local
 
 test: .venv/installed-test  ## every test
 	$(BIN)/python -m pytest
+
+test-distributed: .venv/installed-distributed  ## Beam on Dask, with a scheduler and workers on this machine
+	$(BIN)/python -m pytest -m distributed
 
 lint: .venv/installed-test  ## style, without changing anything
 	$(BIN)/ruff check .
@@ -48,6 +51,10 @@ clean:  ## the environment and what runs wrote in the default places
 .venv/installed-test: $(PACKAGING) | $(BIN)/python
 	$(INSTALL) -e '.[test,serve]'
 	@touch $@ .venv/installed-run
+
+.venv/installed-distributed: $(PACKAGING) | $(BIN)/python
+	$(INSTALL) -e '.[test,serve,dask]'
+	@touch $@ .venv/installed-test .venv/installed-run
 
 .venv/installed-bench: $(PACKAGING) | $(BIN)/python
 	$(INSTALL) -e '.[test,serve,bench]'

@@ -29,6 +29,7 @@ setup(
         # dill: imported by tensorflow-datasets' own test case, undeclared there
         "test": ["pytest>=8", "ruff", "dill", "httpx", "selenium>=4"],
         "bench": ["torch"],
+        "dask": ["dask", "distributed"],
         "serve": ["starlette", "uvicorn", "httptools", "uvloop", "orjson", "prometheus-client"],
     },
 )
