@@ -75,8 +75,8 @@ def pipeline(beam_args: Sequence[str]) -> Iterator[beam.Pipeline]:
             raise ComponentError(found[1]) from error
         if type(error).__module__.partition(".")[0] in ENGINES:
             raise ComponentError(
-                f"Beam's runner lost its scheduler or its workers ({type(error).__name__}: {error}). Check that those of "
-                f"beam.args {list(beam_args)} run and have memory enough, then start the same command again."
+                f"Beam's runner lost its scheduler or its workers ({type(error).__name__}: {error}). Check that those "
+                f"of beam.args {list(beam_args)} run and have memory enough, then start the same command again."
             ) from error
         raise
     finally:

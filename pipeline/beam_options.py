@@ -59,8 +59,8 @@ def _unreachable_dask(options: Any) -> str | None:
         workers = asyncio.run(asyncio.wait_for(_count_workers(address), seconds))
     except (OSError, ValueError, KeyError, TypeError) as error:
         return (
-            f"no Dask scheduler answers at {file or address} within {seconds} s ({type(error).__name__}: {error}). Start "
-            "one and its workers (`dask scheduler` and `dask worker ADDRESS`), or correct the address."
+            f"no Dask scheduler answers at {file or address} within {seconds} s ({type(error).__name__}: {error}). "
+            "Start one and its workers (`dask scheduler` and `dask worker ADDRESS`), or correct the address."
         )
     return None if workers else f"the Dask scheduler at {address} has no workers. Start some: `dask worker {address}`."
 
