@@ -10,7 +10,7 @@ import distributed
 
 REPOSITORY = Path(__file__).parents[2]
 RUNNER = "--runner=apache_beam.runners.dask.dask_runner.DaskRunner"
-WAIT_SECONDS = 120
+WAIT_SECONDS = 300
 
 
 class Cluster:
