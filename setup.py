@@ -31,6 +31,7 @@ setup(
         "test": ["pytest>=8", "ruff", "dill", "httpx", "selenium>=4"],
         "bench": ["torch"],
         "litert": ["ai-edge-litert>=2.1"],
+        "dask": ["dask", "distributed"],
         "serve": ["starlette", "uvicorn", "httptools", "uvloop", "orjson", "prometheus-client"],
     },
 )

@@ -6,10 +6,13 @@ TensorFlow is imported in the executors, which import this module; a `component.
 import contextlib
 import logging
 import os
+import pickle
 import re
+import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import apache_beam as beam
 import tensorflow as tf
@@ -20,6 +23,8 @@ from components.base import SPLITS, ComponentError
 
 FRAME_BYTES = 16  # of a TFRecord, around its data: length, and two checksums
 BATCH_BYTES = 1 << 20  # text that is tokenized at once: larger is no faster, smaller pays per operation
+CLOSING_SECONDS = 10.0  # for a runner that may have lost its scheduler
+ENGINES = ("distributed", "grpc")  # packages whose errors say that an engine or its workers were lost
 
 _SHARD_NAME = re.compile(r"data_tfrecord-(\d{5})-of-(\d{5})")
 
@@ -68,9 +73,53 @@ def pipeline(beam_args: Sequence[str]) -> Iterator[beam.Pipeline]:
     except Exception as error:
         # Runners raise a worker's error as one of their own, whose message ends with the worker's traceback.
         found = re.search(rf"{ComponentError.__name__}: ((?:.|\n)*?) \[while running", str(error))
-        if found is None:
-            raise
-        raise ComponentError(found[1]) from error
+        if found is not None:
+            raise ComponentError(found[1]) from error
+        if type(error).__module__.partition(".")[0] in ENGINES:
+            raise ComponentError(
+                f"Beam's runner lost its scheduler or its workers ({type(error).__name__}: {error}). Check that those "
+                f"of beam.args {list(beam_args)} run and have memory enough, then start the same command again."
+            ) from error
+        raise
+    finally:
+        client = getattr(getattr(root, "result", None), "client", None)
+        if client is not None:  # Dask's, which its runner leaves open
+            client.close(timeout=CLOSING_SECONDS)
+
+
+@contextlib.contextmanager
+def writing_aside(path: Path) -> Iterator[Path]:
+    """A file of this attempt's own beside `path`, which takes its place once it is whole.
+
+    Runners try an element again where a worker is lost, and may try it on two machines at once.
+    """
+    aside = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
+    try:
+        yield aside
+        aside.replace(path)
+    except BaseException:
+        aside.unlink(missing_ok=True)
+        raise
+
+
+def keep(results: beam.PCollection, folder: Path) -> beam.PCollection:
+    """Writes each result as a file of its own: elements are pairs of a name, the same at each attempt, and a result.
+
+    What the driver, or the next pipeline, needs of the workers goes through such files, not through side inputs: some
+    runners compute those again for each bundle. Read them by `kept` once the pipeline has ended.
+    """
+    return results | "Keep" >> beam.Map(_write_result, str(folder))
+
+
+def _write_result(named: tuple[str, Any], folder: str) -> None:
+    name, result = named
+    with writing_aside(Path(folder) / f"{name}.result") as aside:
+        aside.write_bytes(pickle.dumps(result))
+
+
+def kept(folder: Path) -> list[Any]:
+    """The results that `keep` wrote, by name."""
+    return [pickle.loads(path.read_bytes()) for path in sorted(Path(folder).glob("[!.]*.result"))]
 
 
 def list_shards(examples: Path, splits: Sequence[str] = SPLITS) -> list[Shard]:

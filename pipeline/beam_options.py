@@ -1,11 +1,18 @@
-"""Checks `beam.args` before anything starts: the runner exists, and so do the options."""
+"""Checks `beam.args` before anything starts: the runner exists and can be reached, and so do the options."""
 
 import argparse
+import asyncio
 import contextlib
 import difflib
 import importlib
 import io
+import json
 from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+EXTRAS = {"dask": "dask"}  # part of a runner's name -> the extra of this project that it needs
+CONNECT_SECONDS = 10
 
 
 def problem(beam_args: Sequence[str]) -> str | None:
@@ -14,22 +21,55 @@ def problem(beam_args: Sequence[str]) -> str | None:
     from apache_beam.runners.portability.portable_runner import PortableRunner
     from apache_beam.runners.runner import create_runner
 
-    heard = io.StringIO()
+    heard, name = io.StringIO(), ""
     try:
         with contextlib.redirect_stderr(heard):  # argparse explains itself there
             options = PipelineOptions(list(beam_args))
-            name = options.view_as(StandardOptions).runner
+            name = options.view_as(StandardOptions).runner or ""
             runner = create_runner(name) if name else None
             if type(runner).__name__ == "DataflowRunner":
                 importlib.import_module("apache_beam.runners.dataflow.internal.apiclient")  # else only once it runs
             # A portable runner's job server has options of its own.
-            return None if isinstance(runner, PortableRunner) else _unknown(beam_args, PipelineOptions)
+            unknown = None if isinstance(runner, PortableRunner) else _unknown(beam_args, PipelineOptions)
+            return unknown or (_unreachable_dask(options) if type(runner).__name__ == "DaskRunner" else None)
     except SystemExit:
         return heard.getvalue().strip().splitlines()[-1].rpartition("error: ")[2] + "."
     except ImportError as error:
-        return f"the runner's package is not installed ({error}). Install it, or choose another runner."
+        extra = next((extra for part, extra in EXTRAS.items() if part in name.lower()), None)
+        how = (
+            f"Install this project's extra {extra!r} (pip install -c constraints.txt -e '.[{extra}]')" if extra else ""
+        )
+        return f"the runner's package is not installed ({error}). {how or 'Install it'}, or choose another runner."
     except (AttributeError, TypeError, ValueError) as error:
-        return f"there is no such runner ({error})."
+        dask = " Dask's is --runner=apache_beam.runners.dask.dask_runner.DaskRunner." if "dask" in name.lower() else ""
+        return f"there is no such runner ({error}).{dask}"
+
+
+def _unreachable_dask(options: Any) -> str | None:
+    """What keeps Dask's scheduler from running anything; its runner would wait for a worker or a file for ever."""
+    from apache_beam.runners.dask.dask_runner import DaskOptions
+
+    given = options.view_as(DaskOptions)
+    address, file = given.address, given.scheduler_file
+    if not (address or file):
+        return None  # the runner starts workers of its own, on this machine
+    seconds = given.timeout if isinstance(given.timeout, int) else CONNECT_SECONDS
+    try:
+        address = json.loads(Path(file).read_text())["address"] if file else address
+        workers = asyncio.run(asyncio.wait_for(_count_workers(address), seconds))
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        return (
+            f"no Dask scheduler answers at {file or address} within {seconds} s ({type(error).__name__}: {error}). "
+            "Start one and its workers (`dask scheduler` and `dask worker ADDRESS`), or correct the address."
+        )
+    return None if workers else f"the Dask scheduler at {address} has no workers. Start some: `dask worker {address}`."
+
+
+async def _count_workers(address: str) -> int:
+    import distributed
+
+    async with distributed.rpc(address) as scheduler:
+        return len((await scheduler.identity())["workers"])
 
 
 def _unknown(beam_args: Sequence[str], options_type: type) -> str | None:

@@ -14,6 +14,11 @@ from pipeline.serve import UsageError, add_model_arguments, model_folder
 
 # Only the standard library is imported here: --help and usage errors answer at once.
 
+
+class WorkersError(Exception):
+    """Beam's workers failed, or were lost."""
+
+
 FAILED, USAGE_ERROR, INTERRUPTED = 1, 2, 130
 LINES_AT_ONCE = 2048  # that are sorted by length and then written together
 BYTES_AT_ONCE = 4 * 2**20
@@ -24,7 +29,8 @@ Each line of the output is a JSON object for a line of the input, in order: log_
 num_tokens (the line's end counted), perplexity (1 where the line is blank). The file appears once it is whole; give
 the same command again to resume one that was interrupted, unless it reads standard input. With --beam-arg the files
 are scored by Beam workers.
-exit codes: 0 done; 1 an input broke off or the output cannot be written; 2 bad usage, nothing started."""
+exit codes: 0 done; 1 an input broke off, the output cannot be written or the workers failed; 2 bad usage, nothing
+started."""
 
 
 def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
@@ -91,6 +97,9 @@ def main(arguments: list[str] | None = None) -> int:
     except lines.InputError as error:
         print(error, file=sys.stderr)
         return USAGE_ERROR if not _part_of(parsed.output).exists() else FAILED
+    except WorkersError as error:
+        print(error, file=sys.stderr)
+        return FAILED
     except OSError as error:
         print(
             f"{error.filename or parsed.output}: {error.strerror or error}. What is scored is kept in "
@@ -206,6 +215,11 @@ def _score_with_beam(parsed: argparse.Namespace, model: Path) -> None:
 
     if STANDARD_INPUT in parsed.files:
         raise UsageError("Standard input (-) cannot be cut among workers: write it to a file, or omit --beam-arg.")
+    from pipeline import beam_options
+
+    problem = beam_options.problem(parsed.beam_arg)
+    if problem:
+        raise UsageError(f"--beam-arg: found {parsed.beam_arg}: {problem}")
     # Whole chunks are kept in the folder; the description beside them says what they were made from.
     marker = ResumableOutput(parsed.output, _made_from(parsed, model))
     folder = parsed.output.with_name(f"{parsed.output.name}.parts")
@@ -213,7 +227,7 @@ def _score_with_beam(parsed: argparse.Namespace, model: Path) -> None:
         import_quietly("pipeline.scoring.with_beam").score(model, parsed.files, folder, parsed.beam_arg, parsed.output)
         marker.forget()
     except ComponentError as error:
-        raise OutputError(str(error).replace("beam.args", "--beam-arg")) from error
+        raise WorkersError(str(error).replace("beam.args", "--beam-arg")) from error
     finally:
         marker.close()
 

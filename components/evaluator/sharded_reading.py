@@ -5,7 +5,6 @@ alone and notes the state at the start of each shard; the workers go on from the
 is what takes long. Their windows are the very ones that one process would read.
 """
 
-import os
 import pickle
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -80,10 +79,8 @@ class ReadShard(beam.DoFn):
 
     def process(self, shard: Shard) -> None:
         found = list(self._model.windows(self._streams, shard.start, shard.stop, shard.state))
-        target = _file_of(self._folder, shard)
-        aside = target.with_name(f"{target.name}.{os.getpid()}")  # a runner may try a shard twice
-        aside.write_bytes(pickle.dumps(found))
-        aside.replace(target)
+        with beam_pipeline.writing_aside(_file_of(self._folder, shard)) as aside:
+            aside.write_bytes(pickle.dumps(found))
 
 
 def _file_of(folder: str, shard: Shard) -> Path:

@@ -1,12 +1,14 @@
 """Writing a chunk as shards of `tf.train.Example`, one series for each split it has text for."""
 
 import json
+import uuid
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import apache_beam as beam
 import tensorflow as tf
 
+from components import beam_pipeline
 from components.base import ComponentError
 from components.example_gen.lines import Run
 from components.example_gen.splits import SPLITS
@@ -62,11 +64,12 @@ class ShardWriter:
     A chunk can hold more than was planned (a gzip file, uneven examples); its shards do not.
     """
 
-    def __init__(self, folder: Path, place: int, shard_bytes: int):
-        self._prefix = f"{folder}/{place:06d}"
+    def __init__(self, prefix: Path, shard_bytes: int):
+        self._prefix = prefix
         self._shard_bytes = shard_bytes
         self._writer: tf.io.TFRecordWriter | None = None
-        self._shards = self._size = 0
+        self._size = 0
+        self.names: list[str] = []
         self.counts = SplitCounts()
 
     def write(self, run: Run) -> None:
@@ -74,8 +77,9 @@ class ShardWriter:
         text = run.text
         if self._writer is None or self._size >= self._shard_bytes:
             self.close()
-            self._writer = tf.io.TFRecordWriter(f"{self._prefix}-{self._shards:06d}")
-            self._shards, self._size = self._shards + 1, 0
+            self.names.append(f"{self._prefix.name}-{len(self.names):06d}")
+            self._writer = tf.io.TFRecordWriter(str(self._prefix.with_name(self.names[-1])))
+            self._size = 0
         self._writer.write(_serialize(run, text))
         self._size += len(text)
         self.counts.add(run, text)
@@ -116,7 +120,9 @@ class WriteChunk(beam.DoFn):
     def process(self, element: tuple[int, Chunk]) -> None:
         """Writes one chunk; `element` is its place and the chunk."""
         place, chunk = element
-        writers = {split: ShardWriter(self._folder / split, place, self._shard_bytes) for split in SPLITS}
+        # Each attempt has names of its own: a worker that was given up may still write.
+        attempt = f"{place:06d}-{uuid.uuid4().hex}"
+        writers = {split: ShardWriter(self._folder / split / attempt, self._shard_bytes) for split in SPLITS}
         report: dict = {}
         files: dict[str, FileBytes] = {}
         try:
@@ -124,12 +130,19 @@ class WriteChunk(beam.DoFn):
                 writers[split].write(run)
             report["files"] = {name: asdict(found) for name, found in files.items()}
             report["splits"] = {split: asdict(writer.counts) for split, writer in writers.items()}
+            report["shards"] = {split: writer.names for split, writer in writers.items()}
         except ComponentError as error:
             report["error"] = str(error)
         finally:
             for writer in writers.values():
                 writer.close()
-        (self._folder / "counts" / f"{place:06d}.json").write_text(json.dumps(report))
+        with beam_pipeline.writing_aside(self._folder / "counts" / f"{place:06d}.json") as aside:
+            aside.write_text(json.dumps(report))
+
+
+def _reports(folder: Path) -> list[dict]:
+    """What the workers wrote of each chunk, in the corpus's order."""
+    return [json.loads(path.read_text()) for path in sorted((folder / "counts").glob("[!.]*.json"))]
 
 
 def read_counts(folder: Path) -> dict[str, SplitCounts]:
@@ -139,8 +152,7 @@ def read_counts(folder: Path) -> dict[str, SplitCounts]:
         ComponentError: The first error that a chunk met.
     """
     totals = {split: SplitCounts() for split in SPLITS}
-    for path in sorted((folder / "counts").iterdir()):
-        report = json.loads(path.read_text())
+    for report in _reports(folder):
         if "error" in report:
             raise ComponentError(report["error"])
         for split, counts in report["splits"].items():
@@ -151,8 +163,8 @@ def read_counts(folder: Path) -> dict[str, SplitCounts]:
 def read_files(folder: Path) -> dict[str, FileBytes]:
     """Adds up what all chunks found in each text file, by the file's name."""
     files: dict[str, FileBytes] = {}
-    for path in sorted((folder / "counts").iterdir()):
-        for name, found in json.loads(path.read_text())["files"].items():
+    for report in _reports(folder):
+        for name, found in report["files"].items():
             files[name] = files.get(name, FileBytes()) + FileBytes(**found)
     return files
 
@@ -163,8 +175,8 @@ def publish(folder: Path, examples: Path) -> dict[str, int]:
     for split in SPLITS:
         target = examples / f"Split-{split}"
         target.mkdir()
-        shards = sorted((folder / split).iterdir())
+        shards = [name for report in _reports(folder) for name in report["shards"][split]]
         for place, shard in enumerate(shards):
-            shard.rename(target / f"data_tfrecord-{place:05d}-of-{len(shards):05d}")
+            (folder / split / shard).rename(target / f"data_tfrecord-{place:05d}-of-{len(shards):05d}")
         numbers[split] = len(shards)
     return numbers

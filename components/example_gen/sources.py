@@ -237,7 +237,7 @@ def data_folder(parameters: Any) -> Path:
         raise ComponentError(
             f"example_gen.data_dir is not set: {parameters.dataset} needs the folder that holds its files."
         )
-    return Path(parameters.data_dir).expanduser()
+    return Path(parameters.data_dir).expanduser().absolute()  # workers may run in another folder
 
 
 def _hash_files(files: Iterable[tuple[Path, str]]) -> str:

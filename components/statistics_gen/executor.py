@@ -40,19 +40,21 @@ def execute(
     shards = beam_pipeline.list_shards(inputs["examples"])
     settings = parameters.model_dump(include={"tokenizer", "lowercase", "keep_blank_lines"})
     with tempfile.TemporaryDirectory(dir=outputs["statistics"], prefix=".hashes-") as aside:
+        counts, compared = Path(aside, "counts"), Path(aside, "compared")
+        counts.mkdir()
+        compared.mkdir()
         with beam_pipeline.pipeline(parameters.beam_args) as root:
-            counts = beam_pipeline.read_shards(root, shards) | "Count" >> beam.ParDo(CountShard(settings, aside))
-            written = counts | "Written" >> beam.MapTuple(lambda split, number, _: (split, number))
+            found = beam_pipeline.read_shards(root, shards) | "Count" >> beam.ParDo(CountShard(settings, aside))
+            beam_pipeline.keep(found | "Name" >> beam.Map(lambda count: (f"{count[0]}-{count[1]:05d}", count)), counts)
+        with beam_pipeline.pipeline(parameters.beam_args) as root:
             buckets = root | "Buckets" >> beam.Create(range(2**BUCKET_BITS), reshuffle=True)
-            compared = buckets | "Compare" >> beam.Map(compare_lines, aside, beam.pvalue.AsList(written))
-            (
-                root
-                | "Once" >> beam.Create([str(outputs["statistics"])])
-                | "Write"
-                >> beam.Map(
-                    write_statistics, aside, settings, shards, beam.pvalue.AsList(counts), beam.pvalue.AsList(compared)
-                )
+            found = buckets | "Compare" >> beam.Map(
+                lambda bucket: (f"{bucket:05d}", compare_lines(bucket, aside, shards))
             )
+            beam_pipeline.keep(found, compared)
+        with beam_pipeline.pipeline(parameters.beam_args) as root:
+            folder = root | "Once" >> beam.Create([str(outputs["statistics"])])
+            _ = folder | "Write" >> beam.Map(write_statistics, aside, settings, shards, str(counts), str(compared))
     if (inputs["examples"] / SOURCES_FILE).is_file():
         shutil.copy(inputs["examples"] / SOURCES_FILE, outputs["statistics"])
     figures = {}
@@ -106,13 +108,13 @@ class CountShard(beam.DoFn):
             total.blank_lines += int(blank)
             hashes.append(line_hashes)
         # The order of lines does not matter here: sorted, each bucket is a range.
-        np.sort(np.concatenate([np.empty(0, np.int64), *hashes])).tofile(
-            hashes_file(self._aside, shard.split, shard.number)
-        )
+        with beam_pipeline.writing_aside(hashes_file(self._aside, shard.split, shard.number)) as file:
+            np.sort(np.concatenate([np.empty(0, np.int64), *hashes])).tofile(file)
         total.scripts = count_scripts(codes)
         if shard.split == "train":
             del frequent[EOS.encode()]
-            frequent_words.write(words_file(self._aside, shard.number), frequent)
+            with beam_pipeline.writing_aside(words_file(self._aside, shard.number)) as file:
+                frequent_words.write(file, frequent)
         yield shard.split, shard.number, total
 
 
@@ -147,14 +149,14 @@ def filled_lines(texts: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
     return filled, tf.size(lines) - tf.size(filled)
 
 
-def compare_lines(bucket: int, aside: str, written: list[tuple[str, int]]) -> dict[str, dict[str, Any]]:
+def compare_lines(bucket: int, aside: str, shards: Sequence[beam_pipeline.Shard]) -> dict[str, dict[str, Any]]:
     """Compares a bucket's lines, by split: all of them, those seen before in the split, and those seen in train.
 
     `shared` has hashes of some that are seen in train, for examples.
     """
     parts = {split: [np.empty(0, np.int64)] for split in beam_pipeline.SPLITS}
-    for split, number in written:
-        parts[split].append(read_bucket(hashes_file(aside, split, number), bucket))
+    for shard in shards:
+        parts[shard.split].append(read_bucket(hashes_file(aside, shard.split, shard.number), bucket))
     lines = {split: np.concatenate(part) for split, part in parts.items()}
     distinct_train = np.unique(lines["train"])
     compared = {}
@@ -197,10 +199,15 @@ def write_statistics(
     aside: str,
     settings: dict[str, Any],
     shards: Sequence[beam_pipeline.Shard],
-    counts: list[tuple[str, int, Counts]],
-    compared: list[dict],
+    counts_kept: str,
+    compared_kept: str,
 ) -> None:
-    """Adds up each split's shards in order and writes its JSON, and train's frequent words."""
+    """Adds up each split's shards in order and writes its JSON, and train's frequent words.
+
+    The last two are the folders where the results of `CountShard` and `compare_lines` were kept.
+    """
+    counts: list[tuple[str, int, Counts]] = beam_pipeline.kept(counts_kept)
+    compared: list[dict] = beam_pipeline.kept(compared_kept)
     for split in beam_pipeline.SPLITS:
         ordered = sorted((number, count) for name, number, count in counts if name == split)
         total = functools.reduce(Counts.__add__, (count for _, count in ordered), Counts())

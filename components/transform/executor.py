@@ -2,6 +2,7 @@
 
 import json
 import logging
+import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -54,15 +55,18 @@ def execute(
     shards = beam_pipeline.list_shards(inputs["examples"])
     for split in beam_pipeline.SPLITS:
         (folder / f"Split-{split}").mkdir()
-    with beam_pipeline.pipeline(parameters.beam_args) as root:
-        written = beam_pipeline.read_shards(root, shards) | "Tokenize" >> beam.ParDo(
-            WriteShard(str(inputs["vocabulary"]), str(folder))
-        )
-        (
-            root
-            | "Once" >> beam.Create([str(folder)])
-            | "Index" >> beam.Map(write_indexes, shards, beam.pvalue.AsList(written))
-        )
+    # Beside the output, so that no half file of a lost worker stays in it.
+    with tempfile.TemporaryDirectory(dir=folder, prefix=".tokens-") as aside:
+        with beam_pipeline.pipeline(parameters.beam_args) as root:
+            written = beam_pipeline.read_shards(root, shards) | "Tokenize" >> beam.ParDo(
+                WriteShard(str(inputs["vocabulary"]), aside)
+            )
+            named = written | "Name" >> beam.Map(lambda result: (f"{result.shard.split}-{result.file}", result))
+            beam_pipeline.keep(named, Path(aside))
+        results = beam_pipeline.kept(Path(aside))
+        for result in results:
+            file_of(aside, result.shard).rename(folder / f"Split-{result.shard.split}" / result.file)
+    write_indexes(str(folder), shards, results)
     counts = json.loads((folder / COUNTS_FILE).read_text())
     expected = json.loads((inputs["vocabulary"] / "vocabulary.json").read_text())["tokens"]
     check_conservation(folder, counts, expected)
@@ -91,7 +95,7 @@ class WriteShard(beam.DoFn):
 
     Args:
         vocabulary: The Vocabulary artifact's folder.
-        folder: The output's folder.
+        folder: Where to write.
     """
 
     def __init__(self, vocabulary: str, folder: str):
@@ -110,15 +114,20 @@ class WriteShard(beam.DoFn):
         self._encode = encode
 
     def process(self, shard: beam_pipeline.Shard) -> Iterator[WrittenShard]:
-        file = f"tokens-{shard.number:05d}-of-{shard.of:05d}"
         tokens = unknown = 0
-        with TokenWriter(Path(self._folder) / f"Split-{shard.split}" / file) as writer:
+        with beam_pipeline.writing_aside(file_of(self._folder, shard)) as aside, TokenWriter(aside) as writer:
             for batch in beam_pipeline.read_batches(shard):
                 ids, found, unknown_found = self._encode(tf.constant([example.text for example in batch]))
                 writer.write(ids.numpy())
                 tokens += int(found)
                 unknown += int(unknown_found)
+        file = f"tokens-{shard.number:05d}-of-{shard.of:05d}"
         yield WrittenShard(shard, file, tuple(writer.counts), tokens, unknown)
+
+
+def file_of(folder: str, shard: beam_pipeline.Shard) -> Path:
+    """Where a shard's ids are written at first."""
+    return Path(folder) / f"{shard.split}-{shard.number:05d}"
 
 
 def write_indexes(folder: str, shards: Sequence[beam_pipeline.Shard], written: Sequence[WrittenShard]) -> None:

@@ -37,7 +37,7 @@ def execute(
         (
             beam_pipeline.read_shards(root, beam_pipeline.list_shards(inputs["examples"], ["train"]))
             | "Count" >> beam.ParDo(CountWords(settings))
-            | "Add" >> beam.CombineGlobally(AddCounts())
+            | "Add" >> beam.CombineGlobally(AddCounts()).without_defaults()  # a default would be a side input
             | "Write" >> beam.Map(write_vocabulary, str(folder), parameters)
         )
     figures = json.loads((folder / SUMMARY_FILE).read_text())

@@ -41,11 +41,9 @@ class _Score(beam.DoFn):
         target = _file_of(Path(self._folder), chunk)
         if target.exists():
             return
-        aside = target.with_name(f".{target.name}.{os.getpid()}")
-        with aside.open("w", encoding="utf-8") as output:
+        with beam_pipeline.writing_aside(target) as aside, aside.open("w", encoding="utf-8") as output:
             for lines in in_groups(read(chunk), LINES_AT_ONCE):
                 output.writelines(f"{line}\n" for line in self._scorer.score(lines)[0])
-        os.replace(aside, target)
 
 
 def score(model: Path, paths: Sequence[str], folder: Path, beam_args: Sequence[str], output: Path) -> None:
@@ -55,12 +53,13 @@ def score(model: Path, paths: Sequence[str], folder: Path, beam_args: Sequence[s
         ComponentError: If Beam does not know its arguments.
     """
     chunks = list(chunks_of(paths))
+    folder = folder.absolute()  # workers may run in another folder
     folder.mkdir(exist_ok=True)
     with beam_pipeline.pipeline(beam_args) as root:
         _ = (
             root
             | "Chunks" >> beam.Create(chunks, reshuffle=True)
-            | "Score" >> beam.ParDo(_Score(str(model), str(folder)))
+            | "Score" >> beam.ParDo(_Score(str(model.absolute()), str(folder)))
         )
     aside = output.with_name(f"{output.name}.part")
     with aside.open("wb") as joined:
@@ -83,7 +82,7 @@ def chunks_of(paths: Sequence[str]) -> Iterator[Chunk]:
         size = Path(path).stat().st_size
         bounds = [(0, None)] if compressed else [(s, s + CHUNK_BYTES) for s in range(0, size, CHUNK_BYTES)]
         for start, end in bounds:
-            yield Chunk(number, path, start, end)
+            yield Chunk(number, os.path.abspath(path), start, end)
             number += 1
 
 
