@@ -1,11 +1,11 @@
 """A run's side of MLflow: starts the process that follows the run, and gives it a bounded time at the end."""
 
-import contextlib
 import multiprocessing
 import sqlite3
 from collections.abc import Mapping
 from typing import Any
 
+from pipeline.failures import describe
 from pipeline.local_runner import LocalRunner
 from pipeline.tracking import follower, options
 
@@ -52,8 +52,10 @@ class Tracker:
             return
         mlflow_id, missing = self._ask(follower.END, START_SECONDS + follower.END_SECONDS)
         if mlflow_id:
-            with contextlib.suppress(OSError, sqlite3.Error):
+            try:
                 record(self._runner.metadata, self._runner.run_id, self._uri, mlflow_id, missing)
+            except (OSError, sqlite3.Error) as error:  # the run itself has ended well
+                missing = missing or f"the lineage does not name it: {describe(error, self._runner.root)}"
         if missing:
             self._warn(missing)
         else:
