@@ -6,7 +6,6 @@ import logging
 import os
 import signal
 import threading
-import time
 import traceback
 from collections.abc import Mapping
 from multiprocessing.connection import Connection
@@ -24,7 +23,9 @@ END_SECONDS = 90.0  # for all that is left once the run has ended
 REQUEST = {"MLFLOW_HTTP_REQUEST_TIMEOUT": "10", "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2"}
 
 
-def follow(connection: Connection, uri: str, root: Path, run_id: str, values: Mapping[str, Any]) -> None:
+def follow(
+    connection: Connection, uri: str, root: Path, run_id: str, values: Mapping[str, Any], started: float
+) -> None:
     """Logs each epoch soon after its end, and the rest when the run says that it has ended.
 
     Answers on the connection with `(MLflow's run id or None, what is missing in words or None)`.
@@ -35,9 +36,10 @@ def follow(connection: Connection, uri: str, root: Path, run_id: str, values: Ma
         root: Of the pipeline.
         run_id: The run's id.
         values: The resolved configuration.
+        started: When the run began, in seconds since 1970: an older history is of another run.
     """
     _step_aside(root / "runs" / run_id / LOG)
-    following = _Following(uri, root, run_id, values)
+    following = _Following(uri, root, run_id, values, started)
     wait = 0.0
     while not connection.poll(wait):
         wait = WATCH_SECONDS if following.advance() else RETRY_SECONDS
@@ -54,8 +56,8 @@ def follow(connection: Connection, uri: str, root: Path, run_id: str, values: Ma
 
 
 class _Following:
-    def __init__(self, uri: str, root: Path, run_id: str, values: Mapping[str, Any]):
-        self._arguments, self._root, self._started = (uri, run_id, values), root, time.time()
+    def __init__(self, uri: str, root: Path, run_id: str, values: Mapping[str, Any], started: float):
+        self._arguments, self._root, self._started = (uri, run_id, values), root, started
         self._publisher = None
 
     def advance(self) -> bool:

@@ -2,6 +2,7 @@
 
 import multiprocessing
 import sqlite3
+import time
 from collections.abc import Mapping
 from typing import Any
 
@@ -10,6 +11,7 @@ from pipeline.local_runner import LocalRunner
 from pipeline.tracking import follower, options
 
 START_SECONDS = 20.0  # more than the follower has for itself: to load MLflow, which it may just have begun
+CLOCK_SECONDS = 1.0  # by which the times of files may be behind
 STOP_SECONDS = 3.0  # after Ctrl-C
 
 
@@ -31,7 +33,8 @@ class Tracker:
             return self
         context = multiprocessing.get_context("spawn")
         self._connection, theirs = context.Pipe()
-        arguments = theirs, self._uri, self._runner.root, self._runner.run_id, self._values
+        started = time.time() - CLOCK_SECONDS
+        arguments = theirs, self._uri, self._runner.root, self._runner.run_id, self._values, started
         self._process = context.Process(target=follower.follow, args=arguments, daemon=True)
         try:
             self._process.start()
