@@ -4,24 +4,22 @@ BIN := .venv/bin
 # --no-compile: Python compiles what is imported at its first import, a small part of what is installed.
 INSTALL := $(BIN)/python -m pip install --quiet --no-compile --disable-pip-version-check -c constraints.txt
 PACKAGING := setup.py pyproject.toml constraints.txt
+EXTRA_TESTS := distributed or litert or mlflow or package
 TREEBANK := $(if $(DATA_DIR),--data-dir $(DATA_DIR))
 
-.PHONY: run test test-faults test-distributed test-litert lint serve bench bench-serving experiment results clean
+.PHONY: run test test-faults test-extras lint serve bench bench-serving experiment results clean
 
 run: .venv/installed-run  ## the main job on the embedded corpus
 	$(BIN)/python -m pipeline.run --local
 
-test: .venv/installed-test  ## every test but those of test-faults, test-distributed and test-litert
-	$(BIN)/python -m pytest -m "not faults and not distributed and not litert"
+test: .venv/installed-test  ## every test but those of test-faults and test-extras
+	$(BIN)/python -m pytest -m "not faults and not ($(EXTRA_TESTS))"
 
 test-faults: .venv/installed-test  ## kills the real command, fills its disk, takes its memory: minutes
 	$(BIN)/python -m pytest -m faults tests/faults
 
-test-distributed: .venv/installed-distributed  ## Beam on Dask, with a scheduler and workers on this machine
-	$(BIN)/python -m pytest -m distributed
-
-test-litert: .venv/installed-litert  ## the exported model on a device's runtime
-	$(BIN)/python -m pytest -m litert
+test-extras: .venv/installed-extras  ## what needs the extras dask, litert, mlflow or package
+	$(BIN)/python -m pytest -m "$(EXTRA_TESTS)"
 
 lint: .venv/installed-test  ## style, without changing anything
 	$(BIN)/ruff check .
@@ -58,16 +56,12 @@ clean:  ## the environment and what runs wrote in the default places
 	$(INSTALL) -e '.[test,serve]'
 	@touch $@ .venv/installed-run
 
-.venv/installed-distributed: $(PACKAGING) | $(BIN)/python
-	$(INSTALL) -e '.[test,serve,dask]'
-	@touch $@ .venv/installed-test .venv/installed-run
-
 .venv/installed-bench: $(PACKAGING) | $(BIN)/python
 	$(INSTALL) -e '.[test,serve,bench]'
 	@touch $@ .venv/installed-test .venv/installed-run
 
-.venv/installed-litert: $(PACKAGING) | $(BIN)/python
-	$(INSTALL) -e '.[test,serve,litert]'
+.venv/installed-extras: $(PACKAGING) | $(BIN)/python
+	$(INSTALL) -e '.[test,serve,dask,litert,mlflow,package]'
 	@touch $@ .venv/installed-test .venv/installed-run
 
 $(BIN)/python:

@@ -12,10 +12,12 @@ import pydantic
 from components.base import Component, ComponentError
 from components.example_gen.sources import check_dataset
 from components.pusher.component import Pusher
-from pipeline import beam_options, config, config_messages, history, joining, rolling_back, summary
+from pipeline import artifact_files, beam_options, config, config_messages, history, joining, rolling_back, summary
+from pipeline.code_digest import code_digest
 from pipeline.local_runner import FAILED, REFUSED, LocalRunner
 from pipeline.pipeline import create_pipeline, serving_dir
 from pipeline.progress import Progress
+from pipeline.tracking.tracker import Tracker
 
 
 def local(parsed: argparse.Namespace, configuration: config.Configuration) -> dict[str, Any]:
@@ -30,27 +32,37 @@ def local(parsed: argparse.Namespace, configuration: config.Configuration) -> di
     progress = _start_showing(parsed.verbose)
     if joining.is_worker(components):
         return summary.summarize(joining.join(components, root(configuration), progress))
-    with LocalRunner(root(configuration), not parsed.no_cache, progress) as runner:
+    with (
+        LocalRunner(root(configuration), not parsed.no_cache, progress) as runner,
+        _tracker(configuration, runner) as tracker,
+    ):
         run = runner.run(components, parsed.until)
         run |= {"configuration": configuration.values, "defaults": configuration.defaults}
+        run["code"] = artifact_files.json_digest({step.name: code_digest(type(step)) for step in components})
         run["summary"] = summary.summarize(run)
         _keep(run, runner, progress)
-    progress.table(run)
-    _tell_the_end(run, progress)
+        progress.table(run)
+        _tell_the_end(run, progress)
+        tracker.finish()
     return run["summary"]
 
 
 def rollback(parsed: argparse.Namespace, configuration: config.Configuration) -> dict[str, Any]:
     """Pushes the version before the newest one anew; returns a summary in the form of a run's."""
     settings, progress = configuration.settings, _start_showing(parsed.verbose)
-    with LocalRunner(root(configuration), progress=progress) as runner:
+    with LocalRunner(root(configuration), progress=progress) as runner, _tracker(configuration, runner) as tracker:
         parameters = Pusher.Parameters(**settings.pusher.model_dump(), serving_dir=serving_dir(settings))
         run = rolling_back.roll_back(runner, parameters)
         run |= {"configuration": configuration.values, "defaults": configuration.defaults}
         run["summary"] = summary.summarize(run)
         runner.metadata.finish_run(runner.run_id, {"exit": run["exit"], "run": run})
-    progress.message(run["message"])
+        progress.message(run["message"])
+        tracker.finish()
     return run["summary"]
+
+
+def _tracker(configuration: config.Configuration, runner: LocalRunner) -> Tracker:
+    return Tracker(configuration.settings.tracking.mlflow_uri, runner, configuration.values)
 
 
 def _start_showing(verbose: bool) -> Progress:

@@ -17,6 +17,7 @@ from components.tuner.search_space import Hyperparameter
 from models import presets
 from pipeline import config_file, config_messages, training_options, tuning_options
 from pipeline.config_types import PathText, Text, Whole, is_text
+from pipeline.tracking import options as tracking_options
 
 
 class ConfigurationError(Exception):
@@ -140,6 +141,11 @@ class BeamSection(_Section):
     args: list[Text] = ["--runner=FnApiRunner"]
 
 
+class TrackingSection(_Section):
+    mlflow_uri: Text | None = None
+    registered_model: Text = pydantic.Field("tied-language-model", pattern="^[^/:]+$")
+
+
 class Settings(_Section):
     """All values, resolved: `settings.trainer.batch_size` is the key `trainer.batch_size`."""
 
@@ -155,6 +161,7 @@ class Settings(_Section):
     infra_validator: InfraValidatorSection
     pusher: PusherSection
     beam: BeamSection
+    tracking: TrackingSection
 
 
 @dataclass(frozen=True)
@@ -277,4 +284,5 @@ def contradictions(settings: Settings) -> list[str]:
         )
     if model.tie_embeddings and model.output_bias:
         problems.append("model.output_bias: found true, expected false: a tied output layer has no bias (b = 0).")
+    problems += tracking_options.problems(settings.tracking.mlflow_uri)
     return problems + training_options.problems(model, settings.loss, trainer)

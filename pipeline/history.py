@@ -57,6 +57,9 @@ def show_run(root: Path, run_id: str, output: TextIO) -> int:
     _print_changes(record, console)
     _print_components(record, console)
     _print_artifacts(record, console)
+    if tracked := found.get("mlflow"):
+        remark = "" if tracked["complete"] else ", which does not have all of it"
+        console.print(f"MLflow: run {tracked['run_id']} in {tracked['uri']}{remark}", markup=False)
     return 0
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 SCHEMA = Path(__file__).with_name("metadata.sql").read_text(encoding="utf-8")
 EXECUTION_KIND, ARTIFACT_KIND, CONTEXT_KIND = 0, 1, 2  # Type.type_kind
-JSON_PROPERTIES = ("files", "figures", "parameters", "run")  # kept as JSON text, having no column of their own
+JSON_PROPERTIES = ("files", "figures", "parameters", "run", "mlflow")  # JSON text, having no column of their own
 
 
 class Tables:

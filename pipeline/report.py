@@ -1,4 +1,4 @@
-"""A run as one self-contained page; `python -m pipeline.report --compare RUN_A RUN_B` puts two runs side by side."""
+"""A run as one self-contained page. The command puts two runs side by side (--compare) or sends one to MLflow."""
 
 import argparse
 import logging
@@ -10,7 +10,7 @@ from typing import Any
 
 import jinja2
 
-from pipeline import history, lineage_drawing, report_comparison, report_sections, trials_section
+from pipeline import history, lineage_drawing, program, report_comparison, report_sections, trials_section
 from pipeline.failures import RunnerError
 from pipeline.progress import number
 
@@ -75,18 +75,31 @@ def write_comparison(first: Mapping[str, Any], second: Mapping[str, Any], path: 
 
 def main(arguments: list[str] | None = None) -> int:
     """Runs the command line; returns its exit code."""
-    parser = argparse.ArgumentParser(prog="python -m pipeline.report", description="Puts two runs side by side.")
-    parser.add_argument(
+    parser = argparse.ArgumentParser(
+        prog=program.name("report"), description="Puts two runs side by side, or sends one to MLflow."
+    )
+    action = parser.add_mutually_exclusive_group(required=True)
+    action.add_argument(
         "--compare",
         nargs=2,
         metavar=("RUN_A", "RUN_B"),
-        required=True,
-        help="two runs: their ids, the unmistakable beginnings of them, or latest (python -m pipeline.run --list)",
+        help=f"two runs: their ids, the unmistakable beginnings of them, or latest ({program.name('run')} --list)",
     )
+    action.add_argument("--publish", metavar="RUN", help="send MLflow what it does not have of a run")
     parser.add_argument("--root", type=Path, default=Path("output"), help="pipeline.root of the runs (default: output)")
     parser.add_argument("--output", type=Path, help="HTML file to write (default: beside the report of RUN_B)")
+    parser.add_argument(
+        "--mlflow-uri", metavar="URI", help="where --publish sends it (default: as the run was tracked)"
+    )
     parsed = parser.parse_args(arguments)
+    if parsed.publish and parsed.output or parsed.compare and parsed.mlflow_uri:
+        parser.error("--output goes with --compare, --mlflow-uri with --publish")
     try:
+        if parsed.publish:
+            from pipeline.tracking import resending
+
+            print(resending.publish(parsed.root, parsed.publish, parsed.mlflow_uri))
+            return 0
         first, second = (history.load_run(parsed.root, run_id) for run_id in parsed.compare)
         path = parsed.output or report_comparison.default_path(parsed.root, first["run_id"], second["run_id"])
         write_comparison(first, second, path)

@@ -9,9 +9,9 @@ import traceback
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TextIO
+from typing import NoReturn, TextIO
 
-from pipeline import stopping
+from pipeline import program, stopping
 from pipeline.stopping import INTERRUPTED, TERMINATED
 
 # Only the standard library is imported here: --help and usage errors answer at once.
@@ -28,7 +28,7 @@ summary as JSON; progress and tables go to standard error."""
 def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     """Parses the command line; exits with 2 and a usage line where it is wrong."""
     parser = argparse.ArgumentParser(
-        prog="python -m pipeline.run",
+        prog=program.name("run"),
         description="Trains, judges and pushes a language model.",
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -127,9 +127,14 @@ def quiet_libraries(verbose: bool) -> None:
         warnings.simplefilter("ignore")
 
 
-if __name__ == "__main__":
-    exit_code = main()
+def command(arguments: list[str] | None = None) -> NoReturn:
+    """Runs the command and ends the process."""
+    exit_code = main(arguments)
     sys.stderr.flush()
     if exit_code in (INTERRUPTED, TERMINATED):
         os._exit(exit_code)  # threads of Beam or TensorFlow that were cut short must not keep the command alive
     sys.exit(exit_code)
+
+
+if __name__ == "__main__":
+    command()

@@ -9,6 +9,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+from pipeline import program
 from pipeline.scoring.resumable import OutputError, ResumableOutput
 from pipeline.serve import UsageError, add_model_arguments, model_folder
 
@@ -36,7 +37,7 @@ started."""
 def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     """Parses the command line; exits with 2 and a usage line where it is wrong."""
     parser = argparse.ArgumentParser(
-        prog="python -m pipeline.score",
+        prog=program.name("score"),
         description="Scores every line of files with the pushed model.",
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,

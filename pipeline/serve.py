@@ -11,6 +11,8 @@ import sys
 from pathlib import Path
 from typing import NoReturn
 
+from pipeline import program
+
 # Only the standard library is imported here: --help and usage errors answer at once.
 
 USAGE_ERROR, INTERRUPTED, TERMINATED = 2, 130, 143
@@ -34,7 +36,7 @@ class UsageError(Exception):
 def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     """Parses the command line; exits with 2 and a usage line where it is wrong."""
     parser = argparse.ArgumentParser(
-        prog="python -m pipeline.serve",
+        prog=program.name("serve"),
         description="Serves the pushed model on this machine.",
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -104,7 +106,7 @@ def model_folder(parsed: argparse.Namespace) -> Path:
     if (folder / "saved_model.pb").is_file():
         return folder
     where = f"--model {folder}" if parsed.model else f"The serving folder {folder} (pipeline.serving_dir)"
-    advice = "Train and push one with `make run`, or name another folder with --model."
+    advice = f"Train and push one with `{program.main_job()}`, or name another folder with --model."
     if not folder.is_dir():
         found = "is a file" if folder.exists() else "does not exist"
         raise UsageError(f"{where} {found}; expected a folder of versions, such as {folder / '1'}. {advice}")
@@ -214,7 +216,9 @@ def _serve(parsed: argparse.Namespace, folder: Path, listener: socket.socket, lo
         from pipeline.server.app import Access, Limits, Serving, make_app
         from pipeline.server.connections import server_config
     except ImportError as error:
-        raise UsageError(f"{error.name} is not installed. Install the extra: pip install -e '.[serve]'.") from error
+        raise UsageError(
+            f"{error.name} is not installed. Install the extra: pip install 'tied-language-model[serve]'."
+        ) from error
     from components.quiet_import import import_quietly
 
     logging.info("Loading %s ...", folder)
@@ -224,7 +228,7 @@ def _serve(parsed: argparse.Namespace, folder: Path, listener: socket.socket, lo
     serving = Serving(parsed.name, folder, parsed.versions, limits, load)
     serving.versions.refresh()
     if not serving.versions.available():
-        raise UsageError(f"No version in {folder} can be served; see above. Push a model with `make run`.")
+        raise UsageError(f"No version in {folder} can be served; see above. Push a model with `{program.main_job()}`.")
     access = Access(frozenset(name.lower() for name in parsed.allow_host), any_host=not local, token=token)
     config = server_config(make_app(serving, WATCH_SECONDS, access), GRACE_SECONDS)
     host, port = listener.getsockname()[:2]
@@ -237,9 +241,9 @@ def _serve(parsed: argparse.Namespace, folder: Path, listener: socket.socket, lo
     return TERMINATED if serving.cut_off else 0
 
 
-def command() -> NoReturn:
+def command(arguments: list[str] | None = None) -> NoReturn:
     """Runs the command and ends the process, whatever threads are still in the model."""
-    exit_code = main()
+    exit_code = main(arguments)
     logging.shutdown()
     os._exit(exit_code)
 

@@ -27,7 +27,7 @@ class Step:
             for key, artifact in self.inputs.items()
         }
         outputs = {
-            key: {"uri": artifact.uri, "type": artifact.type, "artifact_id": artifact.id}
+            key: {"uri": artifact.uri, "type": artifact.type, "artifact_id": artifact.id, "digest": artifact.digest}
             for key, artifact in self.outputs.items()
         }
         return {

@@ -254,3 +254,18 @@ def test_every_key_of_text_is_known_by_its_type():
 def test_a_missing_file_is_an_error_that_names_it(tmp_path):
     with pytest.raises(config.ConfigurationError, match="missing.yaml cannot be read"):
         config.load(tmp_path / "missing.yaml")
+
+
+@pytest.mark.parametrize(
+    ("uri", "expected"),
+    [
+        ("ftp://somewhere", "expected sqlite:///FILE, a folder, or the http"),
+        ("sqlite://", "expected sqlite:///FILE"),
+        ("https://me:secret@somewhere", "MLFLOW_TRACKING_PASSWORD"),
+        (__file__, "sqlite:///"),
+    ],
+)
+def test_a_place_that_is_none_of_mlflows_is_refused(uri, expected):
+    said = message(f"tracking.mlflow_uri={uri}")
+    assert said.startswith("tracking.mlflow_uri: found ") and expected in said
+    assert "secret" not in said

@@ -1,0 +1,99 @@
+"""What MLflow is sent of a run, taken from the run's record and its artifacts; MLflow itself is not needed."""
+
+import json
+import math
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from pipeline import report_sections
+from pipeline.report_sections import Artifacts
+
+MAX_TEXT = 6000  # characters that MLflow takes of a parameter
+STYLE = """<style>:root { --ink: #1c2024; --line: #dcdfe3;
+--series-1: #1663c7; --series-2: #d4651a; --series-3: #7a4fbf; --series-4: #17803f; }</style>"""
+
+
+def parameters(values: Mapping[str, Any]) -> dict[str, str]:
+    """Configuration values as MLflow's parameters: text as it is, anything else as JSON."""
+    texts = {key: value if isinstance(value, str) else json.dumps(value) for key, value in values.items()}
+    return {key: text[:MAX_TEXT] for key, text in texts.items()}
+
+
+def epochs(history: Mapping[str, Any] | None) -> dict[int, dict[str, float]]:
+    """The figures of each epoch, by its number, from what the Trainer writes as `history.json`."""
+    records = (history or {}).get("epochs", [])
+    return {record["epoch"]: _numbers({k: v for k, v in record.items() if k != "epoch"}) for record in records}
+
+
+def figures(run: Mapping[str, Any]) -> dict[str, float]:
+    """The Evaluator's figures, and of the run how long it took."""
+    found = {f"evaluator.{name}": value for name, value in _figures(run, "Evaluator").items()}
+    return _numbers(found | {"run_seconds": run["seconds"]})
+
+
+def tags(run: Mapping[str, Any]) -> dict[str, str]:
+    """What identifies a run and its outcome."""
+    corpus = next((step["outputs"] for step in run["components"] if step["name"] == "ExampleGen"), {}).get("examples")
+    found = {
+        "blessed": run["summary"]["blessed"],
+        "exit": run["exit"],
+        "corpus_digest": corpus and corpus.get("digest"),
+        "code_digest": run.get("code"),
+        "pushed_version": version(run),
+        "error": run["error"],
+    }
+    return {name: _text(value) for name, value in found.items() if value is not None}
+
+
+def version(run: Mapping[str, Any]) -> int | None:
+    """The version that a run pushed, or returned to."""
+    return _figures(run, "Rollback").get("version") or _figures(run, "Pusher").get("version")
+
+
+def history(run: Mapping[str, Any]) -> Any:
+    """The Trainer's `history.json`, or None where the run did not get that far."""
+    return Artifacts(run).json("Trainer", "model_run", "history.json")
+
+
+def files(run: Mapping[str, Any]) -> Iterator[Path]:
+    """The run's report and summary, as far as they are there."""
+    folder = Path(run["root"]) / "runs" / run["run_id"]
+    return (path for name in ("report.html", "summary.json") if (path := folder / name).is_file())
+
+
+def plots(run: Mapping[str, Any]) -> dict[str, str]:
+    """The report's curves as SVG files, by name."""
+    found = report_sections.training(Artifacts(run))
+    charts = found["charts"] if found else []
+    return {f"{re.sub('[^a-z]+', '_', title.lower())}.svg": _standalone(chart) for title, chart in charts}
+
+
+def trials(run: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The search's trials: `trial`, `status`, `values` by name, `valid_perplexity` by epoch."""
+    found = Artifacts(run).json("Tuner", "best_hyperparameters", "trials.json")
+    return found["trials"] if found else []
+
+
+def _standalone(svg: str) -> str:
+    """A chart of a page as a file: the page's colors go with it."""
+    end = svg.index(">")
+    namespace = "" if "xmlns=" in svg[:end] else ' xmlns="http://www.w3.org/2000/svg"'
+    return f"{svg[:end]}{namespace}>{STYLE}{svg[end + 1 :]}\n"
+
+
+def _figures(run: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    return next((step["figures"] for step in run["components"] if step["name"] == name), {})
+
+
+def _numbers(values: Mapping[str, Any]) -> dict[str, float]:
+    return {
+        name: float(value)
+        for name, value in values.items()
+        if isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    }
+
+
+def _text(value: Any) -> str:
+    return value[:MAX_TEXT] if isinstance(value, str) else json.dumps(value)

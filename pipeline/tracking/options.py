@@ -1,0 +1,47 @@
+"""Checks the section `tracking`, and says what MLflow is given for a folder."""
+
+import importlib.metadata
+import shlex
+import urllib.parse
+from pathlib import Path
+
+from pipeline import program
+
+EXTRA = "Install the extra: pip install 'tied-language-model[mlflow]'."
+
+
+def problems(uri: str | None) -> list[str]:
+    """A message if `tracking.mlflow_uri` cannot be used; whether a server answers is no matter of configuration."""
+    if uri is None:
+        return []
+    scheme, separator, rest = uri.partition("://")
+    expected = "expected sqlite:///FILE, a folder, or the http(s) address of a server."
+    if separator and scheme not in ("sqlite", "http", "https"):
+        return [f"tracking.mlflow_uri: found {scheme}://…, {expected}"]
+    if separator and (not rest or scheme == "sqlite" and len(rest) < 2):
+        return [f"tracking.mlflow_uri: found {uri!r}, {expected}"]
+    if scheme != "sqlite" and separator and urllib.parse.urlsplit(uri).password:
+        return [
+            "tracking.mlflow_uri: found a password in it, which reports would show. Leave it out and set the variables "
+            "MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD."
+        ]
+    if not separator and Path(uri).expanduser().is_file():
+        return [f"tracking.mlflow_uri: found a file at {uri!r}, {expected} Of a database: sqlite:///{uri}."]
+    try:
+        version = importlib.metadata.version("mlflow")
+    except importlib.metadata.PackageNotFoundError:
+        return [f"tracking.mlflow_uri is set, but mlflow is not installed. {EXTRA}"]
+    if int(version.partition(".")[0]) < 3:
+        return [f"tracking.mlflow_uri is set, but mlflow {version} is too old; expected 3 or newer. {EXTRA}"]
+    return []
+
+
+def store(uri: str) -> str:
+    """What MLflow takes: a folder is the database `mlflow.db` in it, MLflow's own file store being given up."""
+    return uri if "://" in uri else f"sqlite:///{Path(uri).expanduser().absolute() / 'mlflow.db'}"
+
+
+def resend(run_id: str, root: Path, uri: str) -> str:
+    """The command that sends what is missing of a run."""
+    arguments = shlex.join(["--publish", run_id, "--root", str(root), "--mlflow-uri", uri])
+    return f"{program.name('report')} {arguments}"

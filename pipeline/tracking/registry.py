@@ -1,0 +1,91 @@
+"""A pushed version as a version of a registered model, whose alias `champion` is the newest pushed one."""
+
+import importlib.metadata
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import mlflow
+import pandas as pd
+from mlflow.exceptions import MlflowException
+from mlflow.models import ModelSignature
+from mlflow.types import ColSpec, DataType, ParamSchema, ParamSpec, Schema
+from mlflow.types.schema import Array
+
+from pipeline.failures import RunnerError
+from pipeline.tracking import contents
+
+ALIAS = "champion"
+FOLDER_TAG, VERSION_TAG, RUN_TAG = "tied_lm.serving_dir", "tied_lm.version", "tied_lm.run_id"
+CODE = Path(__file__).with_name("served_text.py")
+EXAMPLE = pd.DataFrame({"text": ["The value of the"]})
+PARAMETERS = [
+    ParamSpec("task", DataType.string, "next_words"),
+    ParamSpec("max_words", DataType.long, 20),
+    ParamSpec("temperature", DataType.double, 1.0),
+    ParamSpec("top_k", DataType.long, 0),
+    ParamSpec("top_p", DataType.double, 1.0),
+    ParamSpec("seed", DataType.long, 0),
+]
+SIGNATURE = ModelSignature(
+    inputs=Schema([ColSpec(DataType.string, "text")]),
+    outputs=Schema([ColSpec(Array(DataType.string), "words"), ColSpec(Array(DataType.double), "probabilities")]),
+    params=ParamSchema(PARAMETERS),
+)
+
+
+class RegistryError(RunnerError):
+    """The model cannot be registered under this name: the message says why and what to do."""
+
+
+def register(client: mlflow.MlflowClient, mlflow_id: str, run: Mapping[str, Any]) -> None:
+    """Registers the version that a run pushed, unless it has been, and sets the alias; else does nothing.
+
+    Raises:
+        RegistryError: If the name is in use by another model; nothing has changed then.
+    """
+    path = run["summary"]["pushed_model"]
+    if path is None:
+        return
+    name = run["configuration"].get("tracking.registered_model", "tied-language-model")
+    pushed = str(contents.version(run))
+    _claim(client, name, str(Path(path).parent))
+    versions = client.search_model_versions(f"name='{name}'")
+    if not any(known.tags.get(VERSION_TAG) == pushed for known in versions):
+        tags = {VERSION_TAG: pushed, RUN_TAG: run["run_id"]}
+        mlflow.register_model(_log(mlflow_id, path), name, tags=tags)
+        versions = client.search_model_versions(f"name='{name}'")
+    ours = [known for known in versions if known.tags.get(VERSION_TAG, "").isdecimal()]
+    newest = max(ours, key=lambda known: int(known.tags[VERSION_TAG]))
+    client.set_registered_model_alias(name, ALIAS, newest.version)
+
+
+def _claim(client: mlflow.MlflowClient, name: str, serving_dir: str) -> None:
+    """Makes the registered model, or checks that the one of this name is of the same serving folder."""
+    try:
+        found = client.get_registered_model(name).tags.get(FOLDER_TAG)
+    except MlflowException as error:
+        if error.error_code != "RESOURCE_DOES_NOT_EXIST":
+            raise
+        client.create_registered_model(name, {FOLDER_TAG: serving_dir})
+        return
+    if found != serving_dir:
+        owner = f"the versions in {found}" if found else "a model that is not of this project"
+        raise RegistryError(
+            f"the registered model {name!r} belongs to {owner}, not to {serving_dir}; nothing was added to it. Choose "
+            "another name: --set tracking.registered_model=NAME."
+        )
+
+
+def _log(mlflow_id: str, path: str) -> str:
+    """Logs the SavedModel with the code that asks it; returns the logged model's address."""
+    requirements = [f"{name}=={importlib.metadata.version(name)}" for name in ("tensorflow", "tensorflow-text")]
+    with mlflow.start_run(run_id=mlflow_id):
+        return mlflow.pyfunc.log_model(
+            name="model",
+            python_model=str(CODE),
+            artifacts={"saved_model": path},
+            signature=SIGNATURE,
+            input_example=(EXAMPLE, {"task": "next_words"}),
+            pip_requirements=requirements,
+        ).model_uri

@@ -1,0 +1,42 @@
+"""`--publish RUN`: sends MLflow what it does not have of a run that has ended."""
+
+from pathlib import Path
+
+from pipeline import history
+from pipeline.failures import RunnerError
+from pipeline.metadata import Metadata
+from pipeline.tracking import follower, options, tracker
+
+
+def publish(root: Path, run_id: str, uri: str | None) -> str:
+    """Sends a finished run, in this process; what has been sent before is not sent twice.
+
+    Args:
+        root: Of the pipeline.
+        run_id: The run's id, the unmistakable beginning of one, or "latest".
+        uri: Where to; None is where the run's own configuration says.
+
+    Returns:
+        Where it is now, in words.
+
+    Raises:
+        RunnerError: If there is no such run, or MLflow does not take it.
+    """
+    run = history.load_run(root, run_id)
+    uri = uri or run["configuration"].get("tracking.mlflow_uri")
+    if uri is None:
+        raise RunnerError(f"The run {run['run_id']} was not tracked. Name a place with --mlflow-uri URI.")
+    problems = options.problems(uri)
+    if problems:
+        raise RunnerError("\n".join(problems).replace("tracking.mlflow_uri", "--mlflow-uri"))
+    try:
+        from pipeline.tracking.publisher import Publisher  # here: MLflow takes seconds to load, and is an extra
+
+        publisher = Publisher(uri, run["run_id"], run["configuration"])
+        publisher.finish(run)
+    except Exception as error:  # MLflow has many
+        reason = follower.in_words(error)
+        raise RunnerError(f"MLflow at {uri} does not have all of {run['run_id']}: {reason}") from error
+    with Metadata(root / "metadata.sqlite") as metadata:
+        tracker.record(metadata, run["run_id"], uri, publisher.mlflow_id, None)
+    return f"MLflow: run {publisher.mlflow_id} in {uri}"

@@ -1,0 +1,63 @@
+"""The code that goes with a registered model: text in; next words, scores or a continuation out.
+
+MLflow copies this file into the model and runs it where the model is loaded, without this project: it needs TensorFlow
+and TensorFlow Text alone.
+"""
+
+import pandas as pd
+from mlflow.models import set_model
+from mlflow.pyfunc import PythonModel
+
+DEFAULTS = {"task": "next_words", "max_words": 20, "temperature": 1.0, "top_k": 0, "top_p": 1.0, "seed": 0}
+
+
+class TextModel(PythonModel):
+    """A pushed SavedModel by its own signatures."""
+
+    def load_context(self, context):
+        import tensorflow as tf
+        import tensorflow_text  # noqa: F401  (registers the tokenizer's operations)
+
+        self._signatures = tf.saved_model.load(context.artifacts["saved_model"]).signatures
+
+    def predict(self, context, model_input, params=None):
+        """Answers a row for each row of the column `text`.
+
+        Args:
+            context: Of MLflow.
+            model_input: A table with the column `text`.
+            params: `task`: next_words (`words` and `probabilities`, ten each, best first), score (`log_probability`,
+                `num_tokens`, `perplexity`) or continue (`text`, by `max_words`, `temperature`, `top_k`, `top_p` and
+                `seed`, as the signature `generate` takes them).
+
+        Raises:
+            ValueError: If there is no such task.
+        """
+        del context
+        params = DEFAULTS | (params or {})
+        texts, task = [str(text) for text in model_input["text"]], params["task"]
+        if task == "next_words":
+            answer = self._ask("serving_default", text=texts)
+            words = [[word.decode("utf-8", "replace") for word in row] for row in answer["words"]]
+            return pd.DataFrame({"words": words, "probabilities": answer["probabilities"].astype(float).tolist()})
+        if task == "score":
+            answer = self._ask("score", text=texts)
+            return pd.DataFrame({name: answer[name] for name in ("log_probability", "num_tokens", "perplexity")})
+        if task == "continue":
+            repeated = {
+                name: [params[name]] * len(texts) for name in ("max_words", "temperature", "top_k", "top_p", "seed")
+            }
+            answer = self._ask("generate", prompt=texts, **repeated)
+            return pd.DataFrame({"text": [text.decode("utf-8", "replace") for text in answer["text"]]})
+        raise ValueError(f"task: found {task!r}, expected next_words, score or continue.")
+
+    def _ask(self, name: str, **inputs):
+        import tensorflow as tf
+
+        signature = self._signatures[name]
+        specs = signature.structured_input_signature[1]
+        tensors = {key: tf.constant(value, specs[key].dtype) for key, value in inputs.items()}
+        return {key: value.numpy() for key, value in signature(**tensors).items()}
+
+
+set_model(TextModel())
