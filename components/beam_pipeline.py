@@ -67,24 +67,34 @@ def pipeline(beam_args: Sequence[str]) -> Iterator[beam.Pipeline]:
         root = beam.Pipeline(options=PipelineOptions(list(beam_args)))
     except (ValueError, SystemExit) as error:
         raise ComponentError(f"beam.args {list(beam_args)} cannot be used: {error}.") from error
+    # Only now, since Dask sets its loggers' levels when it is imported: what it says of a loss is raised anyway.
+    logging.getLogger("distributed.client").setLevel(logging.CRITICAL)
     try:
         with root:
             yield root
+        # Dask's runner takes what its scheduler never finished for done, so ask.
+        lost = [future.status for future in getattr(root.result, "futures", ()) if future.status != "finished"]
+        if lost:
+            raise ComponentError(_lost(f"a task is {lost[0]}", beam_args))
     except Exception as error:
         # Runners raise a worker's error as one of their own, whose message ends with the worker's traceback.
         found = re.search(rf"{ComponentError.__name__}: ((?:.|\n)*?) \[while running", str(error))
         if found is not None:
             raise ComponentError(found[1]) from error
         if type(error).__module__.partition(".")[0] in ENGINES:
-            raise ComponentError(
-                f"Beam's runner lost its scheduler or its workers ({type(error).__name__}: {error}). Check that those "
-                f"of beam.args {list(beam_args)} run and have memory enough, then start the same command again."
-            ) from error
+            raise ComponentError(_lost(f"{type(error).__name__}: {error}", beam_args)) from error
         raise
     finally:
         client = getattr(getattr(root, "result", None), "client", None)
         if client is not None:  # Dask's, which its runner leaves open
             client.close(timeout=CLOSING_SECONDS)
+
+
+def _lost(found: str, beam_args: Sequence[str]) -> str:
+    return (
+        f"Beam's runner lost its scheduler or its workers ({found}). Check that those of beam.args {list(beam_args)} "
+        "run and have memory enough, then start the same command again."
+    )
 
 
 @contextlib.contextmanager
@@ -117,9 +127,16 @@ def _write_result(named: tuple[str, Any], folder: str) -> None:
         aside.write_bytes(pickle.dumps(result))
 
 
-def kept(folder: Path) -> list[Any]:
-    """The results that `keep` wrote, by name."""
-    return [pickle.loads(path.read_bytes()) for path in sorted(Path(folder).glob("[!.]*.result"))]
+def kept(folder: Path, expected: int) -> list[Any]:
+    """The results that `keep` wrote, by name.
+
+    Raises:
+        RuntimeError: If there are not as many as `expected`: the runner did not run every element.
+    """
+    paths = sorted(Path(folder).glob("[!.]*.result"))
+    if len(paths) != expected:
+        raise RuntimeError(f"The Beam runner returned {len(paths)} results of {expected}.")
+    return [pickle.loads(path.read_bytes()) for path in paths]
 
 
 def list_shards(examples: Path, splits: Sequence[str] = SPLITS) -> list[Shard]:

@@ -54,7 +54,7 @@ def execute(
         # Beside the output: shards are then published by renaming, and one file system holds both.
         with tempfile.TemporaryDirectory(dir=examples, prefix=".shards-") as aside:
             _write(chunks, Path(aside), parameters)
-            totals = shards.read_counts(Path(aside))
+            totals = shards.read_counts(Path(aside), len(chunks))
             file_stamp.check_unchanged(stamps.items())
             _check_not_empty(totals, parameters)
             files = shards.read_files(Path(aside))

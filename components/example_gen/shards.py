@@ -145,14 +145,18 @@ def _reports(folder: Path) -> list[dict]:
     return [json.loads(path.read_text()) for path in sorted((folder / "counts").glob("[!.]*.json"))]
 
 
-def read_counts(folder: Path) -> dict[str, SplitCounts]:
+def read_counts(folder: Path, chunks: int) -> dict[str, SplitCounts]:
     """Adds up what all chunks gave, in the corpus's order.
 
     Raises:
         ComponentError: The first error that a chunk met.
+        RuntimeError: If the runner did not read each of so many chunks.
     """
     totals = {split: SplitCounts() for split in SPLITS}
-    for report in _reports(folder):
+    reports = _reports(folder)
+    if len(reports) != chunks:
+        raise RuntimeError(f"The Beam runner read {len(reports)} chunks of {chunks}.")
+    for report in reports:
         if "error" in report:
             raise ComponentError(report["error"])
         for split, counts in report["splits"].items():

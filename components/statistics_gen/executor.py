@@ -206,8 +206,8 @@ def write_statistics(
 
     The last two are the folders where the results of `CountShard` and `compare_lines` were kept.
     """
-    counts: list[tuple[str, int, Counts]] = beam_pipeline.kept(counts_kept)
-    compared: list[dict] = beam_pipeline.kept(compared_kept)
+    counts: list[tuple[str, int, Counts]] = beam_pipeline.kept(counts_kept, len(shards))
+    compared: list[dict] = beam_pipeline.kept(compared_kept, 2**BUCKET_BITS)
     for split in beam_pipeline.SPLITS:
         ordered = sorted((number, count) for name, number, count in counts if name == split)
         total = functools.reduce(Counts.__add__, (count for _, count in ordered), Counts())

@@ -63,7 +63,7 @@ def execute(
             )
             named = written | "Name" >> beam.Map(lambda result: (f"{result.shard.split}-{result.file}", result))
             beam_pipeline.keep(named, Path(aside))
-        results = beam_pipeline.kept(Path(aside))
+        results = beam_pipeline.kept(Path(aside), len(shards))
         for result in results:
             file_of(aside, result.shard).rename(folder / f"Split-{result.shard.split}" / result.file)
     write_indexes(str(folder), shards, results)

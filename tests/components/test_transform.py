@@ -1,4 +1,5 @@
 import json
+import pickle
 import random
 
 import numpy as np
@@ -81,6 +82,14 @@ def test_shards_that_come_back_in_any_order_are_put_in_theirs(tmp_path):
         executor.write_indexes(str(tmp_path), shards, written[1:])
     with pytest.raises(RuntimeError, match="36 shards of 36"):
         executor.write_indexes(str(tmp_path), shards, [*written[1:], written[1]])
+
+
+def test_results_that_the_runner_lost_are_missed(tmp_path):
+    (tmp_path / "train-1.result").write_bytes(pickle.dumps(1))
+    (tmp_path / ".train-2.result.attempt").write_bytes(b"half")
+    assert beam_pipeline.kept(tmp_path, 1) == [1]
+    with pytest.raises(RuntimeError, match="returned 1 results of 2"):
+        beam_pipeline.kept(tmp_path, 2)
 
 
 def test_tokens_that_are_lost_or_belong_to_other_examples_are_an_error(tmp_path):

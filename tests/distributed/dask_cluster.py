@@ -61,8 +61,9 @@ class Cluster:
 
     def busy(self):
         """The name of a worker that has a task to do; None where none has."""
+        busy = [address for address, tasks in self._client.processing().items() if tasks]
         known = self._known()
-        return next((known[address]["name"] for address, tasks in self._client.processing().items() if tasks), None)
+        return next((known[address]["name"] for address in busy if address in known), None)
 
     def kill(self, name):
         """What a machine that goes away looks like."""
