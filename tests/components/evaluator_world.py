@@ -88,7 +88,7 @@ def train(model, stream, steps):
 
 def log_probabilities(model, targets):
     """The whole stream at once, in float64: [tokens, V]."""
-    logits, _ = tf.function(model)(tf.constant(np.concatenate([[1], targets[:-1]])[None], tf.int32))
+    logits = tf.function(model)(tf.constant(np.concatenate([[1], targets[:-1]])[None], tf.int32))
     logits = logits[0].numpy().astype(np.float64)
     return logits - np.log(np.exp(logits).sum(axis=1, keepdims=True))
 
