@@ -12,6 +12,7 @@ from pathlib import Path
 
 import keras
 import numpy as np
+import tensorflow as tf
 
 from models.callbacks import AugmentedLossSchedule, FreezeEmbedding, StopWhenDiverged, TargetEmbedding
 from models.checkpoint import Checkpoint
@@ -179,8 +180,7 @@ class ResumableEpochs(keras.callbacks.Callback):
             model.carried_state.restore(saved["state"])
         self.history, self.window, self.train_seconds = saved["history"], saved["window"], saved["train_seconds"]
         self._metrics = saved["metrics"] if self.window else None
-        if self.window:
-            logging.info("Resuming from the checkpoint at epoch %d, step %d.", len(self.history) + 1, self.window)
+        logging.info("Resuming from the checkpoint at epoch %d, step %d.", len(self.history) + 1, self.window)
 
     def load_best(self) -> None:
         """Gives the model the weights of the best epoch."""
@@ -189,7 +189,7 @@ class ResumableEpochs(keras.callbacks.Callback):
     def on_epoch_begin(self, epoch, logs=None):
         if self._metrics:
             for variable, value in zip(self._metric_variables(), self._metrics, strict=True):
-                variable.assign(value)
+                variable.assign(tf.constant(value, variable.dtype))  # a bare float64 would pass through float32
             self._metrics = None
         self._first = self.window
         self._started = self._saved = time.monotonic()

@@ -1,10 +1,16 @@
 """Fixtures that more than one folder of tests uses."""
 
+import signal
 from pathlib import Path
 
 import pytest
 
 PTB_DIR = Path(__file__).parents[2] / "shared" / "data" / "ptb"
+
+
+# A shell starts background jobs with Ctrl-C ignored, which programs started here would inherit.
+if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture

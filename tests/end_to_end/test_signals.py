@@ -106,7 +106,7 @@ def test_training_ends_with_a_checkpoint_and_resumes_from_it(tmp_path, corpus):
     (folder,) = (tmp_path / "root" / ".work" / "Trainer").iterdir()
     assert time.time() - (folder / "latest.npz").stat().st_mtime < 15
     process = start(tmp_path / "root", corpus)
-    assert "Trainer started" in wait_for(process, "Going on from the checkpoint at epoch")
+    assert "Trainer started" in wait_for(process, "Resuming from the checkpoint at epoch")
     end(process, signal.SIGINT)
     (folder / "latest.npz").write_bytes(b"junk")
     process = start(tmp_path / "root", corpus)
