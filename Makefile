@@ -32,7 +32,7 @@ bench: .venv/installed-bench  ## speed and memory against their goals and PyTorc
 	@mkdir -p output/benchmarks
 	$(BIN)/python -m benchmarks.training_step --output output/benchmarks/training_step.json
 	$(BIN)/python -m benchmarks.training_run $(TREEBANK) --output output/benchmarks/training_run.json
-	$(BIN)/python -m benchmarks.data_chain $(TREEBANK) --output output/benchmarks/data_chain.json
+	$(BIN)/python -m benchmarks.data_pipeline $(TREEBANK) --output output/benchmarks/data_chain.json
 	$(BIN)/python -m benchmarks.command_line $(TREEBANK) --output output/benchmarks/command_line.json
 
 bench-serving: .venv/installed-test  ## latency and throughput of the pushed model; SECONDS=60 for the README's figures

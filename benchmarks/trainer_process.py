@@ -37,7 +37,7 @@ def trainer_parameters(epochs: int = 1) -> Trainer.Parameters:
 
 def cut(tokens: Path, folder: Path, count: int) -> Path:
     """A copy of Transform's output whose train split ends after `count` tokens."""
-    from models.token_stream import TokenStream, TokenWriter, write_index
+    from models.text.token_stream import TokenStream, TokenWriter, write_index
 
     shutil.copytree(tokens, folder, ignore=shutil.ignore_patterns("Split-train"))
     (folder / "Split-train").mkdir()
@@ -65,10 +65,10 @@ def train(root: Path, steps: int) -> dict:
 
 
 def epoch(root: Path, steps: int) -> dict:
-    """The epoch in turn with its bare compiled step; see `benchmarks.epoch_in_turn`."""
-    from benchmarks import epoch_in_turn
+    """The epoch in turn with its bare compiled step; see `benchmarks.loop_overhead`."""
+    from benchmarks import loop_overhead
 
-    return epoch_in_turn.measure(lambda: train(root, steps))
+    return loop_overhead.measure(lambda: train(root, steps))
 
 
 def memory(root: Path, steps: int) -> dict:
@@ -81,11 +81,11 @@ def memory(root: Path, steps: int) -> dict:
 def evaluation(root: Path, steps: int) -> dict:
     """The exact perplexity of the test split, in one lane, as training validates."""
     del steps
-    from models.devices import make_strategy
-    from models.token_stream import TokenStream
-    from models.tokenizer import Tokenizer
-    from models.training import evaluation_windows
-    from models.training_setup import make_model
+    from models.text.token_stream import TokenStream
+    from models.text.tokenizer import Tokenizer
+    from models.training.devices import make_strategy
+    from models.training.resumable import evaluation_windows
+    from models.training.setup import make_model
 
     found, parameters = inputs(root), trainer_parameters()
     strategy = make_strategy(None, parameters.batch_size)

@@ -53,7 +53,7 @@ def measure(part: str, root: str, steps: int = 0) -> dict:
 
 
 def epoch_rows(found: dict) -> Iterator[Row]:
-    """The rows of `benchmarks.epoch_in_turn`'s figures."""
+    """The rows of `benchmarks.loop_overhead`'s figures."""
     milliseconds = found["bare"] / found["steps"] * 1e3
     yield Row("bare step of REAL", milliseconds, "ms", note=f"compiled and warmed up in {found['warming_up']:.1f} s")
     note = f"{found['steps']:,} steps"

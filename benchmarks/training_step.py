@@ -50,7 +50,7 @@ class Contender:
     """A contender's process, started and warmed up."""
 
     def __init__(self, arguments: list[str], units: int, threads: int):
-        command = [sys.executable, "-m", "benchmarks.contenders", *arguments]
+        command = [sys.executable, "-m", "benchmarks.step_timings", *arguments]
         command += ["--units", str(units), "--threads", str(threads)]
         self.process = subprocess.Popen(
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True

@@ -23,7 +23,7 @@ def rows(gigabytes: float) -> Iterator[Row]:
     import numpy as np
 
     from models import TokenStream, windows
-    from models.token_stream import TokenWriter, write_index
+    from models.text.token_stream import TokenWriter, write_index
 
     ids = np.random.default_rng(1).integers(0, 10_000, RECORD)
     with tempfile.TemporaryDirectory() as folder:

@@ -48,8 +48,8 @@ def measure(saved_model: Path, split: Path) -> dict[str, Any]:
     tf = import_quietly("tensorflow")
     from components.evaluator.adaptive.trained_model import MAX_LOGITS, rebuild, shifted
     from components.evaluator.exported_model import ExportedModel
-    from models.token_stream import TokenStream
-    from models.tokenizer import EOS_ID
+    from models.text.token_stream import TokenStream
+    from models.text.tokenizer import EOS_ID
 
     model, stream = ExportedModel(saved_model), TokenStream(split)
     rebuilt = rebuild(model)

@@ -25,8 +25,8 @@ from experiments import rows
 from experiments.records import EPOCH_FIELDS, Records, RecordsError
 from experiments.rows import Row, RowError
 from pipeline.config import ConfigurationError
-from pipeline.failures import RunnerError
-from pipeline.history import load_run
+from pipeline.errors import RunnerError
+from pipeline.reporting.history import load_run
 
 REPOSITORY = Path(__file__).parents[1]
 FAILED, USAGE_ERROR, REFUSED = 1, 2, 3

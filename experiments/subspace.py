@@ -6,7 +6,8 @@ The theory says that the augmented loss, minimised alone at a high temperature, 
 space of the embedding L, which is why the two may as well be one. So an untied network is trained on 20,000 words with
 the loss β J_aug τ² |V| + (1 - β) J, rows of L kept at norm 1, and the distance of W from L is measured.
 
-The losses are written here as in the paper and differentiated by TensorFlow, independently of `models.augmented_loss`.
+The losses are written here as in the paper and differentiated by TensorFlow, independently of
+`models.layers.augmented_loss`.
 """
 
 import argparse
@@ -21,8 +22,8 @@ from pathlib import Path
 
 import numpy as np
 
+from components.evaluator.figures.subspace_distance import subspace_distance
 from experiments import subspace_network
-from models.subspace_distance import subspace_distance
 
 BETAS = (0.0, 0.1, 0.25, 0.5, 0.75, 0.9, 1.0)
 TEMPERATURES = (0.5, 1.0, 2.0, 5.0, 10.0, 20.0, 40.0)

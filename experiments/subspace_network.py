@@ -32,7 +32,7 @@ class Network:
         import keras
         import tensorflow as tf
 
-        from models.variational_lstm import VariationalLSTM
+        from models.layers.variational_lstm import VariationalLSTM
 
         tf.config.threading.set_intra_op_parallelism_threads(1)
         tf.config.threading.set_inter_op_parallelism_threads(1)

@@ -8,10 +8,10 @@ import importlib
 
 _HOMES = {
     "LanguageModel": "models.language_model",
-    "OnePassSGD": "models.optimizers",
-    "TiedDense": "models.tied_dense",
-    "TokenStream": "models.token_stream",
-    "VariationalLSTM": "models.variational_lstm",
+    "OnePassSGD": "models.training.optimizers",
+    "TiedDense": "models.layers.tied_dense",
+    "TokenStream": "models.text.token_stream",
+    "VariationalLSTM": "models.layers.variational_lstm",
     "windows": "models.text.windows",
 }
 __all__ = sorted(_HOMES)

@@ -3,10 +3,10 @@
 import keras
 import tensorflow as tf
 
-from models.augmented_loss import augmented_loss, row_chunks, token_log_probabilities
-from models.scatter import add_at
-from models.tied_dense import TiedDense
-from models.variational_lstm import VariationalLSTM, variational_mask
+from models.layers.augmented_loss import augmented_loss, row_chunks, token_log_probabilities
+from models.layers.scatter import add_at
+from models.layers.tied_dense import TiedDense
+from models.layers.variational_lstm import VariationalLSTM, variational_mask
 from models.window_training import WindowTraining
 
 

@@ -5,10 +5,10 @@ import types
 import keras
 import tensorflow as tf
 
-from models.carried_state import CarriedState
-from models.metrics import Perplexity, TokenMean
-from models.optimizers import OnePassSGD, take_reduced_gradients
+from models.layers.carried_state import CarriedState
 from models.text.checks import check_carried, check_lanes, check_windows
+from models.training.metrics import Perplexity, TokenMean
+from models.training.optimizers import OnePassSGD, take_reduced_gradients
 
 
 class WindowTraining(keras.Model):

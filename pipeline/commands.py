@@ -10,13 +10,17 @@ from typing import Any, TextIO
 import pydantic
 
 from components.base import Component, ComponentError
-from components.example_gen.sources import check_dataset
+from components.example_gen.corpora import check_dataset
 from components.pusher.component import Pusher
-from pipeline import artifact_files, beam_options, config, config_messages, history, joining, rolling_back, summary
-from pipeline.code_digest import code_digest
-from pipeline.local_runner import FAILED, REFUSED, LocalRunner
+from pipeline import config
+from pipeline.config import beam_options, messages
 from pipeline.pipeline import create_pipeline, serving_dir
-from pipeline.progress import Progress
+from pipeline.reporting import history, summary
+from pipeline.runner import artifact_files, tuner_worker
+from pipeline.runner.code_digest import code_digest
+from pipeline.runner.local_runner import FAILED, REFUSED, LocalRunner
+from pipeline.runner.progress import Progress
+from pipeline.runner.rollback import roll_back
 from pipeline.tracking.tracker import Tracker
 
 
@@ -30,8 +34,8 @@ def local(parsed: argparse.Namespace, configuration: config.Configuration) -> di
     components = checked_pipeline(configuration)
     _check_until(parsed.until, components)
     progress = _start_showing(parsed.verbose)
-    if joining.is_worker(components):
-        return summary.summarize(joining.join(components, root(configuration), progress))
+    if tuner_worker.is_worker(components):
+        return summary.summarize(tuner_worker.join(components, root(configuration), progress))
     with (
         LocalRunner(root(configuration), not parsed.no_cache, progress) as runner,
         _tracker(configuration, runner) as tracker,
@@ -52,7 +56,7 @@ def rollback(parsed: argparse.Namespace, configuration: config.Configuration) ->
     settings, progress = configuration.settings, _start_showing(parsed.verbose)
     with LocalRunner(root(configuration), progress=progress) as runner, _tracker(configuration, runner) as tracker:
         parameters = Pusher.Parameters(**settings.pusher.model_dump(), serving_dir=serving_dir(settings))
-        run = rolling_back.roll_back(runner, parameters)
+        run = roll_back(runner, parameters)
         run |= {"configuration": configuration.values, "defaults": configuration.defaults}
         run["summary"] = summary.summarize(run)
         runner.metadata.finish_run(runner.run_id, {"exit": run["exit"], "run": run})
@@ -105,7 +109,7 @@ def checked_pipeline(configuration: config.Configuration) -> list[Component]:
     except ComponentError as error:
         raise config.ConfigurationError(str(error)) from error
     except pydantic.ValidationError as error:
-        raise config.ConfigurationError("\n".join(config_messages.messages(error, configuration.origins))) from error
+        raise config.ConfigurationError("\n".join(messages.messages(error, configuration.origins))) from error
 
 
 def _check_until(until: str | None, components: list[Component]) -> None:

@@ -92,9 +92,9 @@ def _export(parsed: argparse.Namespace) -> int:
     from components.base import ComponentError
     from components.quiet_import import import_quietly
     from pipeline import config
-    from pipeline.artifact_files import staged
+    from pipeline.errors import Refused, RunnerError
     from pipeline.exporting.pushed_model import find
-    from pipeline.failures import Refused, RunnerError
+    from pipeline.runner.artifact_files import staged
 
     check_output(parsed.output)
     if parsed.format == "litert" and importlib.util.find_spec("ai_edge_litert") is None:

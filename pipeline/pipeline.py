@@ -13,8 +13,7 @@ from components.trainer.component import Trainer
 from components.transform.component import Transform
 from components.tuner.component import Tuner
 from components.vocabulary_gen.component import VocabularyGen
-from pipeline import tuning_options
-from pipeline.config import Settings
+from pipeline.config import Settings, tuning_checks
 
 
 def create_pipeline(config: Settings) -> list[Component]:
@@ -55,7 +54,7 @@ def create_pipeline(config: Settings) -> list[Component]:
         trial = training.model_copy(update={"epochs": config.tuner.epochs, "patience": None})
         budget = config.tuner.model_dump(include={"algorithm", "max_trials", "max_minutes"})
         tuner = Tuner(
-            Tuner.Parameters(trainer=trial, space=tuning_options.space(config), **budget),
+            Tuner.Parameters(trainer=trial, space=tuning_checks.space(config), **budget),
             transformed_examples=transformed_examples,
             vocabulary=vocabulary,
         )

@@ -11,8 +11,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NoReturn, TextIO
 
-from pipeline import program, stopping
-from pipeline.stopping import INTERRUPTED, TERMINATED
+from pipeline import program
+from pipeline.runner import stopping
+from pipeline.runner.stopping import INTERRUPTED, TERMINATED
 
 # Only the standard library is imported here: --help and usage errors answer at once.
 
@@ -85,7 +86,7 @@ def main(arguments: list[str] | None = None) -> int:
 def run_command(parsed: argparse.Namespace, output: TextIO) -> int:
     """Loads the configuration and does what was asked; results are written to `output`."""
     from pipeline import config
-    from pipeline.failures import RunnerError
+    from pipeline.errors import RunnerError
 
     try:
         file = parsed.config or (DEFAULT_CONFIG if DEFAULT_CONFIG.exists() else None)

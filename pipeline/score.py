@@ -216,7 +216,7 @@ def _score_with_beam(parsed: argparse.Namespace, model: Path) -> None:
 
     if STANDARD_INPUT in parsed.files:
         raise UsageError("Standard input (-) cannot be cut among workers: write it to a file, or omit --beam-arg.")
-    from pipeline import beam_options
+    from pipeline.config import beam_options
 
     problem = beam_options.problem(parsed.beam_arg)
     if problem:

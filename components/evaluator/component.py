@@ -7,8 +7,9 @@ from typing import Any, ClassVar, Literal
 import pydantic
 
 from components import base
-from components.evaluator import baseline, metrics, slices
+from components.evaluator import baseline
 from components.evaluator.adaptive.settings import AdaptiveSettings
+from components.evaluator.figures import metrics, slices
 
 
 class Rule(pydantic.BaseModel):

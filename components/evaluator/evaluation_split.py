@@ -5,11 +5,11 @@ from pathlib import Path
 
 import numpy as np
 
-from components.evaluator import comparison, metrics, slices
 from components.evaluator.exported_model import ExportedModel, Window
-from components.evaluator.text import SplitText
-from models.token_stream import TokenStream
-from models.unigram import count_tokens, unigram_perplexity
+from components.evaluator.figures import comparison, metrics, slices
+from components.evaluator.figures.text import SplitText
+from models.text.token_stream import TokenStream
+from models.text.unigram import count_tokens, unigram_perplexity
 
 # Reads streams with a model as `ExportedModel.windows` does, whoever does the work.
 Read = Callable[[ExportedModel, Sequence[TokenStream]], Iterator[tuple[int, Window]]]

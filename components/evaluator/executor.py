@@ -9,15 +9,16 @@ from pathlib import Path
 from typing import Any
 
 from components.base import ComponentError, Context
-from components.evaluator import baseline, gate, metrics, samples, sharded_reading
+from components.evaluator import baseline, gate, sharded_reading
 from components.evaluator.adaptive import evaluation as adaptive
-from components.evaluator.comparison import Comparison, by_characters, by_perplexity
 from components.evaluator.component import Evaluator
 from components.evaluator.evaluation_split import EvaluationSplit, Read, evaluate, line_cross_entropy
 from components.evaluator.exported_model import ExportedModel
-from models.subspace_distance import subspace_distance
-from models.token_stream import TokenStream
-from models.unigram import count_tokens
+from components.evaluator.figures import metrics, samples
+from components.evaluator.figures.comparison import Comparison, by_characters, by_perplexity
+from components.evaluator.figures.subspace_distance import subspace_distance
+from models.text.token_stream import TokenStream
+from models.text.unigram import count_tokens
 
 SPLITS = ("eval", "test")
 

@@ -9,7 +9,7 @@ import tensorflow as tf
 import tensorflow_text  # noqa: F401  (registers the tokenizer's operations)
 
 from components.base import ComponentError
-from components.evaluator.slices import EOS_ID
+from components.evaluator.figures.slices import EOS_ID
 
 WINDOW = 1000  # tokens of each stream that are read at once
 

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from components.base import ComponentError
-from components.evaluator.comparison import Comparison
 from components.evaluator.component import Evaluator, Rule
-from components.evaluator.metrics import HIGHER_IS_BETTER
+from components.evaluator.figures.comparison import Comparison
+from components.evaluator.figures.metrics import HIGHER_IS_BETTER
 
 PASSED, REFUSED = "passed", "refused"
 

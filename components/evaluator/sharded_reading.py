@@ -17,7 +17,7 @@ import numpy as np
 from components import beam_pipeline
 from components.evaluator import exported_model
 from components.evaluator.exported_model import ExportedModel, Window
-from models.token_stream import TokenStream
+from models.text.token_stream import TokenStream
 
 # Words' probabilities that one worker computes of each stream before a further one is worth its start: about a minute's
 # work of two cores. It is a million tokens with a vocabulary of 10,000 words, and 100,000 tokens with one of 100,000.

@@ -7,7 +7,7 @@ from typing import Any, Literal
 import pydantic
 
 from components import base
-from components.example_gen import sources
+from components.example_gen import corpora
 
 
 class ExampleGen(base.Component):
@@ -51,4 +51,4 @@ class ExampleGen(base.Component):
             ComponentError: If the source is missing or empty.
         """
         del inputs
-        return sources.fingerprint(self.parameters)
+        return corpora.fingerprint(self.parameters)

@@ -12,7 +12,7 @@ import apache_beam as beam
 
 from components import beam_pipeline
 from components.base import ComponentError, Context
-from components.example_gen import download, file_stamp, folder_listing, shards, sources, text_files, tfds_source
+from components.example_gen import corpora, download, file_stamp, folder_listing, shards, text_files, tfds_source
 from components.example_gen.file_stamp import Stamp
 from components.example_gen.splits import SPLITS
 from components.example_gen.text_files import Chunk, FileBytes
@@ -75,7 +75,7 @@ def _tell_sources(
     """Writes `sources.json` where files were skipped, lie outside the folder or hold bytes that are not text."""
     if parameters.dataset != "text_files":
         return {}
-    folder = sources.data_folder(parameters)
+    folder = corpora.data_folder(parameters)
     listing = folder_listing.list_folder(folder)
     outside = len(listing.outside & files.keys())
     skipped = {printable(name): reason for name, reason in listing.skipped.items()}
@@ -106,19 +106,19 @@ def plan(parameters: Any, scratch: Path, warnings: list[str]) -> tuple[list[Chun
     """
     dataset, chunk_bytes = parameters.dataset, parameters.chunk_bytes
     if dataset == "text_files":
-        folder = sources.data_folder(parameters)
+        folder = corpora.data_folder(parameters)
         chunks = text_files.plan(folder, parameters.pattern, parameters.document, chunk_bytes)
         return chunks, {piece.path: piece.stamp for chunk in chunks for piece in chunk.pieces}
-    if dataset in sources.KNOWN_DATASETS:
+    if dataset in corpora.KNOWN_DATASETS:
         manual_dir, stamps = _manual_dir(parameters, scratch, warnings)
         module = importlib.import_module(f"components.example_gen.datasets.{dataset}.{dataset}_dataset_builder")
         prepared = scratch / "prepared"
         prepared.mkdir()
         return tfds_source.plan(tfds_source.prepare_known(module.Builder, prepared, manual_dir), chunk_bytes), stamps
-    sources.check_dataset(dataset, parameters.data_dir)
+    corpora.check_dataset(dataset, parameters.data_dir)
     if parameters.data_dir is None:
         return tfds_source.plan(tfds_source.prepare(tfds_source.open_builder(dataset, None)), chunk_bytes), {}
-    folder = sources.prepared_folder(dataset, sources.data_folder(parameters))
+    folder = corpora.prepared_folder(dataset, corpora.data_folder(parameters))
     builder = tfds_source.open_builder(dataset, folder)
     if not Path(builder.data_dir).exists():
         raise ComponentError(
@@ -134,15 +134,15 @@ def _manual_dir(parameters: Any, scratch: Path, warnings: list[str]) -> tuple[Pa
 
     The folder is None where the corpus needs none.
     """
-    if parameters.dataset not in sources.LOCAL_CORPORA:
+    if parameters.dataset not in corpora.LOCAL_CORPORA:
         return None, {}
-    if sources.is_remote(parameters):
+    if corpora.is_remote(parameters):
         folder = download.fetch(parameters.source_url, parameters.source_sha256, scratch)
     else:
-        folder = sources.data_folder(parameters)
-    found = sources.local_files(parameters.dataset, folder)
+        folder = corpora.data_folder(parameters)
+    found = corpora.local_files(parameters.dataset, folder)
     stamps = {str(path): file_stamp.stamp(path) for path in found.values()}
-    for name in sources.wrong_checksums(parameters.dataset, found):
+    for name in corpora.wrong_checksums(parameters.dataset, found):
         warnings.append(
             f"{name} in {folder} is not the file that {parameters.dataset} is published with (its checksum differs): "
             "figures will not compare with published ones."

@@ -16,7 +16,7 @@ import tensorflow as tf
 
 from components.base import ComponentError, Context
 from components.infra_validator.component import InfraValidator
-from models.token_stream import TokenStream
+from models.text.token_stream import TokenStream
 
 PROBE = Path(__file__).with_name("probe.py")
 SAMPLE_BYTES = 20_000  # of the eval split's text

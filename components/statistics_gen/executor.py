@@ -19,7 +19,7 @@ import tensorflow as tf
 from components import base, beam_pipeline, frequent_words
 from components.statistics_gen.counts import CODES, LONGEST, Counts, add_codes, count_scripts
 from components.text_bytes import EXCERPT, printable
-from models.tokenizer import EOS, UNK, Tokenizer
+from models.text.tokenizer import EOS, UNK, Tokenizer
 
 STATISTICS_FILE = "statistics.json"
 SOURCES_FILE = "sources.json"  # ExampleGen's, where it has something to say of its files

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from components import base
-from components.trainer import sources
+from components.trainer import external_files
 
 
 class Trainer(base.Component):
@@ -73,4 +73,4 @@ class Trainer(base.Component):
             ComponentError: If one of them is missing or cannot be read.
         """
         del inputs
-        return sources.fingerprint(self.parameters.pretrained_embeddings, self.parameters.initial_model)
+        return external_files.fingerprint(self.parameters.pretrained_embeddings, self.parameters.initial_model)

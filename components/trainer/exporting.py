@@ -7,8 +7,8 @@ import numpy as np
 import tensorflow as tf
 import tensorflow_text  # noqa: F401  (registers the tokenizer's operations)
 
-from models.serving import export, write_card
-from models.token_stream import Lanes, TokenStream
+from models.serving.export import export, write_card
+from models.text.token_stream import Lanes, TokenStream
 
 WINDOW = 1000  # tokens read at once
 

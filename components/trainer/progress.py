@@ -19,7 +19,7 @@ BAR_SECONDS = 1.0  # between two changes of the bar: to draw it takes time from 
 
 
 class Progress(keras.callbacks.Callback):
-    """Shows each epoch of a `models.training.Training` as soon as it is complete.
+    """Shows each epoch of a `models.training.resumable.Training` as soon as it is complete.
 
     Args:
         context: Of the Trainer; its workspace holds the files.

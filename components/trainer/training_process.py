@@ -23,13 +23,13 @@ def train_and_export(
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
 
     from components.trainer.progress import Progress
-    from models.callbacks import TrainingDiverged
-    from models.devices import make_strategy
     from models.language_model import LanguageModel
-    from models.token_stream import TokenStream
-    from models.tokenizer import Tokenizer
-    from models.training import Training
-    from models.training_setup import make_model, make_recipe, model_config
+    from models.text.token_stream import TokenStream
+    from models.text.tokenizer import Tokenizer
+    from models.training.callbacks import TrainingDiverged
+    from models.training.devices import make_strategy
+    from models.training.resumable import Training
+    from models.training.setup import make_model, make_recipe, model_config
 
     for name in ("tensorflow", "absl"):  # their export warnings are noise
         logging.getLogger(name).setLevel(logging.ERROR)

@@ -12,8 +12,8 @@ import apache_beam as beam
 import tensorflow as tf
 
 from components import base, beam_pipeline
-from models.token_stream import TokenStream, TokenWriter, write_index
-from models.tokenizer import UNK_ID, Tokenizer
+from models.text.token_stream import TokenStream, TokenWriter, write_index
+from models.text.tokenizer import UNK_ID, Tokenizer
 
 COUNTS_FILE = "counts.json"
 

@@ -7,7 +7,7 @@ from typing import Any, Literal
 import pydantic
 
 from components import base
-from components.trainer import sources
+from components.trainer import external_files
 from components.trainer.component import Trainer
 from components.tuner.search_space import Hyperparameter
 
@@ -51,4 +51,5 @@ class Tuner(base.Component):
             ComponentError: If one of them is missing or cannot be read.
         """
         del inputs
-        return sources.fingerprint(self.parameters.trainer.pretrained_embeddings, self.parameters.trainer.initial_model)
+        trainer = self.parameters.trainer
+        return external_files.fingerprint(trainer.pretrained_embeddings, trainer.initial_model)

@@ -12,10 +12,10 @@ from components.trainer.component import Trainer
 from components.tuner.component import Tuner
 from components.tuner.oracles import EPOCHS, OBJECTIVE
 from models.language_model import LanguageModel
-from models.token_stream import TokenStream
-from models.tokenizer import Tokenizer
-from models.training import Training
-from models.training_setup import make_model, make_recipe
+from models.text.token_stream import TokenStream
+from models.text.tokenizer import Tokenizer
+from models.training.resumable import Training
+from models.training.setup import make_model, make_recipe
 
 
 class LanguageHyperModel(keras_tuner.HyperModel):

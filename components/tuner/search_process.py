@@ -66,9 +66,9 @@ def _make_tuner(inputs: Mapping[str, Path], parameters: Tuner.Parameters, folder
     import tensorflow as tf
 
     from components.tuner.trial_tuner import TrialTuner
-    from models.devices import make_strategy
-    from models.token_stream import TokenStream
-    from models.tokenizer import Tokenizer
+    from models.text.token_stream import TokenStream
+    from models.text.tokenizer import Tokenizer
+    from models.training.devices import make_strategy
 
     tf.get_logger().setLevel("ERROR")
     try:

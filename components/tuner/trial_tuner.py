@@ -25,10 +25,10 @@ from components.tuner import heartbeat
 from components.tuner.component import Tuner
 from components.tuner.hyper_model import LanguageHyperModel
 from components.tuner.oracles import IDENTITY, OBJECTIVE, PAST_TRIAL, make_oracle
-from models.callbacks import TrainingDiverged
-from models.token_stream import TokenStream
-from models.tokenizer import Tokenizer
-from models.unigram import count_tokens, unigram_perplexity
+from models.text.token_stream import TokenStream
+from models.text.tokenizer import Tokenizer
+from models.text.unigram import count_tokens, unigram_perplexity
+from models.training.callbacks import TrainingDiverged
 
 keras_tuner_config.DEBUG = False  # a trial that diverged is a result and needs no traceback
 LARGEST = 1e30  # perplexity that is kept: beyond it a number says nothing, and TensorBoard's overflow

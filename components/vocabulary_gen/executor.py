@@ -11,7 +11,7 @@ import tensorflow as tf
 
 from components import base, beam_pipeline
 from components.vocabulary_gen import wordpieces
-from models.tokenizer import EOS, SETTINGS_FILE, UNK, VOCABULARY_FILE, Tokenizer
+from models.text.tokenizer import EOS, SETTINGS_FILE, UNK, VOCABULARY_FILE, Tokenizer
 
 COUNTS_FILE = "counts.tsv"
 SUMMARY_FILE = "vocabulary.json"

@@ -7,7 +7,7 @@ import numpy as np
 import tensorflow as tf
 from tensorflow_text.tools.wordpiece_vocab import wordpiece_tokenizer_learner_lib as learner
 
-from models.tokenizer import EOS, UNK, wordpiece_tokenizer
+from models.text.tokenizer import EOS, UNK, wordpiece_tokenizer
 
 DEFAULT_SIZE = 8_000  # pieces where no `max_size` is given: without a bound every word would become a piece
 MAX_WORDS = 50_000  # the most frequent words are learned from: the learner holds all their substrings in memory

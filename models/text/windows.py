@@ -3,7 +3,7 @@
 import numpy as np
 import tensorflow as tf
 
-from models.token_stream import EOS_ID, TokenStream
+from models.text.token_stream import EOS_ID, TokenStream
 
 BLOCK_IDS = 65_536  # ids of an array that are read at a time
 

@@ -10,7 +10,7 @@ import yaml
 
 from pipeline.exporting.pushed_model import PushedModel
 
-TEMPLATES = Path(__file__).parents[1] / "templates"
+TEMPLATES = Path(__file__).parent / "templates"
 PATHS = ("initial_model", "pretrained_embeddings")  # of the recipe: the card has their last names alone
 # What the Hub's metadata says of the corpora that the pipeline knows. `id` is the data set's on the Hub, or its name.
 CORPORA = {

@@ -10,8 +10,8 @@ from typing import Any
 from components.evaluator.baseline import CARD_FOLDER, digest
 from components.pusher.versions import list_versions
 from pipeline.config import Settings
-from pipeline.failures import RunnerError, describe
-from pipeline.metadata import Metadata
+from pipeline.errors import RunnerError, describe
+from pipeline.metadata.store import Metadata
 from pipeline.pipeline import serving_dir
 
 

@@ -5,18 +5,19 @@ import math
 import sys
 from pathlib import Path
 
-from components.evaluator import bootstrap
 from components.evaluator.adaptive.trained_model import rebuild
 from components.evaluator.evaluation_split import line_cross_entropy
 from components.evaluator.exported_model import ExportedModel
-from components.evaluator.slices import Lines
+from components.evaluator.figures import bootstrap
+from components.evaluator.figures.slices import Lines
 from components.quiet_import import silence
-from models import files, hub_export, litert_export
-from models.token_stream import TokenStream
-from models.tokenizer import Tokenizer
+from models import files
+from models.serving import hub_export, litert_export
+from models.text.token_stream import TokenStream
+from models.text.tokenizer import Tokenizer
+from pipeline.errors import Refused, RunnerError
 from pipeline.exporting import model_card
 from pipeline.exporting.pushed_model import PushedModel
-from pipeline.failures import Refused, RunnerError
 
 SPLITS = ("eval", "test")
 ASSETS_VOCABULARY = Path("assets") / "vocabulary.txt"

@@ -18,7 +18,7 @@ from pipeline.server.errors import RequestError
 from pipeline.server.metrics import Metrics
 from pipeline.server.versions import Versions
 
-MAX_WORDS = 10_000  # that a continuation has at most, whatever `max_words` asks for (`models.serving.MAX_WORDS`)
+MAX_WORDS = 10_000  # that a continuation has at most, whatever `max_words` asks for (`models.serving.export.MAX_WORDS`)
 LOOK_SECONDS = 0.5  # between two looks whether clients are still there
 
 

@@ -7,8 +7,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from pipeline import report_sections
-from pipeline.report_sections import Artifacts
+from pipeline.reporting import sections
+from pipeline.reporting.sections import Artifacts
 
 MAX_TEXT = 6000  # characters that MLflow takes of a parameter
 STYLE = """<style>:root { --ink: #1c2024; --line: #dcdfe3;
@@ -65,7 +65,7 @@ def files(run: Mapping[str, Any]) -> Iterator[Path]:
 
 def plots(run: Mapping[str, Any]) -> dict[str, str]:
     """The report's curves as SVG files, by name."""
-    found = report_sections.training(Artifacts(run))
+    found = sections.training(Artifacts(run))
     charts = found["charts"] if found else []
     return {f"{re.sub('[^a-z]+', '_', title.lower())}.svg": _standalone(chart) for title, chart in charts}
 

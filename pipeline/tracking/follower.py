@@ -12,8 +12,8 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
-from pipeline import history
-from pipeline.failures import RunnerError, unforeseen
+from pipeline.errors import RunnerError, unforeseen
+from pipeline.reporting import history
 
 END, INTERRUPTED = "end", "interrupted"  # what the run says; it says nothing where it was killed
 LOG = "mlflow.log"  # in the run's folder: what MLflow prints

@@ -12,7 +12,7 @@ from mlflow.models import ModelSignature
 from mlflow.types import ColSpec, DataType, ParamSchema, ParamSpec, Schema
 from mlflow.types.schema import Array
 
-from pipeline.failures import RunnerError
+from pipeline.errors import RunnerError
 from pipeline.tracking import contents
 
 ALIAS = "champion"

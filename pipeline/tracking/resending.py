@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
-from pipeline import history
-from pipeline.failures import RunnerError
-from pipeline.metadata import Metadata
+from pipeline.errors import RunnerError
+from pipeline.metadata.store import Metadata
+from pipeline.reporting import history
 from pipeline.tracking import follower, options, tracker
 
 

@@ -6,8 +6,8 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
-from pipeline.failures import describe
-from pipeline.local_runner import LocalRunner
+from pipeline.errors import describe
+from pipeline.runner.local_runner import LocalRunner
 from pipeline.tracking import follower, options
 
 START_SECONDS = 20.0  # more than the follower has for itself: to load MLflow, which it may just have begun

@@ -12,10 +12,11 @@ import pytest
 pytest.importorskip("distributed", reason="The extra `dask` is not installed: pip install -e '.[dask]'.")
 
 from components.evaluator import exported_model, sharded_reading  # noqa: E402
-from models.token_stream import TokenStream, TokenWriter, write_index  # noqa: E402
-from pipeline import beam_options, score  # noqa: E402
+from models.text.token_stream import TokenStream, TokenWriter, write_index  # noqa: E402
+from pipeline import score  # noqa: E402
+from pipeline.config import beam_options
 from pipeline.scoring import with_beam  # noqa: E402
-from tests.components.evaluator_world import World  # noqa: E402
+from tests.components.evaluator.world import World  # noqa: E402
 from tests.distributed.dask_cluster import REPOSITORY, RUNNER, Cluster, wait_for  # noqa: E402
 
 pytestmark = pytest.mark.distributed

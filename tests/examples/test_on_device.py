@@ -7,9 +7,9 @@ import pytest
 import tensorflow as tf
 
 pytest.importorskip("ai_edge_litert", reason="the extra litert is not installed")
-from models import hub_export, litert_export  # noqa: E402  (after the skip)
 from models.language_model import LanguageModel  # noqa: E402
-from models.tokenizer import Tokenizer  # noqa: E402
+from models.serving import hub_export, litert_export  # noqa: E402  (after the skip)
+from models.text.tokenizer import Tokenizer  # noqa: E402
 
 pytestmark = pytest.mark.litert
 WORDS = "<unk> <eos> the cat sat don't well-known 3.14 1,000 12:30 , . ... ( ) -> é the, ##s ##at c é. os.path".split()

@@ -11,7 +11,7 @@ import tensorflow as tf
 
 from experiments import next_words, published, report
 from experiments.records import Records
-from tests.components.evaluator_world import World
+from tests.components.evaluator.world import World
 from tests.experiments.test_records import run
 
 REPOSITORY = Path(__file__).parents[2]

@@ -1,6 +1,6 @@
 """Damaged artifacts, checkpoints and records: each case ends in an error that names the file, or changes nothing.
 
-What a whole run makes of damaged artifacts is in `tests/pipeline/test_recovery.py`.
+What a whole run makes of damaged artifacts is in `tests/pipeline/runner/test_recovery.py`.
 """
 
 import contextlib
@@ -10,17 +10,17 @@ import sqlite3
 from pathlib import Path
 
 import numpy as np
+from tests.models.test_token_stream import write_split
 
 from components.base import ComponentError
 from components.pusher import push_record
-from models.checkpoint import Checkpoint
-from models.token_stream import TokenStream
-from pipeline import metadata_recovery
+from models.text.token_stream import TokenStream
+from models.training.checkpoint import Checkpoint
+from pipeline.metadata import recovery
 from tests.components.examples_artifact import write_texts
 from tests.faults.hostile_cases import check, damaged, of_file
-from tests.models.test_token_stream import write_split
-from tests.pipeline.fake_components import chain
-from tests.pipeline.runner_world import run
+from tests.pipeline.runner.fake_components import chain
+from tests.pipeline.runner.world import run
 
 LINE = "Übung macht den Meister .\n".encode()
 
@@ -61,7 +61,7 @@ def test_names_of_shards(tmp_path):
 
 
 def test_vocabularies(tmp_path):
-    from models.tokenizer import Tokenizer
+    from models.text.tokenizer import Tokenizer
 
     settings = {"tokenizer": "whitespace", "lowercase": False, "keep_blank_lines": False}
     words = b"<unk>\n<eos>\nthe\nof\n" + "Übung\n".encode()
@@ -159,7 +159,7 @@ def test_metadata(tmp_path):
         path.write_bytes(content)
         if with_checksum:
             (root / "metadata.sqlite.sha256").write_bytes(checksum)
-        with metadata_recovery.opened(root, said.append):
+        with recovery.opened(root, said.append):
             pass
         return _executions(path), list(said)
 

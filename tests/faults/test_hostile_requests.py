@@ -1,6 +1,6 @@
 """Hostile request bodies: each case is refused in a few words, or gives inputs of the signature's types.
 
-What a server makes of connections, headers and sizes is in `tests/pipeline/test_serve_hostile.py`.
+What a server makes of connections, headers and sizes is in `tests/pipeline/server/test_hostile.py`.
 """
 
 import gzip

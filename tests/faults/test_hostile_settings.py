@@ -1,6 +1,7 @@
 """Hostile configuration files and assignments: each case ends in an error in words, or sets nothing."""
 
 from pipeline import config
+from pipeline.config import resolve
 from tests.faults.hostile_cases import OTHER_FILES, check
 
 BOMB = "a0: &a0 [x, x, x, x, x, x, x, x, x]\n" + "".join(
@@ -74,7 +75,7 @@ def test_every_key_refuses_a_mapping_and_odd_numbers(tmp_path):
     values = ("{a: {b: [1]}}", "[[[]]]", "-1e400")
     cases = [
         (f"{key}={value}", key, lambda key=key, value=value: read(key, value))
-        for key in config.BUILT_IN
+        for key in resolve.BUILT_IN
         for value in values
     ]
     check(250, cases, config.ConfigurationError, lambda name, result: False)

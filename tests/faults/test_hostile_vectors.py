@@ -4,7 +4,7 @@ import gzip
 
 import numpy as np
 
-from models.word_vectors import load_word_vectors
+from models.text.word_vectors import load_word_vectors
 from tests.faults.hostile_cases import check, damaged
 
 

@@ -11,10 +11,10 @@ import pytest
 import tensorflow as tf
 
 from models import LanguageModel, OnePassSGD, TokenStream, windows
-from models.recipe import Recipe
-from models.training import Training, compile_model
+from models.training.recipe import Recipe
+from models.training.resumable import Training, compile_model
 from tests.models import reference
-from tests.models.training_run import VOCABULARY, some_text, write_split
+from tests.models.training.training_run import VOCABULARY, some_text, write_split
 
 ROOT = Path(__file__).parents[2]
 BATCH, TIME, STEPS = 4, 5, 6

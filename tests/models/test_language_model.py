@@ -8,7 +8,7 @@ import pytest
 import tensorflow as tf
 
 from models.language_model import LanguageModel
-from models.presets import DROPOUT
+from pipeline.config.presets import DROPOUT
 from tests.models import reference
 
 VOCABULARY, UNITS, BATCH, TIME = 11, 4, 3, 5

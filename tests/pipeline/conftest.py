@@ -4,8 +4,8 @@ import shutil
 
 import pytest
 
-from tests.pipeline.exports import train_and_push
-from tests.pipeline.serving_folder import export_models
+from tests.pipeline.exporting.exports import train_and_push
+from tests.pipeline.server.serving_folder import export_models
 
 
 @pytest.fixture(scope="session")

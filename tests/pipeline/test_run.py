@@ -34,7 +34,7 @@ def command(*arguments: str, module: str = "pipeline.run", **fake_options) -> su
 
 def fake(root: Path, *arguments: str, **options) -> subprocess.CompletedProcess:
     arguments = arguments or ("--local",)
-    return command(*arguments, "--set", f"pipeline.root={root}", module="tests.pipeline.fake_run", **options)
+    return command(*arguments, "--set", f"pipeline.root={root}", module="tests.pipeline.runner.fake_run", **options)
 
 
 def summary(completed: subprocess.CompletedProcess) -> dict:
@@ -132,7 +132,7 @@ def test_a_failure_exits_with_1_and_shows_its_traceback_only_when_asked(tmp_path
 def start_hanging(root: Path, error: str) -> tuple[subprocess.Popen, str]:
     """A run that has come to a component that hangs, and what that component wrote."""
     process = subprocess.Popen(
-        [sys.executable, "-m", "tests.pipeline.fake_run", "--local", "--set", f"pipeline.root={root}"],
+        [sys.executable, "-m", "tests.pipeline.runner.fake_run", "--local", "--set", f"pipeline.root={root}"],
         cwd=REPOSITORY,
         env=os.environ | {"FAKE_OPTIONS": json.dumps({"error": error})},
         stdout=subprocess.PIPE,

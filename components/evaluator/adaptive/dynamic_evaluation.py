@@ -7,8 +7,8 @@ import tensorflow as tf
 
 from components.evaluator.adaptive.trained_model import shifted
 from models.language_model import LanguageModel
-from models.token_stream import Lanes
-from models.tokenizer import EOS_ID
+from models.text.token_stream import Lanes
+from models.text.tokenizer import EOS_ID
 
 LANES = 100  # of training text, side by side, in a gradient of the statistics: the paper's
 MAX_WINDOWS = 400  # of training text that the statistics are taken from: 200,000 tokens, two minutes on two cores

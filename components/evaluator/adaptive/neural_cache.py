@@ -5,7 +5,7 @@ import tensorflow as tf
 
 from components.evaluator.adaptive.trained_model import MAX_LOGITS, shifted
 from models.language_model import LanguageModel
-from models.tokenizer import EOS_ID
+from models.text.tokenizer import EOS_ID
 
 BLOCK = 500  # tokens that are read at once; the figures do not depend on it
 

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import tensorflow_datasets as tfds
 
-from components.example_gen import sources, text_files
+from components.example_gen import corpora, text_files
 from components.example_gen.lines import Run
 
 
@@ -40,6 +40,6 @@ def local_splits(
     dataset: str, dl_manager: tfds.download.DownloadManager, generate_examples: Callable[[Path], Iterator]
 ) -> dict[str, Iterator]:
     """The three splits of a corpus that is one local file a split, under TFDS's names for them."""
-    files = sources.local_files(dataset, Path(dl_manager.manual_dir))
+    files = corpora.local_files(dataset, Path(dl_manager.manual_dir))
     names = {"train": "train", "validation": "eval", "test": "test"}
     return {name: generate_examples(files[split]) for name, split in names.items()}

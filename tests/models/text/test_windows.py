@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from models import TokenStream, windows
-from models.token_stream import EOS_ID, TokenWriter, write_index
+from models.text.token_stream import EOS_ID, TokenWriter, write_index
 
 TOKENS = 107
 

@@ -1,0 +1,98 @@
+"""Times ExampleGen to Transform, by the command that users run: the Penn Treebank, and texts of growing size.
+
+    python -m benchmarks.data_pipeline [--data-dir DIR] [--megabytes 64 256 1024] [--output FILE]
+
+The texts are the Penn Treebank's train split repeated, each copy perturbed in its own way, as one file. A MB is 10**6
+bytes. Processor seconds are those of all processes: text / processor seconds is the rate of one core. The largest text
+takes three times its size of temporary space (TMPDIR).
+"""
+
+import argparse
+import json
+import sys
+import tempfile
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from benchmarks import command, corpus
+from benchmarks.report import TREEBANK, Row, add_arguments, publish, skipped
+
+MB = 10**6
+START = """
+import components.example_gen.executor, components.transform.executor
+import apache_beam
+from components import beam_pipeline
+with beam_pipeline.pipeline(["--runner=FnApiRunner"]) as root:
+    root | apache_beam.Create([0])
+"""
+
+
+def run_chain(*settings: str) -> command.Usage:
+    """Runs ExampleGen to Transform in a new root."""
+    with tempfile.TemporaryDirectory() as root:
+        arguments = ["--local", "--until", "Transform"]
+        for setting in (f"pipeline.root={root}", *settings):
+            arguments += ["--set", setting]
+        return command.run([sys.executable, "-m", "pipeline.run", *arguments], memory=True)
+
+
+def seconds_by_component(usage: command.Usage) -> str:
+    """`ExampleGen 5.2 s, ...`."""
+    components = json.loads(usage.output.splitlines()[-1])["components"]
+    return ", ".join(f"{name} {c['seconds']:.1f} s" for name, c in components.items() if c["status"] == "executed")
+
+
+def rows(data_dir: Path, sizes: Sequence[int]) -> Iterator[Row]:
+    """All rows, each as soon as it is measured."""
+    if absent := skipped("ExampleGen to Transform", data_dir):
+        yield from absent
+        return
+    yield from treebank(data_dir)
+    if sizes:
+        yield from growing(data_dir / TREEBANK[0], sizes)
+
+
+def treebank(data_dir: Path) -> Iterator[Row]:
+    """The chain on the Penn Treebank, and what of it is the start of the libraries."""
+    start = command.run([sys.executable, "-c", START])
+    yield Row("importing TensorFlow and Beam, an empty pipeline", start.seconds, "s")
+    usage = run_chain("example_gen.dataset=penn_treebank", f"example_gen.data_dir={data_dir}")
+    yield Row("PTB: the command, its start included", usage.seconds, "s", 25, note=seconds_by_component(usage))
+
+
+def growing(source: Path, sizes: Sequence[int]) -> Iterator[Row]:
+    """The chain on texts of each size, then what grows from the first size to the others."""
+    usages: dict[int, command.Usage] = {}
+    for size in sizes:
+        with tempfile.TemporaryDirectory() as folder:
+            corpus.write(Path(folder) / "text.txt", size * MB, source)
+            settings = ["example_gen.dataset=text_files", f"example_gen.data_dir={folder}"]
+            usages[size] = run_chain(*settings, "vocabulary.tokenizer=whitespace")
+            yield from _rows(f"{size:,} MB, whitespace", size, usages[size], with_goals=True)
+            if size == sizes[0]:
+                usage = run_chain(*settings, "vocabulary.tokenizer=unicode_words")
+                yield from _rows(f"{size:,} MB, unicode_words", size, usage, with_goals=False)
+    first = usages[sizes[0]]
+    for size in sizes[1:]:
+        name, growth = f"{sizes[0]:,} to {size:,} MB", size / sizes[0]
+        yield Row(f"{name}: growth of the time / of the text", usages[size].seconds / first.seconds / growth, "", 1.1)
+        yield Row(f"{name}: growth of the peak memory", usages[size].peak_bytes / first.peak_bytes, "", 1.1)
+
+
+def _rows(name: str, size: int, usage: command.Usage, with_goals: bool) -> Iterator[Row]:
+    yield Row(f"{name}: the command, its start included", usage.seconds, "s", note=seconds_by_component(usage))
+    rate = size / usage.cpu_seconds
+    yield Row(f"{name}: text / processor seconds", rate, "MB/s", 2 if with_goals else None, "at least")
+    yield Row(f"{name}: peak memory", usage.peak_bytes / 1e9, "GB", 2.5 if with_goals else None)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0], allow_abbrev=False)
+    parser.add_argument("--megabytes", type=int, nargs="*", default=[64, 256, 1024], help="sizes of text, ascending")
+    add_arguments(parser)
+    options = parser.parse_args()
+    publish(rows(options.data_dir, options.megabytes), options.output)
+
+
+if __name__ == "__main__":
+    main()

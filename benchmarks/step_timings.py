@@ -1,0 +1,201 @@
+"""Training steps to be timed, each in a process of its own: ours, PyTorch's, stock Keras's, the products alone.
+
+    python -m benchmarks.step_timings ours --units 200 --augmented
+
+prints "ready", then for every line on standard input (a number of steps) the median seconds of that many steps.
+"""
+
+import argparse
+import os
+import statistics
+import sys
+import time
+
+BATCH, TIME, VOCABULARY = 20, 35, 10_000
+WINDOWS = 100  # that our step reads again and again
+
+
+def token_ids(shape):
+    """Ids that are distributed as words are (Zipf), int32."""
+    import numpy as np
+
+    weights = 1.0 / (np.arange(VOCABULARY) + 2.7)
+    return np.random.default_rng(1).choice(VOCABULARY, size=shape, p=weights / weights.sum()).astype(np.int32)
+
+
+def window():
+    """Inputs and targets of one window, int32 [batch, time] each."""
+    ids = token_ids((BATCH, TIME + 1))
+    return ids[:, :-1], ids[:, 1:]
+
+
+def ours(options):
+    """The step that `fit` runs: reading, forward, loss, gradient, all-reduce, clip, update, metrics."""
+    import tensorflow as tf
+
+    from models import LanguageModel, OnePassSGD, windows
+    from models.training.devices import choose_precision
+
+    tf.config.threading.set_intra_op_parallelism_threads(options.threads)
+    strategy = tf.distribute.MirroredStrategy(["/cpu:0"])
+    with strategy.scope():
+        precision = choose_precision(options.precision)
+        model = LanguageModel(VOCABULARY, options.units, dropout=0.3, augmented=options.augmented, precision=precision)
+        model.compile(OnePassSGD(1.0, global_clipnorm=5.0))
+    data = windows(token_ids((BATCH * TIME * WINDOWS,)), BATCH, TIME).repeat()
+    iterator = iter(strategy.experimental_distribute_dataset(data))
+    model.make_train_function()
+
+    def run():
+        float(model.train_function(iterator)["loss"])
+
+    return run
+
+
+def products(options):
+    """The matrix products of our step and nothing else, in the types that it uses: the floor."""
+    import tensorflow as tf
+
+    from models.training.devices import choose_precision
+
+    tf.config.threading.set_intra_op_parallelism_threads(options.threads)
+    precision = choose_precision(options.precision)
+    tokens, units, gates = BATCH * TIME, options.units, 4 * options.units
+
+    def normal(*shape, dtype=precision):
+        return tf.cast(tf.random.normal(shape), dtype)
+
+    table, hidden, d_logits = normal(VOCABULARY, units), normal(tokens, units), normal(tokens, VOCABULARY)
+    kernel, d_gates = normal(units, gates), normal(tokens, gates)
+    recurrent_kernel, state, d_state = (
+        normal(*s, dtype="float32") for s in ((units, gates), (BATCH, units), (BATCH, gates))
+    )
+    logits_type = "float32" if options.augmented else precision  # the augmented loss bears no rounded logits
+    exact_hidden, exact_table = tf.cast(hidden, logits_type), tf.cast(table, logits_type)
+    words = table[: len(set(window()[1].ravel().tolist()))]
+
+    @tf.function(jit_compile=True)
+    def small_products(state, d_state, kernel):
+        """Those of the steps forwards and backwards, each of which waits for the one before."""
+        transposed = tf.transpose(kernel)
+
+        def step(t, h, d):
+            return t + 1, tf.matmul(h, kernel)[:, :units], tf.tile(tf.matmul(d, transposed), [1, 4])
+
+        return tf.while_loop(lambda t, *_: t < TIME, step, [0, state, d_state], maximum_iterations=TIME)[1:]
+
+    @tf.function
+    def step():
+        results = [
+            tf.matmul(exact_hidden, exact_table, transpose_b=True),
+            tf.matmul(d_logits, table),
+            tf.matmul(d_logits, hidden, transpose_a=True),
+        ]
+        if options.augmented:
+            results.append(tf.matmul(words, table, transpose_b=True))
+        for _ in range(2):  # layers
+            results += [
+                tf.matmul(hidden, kernel),
+                tf.matmul(d_gates, kernel, transpose_b=True),
+                tf.matmul(hidden, d_gates, transpose_a=True),
+                tf.matmul(-hidden, d_gates, transpose_a=True),
+                *small_products(state, d_state, recurrent_kernel),
+            ]
+        return tf.add_n([tf.cast(tf.reshape(x, [-1])[0], tf.float32) for x in results])
+
+    def run():
+        step().numpy()
+
+    return run
+
+
+def keras_stock(options):
+    """What a first Keras model does: `keras.layers.LSTM`, a dense softmax of its own, `fit`."""
+    import keras
+    import tensorflow as tf
+
+    tf.config.threading.set_intra_op_parallelism_threads(options.threads)
+    inputs = keras.Input((TIME,), dtype="int32", batch_size=BATCH)
+    x = keras.layers.Embedding(VOCABULARY, options.units)(inputs)
+    for _ in range(2):
+        x = keras.layers.LSTM(options.units, return_sequences=True)(keras.layers.Dropout(0.3)(x))
+    model = keras.Model(inputs, keras.layers.Dense(VOCABULARY)(keras.layers.Dropout(0.3)(x)))
+    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    model.compile(keras.optimizers.SGD(1.0, global_clipnorm=5.0), loss)
+    steps = 4
+    data = tf.data.Dataset.from_tensors(tuple(map(tf.constant, window()))).repeat(steps)
+    model.fit(data, verbose=0)
+
+    def run():
+        started = time.perf_counter()
+        model.fit(data, verbose=0)
+        return (time.perf_counter() - started) / steps
+
+    return run
+
+
+def torch_peer(options):
+    """PyTorch's public word-language-model example (`--tied`): model, loss, clip and plain SGD at these shapes."""
+    import torch
+    from torch import nn
+    from torch.nn import functional as F
+
+    torch.manual_seed(0)
+    torch.set_num_threads(options.threads)
+    units = options.units
+    embedding, dropout = nn.Embedding(VOCABULARY, units), nn.Dropout(0.3)
+    nn.init.uniform_(embedding.weight, -0.1, 0.1)
+    lstm = nn.LSTM(units, units, num_layers=2, dropout=0.3)
+    bias = nn.Parameter(torch.zeros(VOCABULARY))
+    parameters = [embedding.weight, bias, *lstm.parameters()]
+    inputs, targets = (torch.from_numpy(ids).long().T.contiguous() for ids in window())
+    state = tuple(torch.zeros(2, BATCH, units) for _ in range(2))
+
+    def run():
+        for parameter in parameters:
+            parameter.grad = None
+        with torch.autocast("cpu", dtype=torch.bfloat16, enabled=options.precision == "bfloat16"):
+            hidden, _ = lstm(dropout(embedding(inputs)), state)
+            logits = F.linear(dropout(hidden), embedding.weight, bias)
+        logits = logits.float().flatten(0, 1)
+        loss = F.cross_entropy(logits, targets.flatten())
+        if options.augmented:
+            table = embedding.weight.detach()
+            target = F.softmax(table[targets.flatten()] @ table.T / 20.0, dim=-1)
+            loss = loss + 0.65 * 20.0 * F.kl_div(F.log_softmax(logits / 20.0, dim=-1), target, reduction="batchmean")
+        loss.backward()
+        nn.utils.clip_grad_norm_(parameters, 5.0)
+        with torch.no_grad():
+            for parameter in parameters:
+                parameter.add_(parameter.grad, alpha=-1.0)
+
+    return run
+
+
+CONTENDERS = {"ours": ours, "products": products, "keras": keras_stock, "torch": torch_peer}
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("contender", choices=CONTENDERS)
+    parser.add_argument("--units", type=int, default=200)
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--precision", default="auto", choices=["auto", "float32", "bfloat16"])
+    parser.add_argument("--augmented", action="store_true")
+    options = parser.parse_args()
+    os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
+    run = CONTENDERS[options.contender](options)
+    for _ in range(3):
+        run()
+    print("ready", flush=True)
+    for line in sys.stdin:
+        seconds = []
+        for _ in range(int(line)):
+            started = time.perf_counter()
+            reported = run()
+            seconds.append(reported or time.perf_counter() - started)
+        print(statistics.median(seconds), flush=True)
+
+
+if __name__ == "__main__":
+    main()

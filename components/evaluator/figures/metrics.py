@@ -1,0 +1,110 @@
+"""The figures of one split: sums over its tokens in float64, and what follows from them.
+
+Definitions, natural logarithms unless a name says bits:
+
+- `cross_entropy`: total of -log p over the tokens, divided by the tokens; every token once, `<eos>` included.
+- `perplexity`: exp(cross_entropy).
+- `bits_per_word`: cross_entropy / ln 2.
+- `bits_per_character`: total bits / characters, the Unicode characters of the split's text as ExampleGen took it in
+  (invalid bytes as one U+FFFD each), spaces and newlines included.
+- `top_k_accuracy`: share of tokens with fewer than k words more probable than the right one.
+- `expected_calibration_error`: tokens are put in 20 bins of equal width by the probability of the model's first
+  choice; the mean over tokens of |share right - mean probability| of their bin.
+- `unigram_perplexity`: that of the words' frequencies in the training split, smoothed (add one) only where this
+  split has a word that training has not.
+"""
+
+import math
+
+import numpy as np
+
+from components.evaluator.figures import slices
+
+TOP = (1, 5, 10)
+CALIBRATION_BINS = 20
+METRICS = (
+    "perplexity",
+    "cross_entropy",
+    "bits_per_word",
+    "bits_per_character",
+    "top_1_accuracy",
+    "top_5_accuracy",
+    "top_10_accuracy",
+    "expected_calibration_error",
+)
+HIGHER_IS_BETTER = ("top_1_accuracy", "top_5_accuracy", "top_10_accuracy")
+WHOLE_SPLIT_ONLY = ("bits_per_character", "expected_calibration_error")  # not known for a slice
+
+
+def exp(value: float) -> float:
+    """e^value, infinite instead of an OverflowError."""
+    return math.exp(value) if value < 700 else (math.inf if value == value else math.nan)
+
+
+class Tally:
+    """Sums over the tokens of one split, in bounded memory: by slice, by calibration bin and by line.
+
+    Attributes:
+        line_cross_entropy: float64 [lines], nats of each line in total.
+    """
+
+    def __init__(self, slicer: slices.Slicer, num_lines: int):
+        self._slicer = slicer
+        self.line_cross_entropy = np.zeros(num_lines)
+        self._total = np.zeros(2 + len(TOP))  # tokens, nats, tokens right within each of TOP
+        self._sums = {name: np.zeros((len(labels), 2 + len(TOP))) for name, labels in slicer.buckets.items()}
+        self._calibration = np.zeros((CALIBRATION_BINS, 3))  # tokens, right, probability
+
+    def add(self, start: int, targets: np.ndarray, log_probabilities, rank, top_probability) -> None:
+        """Adds the tokens from offset `start` on; every argument but `start` is [tokens]."""
+        nats = -log_probabilities.astype(np.float64)
+        columns = np.stack([np.ones(len(targets)), nats, *((rank < k).astype(np.float64) for k in TOP)])
+        self._total += columns.sum(axis=1)
+        line, assigned = self._slicer.assign(start, targets)
+        first, last = line[0], line[-1]
+        self.line_cross_entropy[first : last + 1] += np.bincount(line - first, weights=nats)
+        for name, buckets in assigned.items():
+            self._sums[name] += _sum_by(buckets, columns, len(self._sums[name]))
+        confidence = np.nan_to_num(top_probability.astype(np.float64))
+        bins = np.minimum((confidence * CALIBRATION_BINS).astype(int), CALIBRATION_BINS - 1)
+        self._calibration += _sum_by(bins, np.stack([columns[0], columns[2], confidence]), CALIBRATION_BINS)
+
+    def figures(self, characters: int) -> dict:
+        """All figures of the split but the unigram model's; slices without tokens are left out."""
+        tokens, nats = self._total[:2]
+        tokens_in_bin, right, confidence = self._calibration.T
+        occupied = tokens_in_bin > 0
+        return {
+            **_ratios(self._total),
+            "num_lines": len(self.line_cross_entropy),
+            "num_characters": characters,
+            "bits_per_character": float(nats) / math.log(2) / characters,
+            "expected_calibration_error": float(np.abs(right - confidence).sum() / tokens),
+            "calibration": [
+                {"probability": float(p / n), "accuracy": float(r / n), "tokens": int(n)}
+                for n, r, p in zip(tokens_in_bin[occupied], right[occupied], confidence[occupied], strict=True)
+            ],
+            "slices": {
+                name: {
+                    label: _ratios(sums) for label, sums in zip(labels, self._sums[name], strict=True) if sums[0] > 0
+                }
+                for name, labels in self._slicer.buckets.items()
+            },
+        }
+
+
+def _sum_by(buckets: np.ndarray, columns: np.ndarray, size: int) -> np.ndarray:
+    """Sums each row of `columns` [rows, tokens] by bucket: [size, rows]."""
+    return np.stack([np.bincount(buckets, weights=row, minlength=size) for row in columns], axis=1)
+
+
+def _ratios(sums: np.ndarray) -> dict:
+    tokens, nats, *right = (float(value) for value in sums)
+    cross_entropy = nats / tokens
+    return {
+        "num_tokens": int(tokens),
+        "cross_entropy": cross_entropy,
+        "perplexity": exp(cross_entropy),
+        "bits_per_word": cross_entropy / math.log(2),
+        **{f"top_{k}_accuracy": hits / tokens for k, hits in zip(TOP, right, strict=True)},
+    }

@@ -1,0 +1,81 @@
+"""A language model over weights as they ship: float32, or smaller ones that the graph expands where it uses them."""
+
+import numpy as np
+import tensorflow as tf
+
+from models.layers.lstm_loops import read_layers
+
+DTYPES = ("float32", "float16", "int8")
+MAX_UNITS_TOGETHER = 400  # of layers that are read in one loop; with more, one layer after another is faster
+
+
+class ExportedWeights(tf.Module):
+    """The weights of a `LanguageModel` in the type they are exported in, read as the model itself reads them.
+
+    Matrices are stored as float16, or as int8 with one float32 scale a row (a row of the embedding is a word): a value
+    is then off by at most 0.4% of the largest of its row. Biases stay float32. All products are float32.
+
+    Args:
+        model: A built `LanguageModel`.
+        dtype: "float32", "float16" or "int8".
+
+    Attributes:
+        weights: Variables, in the order of the model's trainable weights.
+        scales: Scales by the place of their weight ("0", "1", ...); empty but for int8.
+
+    Raises:
+        ValueError: If `dtype` is none of the three.
+    """
+
+    def __init__(self, model, dtype: str = "float32"):
+        super().__init__()
+        if dtype not in DTYPES:
+            raise ValueError(f"The weights cannot be exported as {dtype!r}; expected one of {', '.join(DTYPES)}.")
+        self.vocabulary_size, self.units, self.num_layers = model.vocabulary_size, model.units, model.num_layers
+        self._tied, self._has_bias = model.tie_embeddings, model.output_bias
+        self.weights, self.scales = [], {}
+        for place, weight in enumerate(model.trainable_variables):
+            value = weight.numpy()
+            name = weight.path.replace("/", "_")
+            if dtype == "int8" and value.ndim == 2:
+                scales = np.abs(value).max(-1) / 127
+                scales[scales == 0] = 1.0
+                value = np.rint(value / scales[:, None]).astype(np.int8)
+                self.scales[str(place)] = tf.Variable(scales, trainable=False, name=f"{name}_scales")
+            elif value.ndim == 2:
+                value = value.astype(dtype)
+            self.weights.append(tf.Variable(value, trainable=False, name=name))
+
+    def zero_state(self, batch_size):
+        """The state before any text: float32 zeros [batch_size, num_layers, 2, units]."""
+        return tf.zeros([batch_size, self.num_layers, 2, self.units])
+
+    def hidden_states(self, token_ids, state):
+        """Reads token ids int [batch, time]: hidden float32 [batch, time, units], and the new state."""
+        layers = [[self._matrix(1 + 3 * layer + i) for i in range(3)] for layer in range(self.num_layers)]
+        hidden, states = self._rows(0, tf.transpose(token_ids)), tf.unstack(state, axis=1)
+        if self.units <= MAX_UNITS_TOGETHER:
+            hidden, states = read_layers(hidden, states, layers)
+        else:
+            for layer, weights in enumerate(layers):
+                hidden, (states[layer],) = read_layers(hidden, [states[layer]], [weights])
+        return tf.transpose(hidden, [1, 0, 2]), tf.stack(states, axis=1)
+
+    def logits(self, hidden):
+        """Float32 logits [rows, vocabulary] from hidden states [rows, units]."""
+        place = 0 if self._tied else 1 + 3 * self.num_layers
+        kernel = tf.cast(tf.convert_to_tensor(self.weights[place]), tf.float32)
+        logits = tf.matmul(hidden, kernel, transpose_b=True)
+        if str(place) in self.scales:
+            logits *= self.scales[str(place)]  # cheaper than on the kernel: one for each word
+        return logits + self.weights[place + 1] if self._has_bias else logits
+
+    def _matrix(self, place):
+        value = tf.cast(tf.convert_to_tensor(self.weights[place]), tf.float32)
+        return value * self.scales[str(place)][:, None] if str(place) in self.scales else value
+
+    def _rows(self, place, rows):
+        values = tf.cast(tf.gather(tf.convert_to_tensor(self.weights[place]), rows), tf.float32)
+        if str(place) in self.scales:
+            values *= tf.gather(tf.convert_to_tensor(self.scales[str(place)]), rows)[..., None]
+        return values

@@ -1,0 +1,68 @@
+"""Writes a language model as people expect it on the Hugging Face Hub."""
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+from safetensors.numpy import save_file
+
+from models.text.tokenizer import EOS_ID, UNK_ID
+
+MODEL_TYPE = "tied_language_model"
+VOCABULARY_FILE = "vocab.txt"
+TOKENIZER_FILE = "tokenizer_config.json"
+_OF_KERAS = ("name", "trainable", "dtype")  # of its configuration, not of the model
+
+
+def write(model, tokenizer, vocabulary_file: str | Path, folder: str | Path) -> None:
+    """Writes `model.safetensors`, `config.json`, `model.keras` and what `write_tokenizer` writes.
+
+    `config.json` has the arguments of `LanguageModel`; `model.keras` needs this package, the others do not.
+
+    Args:
+        model: A built `LanguageModel`.
+        tokenizer: Its `Tokenizer`.
+        vocabulary_file: The vocabulary, one word a line.
+        folder: An existing folder.
+    """
+    folder = Path(folder)
+    save_file(weights_by_name(model), folder / "model.safetensors", metadata={"format": "np"})
+    write_json(folder / "config.json", config(model))
+    write_tokenizer(tokenizer, vocabulary_file, folder)
+    model.save(folder / "model.keras")
+
+
+def write_tokenizer(tokenizer, vocabulary_file: str | Path, folder: str | Path) -> None:
+    """Writes `vocab.txt`, one word a line, and `tokenizer_config.json`, the `Tokenizer`'s other arguments."""
+    shutil.copyfile(vocabulary_file, Path(folder) / VOCABULARY_FILE)
+    write_json(Path(folder) / TOKENIZER_FILE, tokenizer.settings())
+
+
+def config(model) -> dict[str, Any]:
+    """The contents of `config.json`."""
+    arguments = {key: value for key, value in model.get_config().items() if key not in _OF_KERAS}
+    head = {"model_type": MODEL_TYPE, "architectures": [type(model).__name__]}
+    return {**head, "unk_token_id": UNK_ID, "eos_token_id": EOS_ID, **arguments}
+
+
+def weights_by_name(model) -> dict[str, Any]:
+    """The weights as float32 arrays, by the names that they have in `model.safetensors`.
+
+    Returns:
+        `embedding.weight` `[V, units]`; of each layer i `lstm.i.kernel` and `lstm.i.recurrent_kernel`
+        `[units, 4 * units]` and `lstm.i.bias` `[4 * units]`, the gates in the order i, f, g, o; where the output layer
+        is not tied `output.weight` `[V, units]`, and `output.bias` `[V]` where it has one.
+    """
+    names = ["embedding.weight"]
+    for layer in range(model.num_layers):
+        names += [f"lstm.{layer}.{name}" for name in ("kernel", "recurrent_kernel", "bias")]
+    names += [] if model.tie_embeddings else ["output.weight"]
+    names += ["output.bias"] if model.output_bias else []
+    variables = model.trainable_variables
+    return {name: variable.numpy() for name, variable in zip(names, variables, strict=True)}
+
+
+def write_json(path: Path, value: dict[str, Any]) -> None:
+    """Writes a JSON file for people to read, too."""
+    path.write_text(json.dumps(value, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")

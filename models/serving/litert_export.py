@@ -1,0 +1,90 @@
+"""Exports a language model as a `.tflite` for devices, and reads texts through the LiteRT interpreter."""
+
+import math
+from pathlib import Path
+
+import numpy as np
+import tensorflow as tf
+
+from models.serving.export import best_words
+from models.serving.exported_weights import ExportedWeights
+from models.serving.reader import WindowedReader
+from models.text.token_stream import TokenStream
+from models.text.tokenizer import EOS_ID
+
+QUANTIZATIONS = ("int8", "float16")
+BLOCK = 65_536  # tokens of a stream that are held at once
+
+
+def convert(model, quantize: str | None = None) -> bytes:
+    """The model as a `.tflite` of LiteRT's builtin operations, with two signatures for one text at a time.
+
+    Both take `token_ids` int64 `[1]`, the word that was read last (`<eos>` to begin with), and `state` float32
+    `[1, layers, 2, units]` (zeros to begin with), and give the `state` to pass next. `step` also gives
+    `log_probabilities` float32 `[1, V]` of the next word; `next_words` gives `ids` int32 `[1, 10]` and `probabilities`
+    float32 `[1, 10]`, the model's own, best first, `<unk>` and `<eos>` left out: with it no output is as large as the
+    vocabulary.
+
+    Args:
+        model: A built `LanguageModel`.
+        quantize: None for float32 weights; "float16"; or "int8", whose products are of int8 where the device can.
+    """
+    module = _DeviceModule(model)
+    converter = tf.lite.TFLiteConverter.from_concrete_functions(
+        [module.step.get_concrete_function(), module.next_words.get_concrete_function()], module
+    )
+    if quantize:
+        converter.optimizations = [tf.lite.Optimize.DEFAULT]
+    if quantize == "float16":
+        converter.target_spec.supported_types = [tf.float16]
+    return converter.convert()
+
+
+class _DeviceModule(tf.Module):
+    """`step` and `next_words` over one copy of the weights."""
+
+    def __init__(self, model):
+        super().__init__()
+        self._weights = ExportedWeights(model)
+        reader = WindowedReader(self._weights)
+        inputs = [
+            tf.TensorSpec([1], tf.int64, "token_ids"),
+            tf.TensorSpec([1, model.num_layers, 2, model.units], tf.float32, "state"),
+        ]
+
+        def step(token_ids, state):
+            hidden, state = reader.step(token_ids, state)
+            return {"log_probabilities": reader.log_probabilities(hidden), "state": state}
+
+        def next_words(token_ids, state):
+            hidden, state = reader.step(token_ids, state)
+            ids, probabilities = best_words(self._weights.logits(hidden))
+            return {"ids": ids, "probabilities": probabilities, "state": state}
+
+        self.step = tf.function(step, inputs)
+        self.next_words = tf.function(next_words, inputs)
+
+
+class DeviceModel:
+    """A `.tflite` that `convert` wrote, run by the LiteRT interpreter; needs the extra `litert`.
+
+    Args:
+        path: The file.
+    """
+
+    def __init__(self, path: str | Path):
+        from ai_edge_litert.interpreter import Interpreter
+
+        self._step = Interpreter(model_path=str(path), num_threads=1).get_signature_runner("step")
+        self._zeros = np.zeros(self._step.get_input_details()["state"]["shape"], np.float32)
+        self._step(token_ids=np.array([EOS_ID], np.int64), state=self._zeros)  # prepares, and prints what it prints
+
+    def perplexity(self, stream: TokenStream) -> float:
+        """The perplexity over a split, word by word, each predicted once, the first from `<eos>`."""
+        state, token, total = self._zeros, EOS_ID, 0.0
+        for start in range(0, len(stream), BLOCK):
+            for target in stream[start : start + BLOCK]:
+                outputs = self._step(token_ids=np.array([token], np.int64), state=state)
+                state, token = outputs["state"], target
+                total -= float(outputs["log_probabilities"][0, target])
+        return math.exp(min(total / len(stream), 700.0)) if math.isfinite(total) else math.inf

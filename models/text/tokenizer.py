@@ -1,0 +1,248 @@
+"""The one tokenizer of this project: Beam, training and the exported SavedModel all run this class."""
+
+import json
+import reprlib
+from collections.abc import Iterable
+from pathlib import Path
+
+import tensorflow as tf
+import tensorflow_text as tf_text
+
+from models.text import word_patterns
+
+UNK_ID = 0
+EOS_ID = 1
+UNK = "<unk>"
+EOS = "<eos>"
+
+TOKENIZERS = ("whitespace", "unicode_words", "wordpiece")
+VOCABULARY_FILE = "vocabulary.txt"
+SETTINGS_FILE = "tokenizer.json"
+
+_BLANKS = r"[ \t\n\f\v]*"  # ASCII whitespace, as `tf.strings.split` sees it
+_CONTINUED = "##"  # begins a wordpiece that continues the word before it
+
+
+class Tokenizer(tf.Module):
+    """Cuts texts into words, looks up their ids, and writes ids as text again.
+
+    A text is cut at line ends (`\\n`, `\\r\\n`, `\\r`) and `<eos>` closes each line. Bytes that are not UTF-8 become
+    U+FFFD. `<unk>` and `<eos>` in a text mean those symbols.
+
+    Everything is made of TensorFlow and tensorflow-text operations that TensorFlow Serving links, and works on many
+    texts at once: pass texts of about a megabyte for speed, not single lines.
+
+    Args:
+        tokenizer: "whitespace" (words are what ASCII whitespace separates: a no-break space or a NUL byte stays within
+            its word; for corpora tokenized before), "unicode_words" (raw text: NFC, then words and punctuation as
+            `models/text/word_patterns.py` has them) or "wordpiece" (the same words, cut into the vocabulary's pieces).
+        lowercase: Whether to lower-case the text, in every script.
+        keep_blank_lines: Whether a blank line is a lone `<eos>` (WikiText) or nothing.
+        vocabulary_file: One word a line, the line number being its id, `<unk>` and `<eos>` first. None for a tokenizer
+            that only cuts texts, as long as there is no vocabulary.
+
+    Raises:
+        ValueError: If `tokenizer` is not one of the three, or the vocabulary does not begin with `<unk>` and `<eos>`.
+
+    Example:
+
+    >>> tokenizer = Tokenizer("unicode_words", lowercase=True, keep_blank_lines=False)
+    >>> tokenizer.words(tf.constant(["Don't panic!"])).to_list()
+    [[b"don't", b'panic', b'!', b'<eos>']]
+    """
+
+    def __init__(
+        self, tokenizer: str, lowercase: bool, keep_blank_lines: bool, vocabulary_file: str | Path | None = None
+    ):
+        super().__init__()
+        if tokenizer not in TOKENIZERS:
+            raise ValueError(f"tokenizer is {tokenizer!r}; it must be one of {', '.join(TOKENIZERS)}.")
+        self.tokenizer = tokenizer
+        self.lowercase = lowercase
+        self.keep_blank_lines = keep_blank_lines
+        self.vocabulary_size = 0
+        self._pieces = None
+        if vocabulary_file is not None:
+            self._load_vocabulary(str(vocabulary_file))
+
+    def _load_vocabulary(self, path: str) -> None:
+        with open(path, "rb") as lines:
+            first = [lines.readline().rstrip(b"\n").decode("utf-8", "replace") for _ in range(2)]
+        if first != [UNK, EOS]:
+            raise ValueError(
+                f"{path} begins with the words {reprlib.repr(first)}; a vocabulary begins with {[UNK, EOS]}."
+            )
+        line, number = tf.lookup.TextFileIndex.WHOLE_LINE, tf.lookup.TextFileIndex.LINE_NUMBER
+        self._ids = tf.lookup.StaticHashTable(
+            tf.lookup.TextFileInitializer(path, tf.string, line, tf.int64, number), UNK_ID
+        )
+        self._words = tf.lookup.StaticHashTable(
+            tf.lookup.TextFileInitializer(path, tf.int64, number, tf.string, line), UNK
+        )
+        self.vocabulary_size = int(self._words.size())
+        if self.tokenizer == "wordpiece":
+            with open(path, encoding="utf-8", errors="replace", newline="\n") as lines:
+                self._pieces = wordpiece_tokenizer(self._ids, (line.rstrip("\n") for line in lines), tf.string)
+
+    @classmethod
+    def load(cls, vocabulary_dir: str | Path) -> "Tokenizer":
+        """The tokenizer that VocabularyGen described: `vocabulary.txt` and `tokenizer.json` in one folder.
+
+        Raises:
+            ValueError: If one of the files is not what VocabularyGen writes.
+        """
+        vocabulary_dir = Path(vocabulary_dir)
+        return cls(**_read_settings(vocabulary_dir / SETTINGS_FILE), vocabulary_file=vocabulary_dir / VOCABULARY_FILE)
+
+    def settings(self) -> dict:
+        """The constructor's arguments but the vocabulary, as in `tokenizer.json`."""
+        return {
+            "tokenizer": self.tokenizer,
+            "lowercase": self.lowercase,
+            "keep_blank_lines": self.keep_blank_lines,
+        }
+
+    def words(self, texts: tf.Tensor, open_last_line: bool = False) -> tf.RaggedTensor:
+        """Cuts texts into words, `<eos>` after each line; an empty text has none.
+
+        Args:
+            texts: string `[N]`, any bytes.
+            open_last_line: Whether a last line that no newline ends is left without its `<eos>`, to be continued.
+
+        Returns:
+            string `[N, (words)]`; with a wordpiece vocabulary, its pieces.
+        """
+        texts = _replace_invalid(texts)
+        texts = tf.strings.regex_replace(texts, r"\r\n?", "\n")
+        if self.tokenizer != "whitespace":
+            texts = tf_text.normalize_utf8(texts, "NFC")
+            texts = tf.strings.regex_replace(texts, word_patterns.SPACE, " ")
+            texts = tf.strings.regex_replace(texts, word_patterns.INVISIBLE, "")
+        texts = self._mark_lines(texts, open_last_line)
+        if self.tokenizer != "whitespace":
+            texts = tf.strings.regex_replace(texts, word_patterns.TOKEN, r"\0 ")
+        if self.lowercase:
+            texts = tf.strings.lower(texts, encoding="utf-8")
+        words = tf.strings.split(texts)
+        if self._pieces is not None:
+            words = self._pieces.tokenize(words).merge_dims(1, 2)
+        return words
+
+    def _mark_lines(self, texts: tf.Tensor, open_last_line: bool) -> tf.Tensor:
+        """Writes ` <eos> ` for the newline of every line that counts."""
+        if self.keep_blank_lines:
+            if not open_last_line:
+                texts = tf.strings.regex_replace(texts, r"([^\n])\z", "\\1\n")
+            return tf.strings.regex_replace(texts, r"\n", f" {EOS} ")
+        if not open_last_line:
+            texts = tf.strings.join([texts, "\n"])
+        texts = tf.strings.regex_replace(texts, rf"\A{_BLANKS}", "")
+        return tf.strings.regex_replace(texts, rf"\n{_BLANKS}", f" {EOS} ")
+
+    def ids(self, words: tf.RaggedTensor) -> tf.RaggedTensor:
+        """Looks up words (string, any shape): int64 of the same shape, `UNK_ID` where unknown."""
+        return self._ids.lookup(words)
+
+    def words_of(self, ids: tf.RaggedTensor) -> tf.RaggedTensor:
+        """Looks up ids (integers, any shape): strings of the same shape, `<unk>` where there is no such id."""
+        return self._words.lookup(tf.cast(ids, tf.int64))
+
+    def encode(self, texts: tf.Tensor, open_last_line: bool = False) -> tf.RaggedTensor:
+        """Token ids of texts: string `[N]` to int64 `[N, (tokens)]`; see `words`."""
+        return self.ids(self.words(texts, open_last_line))
+
+    def decode(self, ids: tf.RaggedTensor) -> tf.Tensor:
+        """Writes ids as text, `<eos>` as a newline, with the spaces that a reader expects.
+
+        Args:
+            ids: integers `[N, (tokens)]`, ragged, or padded with negative ids, which are left out.
+
+        Returns:
+            string `[N]`.
+        """
+        if not isinstance(ids, tf.RaggedTensor):
+            ids = tf.ragged.boolean_mask(ids, ids >= 0)
+        words = self.words_of(ids)
+        flat = words.flat_values
+        glued = self._glued(words)
+        if self.tokenizer == "wordpiece":
+            flat = tf.strings.regex_replace(flat, rf"\A{_CONTINUED}(.)", r"\1")
+        flat = tf.where(flat == EOS, "\n", flat)
+        flat = tf.strings.join([tf.where(glued, "", " "), flat])
+        return tf.strings.reduce_join(words.with_flat_values(flat), axis=-1)
+
+    def _glued(self, words: tf.RaggedTensor) -> tf.Tensor:
+        """Which of the words, bool `[words]`, no space precedes."""
+        flat = words.flat_values
+        is_eos = flat == EOS
+        row = words.value_rowids()
+        begins = (row != tf.concat([[-1], row[:-1]], 0)) | _shifted(is_eos)  # a text or a line
+        glued = begins | is_eos
+        if self.tokenizer == "whitespace":
+            return glued
+        closing = tf.strings.regex_full_match(flat, word_patterns.CLOSING)
+        opening = tf.strings.regex_full_match(flat, word_patterns.OPENING)
+        # Straight quotation marks open and close in turn within a line.
+        is_quote = flat == '"'
+        line = tf.cumsum(tf.cast(begins, tf.int32)) - 1
+        before = tf.cumsum(tf.cast(is_quote, tf.int32), exclusive=True)
+        closes = (before - tf.gather(tf.math.segment_min(before, line), line)) % 2 == 1
+        closing |= is_quote & closes
+        opening |= is_quote & ~closes
+        wide = tf.strings.regex_full_match(flat, word_patterns.WIDE)  # scripts that write no spaces
+        glued |= closing | _shifted(opening) | (wide & _shifted(wide))
+        if self.tokenizer == "wordpiece":
+            glued |= tf.strings.regex_full_match(flat, rf"{_CONTINUED}.+")
+        return glued
+
+
+def wordpiece_tokenizer(
+    table: tf.lookup.StaticHashTable, pieces: Iterable[str], token_out_type: tf.DType
+) -> tf_text.WordpieceTokenizer:
+    """Cuts words into the longest pieces that fit: `<unk>` only where letters are missing, however long the word.
+
+    Args:
+        table: Piece to id, a negative id or that of `<unk>` where there is no such piece.
+        pieces: The pieces of the table, those that continue a word beginning with `##`.
+        token_out_type: tf.string for pieces, tf.int64 for their ids.
+    """
+    longest = max((len(piece.removeprefix(_CONTINUED)) for piece in pieces), default=1)
+    return tf_text.WordpieceTokenizer(
+        table,
+        suffix_indicator=_CONTINUED,
+        max_bytes_per_word=2**31 - 1,  # words of a script that writes no spaces are whole sentences
+        max_chars_per_token=longest,  # without it the time grows with the cube of a word's length
+        token_out_type=token_out_type,
+        unknown_token=UNK,
+    )
+
+
+def _read_settings(path: Path) -> dict:
+    """The settings that `Tokenizer.settings` gives, from a file."""
+    try:
+        settings = json.loads(path.read_text(encoding="utf-8"))
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"{path} is not JSON ({error}). Run VocabularyGen again (--no-cache).") from None
+    expected = {"tokenizer": str, "lowercase": bool, "keep_blank_lines": bool}
+    found = {key: type(value) for key, value in settings.items()} if isinstance(settings, dict) else None
+    if found != expected or settings["tokenizer"] not in TOKENIZERS:
+        raise ValueError(
+            f"{path} holds {reprlib.repr(settings)}, expected one of {', '.join(TOKENIZERS)} as tokenizer, and true or "
+            "false as lowercase and keep_blank_lines. Run VocabularyGen again (--no-cache)."
+        )
+    return settings
+
+
+def _replace_invalid(texts: tf.Tensor) -> tf.Tensor:
+    """string `[N]` with U+FFFD for what is not UTF-8: looked for first, at a tenth of the cost of transcoding."""
+    valid = tf.reduce_all(tf.strings.regex_full_match(texts, word_patterns.UTF8))
+    return tf.cond(
+        valid,
+        lambda: texts,
+        lambda: tf.strings.unicode_transcode(texts, "UTF-8", "UTF-8", errors="replace"),
+    )
+
+
+def _shifted(flags: tf.Tensor) -> tf.Tensor:
+    """bool `[n]`: each flag's predecessor, the first having none."""
+    return tf.concat([tf.zeros_like(flags[:1]), flags[:-1]], 0)

@@ -1,0 +1,97 @@
+"""Keras callbacks of a training: what changes from step to step or epoch to epoch, and where it stops."""
+
+import math
+
+import keras
+import tensorflow as tf
+
+from models.training.schedules import Schedule
+
+# Cross-entropy of an evaluation, as a multiple of a uniform model's, beyond which no training recovers.
+LARGEST_LOSS = 2.0
+
+
+class TrainingDiverged(Exception):
+    """Training cannot recover: a figure is not finite, or the model is far worse than a uniform one."""
+
+
+class StopWhenDiverged(keras.callbacks.Callback):
+    """Raises `TrainingDiverged` after the step, or the epoch, that diverged."""
+
+    NAMES = {"loss": "cross-entropy", "augmented_loss": "augmented loss", "gradient_norm": "norm of the gradient"}
+
+    def on_train_batch_end(self, batch, logs=None):
+        for key, name in self.NAMES.items():
+            if not math.isfinite(logs[key]):
+                step = self.model.steps_done
+                raise TrainingDiverged(f"Training diverged: the {name} of step {step:,} is {logs[key]}.")
+
+    def on_epoch_end(self, epoch, logs=None):
+        loss = logs.get("val_loss", 0.0)
+        if not loss <= LARGEST_LOSS * math.log(self.model.vocabulary_size):
+            raise TrainingDiverged(
+                f"Training diverged: the loss on the eval split after epoch {epoch + 1} is {loss:.4g} nats a token, "
+                f"{loss / math.log(self.model.vocabulary_size):.1f} times that of a model that knows nothing."
+            )
+
+
+class AugmentedLossSchedule(keras.callbacks.Callback):
+    """Changes τ and γ of the augmented loss from step to step.
+
+    Args:
+        temperature, gamma: Their schedules, or None where they stay.
+        steps_per_epoch: What a schedule in epochs is counted in.
+    """
+
+    def __init__(self, temperature: Schedule | None, gamma: Schedule | None, steps_per_epoch: int):
+        super().__init__()
+        self._schedules = {"temperature": temperature, "gamma": gamma}
+        self._steps_per_epoch = steps_per_epoch
+
+    def on_train_batch_begin(self, batch, logs=None):
+        step = self.model.steps_done
+        values = {name: s.at(step, self._steps_per_epoch) for name, s in self._schedules.items() if s}
+        self.model.set_loss_weights(**values)
+
+
+class TargetEmbedding(keras.callbacks.Callback):
+    """Renews the copy of the embedding that the estimated target distribution is made from.
+
+    Args:
+        interval: Steps for which a "held" copy stays as it is.
+        decay: Share of itself that an "average" copy keeps at every step.
+    """
+
+    def __init__(self, interval: int, decay: float):
+        super().__init__()
+        self._interval, self._decay = interval, decay
+
+    def on_train_batch_end(self, batch, logs=None):
+        table, embedding = self.model.target_table, self.model.embedding.embeddings
+        if self.model.target == "average":
+            table.assign(table + (1.0 - self._decay) * (tf.convert_to_tensor(embedding) - table))
+        elif self.model.steps_done % self._interval == 0:
+            table.assign(embedding)
+
+
+class FreezeEmbedding(keras.callbacks.Callback):
+    """Leaves the embedding as it is for the first epochs.
+
+    Args:
+        epochs: How many; a resumed training counts them from its start.
+    """
+
+    def __init__(self, epochs: int):
+        super().__init__()
+        self._epochs = epochs
+
+    def on_epoch_begin(self, epoch, logs=None):
+        self._set_trainable(epoch >= self._epochs)
+
+    def on_train_end(self, logs=None):
+        self._set_trainable(True)
+
+    def _set_trainable(self, trainable: bool) -> None:
+        if self.model.embedding.trainable != trainable:
+            self.model.embedding.trainable = trainable
+            self.model.make_train_function(force=True)  # a step is traced for the weights that it trains

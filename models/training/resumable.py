@@ -1,0 +1,260 @@
+"""A training by `LanguageModel.fit` that is resumed exactly, shared by the Trainer and the Tuner.
+
+Everything that a step does is a function of the weights, the carried state and the step's number: its window of text,
+its dropout masks, its learning rate. A checkpoint holds those and the metrics, so interrupted training resumes bit for
+bit, in the middle of an epoch, too.
+"""
+
+import logging
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from models.language_model import LanguageModel
+from models.text.checks import check_lanes
+from models.text.token_stream import TokenStream
+from models.text.windows import num_windows, windows
+from models.training.callbacks import AugmentedLossSchedule, FreezeEmbedding, StopWhenDiverged, TargetEmbedding
+from models.training.checkpoint import Checkpoint
+from models.training.optimizers import make_optimizer
+from models.training.recipe import Recipe
+
+
+class TrainingStopped(BaseException):
+    """Training was asked to stop and resumes from its checkpoint. No failure, so no `Exception`."""
+
+
+EVALUATION_WINDOW = 1000  # tokens of the eval split that are read at once
+
+
+def compile_model(model: LanguageModel, recipe: Recipe) -> None:
+    """Compiles a model for its recipe's optimizer."""
+    with model.distribute_strategy.scope():
+        model.compile(make_optimizer(recipe.optimizer, recipe.learning_rate, recipe.clip_norm, recipe.ema,
+                                     **recipe.optimizer_options))  # fmt: skip
+
+
+def evaluation_windows(stream: TokenStream):
+    """A split in one lane: each token predicted once, the first from `<eos>`."""
+    return windows(stream, batch_size=1, sequence_length=max(1, min(EVALUATION_WINDOW, len(stream))))
+
+
+class Training:
+    """A training run of one model: `run` trains from its last checkpoint (or the start) to its end.
+
+    Args:
+        model: Compiled by `compile_model`; holds the best epoch's weights when `run` returns.
+        train, valid: The splits' tokens.
+        recipe: How.
+        folder: For checkpoints.
+        callbacks: Further Keras callbacks. `on_epoch_end` finds the epoch's record last in `history`.
+        should_stop: Asked after every step; where it is true, `run` writes a checkpoint and raises `TrainingStopped`.
+
+    Attributes:
+        history: dicts of `epoch` (from 1), `train_perplexity` (with dropout), `valid_perplexity`, `learning_rate`,
+            `cross_entropy` and `augmented_loss` (nats a token), `gradient_norm` (mean before clipping), `clipped`
+            (share of steps), `tokens_per_second` (training alone) and `seconds` (validation included).
+        best_epoch: The epoch (from 1) with the lowest valid perplexity.
+        steps: Steps of an epoch.
+        left_over: Training tokens that are in no lane.
+
+    Raises:
+        ValueError: If there are fewer training tokens than one window of every lane, or the batch does not divide among
+            the replicas.
+    """
+
+    def __init__(
+        self,
+        model: LanguageModel,
+        train: TokenStream,
+        valid: TokenStream,
+        recipe: Recipe,
+        folder: Path,
+        callbacks: Sequence[keras.callbacks.Callback] = (),
+        should_stop: Callable[[], bool] = lambda: False,
+    ):
+        self.model, self.train, self.valid, self.recipe = model, train, valid, recipe
+        self.callbacks, self.should_stop = callbacks, should_stop
+        check_lanes("train", self._windows(), model.distribute_strategy.num_replicas_in_sync)
+        self.steps = num_windows(len(train), recipe.batch_size, recipe.sequence_length)
+        self.left_over = len(train) % recipe.batch_size
+        self._resumable = ResumableEpochs(self, Checkpoint(folder))
+        self._resumable.restore()
+
+    @property
+    def history(self) -> list[dict]:
+        return self._resumable.history
+
+    @property
+    def window(self) -> int:
+        """Steps done in the epoch that is under way."""
+        return self._resumable.window
+
+    @property
+    def tokens_per_second(self) -> float:
+        """Of the epoch that is under way, or else of the last one."""
+        return self._resumable.tokens_per_second
+
+    @property
+    def best_epoch(self) -> int | None:
+        return min(self.history, key=lambda r: r["valid_perplexity"])["epoch"] if self.history else None
+
+    @property
+    def finished(self) -> bool:
+        patience = self.recipe.patience
+        impatient = patience is not None and self.history and len(self.history) - self.best_epoch >= patience
+        return len(self.history) >= self.recipe.epochs or bool(impatient)
+
+    def run(self) -> list[dict]:
+        """Trains to the end, loads the best epoch's weights into the model and returns the history."""
+        while not self.finished:
+            first = len(self.history)
+            # The rest of an epoch is a data set, and so a `fit`, of its own.
+            last = first + 1 if self.window else self.recipe.epochs
+            self.model.fit(
+                self._windows(self.window),
+                validation_data=evaluation_windows(self.valid),
+                initial_epoch=first,
+                epochs=last,
+                verbose=0,
+                callbacks=self._callbacks(),
+            )
+            # With averaged weights `fit` leaves the average in the model: training continues from what was saved.
+            self._resumable.restore()
+        self._resumable.load_best()
+        return self.history
+
+    def _windows(self, start: int = 0):
+        return windows(self.train, self.recipe.batch_size, self.recipe.sequence_length, start)
+
+    def _callbacks(self) -> list[keras.callbacks.Callback]:
+        """In the order in which they act."""
+        recipe, model = self.recipe, self.model
+        callbacks = [keras.callbacks.LearningRateScheduler(lambda epoch: recipe.learning_rate_of(epoch + 1))]
+        if recipe.freeze_embedding_epochs:
+            callbacks.append(FreezeEmbedding(recipe.freeze_embedding_epochs))
+        if recipe.temperature or recipe.gamma:
+            callbacks.append(AugmentedLossSchedule(recipe.temperature, recipe.gamma, self.steps))
+        callbacks.append(StopWhenDiverged())
+        if model.target_table is not None:
+            callbacks.append(TargetEmbedding(recipe.target_interval, recipe.target_decay))
+        if recipe.ema is not None:
+            callbacks.append(keras.callbacks.SwapEMAWeights())
+        return [*callbacks, self._resumable, *self.callbacks]
+
+
+class ResumableEpochs(keras.callbacks.Callback):
+    """Keeps the record of each epoch, and checkpoints of which training resumes exactly.
+
+    Args:
+        training: Whose.
+        checkpoint: Where snapshots are kept: "latest", and "best" with the weights of the best epoch.
+    """
+
+    def __init__(self, training: Training, checkpoint: Checkpoint):
+        super().__init__()
+        self._training, self._checkpoint = training, checkpoint
+        self.history: list[dict] = []
+        self.window, self.train_seconds = 0, 0.0
+        self._metrics: list[np.ndarray] | None = None
+
+    @property
+    def tokens_per_second(self) -> float:
+        recipe, lane_length = self._training.recipe, len(self._training.train) // self._training.recipe.batch_size
+        tokens = recipe.batch_size * min(self.window * recipe.sequence_length, lane_length)
+        return tokens / max(self.train_seconds, 1e-9)
+
+    def restore(self) -> None:
+        """Takes the state of the newest checkpoint, where there is one."""
+        saved = self._checkpoint.load("latest")
+        if saved is None or (saved["history"] and self._checkpoint.load("best") is None):
+            return  # without the best epoch's weights the epochs have to be trained again
+        model = self._training.model
+        for variable, value in zip(self._variables(), saved["variables"], strict=True):
+            variable.assign(value)
+        if saved["window"]:
+            model.carried_state.restore(saved["state"])
+        self.history, self.window, self.train_seconds = saved["history"], saved["window"], saved["train_seconds"]
+        self._metrics = saved["metrics"] if self.window else None
+        logging.info("Resuming from the checkpoint at epoch %d, step %d.", len(self.history) + 1, self.window)
+
+    def load_best(self) -> None:
+        """Gives the model the weights of the best epoch."""
+        self._training.model.set_weights(self._checkpoint.load("best")["weights"])
+
+    def on_epoch_begin(self, epoch, logs=None):
+        if self._metrics:
+            for variable, value in zip(self._metric_variables(), self._metrics, strict=True):
+                variable.assign(tf.constant(value, variable.dtype))  # a bare float64 would pass through float32
+            self._metrics = None
+        self._first = self.window
+        self._started = self._saved = time.monotonic()
+
+    def on_train_batch_end(self, batch, logs=None):
+        self.window = self._first + batch + 1
+        now = time.monotonic()
+        self.train_seconds += now - self._started
+        self._started = now
+        stop = self._training.should_stop()
+        if self.window < self._training.steps and (stop or self._is_due(now)):
+            self.save()
+            self._saved = time.monotonic()
+            if stop:
+                raise TrainingStopped
+
+    def on_test_batch_end(self, batch, logs=None):
+        if self._training.should_stop():
+            raise TrainingStopped
+
+    def on_epoch_end(self, epoch, logs=None):
+        record = {
+            "epoch": epoch + 1,
+            "train_perplexity": logs["perplexity"],
+            "valid_perplexity": logs["val_perplexity"],
+            "learning_rate": logs["learning_rate"],
+            "cross_entropy": logs["loss"],
+            **{name: logs[name] for name in ("augmented_loss", "gradient_norm", "clipped")},
+            "tokens_per_second": self.tokens_per_second,
+            "seconds": self.train_seconds + time.monotonic() - self._started,
+        }
+        self.history.append({key: round(float(v), 6) if key != "epoch" else v for key, v in record.items()})
+        if self._training.best_epoch == epoch + 1:
+            self._checkpoint.save("best", weights=self._weights())
+        self.window, self.train_seconds = 0, 0.0
+        self.save()
+        self.model.stop_training = self._training.finished
+
+    def _is_due(self, now: float) -> bool:
+        return now - self._saved > self._training.recipe.checkpoint_seconds
+
+    def save(self) -> None:
+        """Writes the checkpoint "latest"."""
+        self._checkpoint.save(
+            "latest",
+            variables=[v.numpy() for v in self._variables()],
+            metrics=[v.numpy() for v in self._metric_variables()],
+            state=self._training.model.carried_state.numpy(),
+            history=self.history,
+            window=self.window,
+            train_seconds=self.train_seconds,
+        )
+
+    def _variables(self) -> list:
+        """Of the model and its optimizer, whose number of steps decides the masks of dropout."""
+        model = self._training.model
+        return [v.value for v in (*model.weights, *model.optimizer.variables)]
+
+    def _metric_variables(self) -> list:
+        return [v.value for metric in self._training.model.metrics for v in metric.variables]
+
+    def _weights(self) -> list[np.ndarray]:
+        """The model's weights, averaged where the optimizer averages them."""
+        model, averages = self._training.model, {}
+        if model.optimizer.use_ema:
+            trained = model.optimizer._trainable_variables
+            averages = {id(v): a for v, a in zip(trained, model.optimizer._model_variables_moving_average, strict=True)}
+        return [averages.get(id(v), v).numpy() for v in model.weights]

@@ -1,0 +1,60 @@
+"""What is said of unknown keys and wrong values: each named with what was found and what was expected."""
+
+import difflib
+from collections.abc import Collection, Iterable, Mapping
+
+import pydantic
+
+from pipeline.config.yaml_text import shown
+
+MAX_MESSAGES = 20  # of a file that is no configuration at all
+
+
+def unknown_keys(layer: Iterable[str], origin: str, known: Collection[str]) -> list[str]:
+    """One line for each key of a layer that is not among those known, with the nearest one."""
+    messages = []
+    for key in sorted(set(layer) - set(known)):
+        # The likeliest slips: a letter in the whole key, or the right name in the wrong section.
+        name = key.rpartition(".")[2]
+        near = difflib.get_close_matches(key, known, n=1, cutoff=0.75)
+        near = near or [other for other in known if other.rpartition(".")[2] == name][:1]
+        near = near or difflib.get_close_matches(key, known, n=1, cutoff=0.0)
+        messages.append(f"{key:.200} (from {origin}) is not a configuration key; the nearest is {near[0]}.")
+    return cut(messages)
+
+
+# What is expected where a value is itself a mapping of keys, by pydantic's type of error.
+OF_MAPPINGS = {"missing": "that key, too", "extra_forbidden": "no such key", "model_type": "a mapping of keys, or null"}
+
+
+def messages(error: pydantic.ValidationError, origins: Mapping[str, str]) -> list[str]:
+    """One line an error: the key, where its value is from, what was found and what was expected.
+
+    Args:
+        error: Of `Settings`, or of a component's parameters.
+        origins: Every key -> where its value is from.
+    """
+    messages = []
+    for item in error.errors():
+        place = _dotted(item["loc"], error.title, origins)
+        key = ".".join(place.split(".")[:2])
+        expected = item["msg"].removeprefix("Input should be ").removeprefix("Value error, ")
+        expected = OF_MAPPINGS.get(item["type"], expected)
+        found = shown(item["input"])
+        messages.append(f"{place} (from {origins.get(key, 'default')}): found {found}, expected {expected}.")
+    return cut(messages)
+
+
+def _dotted(location: Iterable[str | int], title: str, known: Iterable[str]) -> str:
+    """The key of a value, `title` being the model that refused it: all settings, or one component's parameters."""
+    place = ".".join(str(part) for part in location)
+    if title == "Settings":
+        return place
+    name = place.split(".")[0]
+    return next((f"{key}{place[len(name) :]}" for key in known if key.rpartition(".")[2] == name), place)
+
+
+def cut(messages: list[str]) -> list[str]:
+    """The first messages, and how many more there are."""
+    more = len(messages) - MAX_MESSAGES
+    return messages if more <= 0 else [*messages[:MAX_MESSAGES], f"... and {more:,} more."]

@@ -1,0 +1,95 @@
+"""Checks a search space against the rest of the configuration: every value of it must make a valid one."""
+
+from typing import Any
+
+import pydantic
+
+from components.tuner.search_space import TUNABLE, Hyperparameter, default_space, repeated
+from pipeline.config.checks import contradictions
+from pipeline.config.settings import Settings
+
+SECTIONS = ("model", "loss", "trainer")
+# Without effect unless another key has this value.
+NEEDS: dict[str, tuple[str, Any]] = {
+    **dict.fromkeys(("gamma", "temperature", "gradient_through_target", "target"), ("augmented", True)),
+    "target_interval": ("target", "held"),
+    "target_decay": ("target", "average"),
+}
+ARCHITECTURE = ("units", "num_layers", "tie_embeddings", "output_bias")
+
+
+def space(settings: Settings) -> list[Hyperparameter]:
+    """The space to search: `tuner.space`, or the built-in one."""
+    return default_space(settings.loss.augmented) if settings.tuner.space is None else settings.tuner.space
+
+
+def problems(settings: Settings) -> list[str]:
+    """One message for each thing that is wrong with `tuner.space`; none where there is no Tuner.
+
+    Args:
+        settings: The resolved settings, valid in themselves.
+    """
+    if not settings.tuner.enabled:
+        return []
+    searched = space(settings)
+    if not searched:
+        return ["tuner.space: found [], expected at least one hyperparameter, or null for the built-in space."]
+    found = [f"tuner.space: {name} stands in it more than once." for name in repeated(searched)]
+    for hyperparameter in searched:
+        found += _values_problems(settings, hyperparameter)
+    names = {hyperparameter.name: hyperparameter for hyperparameter in searched}
+    return found + _without_effect(settings, names) + _fixed_elsewhere(settings, names)
+
+
+def _values_problems(settings: Settings, hyperparameter: Hyperparameter) -> list[str]:
+    name, section = hyperparameter.name, section_of(hyperparameter.name)
+    default = getattr(getattr(settings, section), name)
+    if hyperparameter.scale == "log" and default <= 0:
+        return [
+            f"tuner.space: {name} has a log scale, but its default {section}.{name}, the first trial, is {default}."
+        ]
+    for value in hyperparameter.samples():
+        before = getattr(settings, section)
+        try:
+            changed = type(before).model_validate(before.model_dump() | {name: value})
+        except pydantic.ValidationError as error:
+            expected = error.errors()[0]["msg"].removeprefix("Input should be ")
+            return [f"tuner.space: {name}: found {value!r}, expected {expected}."]
+        wrong = contradictions(settings.model_copy(update={section: changed}))
+        if wrong:
+            return [f"tuner.space: {name} {value!r} contradicts another key. {wrong[0]}"]
+    return []
+
+
+def _without_effect(settings, names: dict[str, Hyperparameter]) -> list[str]:
+    found = []
+    for name in names.keys() & NEEDS.keys():
+        key, needed = NEEDS[name]
+        value = getattr(settings.loss, key)
+        if key not in names and value != needed:
+            found.append(f"tuner.space: {name} has no effect while loss.{key} is {value!r}: leave it out.")
+    epochs, start = settings.tuner.epochs, settings.trainer.decay_start_epoch
+    late = "decay" in names and "decay_start_epoch" not in names and epochs <= start
+    late |= "decay_start_epoch" in names and names["decay_start_epoch"].samples()[0] >= epochs
+    if late:
+        found.append(
+            f"tuner.space: a trial of tuner.epochs {epochs} ends before the learning rate decays "
+            f"(trainer.decay_start_epoch {start}): longer trials, an earlier start, or leave the decay out."
+        )
+    return sorted(found)
+
+
+def _fixed_elsewhere(settings, names: dict[str, Hyperparameter]) -> list[str]:
+    found = []
+    if settings.trainer.initial_model:
+        found += [f"tuner.space: {name} is fixed by trainer.initial_model: leave it out."
+                  for name in ARCHITECTURE if name in names]  # fmt: skip
+    if settings.model.pretrained_embeddings and "units" in names:
+        found.append("tuner.space: units is fixed by the width of model.pretrained_embeddings: leave it out.")
+    return found
+
+
+def section_of(name: str) -> str:
+    """The configuration's section of a hyperparameter."""
+    assert name in TUNABLE
+    return next(section for section in SECTIONS if name in Settings.model_fields[section].annotation.model_fields)

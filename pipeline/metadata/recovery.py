@@ -1,0 +1,89 @@
+"""Opens a root's metadata: checked first; a damaged file is set aside and made again from what lies beside it.
+
+While no run is at work, `metadata.sqlite.sha256` has the checksum of the file: SQLite itself notices a wrong byte only
+in its own structures. After a killed run that checksum is missing, and SQLite's checks have to do.
+"""
+
+import contextlib
+import hashlib
+import sqlite3
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from models import files
+from pipeline.metadata import lineage_records
+from pipeline.metadata.store import Metadata
+
+NAME, PARTS = "metadata.sqlite", ("", "-wal", "-shm")
+WAIT_SECONDS = 30.0  # for another program that has the file locked
+
+
+@contextlib.contextmanager
+def opened(root: Path, tell: Callable[[str], None]) -> Iterator[Metadata]:
+    """The metadata of a root whose lock this process holds.
+
+    Args:
+        root: The folder of `metadata.sqlite`, which is made where it is missing.
+        tell: Called with what people should know.
+
+    Raises:
+        OSError, sqlite3.Error: If the file cannot be opened, though it is not damaged.
+    """
+    path = root / NAME
+    checksum = root / f"{NAME}.sha256"
+    problem = _damage(path, checksum)
+    if problem:
+        aside = f"{NAME}.damaged-{time.strftime('%Y%m%d-%H%M%S')}"
+        for part in PARTS:
+            with contextlib.suppress(FileNotFoundError):
+                (root / (NAME + part)).rename(root / (aside + part))
+    checksum.unlink(missing_ok=True)
+    try:
+        with Metadata(path) as metadata:
+            if problem:
+                executions, runs = lineage_records.restore(root, metadata)
+                tell(
+                    f"{path} was damaged ({problem}). It was renamed to {aside}, and rebuilt from the records of "
+                    f"{executions} executions and {runs} runs below {root}."
+                )
+            else:
+                metadata.keep_records()
+            yield metadata
+    finally:
+        with contextlib.suppress(OSError):  # a full disk; only this check is lost
+            if not _has_journal(path):
+                files.write_text(checksum, _sha256(path))
+
+
+def _damage(path: Path, checksum: Path) -> str | None:
+    """What is wrong with the file's contents; None if nothing is."""
+    if not path.is_file():
+        return None
+    if not path.stat().st_size:
+        return "it is empty" if lineage_records.any_in(path.parent) else None
+    if checksum.is_file() and not _has_journal(path) and checksum.read_bytes() != _sha256(path).encode():
+        return "its checksum differs"
+    try:
+        with contextlib.closing(sqlite3.connect(path, timeout=WAIT_SECONDS)) as database:
+            found = database.execute("PRAGMA integrity_check(1)").fetchone()[0]
+            if found != "ok":
+                return " ".join(found.split())
+            if database.execute("PRAGMA foreign_key_check").fetchone():
+                return "rows refer to rows that are missing"
+    except sqlite3.OperationalError:
+        raise  # locked, no permission, a disk error: nothing is known of the contents
+    except sqlite3.DatabaseError as error:
+        return str(error)
+    return None
+
+
+def _has_journal(path: Path) -> bool:
+    """Whether changes are not in the file yet; a reader leaves an empty journal."""
+    journal = path.with_name(f"{NAME}-wal")
+    return journal.exists() and journal.stat().st_size > 0
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,0 +1,121 @@
+"""Two runs side by side, as one page."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from pipeline.reporting import charts, sections
+from pipeline.reporting.sections import Artifacts
+
+FIGURES = (  # split, key, whether it is a share; lower is better but for accuracies
+    ("eval", "perplexity", False),
+    ("test", "perplexity", False),
+    ("eval", "bits_per_character", False),
+    ("eval", "top_1_accuracy", True),
+    ("eval", "top_10_accuracy", True),
+    ("eval", "expected_calibration_error", True),
+)
+
+
+def compare(first: Mapping[str, Any], second: Mapping[str, Any]) -> dict[str, Any]:
+    """What the comparison's template shows of two runs' records."""
+    artifacts = Artifacts(first), Artifacts(second)
+    evaluations = [found.json("Evaluator", "evaluation", "evaluation.json") for found in artifacts]
+    histories = [found.json("Trainer", "model_run", "history.json") for found in artifacts]
+    phrases = [sections.predictions(found) for found in artifacts]
+    return {
+        "figures": _figures(evaluations, _read_the_same(first, second)),
+        "read_the_same": _read_the_same(first, second),
+        "slices": _slices(evaluations),
+        "charts": _charts(histories),
+        "predictions": _predictions(phrases),
+        "configuration": _configuration(first, second),
+        "seconds": _seconds(first, second),
+    }
+
+
+def _read_the_same(first: Mapping[str, Any], second: Mapping[str, Any]) -> bool:
+    """Whether both runs judged on the same tokens, so that perplexities compare: what decides the data is equal."""
+    keys = {
+        key
+        for run in (first, second)
+        for key in run["configuration"]
+        if key.startswith(("example_gen.", "vocabulary.")) and key != "example_gen.chunk_bytes"
+    }
+    return all(first["configuration"].get(key) == second["configuration"].get(key) for key in keys)
+
+
+def _figures(evaluations: list[dict | None], compares: bool) -> list[dict]:
+    rows = []
+    for split, key, is_share in FIGURES:
+        values = [found["splits"][split].get(key) if found else None for found in evaluations]
+        if values == [None, None]:
+            continue
+        row = {"name": f"{sections.SPLITS[split]} {key.replace('_', ' ')}", "values": values, "share": is_share}
+        if None not in values and values[0] and (compares or key == "bits_per_character"):
+            row["change"] = values[1] / values[0] - 1
+            row["better"] = (row["change"] > 0) == key.endswith("accuracy")
+        rows.append(row)
+    return rows
+
+
+def _slices(evaluations: list[dict | None]) -> list[dict]:
+    """Perplexity by slice of the eval split, where both runs have it."""
+    if None in evaluations:
+        return []
+    ours, theirs = (found["splits"]["eval"].get("slices", {}) for found in evaluations)
+    tables = []
+    for dimension in (name for name in ours if name in theirs):
+        shared = [bucket for bucket in ours[dimension] if bucket in theirs[dimension]]
+        rows = [(bucket, [of[dimension][bucket]["perplexity"] for of in (ours, theirs)]) for bucket in shared]
+        if rows:
+            tables.append({"name": sections.SLICES.get(dimension, dimension), "rows": rows})
+    return tables
+
+
+def _charts(histories: list[dict | None]) -> list[tuple[str, str]]:
+    drawn = []
+    for key, title, log in (
+        ("valid_perplexity", "Validation perplexity", True),
+        ("train_perplexity", "Training perplexity", True),
+        ("learning_rate", "Learning rate", False),
+        ("tokens_per_second", "Training tokens per second", False),
+    ):
+        series = {
+            name: [epoch.get(key) for epoch in history["epochs"]]
+            for name, history in zip("AB", histories, strict=True)
+            if history
+        }
+        if series:
+            drawn.append((title, charts.lines(series, f"{title} of both runs by epoch", log=log)))
+    return drawn
+
+
+def _predictions(phrases: list[list[dict] | None]) -> list[dict]:
+    if None in phrases:
+        return []
+    theirs = {phrase["text"]: phrase["candidate"] for phrase in phrases[1]}
+    return [
+        {"text": phrase["text"], "A": phrase["candidate"], "B": theirs[phrase["text"]]}
+        for phrase in phrases[0]
+        if phrase["text"] in theirs
+    ]
+
+
+def _configuration(first: Mapping[str, Any], second: Mapping[str, Any]) -> list[tuple[str, str, str]]:
+    """The keys whose values differ."""
+    keys = [*first["configuration"], *(key for key in second["configuration"] if key not in first["configuration"])]
+    values = [(key, first["configuration"].get(key), second["configuration"].get(key)) for key in keys]
+    return [(key, sections.as_text(a), sections.as_text(b)) for key, a, b in values if a != b]
+
+
+def _seconds(first: Mapping[str, Any], second: Mapping[str, Any]) -> list[dict]:
+    of_second = {component["name"]: component for component in second["components"]}
+    of_first = {component["name"]: component for component in first["components"]}
+    names = [*of_first, *(name for name in of_second if name not in of_first)]
+    return [{"name": name, "steps": [of_first.get(name), of_second.get(name)]} for name in names]
+
+
+def default_path(root: Path, first: str, second: str) -> Path:
+    """Where the comparison is written unless asked otherwise: beside the second run's report."""
+    return root / "runs" / second / f"compared-with-{first}.html"

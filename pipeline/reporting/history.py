@@ -1,0 +1,155 @@
+"""`--list` and `--show`: earlier runs on the terminal, from the metadata alone."""
+
+import difflib
+import sqlite3
+from pathlib import Path
+from typing import Any, TextIO
+
+import rich.box
+import rich.console
+import rich.markup
+import rich.table
+
+from pipeline.errors import RunnerError, describe
+from pipeline.metadata.store import Metadata
+from pipeline.runner.progress import STYLES, key_figures, number
+
+OUTCOMES = {0: "done", 1: "failed", 3: "refused", 130: "interrupted", None: "unfinished"}
+PIPE_WIDTH = 160  # characters; a pipe has no width of its own
+
+
+def list_runs(root: Path, output: TextIO) -> int:
+    """Prints a line a run, newest first: when, outcome, perplexities, what was pushed. Returns the exit code."""
+    runs = _read(root)
+    if not runs:
+        print(f"No run has been recorded in {root} yet.", file=output)
+        return 0
+    table = _table("run", "started", "outcome", "seconds", "valid perplexity", "test perplexity", "pushed model")
+    for run in runs:
+        summary = run.get("run", {}).get("summary", {})
+        figures = [_shown(summary.get(key)) for key in ("seconds", "valid_perplexity", "test_perplexity")]
+        pushed = _below(summary.get("pushed_model"), root)
+        table.add_row(run["run_id"], run["started"], OUTCOMES[run.get("exit")], *figures, pushed)
+    _console(output).print(table)
+    return 0
+
+
+def show_run(root: Path, run_id: str, output: TextIO) -> int:
+    """Prints a run: its outcome, changed configuration, components, and where each artifact came from.
+
+    Args:
+        root: The pipeline's root.
+        run_id: The run's id, the unmistakable beginning of one, or "latest".
+        output: Where to print.
+
+    Raises:
+        RunnerError: If there is no such run.
+    """
+    found = _find(_read(root), run_id, root)
+    console = _console(output)
+    record = found.get("run")
+    console.print(f"Run {found['run_id']}, started {found['started']}: {OUTCOMES[found.get('exit')]}.", markup=False)
+    if record is None:
+        console.print("It was stopped before its end, so that nothing more is recorded.")
+        return 0
+    if record["error"]:
+        console.print(record["error"], markup=False)
+    _print_changes(record, console)
+    _print_components(record, console)
+    _print_artifacts(record, console)
+    if tracked := found.get("mlflow"):
+        remark = "" if tracked["complete"] else ", which does not have all of it"
+        console.print(f"MLflow: run {tracked['run_id']} in {tracked['uri']}{remark}", markup=False)
+    return 0
+
+
+def load_run(root: Path, run_id: str) -> dict[str, Any]:
+    """The whole record of a finished run, as `write_report` takes it.
+
+    Raises:
+        RunnerError: If there is no such run or it was stopped before its end.
+    """
+    found = _find(_read(root), run_id, root)
+    if "run" not in found:
+        raise RunnerError(f"The run {found['run_id']} in {root} was stopped before its end; nothing is recorded of it.")
+    return found["run"] | {"root": str(root.absolute())}  # the folder may have been moved since
+
+
+def _read(root: Path) -> list[dict[str, Any]]:
+    path = root / "metadata.sqlite"
+    try:
+        if not path.is_file():
+            return []
+        with Metadata(path, read_only=True) as metadata:
+            return metadata.runs()
+    except (OSError, sqlite3.Error, ValueError) as error:  # of these, ValueError: text that is no JSON
+        raise RunnerError(describe(error, root)) from error
+
+
+def _find(runs: list[dict[str, Any]], run_id: str, root: Path) -> dict[str, Any]:
+    matches = runs[:1] if run_id == "latest" else [run for run in runs if run["run_id"] == run_id]
+    matches = matches or [run for run in runs if run["run_id"].startswith(run_id)]
+    if len(matches) == 1:
+        return matches[0]
+    names = [run["run_id"] for run in runs]
+    nearest = difflib.get_close_matches(run_id, names, n=1, cutoff=0.0)
+    found = f"{len(matches)} runs begin so" if matches else "there is no such run"
+    advice = f"The nearest is {nearest[0]}; --list shows all." if nearest else "No run has been recorded there yet."
+    raise RunnerError(f"{run_id!r}: {found} in {root}. {advice}")
+
+
+def _print_changes(record: dict[str, Any], console: rich.console.Console) -> None:
+    values, defaults = record["configuration"], record["defaults"]
+    changed = [f"  {key} = {value!r}" for key, value in values.items() if value != defaults[key]]
+    console.print("\n".join(["Configuration that differs from the default:", *(changed or ["  none"])]), markup=False)
+
+
+def _print_components(record: dict[str, Any], console: rich.console.Console) -> None:
+    table = _table("component", "status", "seconds", "key figures")
+    for step in record["components"]:
+        status = f"[{STYLES[step['status']]}]{step['status']}"
+        figures = rich.markup.escape(key_figures(step["figures"]))
+        table.add_row(step["name"], status, _shown(step["seconds"]), figures)
+    console.print(table)
+
+
+def _print_artifacts(record: dict[str, Any], console: rich.console.Console) -> None:
+    table = _table("artifact", "type", "folder", "made from")
+    names = {
+        artifact["artifact_id"]: f"{step['name']}.{key}"
+        for step in record["components"]
+        for key, artifact in step["outputs"].items()
+    }
+    for step in record["components"]:
+        sources = [
+            names.get(artifact["artifact_id"], f"{artifact['producer']} ({artifact['uri']})")
+            for artifact in step["inputs"].values()
+        ]
+        for key, artifact in step["outputs"].items():
+            table.add_row(
+                f"{step['name']}.{key}", artifact["type"], artifact["uri"], ", ".join(sources) or "its source"
+            )
+    console.print(table)
+
+
+def _table(*columns: str) -> rich.table.Table:
+    table = rich.table.Table(box=rich.box.SIMPLE_HEAD, pad_edge=False)
+    for column in columns:
+        figures = column in ("seconds", "valid perplexity", "test perplexity")
+        table.add_column(column, justify="right" if figures else "left", overflow="fold")
+    return table
+
+
+def _console(output: TextIO) -> rich.console.Console:
+    return rich.console.Console(file=output, width=None if output.isatty() else PIPE_WIDTH, highlight=False)
+
+
+def _shown(value: Any) -> str:
+    return "" if value is None else number(value)
+
+
+def _below(path: str | None, root: Path) -> str:
+    """A path in short: relative to the root where it is below it."""
+    if path is None:
+        return ""
+    return str(Path(path).relative_to(root.absolute())) if Path(path).is_relative_to(root.absolute()) else path

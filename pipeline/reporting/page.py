@@ -1,0 +1,135 @@
+"""A run, or two side by side, as one self-contained HTML page."""
+
+import logging
+import warnings
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import jinja2
+
+from pipeline.reporting import comparison, lineage_drawing, search, sections
+from pipeline.runner.progress import number
+
+TEMPLATES = Path(__file__).parent / "templates"
+SECTIONS: dict[str, Callable[[sections.Artifacts], Any]] = {
+    "evaluation": sections.evaluation,
+    "training": sections.training,
+    "tuning": search.tuning,
+    "predictions": sections.predictions,
+    "embedding": sections.embedding,
+    "data": sections.data,
+}
+
+
+def write_report(run: Mapping[str, Any], path: Path) -> None:
+    """Writes the report of a run that has ended, whatever its end.
+
+    Args:
+        run: The run's record: what `LocalRunner.run` returns, with `configuration`, `defaults` and `summary`.
+        path: The HTML file to write; its folder exists or can be made.
+    """
+    artifacts = sections.Artifacts(run)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    contents, unreadable = {}, []
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # matplotlib's, about words in scripts that its own font lacks
+        logging.getLogger("matplotlib").setLevel(logging.ERROR)
+        for name, read in SECTIONS.items():
+            try:
+                contents[name] = read(artifacts)
+            except (OSError, ValueError, KeyError, TypeError, IndexError) as error:  # a damaged or foreign artifact
+                contents[name] = None
+                unreadable.append(f"{name}: {type(error).__name__}: {error}")
+    page = (
+        _environment()
+        .get_template("report.html.j2")
+        .render(
+            run=run,
+            outcome=outcome(run),
+            headline=headline(run),
+            configuration=sections.configuration(run),
+            lineage=lineage_drawing.draw(run["components"], _source(run), _pushed(run)),
+            unreadable=unreadable,
+            **contents,
+        )
+    )
+    path.write_text(page, encoding="utf-8")
+
+
+def write_comparison(first: Mapping[str, Any], second: Mapping[str, Any], path: Path) -> None:
+    """Writes a page that shows two runs (records, as `write_report` takes them) side by side."""
+    runs = (first, second)
+    page = (
+        _environment()
+        .get_template("comparison.html.j2")
+        .render(runs=runs, outcomes=[outcome(run) for run in runs], **comparison.compare(first, second))
+    )
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(page, encoding="utf-8")
+
+
+def outcome(run: Mapping[str, Any]) -> str:
+    """The run's end in a few words."""
+    if run["exit"] == 0:
+        version = _figures(run, "Pusher").get("version")
+        if version is not None:
+            return f"Pushed version {version}"
+        last = next((c["name"] for c in reversed(run["components"]) if c["status"] != "skipped"), None)
+        return f"Done as far as {last}" if last else "Done"
+    return {1: "Failed", 3: "Refused: nothing pushed"}.get(run["exit"], "Interrupted")
+
+
+def headline(run: Mapping[str, Any]) -> list[tuple[str, str, str]]:
+    """The figures to see first: (what, value, remark)."""
+    summary, evaluator, trainer = run.get("summary", {}), _figures(run, "Evaluator"), _figures(run, "Trainer")
+    rows = [
+        ("validation perplexity", summary.get("valid_perplexity"),
+         _remark("unigram", evaluator.get("unigram_valid_perplexity"))),
+        ("test perplexity", summary.get("test_perplexity"),
+         _remark("unigram", evaluator.get("unigram_test_perplexity"))),
+        ("bits per character", evaluator.get("valid_bits_per_character"), "validation"),
+        ("top-1 accuracy", evaluator.get("valid_top_1_accuracy"), "validation"),
+        ("best epoch", trainer.get("best_epoch"), _remark("of", trainer.get("epochs"))),
+        ("training tokens/s", summary.get("train_tokens_per_second"),
+         _remark("replicas", summary.get("replicas"))),
+        ("seconds", run.get("seconds"), ""),
+    ]  # fmt: skip
+    return [(what, percent(value) if what.endswith("accuracy") else number(value), remark)
+            for what, value, remark in rows if value is not None]  # fmt: skip
+
+
+def _remark(word: str, value: Any) -> str:
+    return "" if value is None else f"{word} {number(value)}"
+
+
+def percent(share: float | None) -> str:
+    """A share as a percentage with one decimal."""
+    return "–" if share is None else f"{share:.1%}"
+
+
+def _figures(run: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    return next((component["figures"] for component in run["components"] if component["name"] == name), {})
+
+
+def _source(run: Mapping[str, Any]) -> str:
+    values = run.get("configuration", {})
+    place = values.get("example_gen.data_dir")
+    return f"{values.get('example_gen.dataset', 'source')}{f' in {place}' if place else ''}"
+
+
+def _pushed(run: Mapping[str, Any]) -> str | None:
+    version = _figures(run, "Pusher").get("version")
+    return None if version is None else f"version {version}"
+
+
+def _environment() -> jinja2.Environment:
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(TEMPLATES),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {"number": lambda value: "–" if value is None else number(value), "percent": percent}
+    return environment

@@ -1,0 +1,105 @@
+"""The report's section about a search: its trials, best first, and a drawing in which each trial is a line."""
+
+import math
+from collections.abc import Mapping, Sequence
+from html import escape
+from typing import Any
+
+from pipeline.reporting.sections import Artifacts
+from pipeline.runner.progress import number
+
+LEFT, TOP, GAP, HEIGHT = 55, 34, 120, 190
+OBJECTIVE = "valid perplexity"
+STATUSES = ("completed", "diverged", "failed")
+
+
+def tuning(artifacts: Artifacts) -> dict | None:
+    """The search that the Trainer's hyperparameters come from, or None where there was none."""
+    found = artifacts.json("Tuner", "best_hyperparameters", "trials.json")
+    if not found:
+        return None
+    best, default = found["best"]["trial"], (found["default"] or {}).get("trial")
+    trials = [
+        trial | {"perplexity": _perplexity(trial), "best": trial["trial"] == best, "default": trial["trial"] == default}
+        for trial in found["trials"]
+    ]
+    trials.sort(key=lambda trial: (STATUSES.index(trial["status"]), trial["perplexity"] or math.inf))
+    names = [hyperparameter["name"] for hyperparameter in found["space"]]
+    return found | {"trials": trials, "names": names, "chart": parallel_coordinates(found["space"], trials)}
+
+
+def parallel_coordinates(space: Sequence[Mapping[str, Any]], trials: Sequence[Mapping[str, Any]]) -> str:
+    """Draws an axis for each hyperparameter and one for the perplexity, and each trial as a line across them.
+
+    Args:
+        space: The hyperparameters: `name`, `kind`, `scale`, `values`.
+        trials: `values` by name, `perplexity`, `status`, `best`, `default`.
+    """
+    axes = [_Axis(of["name"], [t["values"][of["name"]] for t in trials], of) for of in space]
+    known = [t["perplexity"] for t in trials if t["status"] == "completed"]
+    axes.append(_Axis(OBJECTIVE, known, {"scale": "log"}))
+    width, height = 2 * LEFT + GAP * (len(axes) - 1), TOP + HEIGHT + 28
+    parts = [_axis(axis, LEFT + GAP * place) for place, axis in enumerate(axes)]
+    # The best and the default lie on top.
+    for trial in sorted(trials, key=lambda t: (t["best"], t["default"], t["status"] == "completed")):
+        if "values" in trial:
+            parts.append(_line(trial, axes))
+    label = "Trials: each line is a trial, from its hyperparameters to its valid perplexity"
+    return (
+        f'<svg class="chart wide trials" role="img" aria-label="{label}" viewBox="0 0 {width} {height}">'
+        f"{''.join(parts)}</svg>"
+    )
+
+
+class _Axis:
+    """Where a value stands on its axis: 0 at the bottom, 1 at the top."""
+
+    def __init__(self, name: str, values: Sequence[Any], of: Mapping[str, Any]):
+        self.name, self.choices, self.log = name, None, of.get("scale") == "log"
+        if of.get("kind") == "choice":
+            self.choices = list(of["values"]) + [v for v in dict.fromkeys(values) if v not in of["values"]]
+            self.low, self.high = self.choices[0], self.choices[-1]
+            return
+        bounds = [of[key] for key in ("min", "max") if key in of]
+        self.low, self.high = min([*values, *bounds]), max([*values, *bounds])
+        self.log = self.log and self.low > 0
+
+    def place(self, value: Any) -> float:
+        if self.choices:
+            return self.choices.index(value) / max(1, len(self.choices) - 1)
+        low, high, value = (math.log(v) if self.log else v for v in (self.low, self.high, value))
+        return (value - low) / (high - low) if high > low else 0.5
+
+
+def _axis(axis: _Axis, x: float) -> str:
+    ends = [(TOP + HEIGHT + 16, axis.low), (TOP - 6, axis.high)]
+    ticks = "".join(
+        f'<text x="{x}" y="{y}" text-anchor="middle" font-size="10">{escape(number(value))}</text>' for y, value in ends
+    )
+    name = escape(axis.name.replace("_", " "))
+    return (
+        f'<line x1="{x}" x2="{x}" y1="{TOP}" y2="{TOP + HEIGHT}" stroke="var(--line)" stroke-width="2"/>{ticks}'
+        f'<text x="{x}" y="{TOP - 20}" text-anchor="middle" font-size="11" font-weight="600">{name}</text>'
+    )
+
+
+def _line(trial: Mapping[str, Any], axes: Sequence[_Axis]) -> str:
+    completed = trial["status"] == "completed"
+    places = [axis.place(trial["values"][axis.name]) for axis in axes[:-1]]
+    places.append(axes[-1].place(trial["perplexity"]) if completed else 1.0)
+    points = " ".join(f"{LEFT + GAP * n:.0f},{TOP + HEIGHT * (1 - place):.1f}" for n, place in enumerate(places))
+    style = 'stroke="var(--series-1)" stroke-width="1.2" opacity="0.6"'
+    if not completed:
+        style = 'stroke="var(--bad)" stroke-width="1.2" stroke-dasharray="4 3" opacity="0.8"'
+    if trial["default"]:
+        style = 'stroke="var(--series-2)" stroke-width="2.4"'
+    if trial["best"]:
+        style = 'stroke="var(--series-4)" stroke-width="3"'
+    told = ", ".join(f"{name} {number(value)}" for name, value in trial["values"].items())
+    end = f"{OBJECTIVE} {number(trial['perplexity'])}" if completed else trial["status"]
+    title = escape(f"trial {trial['trial']}: {told}: {end}")
+    return f'<polyline fill="none" {style} points="{points}"><title>{title}</title></polyline>'
+
+
+def _perplexity(trial: Mapping[str, Any]) -> float | None:
+    return min(trial["valid_perplexity"], default=None)

@@ -1,0 +1,204 @@
+"""What the report shows, read from the artifacts of a run: each function gives one section's data, or None.
+
+A run that failed early has few artifacts, and a section without its artifact is absent.
+"""
+
+import json
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from pipeline.reporting import charts
+
+SPLITS = {"train": "train", "eval": "validation", "test": "test"}
+SLICES = {
+    "word_frequency": "word's count in training",
+    "line_position": "place in the line",
+    "line_length": "tokens in the line",
+    "line_unknown": "<unk> in the line",
+}
+CURVES = (  # title, name of each curve -> key in history.json, whether the axis is logarithmic
+    ("Perplexity", {"training": "train_perplexity", "validation": "valid_perplexity"}, True),
+    ("Loss, nats a token", {"cross-entropy": "cross_entropy", "augmented loss": "augmented_loss"}, False),
+    ("Learning rate", {"learning rate": "learning_rate"}, False),
+    ("Norm of the gradient, before clipping", {"norm": "gradient_norm"}, False),
+    ("Training tokens per second", {"tokens/s": "tokens_per_second"}, False),
+)
+MAP_TITLE = "Frequent words in the two main directions of the embedding"
+
+
+class Artifacts:
+    """The files of a run's output artifacts.
+
+    Args:
+        run: The run's record, as `LocalRunner.run` returns it.
+    """
+
+    def __init__(self, run: Mapping[str, Any]):
+        self._root = Path(run["root"])
+        self._components = {component["name"]: component for component in run["components"]}
+
+    def path(self, component: str, key: str, file: str) -> Path | None:
+        """An existing file of an output, or None."""
+        output = self._components.get(component, {}).get("outputs", {}).get(key)
+        path = self._root / output["uri"] / file if output else None
+        return path if path and path.is_file() else None
+
+    def warnings(self, component: str) -> list[str]:
+        """What a component warned of."""
+        return self._components.get(component, {}).get("figures", {}).get("warnings") or []
+
+    def json(self, component: str, key: str, file: str) -> Any:
+        """The contents of a JSON file of an output, or None where there is none."""
+        path = self.path(component, key, file)
+        return json.loads(path.read_text(encoding="utf-8")) if path else None
+
+
+def training(artifacts: Artifacts) -> dict | None:
+    """Learning curves; one that has no value but 0 is left out, as a loss that is switched off."""
+    history = artifacts.json("Trainer", "model_run", "history.json")
+    if not history or not history["epochs"]:
+        return None
+    epochs, best = history["epochs"], history.get("best_epoch")
+    drawn = []
+    for title, curves, log in CURVES:
+        series = {name: [epoch.get(key) for epoch in epochs] for name, key in curves.items()}
+        series = {name: values for name, values in series.items() if any(values)}
+        if series:
+            drawn.append((title, charts.lines(series, f"{title} by epoch", log=log, mark=best)))
+    return {"best": epochs[best - 1] if best else None, "num_epochs": len(epochs), "charts": drawn}
+
+
+def data(artifacts: Artifacts) -> dict | None:
+    """Statistics of the splits, what validation found, and how much of the text the vocabulary covers."""
+    splits = {name: artifacts.json("StatisticsGen", "statistics", f"Split-{split}/statistics.json")
+              for split, name in SPLITS.items()}  # fmt: skip
+    splits = {name: found for name, found in splits.items() if found}
+    if not splits:
+        return None
+    first = next(iter(splits.values()))["line_length"]
+    lengths = {name: np.array(found["line_length"]["counts"], float) for name, found in splits.items()}
+    shares = {name: (counts / max(1.0, counts.sum())).tolist() for name, counts in lengths.items()}
+    return {
+        "splits": splits,
+        "sources": artifacts.json("StatisticsGen", "statistics", "sources.json"),
+        "anomalies": artifacts.json("ExampleValidator", "anomalies", "anomalies.json"),
+        "warnings": artifacts.warnings("Transform"),
+        "lengths": charts.histogram(
+            shares, _bin_labels(first["edges"]), "Share of the lines by number of words", "words in the line"
+        ),
+        "vocabulary": _vocabulary(artifacts),
+    }
+
+
+def _bin_labels(edges: list[int]) -> list[str]:
+    pairs = zip(edges, [*edges[1:], None], strict=True)
+    return [f"{low}+" if high is None else str(low) if high - low == 1 else f"{low}–{high - 1}" for low, high in pairs]
+
+
+def _vocabulary(artifacts: Artifacts) -> dict | None:
+    path = artifacts.path("VocabularyGen", "vocabulary", "counts.tsv")
+    if path is None:
+        return None
+    rows = [line.rpartition(b"\t") for line in path.read_bytes().splitlines()]
+    counts = np.sort([int(count) for *_, count in rows])[::-1]
+    summary = artifacts.json("VocabularyGen", "vocabulary", "vocabulary.json") or {}
+    total = max(1, summary.get("tokens") or counts.sum())
+    ranks = np.unique(np.geomspace(1, len(counts), 120).astype(int))
+    covered = (counts.cumsum() / total)[ranks - 1]
+    frequent = sorted(((int(count), word.decode("utf-8", "replace")) for word, _, count in rows), reverse=True)[:12]
+    return {
+        "size": len(counts),
+        "tokens": int(total),
+        "coverage": summary.get("coverage"),
+        "rare": int((counts < 5).sum()),
+        "frequent": [(word, count) for count, word in frequent],
+        "chart": charts.coverage(
+            {"train": (ranks.tolist(), covered.tolist())},
+            "Share of the training tokens that the most frequent words make up",
+            mark=len(counts),
+        ),
+    }
+
+
+def evaluation(artifacts: Artifacts) -> dict | None:
+    """The gate's table and the splits' figures, slices and calibration."""
+    found = artifacts.json("Evaluator", "evaluation", "evaluation.json")
+    if not found:
+        return None
+    splits = {SPLITS[split]: figures for split, figures in found["splits"].items()}
+    curves = {name: figures["calibration"] for name, figures in splits.items() if figures.get("calibration")}
+    return {
+        "blessed": all(rule["verdict"] == "passed" for rule in found["rules"]),
+        "rules": found["rules"],
+        "baseline": found["baseline"],
+        "splits": splits,
+        "adaptive": found.get("adaptive") or {},
+        "subspace_distance": found.get("subspace_distance"),
+        "slices": _slices(found),
+        "calibration": charts.calibration(curves, "Share right by the probability of the first choice")
+        if curves
+        else None,  # fmt: skip
+    }
+
+
+def _slices(found: Mapping[str, Any]) -> list[dict]:
+    """A table a dimension on the eval split: perplexity of the candidate, and of the baseline where it is known."""
+    ours = found["splits"]["eval"].get("slices", {})
+    theirs = (found["baseline"] or {}).get("splits", {}).get("eval", {}).get("slices", {})
+    tables = []
+    for dimension, buckets in ours.items():
+        known = [figures["perplexity"] for figures in buckets.values() if figures["perplexity"]]
+        widest = math.log(max(known, default=math.e) + 1)
+        tables.append(
+            {
+                "name": SLICES.get(dimension, dimension),
+                "rows": [
+                    {
+                        "bucket": bucket,
+                        **figures,
+                        "bar": 100 * math.log((figures["perplexity"] or 0) + 1) / widest,
+                        "baseline": theirs.get(dimension, {}).get(bucket, {}).get("perplexity"),
+                    }
+                    for bucket, figures in buckets.items()
+                ],
+                "against": bool(theirs.get(dimension)),
+            }
+        )
+    return tables
+
+
+def predictions(artifacts: Artifacts) -> list[dict] | None:
+    """Top-10 next words of the fixed phrases."""
+    found = artifacts.json("Evaluator", "evaluation", "predictions.json")
+    return found["phrases"] if found else None
+
+
+def embedding(artifacts: Artifacts) -> dict | None:
+    """Nearest neighbours, and the map of frequent words."""
+    found = artifacts.json("Evaluator", "evaluation", "embedding.json")
+    if not found:
+        return None
+    return {"neighbours": found["neighbours"], "map": charts.words(found["map"], MAP_TITLE) if found["map"] else None}
+
+
+def configuration(run: Mapping[str, Any]) -> list[dict]:
+    """Every key with its value, those that differ from the default marked."""
+    defaults = run.get("defaults", {})
+    return [
+        {
+            "key": key,
+            "value": as_text(value),
+            "default": as_text(defaults.get(key)),
+            "changed": value != defaults.get(key),
+        }
+        for key, value in run.get("configuration", {}).items()
+    ]
+
+
+def as_text(value: Any) -> str:
+    """A configuration value as it is written in the file."""
+    return json.dumps(value, ensure_ascii=False)

@@ -1,0 +1,52 @@
+"""A run's summary, the JSON line that other people's scripts read, and the files that a run leaves about itself."""
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from models import files
+from pipeline.runner import artifact_files
+
+
+def summarize(run: Mapping[str, Any]) -> dict[str, Any]:
+    """The summary of a run's record (`LocalRunner.run`): null where the run did not get that far."""
+    figures = [step["figures"] for step in run["components"] if step["status"] in ("executed", "cached")]
+
+    def last(name: str) -> Any:
+        """The figure of the last component that tells it: the Evaluator's perplexity before the Trainer's."""
+        return next((of[name] for of in reversed(figures) if of.get(name) is not None), None)
+
+    verdicts = [of["blessed"] for of in figures if isinstance(of.get("blessed"), bool)]
+    pushed = last("pushed_model")
+    return {
+        "run_id": run["run_id"],
+        "exit": run["exit"],
+        "blessed": all(verdicts) if verdicts else None,  # every judge that was reached must agree
+        "pushed_model": os.path.abspath(pushed) if pushed and Path(pushed).is_dir() else None,  # not if pruned since
+        "valid_perplexity": last("valid_perplexity"),
+        "test_perplexity": last("test_perplexity"),
+        "train_tokens_per_second": last("train_tokens_per_second"),
+        "replicas": last("replicas"),
+        "seconds": run["seconds"],
+        "components": {
+            step["name"]: {"status": step["status"], "seconds": step["seconds"]} for step in run["components"]
+        },
+    }
+
+
+def write_run(run: Mapping[str, Any]) -> Path:
+    """Writes `runs/<run_id>/summary.json` and `report.html` below the run's root; returns the report's path."""
+    from pipeline.reporting.page import write_report  # here: only a run draws charts
+
+    folder = Path(run["root"]) / "runs" / run["run_id"]
+    artifact_files.write_json(folder / "summary.json", run["summary"])
+    report = folder / "report.html"
+    aside = report.with_name(".report.html")
+    try:
+        write_report(run, aside)
+        files.sync(aside)
+        aside.replace(report)
+    finally:
+        aside.unlink(missing_ok=True)
+    return report

@@ -1,0 +1,294 @@
+"""Runs components one after the other in this process, reusing what has not changed.
+
+An output appears under `<root>/<Component>/<output>/<execution id>/` whole or not at all: it is written aside under
+`<root>/.staging/`, renamed, then recorded in `<root>/metadata.sqlite`.
+"""
+
+import contextlib
+import datetime
+import errno
+import logging
+import os
+import secrets
+import shutil
+import sqlite3
+import time
+import traceback
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from components import run_log
+from components.base import Component, ComponentError, Context
+from models import files
+from pipeline.errors import RunnerError, describe, is_of_full_disk
+from pipeline.metadata import lineage_records, recovery, store
+from pipeline.runner import artifact_files, root_lock, stopping
+from pipeline.runner.code_digest import code_digest
+from pipeline.runner.progress import Progress
+from pipeline.runner.step import Step, check_order
+
+DONE, FAILED, REFUSED, INTERRUPTED = 0, 1, 3, 130  # exit codes; 2, bad usage or configuration, is the command line's
+KEPT_WORKSPACES = 3  # a component: those of other settings may be wanted again, but not for ever
+FINISHED = "finished"  # marks a workspace whose component has finished
+
+
+class LocalRunner:
+    """Runs a pipeline below one root. A context manager: it holds the root's lock from entering to leaving.
+
+    Args:
+        root: Folder of everything that is written; made where it is missing.
+        use_cache: Whether an unchanged component's earlier outputs are reused.
+        progress: Where steps are shown.
+
+    Raises:
+        RunnerError: On entering, if the root cannot be written or another run holds it.
+    """
+
+    def __init__(self, root: Path, use_cache: bool = True, progress: Progress | None = None):
+        self.root = root.absolute()
+        self.use_cache = use_cache
+        self.progress = progress or Progress()
+        self.run_id = datetime.datetime.now().strftime("%Y%m%d-%H%M%S-") + secrets.token_hex(2)
+        self._exit_stack = contextlib.ExitStack()
+        self._fresh: set[int] = set()  # artifacts of this run
+
+    def __enter__(self) -> "LocalRunner":
+        try:
+            self.root.mkdir(parents=True, exist_ok=True)
+            self._exit_stack.enter_context(root_lock.held(self.root))
+            self.metadata = self._exit_stack.enter_context(recovery.opened(self.root, self.progress.message))
+            self._clear_leftovers()
+            self._exit_stack.enter_context(artifact_files.temporary(self.root / ".work" / "tmp"))
+            self._exit_stack.callback(run_log.end)
+            run_log.begin(self.root / "runs" / self.run_id / "log.jsonl")
+        except (OSError, sqlite3.Error) as error:
+            self._exit_stack.close()
+            raise RunnerError(f"pipeline.root: {describe(error, self.root)}") from error
+        except BaseException:
+            self._exit_stack.close()
+            raise
+        return self
+
+    def __exit__(self, *_) -> None:
+        self._exit_stack.close()
+
+    def run(self, components: Sequence[Component], until: str | None = None) -> dict[str, Any]:
+        """Runs the components in the order given.
+
+        Args:
+            components: Each after those whose outputs it reads.
+            until: Name of the last component to run; None runs all.
+
+        Returns:
+            The run's record: `run_id`, `root`, `started` (ISO 8601), `seconds`, `exit` (0, 1 or 3), `error` and
+            `components`, a dict each (see `Step.record`), skipped ones included.
+
+        Raises:
+            ValueError: If an input is not the output of an earlier component.
+        """
+        check_order(components)
+        started, clock = datetime.datetime.now().astimezone(), time.monotonic()
+        steps = [Step(component) for component in components]
+        self.start_run(started.isoformat(timespec="seconds"))
+        exit_code, error = DONE, None
+        for step in steps:
+            try:
+                exit_code, error = self._run_step(step, {done.component.name: done for done in steps})
+            except BaseException:
+                with contextlib.suppress(OSError, sqlite3.Error):
+                    self.metadata.finish_run(self.run_id, {"exit": INTERRUPTED})
+                raise
+            if exit_code != DONE or step.component.name == until:
+                break
+        return {
+            "run_id": self.run_id,
+            "root": str(self.root),
+            "started": started.isoformat(timespec="seconds"),
+            "seconds": round(time.monotonic() - clock, 3),
+            "exit": exit_code,
+            "error": error,
+            "components": [step.record() for step in steps],
+        }
+
+    def start_run(self, started: str) -> None:
+        """Records that this run has begun, at an ISO 8601 time.
+
+        Raises:
+            RunnerError: If it cannot be recorded; nothing has happened then.
+        """
+        try:
+            self.metadata.start_run(self.run_id, {"started": started})
+        except (OSError, sqlite3.Error) as error:
+            raise RunnerError(f"pipeline.root: {describe(error, self.root)}") from error
+
+    def _run_step(self, step: Step, steps: Mapping[str, Step]) -> tuple[int, str | None]:
+        """Reuses or runs one component; returns the exit code so far and the error in words."""
+        clock = time.monotonic()
+        run_log.set_component(step.component.name)
+        name, channels = step.component.name, step.component.inputs
+        error = None
+        try:
+            step.inputs = {key: steps[channel.producer].outputs[channel.key] for key, channel in channels.items()}
+            self._reuse_or_execute(step)
+        except Exception as failure:
+            stopping.check()
+            step.status, error = "failed", f"{name}: {self.describe(failure)}"
+        step.seconds = time.monotonic() - clock
+        self.progress.finished(name, step.status, step.seconds, step.figures)
+        if error:
+            run_log.write(error, logging.ERROR)
+            return FAILED, error
+        gate = step.component.GATE
+        return (REFUSED if gate and step.figures.get(gate) is False else DONE), None
+
+    def _reuse_or_execute(self, step: Step) -> None:
+        component = step.component
+        paths = {key: self.root / artifact.uri for key, artifact in step.inputs.items()}
+        parameters = component.parameters.model_dump(mode="json")
+        depends_on = {
+            "component": component.name,
+            "code": code_digest(type(component)),
+            "parameters": parameters,
+            "inputs": {key: artifact.digest for key, artifact in step.inputs.items()},
+            "external_state": component.external_state(paths),
+        }
+        cache_key = artifact_files.json_digest(depends_on)
+        lasting = {name: value for name, value in parameters.items() if name not in component.BUDGET}
+        work_key = artifact_files.json_digest(depends_on | {"parameters": lasting})
+        input_ids = {key: artifact.id for key, artifact in step.inputs.items()}
+        cached_id = self.metadata.find_cached(component.name, cache_key) if self.use_cache else None
+        if cached_id is not None and self._still_stands(component, cached_id):
+            step.outputs = self.metadata.outputs(cached_id)
+            step.figures = self.metadata.properties("Execution", cached_id)["figures"]
+            step.execution_id = self.metadata.publish_cached(component.name, self.run_id, cached_id, input_ids)
+            step.status = "cached"
+            if component.RESUMABLE:  # killed right after it was recorded, it did not come to that
+                self._finish_workspace(component, self.root / ".work" / component.name / work_key)
+            return
+        self.progress.started(component.name)
+        self._check_inputs(step)
+        step.execution_id = self.metadata.start_execution(
+            component.name,
+            self.run_id,
+            input_ids,
+            cache_key=cache_key,
+            parameters=parameters,
+        )
+        try:
+            self._execute(step, paths, work_key)
+            step.status = "executed"
+        except BaseException as failure:
+            if step.outputs:  # published: only the clearing up after it was cut short
+                raise
+            state = store.FAILED if isinstance(failure, Exception) else store.CANCELED
+            self._discard(step.execution_id, component.name)
+            with contextlib.suppress(OSError, sqlite3.Error):  # on a full disk the next run marks it
+                self.metadata.end_execution(step.execution_id, state, str(failure))
+            raise
+
+    def _execute(self, step: Step, paths: Mapping[str, Path], work_key: str) -> None:
+        component, clock = step.component, time.monotonic()
+        with contextlib.ExitStack() as stack:
+            staging = stack.enter_context(artifact_files.staged(self.root / ".staging", component.name))
+            staged = {key: staging / key for key in component.OUTPUTS}
+            workspace = staging / ".workspace"
+            if component.RESUMABLE:
+                workspace = self._resumable_workspace(component.name, work_key)
+            for folder in (workspace, *staged.values()):
+                folder.mkdir(parents=True, exist_ok=True)
+            context = Context(run_id=self.run_id, workspace=workspace, progress=self.progress.interactive)
+            try:
+                figures = artifact_files.as_json(component.execute(paths, staged, context) or {})
+            except Exception as error:
+                if is_of_full_disk(error, self.root):
+                    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(self.root)) from error
+                raise
+
+            outputs = {}
+            for key, folder in staged.items():
+                found = artifact_files.scan(folder)
+                uri = f"{component.name}/{key}/{step.execution_id}"
+                (self.root / uri).parent.mkdir(parents=True, exist_ok=True)
+                files.move_into_place(folder, self.root / uri)
+                outputs[key] = (component.OUTPUTS[key], uri, artifact_files.content_digest(found), found)
+            seconds = time.monotonic() - clock
+            step.outputs = self.metadata.publish_execution(step.execution_id, outputs, figures=figures, seconds=seconds)
+            step.figures = figures
+            self._fresh |= {artifact.id for artifact in step.outputs.values()}
+        if component.RESUMABLE:
+            self._finish_workspace(component, workspace)
+
+    def _check_inputs(self, step: Step) -> None:
+        """Reads the inputs that earlier runs made: bits may rot while size and time stay, which reuse goes by.
+
+        That is a second or two for each GB, where the component itself takes far longer.
+        """
+        for artifact in step.inputs.values():
+            if artifact.id in self._fresh:
+                continue
+            damaged = artifact_files.damaged(self.root / artifact.uri, artifact.files)
+            if damaged:
+                producer = self.metadata.lineage(artifact.id)[0]["execution_id"]
+                self.metadata.end_execution(producer, store.FAILED, f"{damaged} is damaged.")  # not reused any more
+                lineage_records.remove_execution(self.root, artifact.producer, producer)
+                raise ComponentError(
+                    f"{damaged} is damaged: its contents are not those that {artifact.producer} wrote. Start the same "
+                    "command again to have it made again, or use --no-cache to make everything again."
+                )
+
+    def _still_stands(self, component: Component, execution_id: int) -> bool:
+        """Whether a cached execution's outputs are whole and its effects elsewhere are, too."""
+        artifacts = self.metadata.outputs(execution_id)
+        paths = {key: self.root / artifact.uri for key, artifact in artifacts.items()}
+        whole = paths.keys() == component.OUTPUTS.keys() and all(
+            artifact_files.intact(paths[key], artifact.files) for key, artifact in artifacts.items()
+        )
+        return whole and component.still_valid(paths)
+
+    def _finish_workspace(self, component: Component, workspace: Path) -> None:
+        """Removes a workspace whose work is done, or keeps it for a larger budget."""
+        if component.BUDGET and workspace.is_dir():
+            (workspace / FINISHED).touch()
+        else:
+            artifact_files.remove(workspace)
+
+    def _resumable_workspace(self, name: str, work_key: str) -> Path:
+        """The workspace of that key, which says what its work depends on; the oldest ones of other keys are removed."""
+        parent = self.root / ".work" / name
+        parent.mkdir(parents=True, exist_ok=True)
+        finished = parent / work_key / FINISHED
+        if finished.exists() and not self.use_cache:  # an unfinished attempt is resumed all the same
+            artifact_files.remove(finished.parent)
+        finished.unlink(missing_ok=True)
+        others = [folder for folder in parent.iterdir() if folder.name != work_key]
+        others.sort(key=lambda folder: folder.stat().st_mtime, reverse=True)
+        for folder in others[KEPT_WORKSPACES - 1 :]:
+            artifact_files.remove(folder)
+        return parent / work_key
+
+    def _discard(self, execution_id: int, name: str) -> None:
+        """Removes outputs that were renamed into place but never recorded."""
+        for folder in self.root.glob(f"{name}/*/{execution_id}"):
+            artifact_files.remove(folder)
+        lineage_records.remove_execution(self.root, name, execution_id)
+
+    def _clear_leftovers(self) -> None:
+        """Clears what killed runs left: staged folders, unrecorded outputs, executions that never ended."""
+        shutil.rmtree(self.root / ".staging", ignore_errors=True)
+        for execution_id in self.metadata.running():
+            self._discard(execution_id, "[A-Z]*")
+            self.metadata.end_execution(execution_id, store.FAILED, "The run was killed.")
+        # Folders outlive a metadata file that was deleted: new executions must not reuse their names.
+        folders = self.root.glob("[A-Z]*/*/*")
+        self.metadata.reserve_ids(max((int(folder.name) for folder in folders if folder.name.isdecimal()), default=0))
+
+    def describe(self, failure: Exception) -> str:
+        """A failure in words; its traceback goes to the run's `error.log`, and is shown with --verbose."""
+        text = "".join(traceback.format_exception(failure))
+        self.progress.traceback(text)
+        log = self.root / "runs" / self.run_id / "error.log"
+        with contextlib.suppress(OSError):  # a full disk must not hide the failure itself
+            log.parent.mkdir(parents=True, exist_ok=True)
+            log.write_text(text, encoding="utf-8")
+        return describe(failure, self.root, log)

@@ -1,0 +1,89 @@
+"""`--rollback`: the previous version, pushed anew, as a run of its own in the lineage."""
+
+import datetime
+import json
+import sqlite3
+import time
+from typing import Any, ClassVar
+
+from components.base import Component, ComponentError
+from components.pusher import versions
+from components.pusher.component import Pusher
+from pipeline.errors import RunnerError, describe
+from pipeline.metadata.store import Artifact
+from pipeline.runner import artifact_files
+from pipeline.runner.local_runner import LocalRunner
+from pipeline.runner.step import Step
+
+
+class Rollback(Component):
+    """What a rollback is called in the lineage; it reads the pushed model that it returns to."""
+
+    OUTPUTS: ClassVar = {"pushed_model": "PushedModel"}
+    Parameters: ClassVar = Pusher.Parameters
+
+
+def roll_back(runner: LocalRunner, parameters: Pusher.Parameters) -> dict[str, Any]:
+    """Pushes the previous version anew and records what it was made from.
+
+    Args:
+        runner: An entered runner: its run is the rollback.
+        parameters: The Pusher's.
+
+    Returns:
+        A run's record as `LocalRunner.run` returns it, with a `message` for people.
+
+    Raises:
+        RunnerError: If there is no version to go back to; nothing has changed then.
+    """
+    started, clock = datetime.datetime.now().astimezone().isoformat(timespec="seconds"), time.monotonic()
+    runner.start_run(started)
+    try:
+        pushed = versions.roll_back(parameters.serving_dir, parameters.keep_versions)
+    except ComponentError as error:
+        raise RunnerError(str(error)) from error
+    step = Step(Rollback(parameters), "executed")
+    step.figures = {"pushed_model": pushed["path"], "version": pushed["version"], "rollback_of": pushed["rollback_of"]}
+    source = _pushed_artifact(runner, pushed["rollback_of"], pushed["digest"])
+    step.inputs = {"pushed_model": source} if source else {}
+    try:
+        _publish(runner, step, pushed)
+    except (OSError, sqlite3.Error) as error:
+        raise RunnerError(
+            f"Version {pushed['version']} was pushed, as version {pushed['rollback_of']} again, but the lineage does "
+            f"not have it: {describe(error, runner.root)}"
+        ) from error
+    step.seconds = time.monotonic() - clock
+    return {
+        "run_id": runner.run_id,
+        "root": str(runner.root),
+        "started": started,
+        "seconds": round(step.seconds, 3),
+        "exit": 0,
+        "error": None,
+        "message": f"Version {pushed['replaced']} gave way to version {pushed['version']}, which is version "
+        f"{pushed['rollback_of']} again: {pushed['path']}",
+        "components": [step.record()],
+    }
+
+
+def _publish(runner: LocalRunner, step: Step, pushed: dict[str, Any]) -> None:
+    """Records the rollback as an execution with its own `pushed_model`."""
+    name, records = step.component.name, runner.metadata
+    input_ids = {key: artifact.id for key, artifact in step.inputs.items()}
+    step.execution_id = records.start_execution(name, runner.run_id, input_ids, figures=step.figures)
+    uri = f"{name}/pushed_model/{step.execution_id}"
+    artifact_files.write_json(runner.root / uri / "pushed.json", pushed)
+    files = artifact_files.scan(runner.root / uri)
+    outputs = {"pushed_model": ("PushedModel", uri, artifact_files.content_digest(files), files)}
+    step.outputs = records.publish_execution(step.execution_id, outputs)
+
+
+def _pushed_artifact(runner: LocalRunner, version: int, digest: str) -> Artifact | None:
+    """The artifact that tells of that version, if it was pushed from this root."""
+    for artifact in runner.metadata.artifacts("PushedModel"):
+        path = runner.root / artifact.uri / "pushed.json"
+        pushed = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+        if (pushed.get("version"), pushed.get("digest")) == (version, digest):
+            return artifact
+    return None

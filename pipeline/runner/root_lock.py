@@ -1,0 +1,35 @@
+"""One run at a time in a root."""
+
+import contextlib
+import fcntl
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+from pipeline.errors import RunnerError
+
+
+@contextlib.contextmanager
+def held(root: Path) -> Iterator[None]:
+    """Holds the root for one run; the kernel lets go of it however the process ends.
+
+    Raises:
+        RunnerError: If another process holds it; the message names that process.
+    """
+    path = root / ".lock"
+    if path.exists() and not path.is_file():
+        raise RunnerError(f"pipeline.root: {path} is no ordinary file, as a run makes it. Remove it.")
+    with path.open("a+") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            file.seek(0)
+            holder = file.read(20).strip() or "unknown"
+            raise RunnerError(
+                f"pipeline.root: another run is at work in {root} (process {holder}). Wait for it to end, or choose "
+                "another folder with --set pipeline.root=FOLDER."
+            ) from None
+        file.truncate(0)
+        file.write(str(os.getpid()))
+        file.flush()
+        yield

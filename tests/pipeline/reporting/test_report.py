@@ -1,0 +1,318 @@
+"""The report of runs that went well, were refused, failed early, or hold what a page must not trust."""
+
+import html.parser
+import json
+import math
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from pipeline import report
+from pipeline.reporting import charts, lineage_drawing, sections
+from pipeline.reporting.page import write_comparison, write_report
+
+NAUGHTY = "<script>alert('$x^$')</script>&\"'"
+WIRING = {  # component -> (inputs as component.output, outputs)
+    "ExampleGen": ([], ["examples"]),
+    "StatisticsGen": (["ExampleGen.examples"], ["statistics"]),
+    "ExampleValidator": (["StatisticsGen.statistics"], ["anomalies"]),
+    "VocabularyGen": (["ExampleGen.examples"], ["vocabulary"]),
+    "Transform": (["ExampleGen.examples", "VocabularyGen.vocabulary"], ["transformed_examples"]),
+    "Trainer": (["Transform.transformed_examples", "VocabularyGen.vocabulary"], ["model", "model_run"]),
+    "Evaluator": (["Trainer.model", "Transform.transformed_examples", "ExampleGen.examples"], ["evaluation"]),
+    "Pusher": (["Trainer.model"], ["pushed_model"]),
+}
+
+
+class Page(html.parser.HTMLParser):
+    """What a browser makes of a page: ids, addresses it would load or link, tags, visible text."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.ids, self.addresses, self.tags, self.text, self._open = [], [], [], "", []
+        self.policies = []
+        self.feed(text)
+        self.close()
+
+    def handle_starttag(self, tag, attributes):
+        self.tags.append(tag)
+        self._open.append(tag)
+        if ("http-equiv", "Content-Security-Policy") in attributes:
+            self.policies.append(dict(attributes)["content"])
+        for name, value in attributes:
+            if name == "id":
+                self.ids.append(value)
+            if name in ("src", "href", "xlink:href", "action", "poster", "data"):
+                self.addresses.append(value)
+
+    def handle_endtag(self, tag):
+        while self._open and self._open.pop() != tag:
+            pass
+
+    def handle_data(self, data):
+        if "style" not in self._open:
+            self.text += data + " "
+
+
+def _splits_figures(perplexity):
+    bucket = {"num_tokens": 50, "cross_entropy": math.log(perplexity), "perplexity": perplexity, "top_1_accuracy": 0.3}
+    whole = {**bucket, "unigram_perplexity": 600.0, "bits_per_word": 6.6, "bits_per_character": 1.4, "num_lines": 9}
+    whole |= {"top_5_accuracy": 0.4, "top_10_accuracy": 0.5, "expected_calibration_error": 0.02}
+    whole["calibration"] = [
+        {"probability": 0.1, "accuracy": 0.2, "tokens": 9},
+        {"probability": 0.5, "accuracy": 0.4, "tokens": 3},
+    ]
+    whole["slices"] = {"line_length": {"1": bucket, "2-5": bucket}, "document": {NAUGHTY: bucket}}
+    return whole
+
+
+def _write(folder, name, value):
+    (folder / name).parent.mkdir(parents=True, exist_ok=True)
+    (folder / name).write_text(value if isinstance(value, str) else json.dumps(value))
+
+
+def _write_artifacts(folders):
+    lengths = {"mean": 20.5, "median": 19, "max": 80, "edges": [0, 1, 10], "counts": [0, 5, 20]}
+    statistics = {name: 25 for name in ("documents", "lines", "tokens", "characters", "invalid_bytes")}
+    statistics |= {"unk_share": 0.05, "duplicated_share": 0.01, "line_length": lengths}
+    for split in ("train", "eval", "test"):
+        overlap = {} if split == "train" else {"overlap_with_train": {"lines": 1, "share": 0.04}}
+        _write(folders["statistics"], f"Split-{split}/statistics.json", statistics | overlap)
+    suspect = {NAUGHTY: {"bytes": 1234, "invalid_bytes": 56, "nul_bytes": 7}}
+    sources = {"skipped": {f"{NAUGHTY}/pipe": "a named pipe"}, "outside": 3, "files": suspect}
+    _write(folders["statistics"], "sources.json", sources)
+    _write(folders["anomalies"], "anomalies.json", {"errors": [], "warnings": [f"Overlap of {NAUGHTY}"]})
+    _write(folders["vocabulary"], "counts.tsv", f"<unk>\t5\n<eos>\t9\n{NAUGHTY}\t7\nword\t1\n")
+    _write(folders["vocabulary"], "vocabulary.json", {"size": 4, "tokens": 23, "coverage": 0.95})
+    epochs = [
+        {"epoch": n, "train_perplexity": 500 / n, "valid_perplexity": 400 / n, "learning_rate": 0.9**n,
+         "cross_entropy": 6.0 / n, "augmented_loss": 0.1, "gradient_norm": 2.0, "tokens_per_second": 9000.0}
+        for n in (1, 2, 3)
+    ]  # fmt: skip
+    _write(folders["model_run"], "history.json", {"steps_per_epoch": 10, "best_epoch": 3, "epochs": epochs})
+    rule = {"rule": "evaluator.max_regression", "split": "eval", "slice": None, "value": 0.01, "limit": 0.02}
+    rule |= {"verdict": "passed", "undecided": True, "reason": f"Because of {NAUGHTY}."}
+    baseline = {"metric": "perplexity", "candidate": 101.0, "baseline": 100.0, "change": 0.01, "low": -0.01}
+    baseline |= {"high": 0.03, "judgement": "undecided", "version": 3, "splits": {"eval": _splits_figures(100.0)}}
+    splits = {"eval": _splits_figures(101.0), "test": _splits_figures(99.0)}
+    _write(folders["evaluation"], "evaluation.json", {"splits": splits, "baseline": baseline, "rules": [rule]})
+    guesses = [{"word": NAUGHTY, "probability": 0.25}, {"word": "", "probability": 0.0}]
+    _write(
+        folders["evaluation"],
+        "predictions.json",
+        {"phrases": [{"text": NAUGHTY, "candidate": guesses, "baseline": guesses}]},
+    )
+    places = [
+        {"word": NAUGHTY, "x": 0.0, "y": 0.5},
+        {"word": "$a_1$ 語", "x": 1.0, "y": 0.0},
+        {"word": "b", "x": 0.2, "y": 0},
+    ]
+    neighbours = [{"word": NAUGHTY, "neighbours": [{"word": "near", "cosine": 0.75}]}]
+    _write(folders["evaluation"], "embedding.json", {"neighbours": neighbours, "map": places})
+
+
+def make_run(root: Path, last: str = "Pusher", exit_code: int = 0, run_id: str = "run-1") -> dict:
+    """A run's record whose components up to `last` have run; a failure is the last one's."""
+    names = list(WIRING)
+    artifacts, components = {}, []
+    for number, name in enumerate(names):
+        inputs, keys = WIRING[name]
+        reached = number <= names.index(last)
+        failed = name == last and exit_code == 1
+        outputs = {}
+        for key in keys if reached and not failed else []:
+            outputs[key] = {"uri": f"{name}/{key}/1", "type": key, "artifact_id": 10 + len(artifacts)}
+            artifacts[f"{name}.{key}"] = outputs[key] | {"producer": name}
+        components.append(
+            {
+                "name": name,
+                "status": "failed" if failed else "executed" if reached else "skipped",
+                "seconds": 1.5,
+                "execution_id": number if reached else None,
+                "figures": {"version": 4, "pushed_model": "/x/4"} if name == "Pusher" and reached else {},
+                "parameters": {},
+                "inputs": {i.partition(".")[2]: artifacts[i] for i in inputs if reached and i in artifacts},
+                "outputs": outputs,
+            }
+        )
+    folders = {key: root / name / key / "1" for name, (_, keys) in WIRING.items() for key in keys}
+    _write_artifacts(folders)
+    return {
+        "run_id": run_id,
+        "root": str(root),
+        "started": "2026-01-02T03:04:05+00:00",
+        "seconds": 12.0,
+        "exit": exit_code,
+        "error": f"{last}: the file {NAUGHTY} is missing" if exit_code == 1 else None,
+        "configuration": {"trainer.epochs": 3, "example_gen.dataset": NAUGHTY, "model.units": 200},
+        "defaults": {"trainer.epochs": 40, "example_gen.dataset": "python_docs", "model.units": 200},
+        "summary": {"valid_perplexity": 101.0 if exit_code != 1 else None, "test_perplexity": None},
+        "components": components,
+    }
+
+
+def _page(root, **changes):
+    path = root / "runs" / "report.html"
+    write_report(make_run(root, **changes), path)
+    return Page(path.read_text(encoding="utf-8"))
+
+
+@pytest.fixture(scope="module")
+def page(tmp_path_factory):
+    """The page of a run that pushed a model."""
+    return _page(tmp_path_factory.mktemp("run"))
+
+
+def test_a_whole_run_shows_every_section_and_every_chart(page):
+    sections = {"gate", "training", "evaluation", "predictions", "embedding", "data", "lineage", "components"}
+    assert sections | {"configuration", "map"} <= set(page.ids)
+    # Five learning curves, calibration, map, lengths, coverage, and the lineage.
+    assert page.tags.count("svg") == 10
+    assert "Pushed version 4" in page.text and "undecided" in page.text
+
+
+def test_ids_are_unique_and_links_stay_on_the_page(page):
+    ids = set(page.ids)
+    assert [address for address in page.addresses if not address.startswith(("#", "data:"))] == []
+    assert {a[1:] for a in page.addresses if a.startswith("#")} <= ids
+    assert len(page.ids) == len(ids)
+
+
+def test_text_from_the_data_is_never_markup(page):
+    assert "script" not in page.tags
+    assert page.text.count("<script>") >= 8  # shown as what it is
+    (policy,) = page.policies
+    assert policy.startswith("default-src 'none'; ") and "script-src" not in policy  # nothing runs, nothing is loaded
+    assert "base-uri 'none'; form-action 'none'" in policy
+
+
+@pytest.mark.skipif(shutil.which("chromium") is None, reason="There is no chromium here to open the page.")
+def test_a_browser_opens_the_page_without_complaint(tmp_path):
+    write_report(make_run(tmp_path), tmp_path / "report.html")
+    quiet = "--disable-gpu --disable-quic --no-first-run --disable-background-networking --disable-component-update"
+    command = ["chromium", "--headless=new", "--no-sandbox", "--disable-sync", *quiet.split()]
+    command += [f"--user-data-dir={tmp_path / 'profile'}", "--enable-logging=stderr", "--dump-dom"]
+    address = (tmp_path / "report.html").as_uri()
+    found = subprocess.run([*command, address], capture_output=True, text=True, timeout=60, check=True)
+    assert "CONSOLE" not in found.stderr  # errors and refused requests are told there
+    assert found.stdout.count("<svg") == 10 and "Pushed version 4" in found.stdout
+
+
+@pytest.mark.parametrize(
+    ("last", "present", "absent"),
+    [("ExampleGen", set(), {"data", "training", "gate"}), ("Trainer", {"data"}, {"training", "gate"})],
+)
+def test_a_run_that_failed_says_why_and_leaves_out_what_is_missing(tmp_path, last, present, absent):
+    page = _page(tmp_path, last=last, exit_code=1)
+    assert {"error", "lineage", "configuration"} | present <= set(page.ids)
+    assert not absent & set(page.ids)
+    assert f"{last}: the file {NAUGHTY} is missing" in page.text
+    assert "No learning curves: this run has no output of the Trainer." in page.text
+
+
+def test_the_distance_of_an_untied_models_subspaces_is_shown(page, tmp_path):
+    run = make_run(tmp_path)
+    path = tmp_path / "Evaluator" / "evaluation" / "1" / "evaluation.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"subspace_distance": 0.4321}))
+    write_report(run, tmp_path / "report.html")
+    untied = Page((tmp_path / "report.html").read_text())
+    assert "embedding’s column space: 0.4321" in untied.text and "column space" not in page.text
+
+
+def test_a_refused_run_says_so(tmp_path):
+    page = _page(tmp_path, last="Evaluator", exit_code=3)
+    assert "Refused: nothing pushed" in page.text and "nothing pushed" in page.text
+
+
+def test_a_damaged_artifact_costs_its_section_only(tmp_path):
+    run = make_run(tmp_path)
+    (tmp_path / "Trainer" / "model_run" / "1" / "history.json").write_text('{"epochs": [')
+    write_report(run, tmp_path / "report.html")
+    page = Page((tmp_path / "report.html").read_text())
+    assert "training" not in page.ids and "evaluation" in page.ids
+    assert "could not be read and is left out: training" in page.text
+
+
+def test_changed_configuration_is_marked(page):
+    text = " ".join(page.text.split())
+    assert "trainer.epochs 3 40" in text and "3 ← changed" in text
+    assert "200 ← changed" not in text
+
+
+def test_an_epoch_alone_and_figures_that_are_no_numbers_can_be_drawn():
+    for values in ([3.0], [None, 2.0], [None, None]):
+        drawn = charts.lines({"a": values}, "title", log=True)
+        assert drawn.startswith("<svg") and "var(--" in drawn
+
+
+def test_lineage_draws_a_lane_for_each_artifact_that_is_read(tmp_path):
+    run = make_run(tmp_path)
+    drawing = lineage_drawing.draw(run["components"], "source", "version 4")
+    read = {a["artifact_id"] for component in run["components"] for a in component["inputs"].values()}
+    assert drawing.count('<g class="lane ') == len(read) == 5
+    assert drawing.count('class="arrow"') == sum(len(component["inputs"]) for component in run["components"])
+
+
+def test_lanes_of_artifacts_that_live_at_the_same_time_are_apart(tmp_path):
+    lanes = list(lineage_drawing._lanes(make_run(tmp_path)["components"]).values())
+    for number, (lane, first, last, _) in enumerate(lanes):
+        for other, other_first, other_last, _ in lanes[number + 1 :]:
+            if lane == other:
+                assert last <= other_first or other_last <= first
+
+
+def test_files_that_were_skipped_or_hold_bytes_that_are_not_text_are_shown(tmp_path):
+    path = tmp_path / "report.html"
+    write_report(make_run(tmp_path), path)
+    text = " ".join(Page(path.read_text(encoding="utf-8")).text.split())
+    assert "1 skipped, 3 outside the folder, 1 with bytes that are not text" in text
+    assert "skipped: a named pipe" in text and "56 invalid and 7 NUL bytes of 1,234" in text
+
+
+def test_coverage_curve_ends_at_the_vocabularys_share(tmp_path):
+    found = sections.data(sections.Artifacts(make_run(tmp_path)))
+    assert found["vocabulary"]["size"] == 4 and found["vocabulary"]["rare"] == 1
+    assert np.isclose(found["vocabulary"]["coverage"], 0.95)
+
+
+def _compared(tmp_path, changes):
+    runs = [make_run(tmp_path / name, run_id=f"run-{name}") for name in "ab"]
+    runs[1]["configuration"] |= changes
+    path = tmp_path / "compared.html"
+    write_comparison(*runs, path)
+    return Page(path.read_text(encoding="utf-8"))
+
+
+def test_two_runs_side_by_side_show_what_differs(tmp_path):
+    page = _compared(tmp_path, {"trainer.epochs": 7})
+    text = " ".join(page.text.split())
+    assert {"figures", "training", "configuration", "slices", "predictions", "components"} <= set(page.ids)
+    assert "run-a" in text and "run-b" in text
+    assert "trainer.epochs 3 7" in text and "+0.00%" in text
+    assert "script" not in page.tags and page.tags.count("svg") == 4
+
+
+def test_perplexities_of_different_text_are_not_compared(tmp_path):
+    text = _compared(tmp_path, {"vocabulary.max_size": 5}).text
+    assert "perplexities are of different things" in text
+    assert text.count("%+") + text.count("+0.00%") == 1  # bits per character alone
+
+
+def test_runs_that_failed_can_be_compared(tmp_path):
+    runs = [make_run(tmp_path / name, last="Trainer", exit_code=1) for name in "ab"]
+    write_comparison(*runs, tmp_path / "compared.html")
+    assert "Neither run was evaluated." in (tmp_path / "compared.html").read_text()
+
+
+def test_comparing_a_run_that_does_not_exist_is_a_usage_error(tmp_path, capsys):
+    assert report.main(["--compare", "x", "y", "--root", str(tmp_path)]) == 2
+    assert "there is no such run" in capsys.readouterr().err
+
+
+def test_a_report_needs_no_tensorflow():
+    code = "import sys, pipeline.report; sys.exit('tensorflow' in sys.modules or 'apache_beam' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], cwd=Path(__file__).parents[3], check=False).returncode == 0

@@ -1,0 +1,240 @@
+"""Bulk scoring: a JSON object a line, in order, whole or to be gone on with."""
+
+import gzip
+import io
+import json
+import resource
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from pipeline import score
+from pipeline.scoring import scorer, with_beam
+from pipeline.scoring.lines import Lines
+from pipeline.scoring.resumable import ResumableOutput
+from pipeline.scoring.scorer import batches_of
+from tests.pipeline.server.serving_folder import push
+
+LINES = ["w1 w2", "", "w3 never-seen w4 " * 40, "  ", "w5", "café w1\r", *(f"w{i % 30} w2 w3" for i in range(60)), "w7"]
+
+
+@pytest.fixture(scope="module")
+def model(exported_models, tmp_path_factory):
+    """A folder of one version."""
+    folder = tmp_path_factory.mktemp("model")
+    push(exported_models / "first", folder, 1)
+    return folder
+
+
+@pytest.fixture
+def text(tmp_path):
+    path = tmp_path / "text.txt"
+    path.write_bytes("\n".join(LINES).encode())  # no newline at the end
+    return path
+
+
+def run(model, *arguments):
+    return score.main([*map(str, arguments), "--model", str(model)])
+
+
+def read(path):
+    return [json.loads(line) for line in path.read_text().splitlines()]
+
+
+def same(found, expected):
+    assert [line["num_tokens"] for line in found] == [line["num_tokens"] for line in expected]
+    for key in ("log_probability", "perplexity"):
+        np.testing.assert_allclose([line[key] for line in found], [line[key] for line in expected], rtol=1e-4)
+
+
+def test_each_line_gets_what_the_model_says_of_it_in_order(model, text, tmp_path):
+    assert run(model, text, "--output", tmp_path / "scores.jsonl") == 0
+    found = read(tmp_path / "scores.jsonl")
+    outputs = tf.saved_model.load(str(model / "1")).signatures["score"](text=tf.constant(LINES))
+    same(found, [
+        {"log_probability": log, "num_tokens": tokens, "perplexity": perplexity}
+        for log, tokens, perplexity in zip(
+            *(outputs[key].numpy() for key in ("log_probability", "num_tokens", "perplexity")), strict=True
+        )
+    ])  # fmt: skip
+    assert found[1] == {"log_probability": 0.0, "num_tokens": 0, "perplexity": 1.0}
+    assert [path.name for path in tmp_path.iterdir() if path.name.startswith("scores")] == ["scores.jsonl"]
+
+
+def test_gzip_and_standard_input_and_several_files(model, text, tmp_path, monkeypatch):
+    (tmp_path / "text.bin").write_bytes(gzip.compress(text.read_bytes()))  # told by its bytes, not by its name
+    standard_input = io.TextIOWrapper(io.BufferedReader(io.BytesIO(b"w1 w2\nw5\n")))
+    monkeypatch.setattr(sys, "stdin", standard_input)
+    assert run(model, text, tmp_path / "text.bin", "-", "--output", tmp_path / "scores.jsonl") == 0
+    found = read(tmp_path / "scores.jsonl")
+    assert len(found) == 2 * len(LINES) + 2
+    same(found[: len(LINES)], found[len(LINES) : 2 * len(LINES)])
+    same(found[-2:], [found[0], found[4]])
+
+
+def test_an_interrupted_command_goes_on_after_the_last_whole_line(model, text, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(score, "LINES_AT_ONCE", 10)
+    output = tmp_path / "scores.jsonl"
+    real, calls = scorer.Scorer.score, []
+
+    def interrupted(self, lines):
+        calls.append(len(lines))
+        if len(calls) == 3:
+            raise KeyboardInterrupt
+        return real(self, lines)
+
+    monkeypatch.setattr(scorer.Scorer, "score", interrupted)
+    assert run(model, text, "--output", output) == 130
+    assert not output.exists()
+    with (tmp_path / "scores.jsonl.part").open("ab") as part:
+        part.write(b'{"log_probability": -1')  # as a kill leaves it
+    assert run(model, text, "--output", output) == 0
+    assert "after the 20 lines" in capsys.readouterr().err
+    assert sum(calls[3:]) == len(LINES) - 20
+    monkeypatch.undo()
+    assert run(model, text, "--output", tmp_path / "again.jsonl") == 0
+    same(read(output), read(tmp_path / "again.jsonl"))
+
+
+def test_lines_of_other_inputs_are_not_gone_on_with(model, text, tmp_path, capsys):
+    output = tmp_path / "scores.jsonl"
+    ResumableOutput(output, {"files": ["another"]}).append(["{}"])
+    assert run(model, text, "--output", output) == 2
+    assert "begun with other files or another model" in capsys.readouterr().err
+    output.write_text("")
+    assert run(model, text, "--output", output) == 2
+    assert "exists already" in capsys.readouterr().err
+
+
+def start(model, *arguments, **options):
+    """The command in a process of its own."""
+    command = [sys.executable, "-m", "pipeline.score", *map(str, arguments), "--model", str(model)]
+    return subprocess.Popen(command, stderr=subprocess.PIPE, text=True, **options)
+
+
+def wait_for(condition, seconds=60):
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+def test_of_two_commands_with_one_output_the_second_is_refused_by_name(model, tmp_path):
+    text, output = tmp_path / "long.txt", tmp_path / "scores.jsonl"
+    text.write_text("w1 w2 w3 w4 w5\n" * 60_000)
+    first = start(model, text, "--output", output)
+    part = tmp_path / "scores.jsonl.part"
+    try:
+        wait_for(lambda: part.exists() and part.stat().st_size > 0)
+        second = start(model, text, "--output", output)
+        error = second.communicate(timeout=60)[1]
+        assert second.returncode == 2
+        assert f"scores.jsonl is being written by another command (process {first.pid})" in error
+        first.communicate(timeout=120)
+        assert first.returncode == 0
+    finally:
+        first.kill()
+    assert len(read(output)) == 60_000
+    assert {path.name for path in tmp_path.iterdir()} == {"long.txt", "scores.jsonl"}
+
+
+def test_standard_input_is_not_resumed_on_another_text(model, tmp_path):
+    output, part = tmp_path / "scores.jsonl", tmp_path / "scores.jsonl.part"
+    killed = start(model, "-", "--output", output, stdin=subprocess.PIPE)
+    killed.stdin.write("w1 w2 w3\n" * 10_000)
+    killed.stdin.flush()
+    wait_for(lambda: part.exists() and part.stat().st_size > 0)
+    killed.kill()
+    killed.communicate()
+    scored = part.read_bytes()
+    other = start(model, "-", "--output", output, stdin=subprocess.PIPE)
+    error = other.communicate("w7\n" * 3, timeout=60)[1]
+    assert other.returncode == 2 and "which may be another text now" in error and str(part) in error
+    assert part.read_bytes() == scored[: scored.rfind(b"\n") + 1] and not output.exists()
+    part.unlink()
+    (tmp_path / "scores.jsonl.part.json").unlink()
+    fresh = start(model, "-", "--output", output, stdin=subprocess.PIPE)
+    fresh.communicate("w7\n" * 3, timeout=60)
+    assert fresh.returncode == 0 and len(read(output)) == 3
+
+
+def test_a_killed_command_leaves_no_lock_and_its_lines_are_resumed(model, tmp_path):
+    text, output = tmp_path / "long.txt", tmp_path / "scores.jsonl"
+    text.write_text("".join(f"w{i % 30} w2 w3\n" for i in range(30_000)))
+    killed = start(model, text, "--output", output)
+    part = tmp_path / "scores.jsonl.part"
+    wait_for(lambda: part.exists() and part.stat().st_size > 0)
+    killed.kill()
+    killed.communicate()
+    assert run(model, text, "--output", output) == 0
+    assert run(model, text, "--output", tmp_path / "again.jsonl") == 0
+    assert output.read_bytes() == (tmp_path / "again.jsonl").read_bytes()
+
+
+def test_a_full_disk_is_told_and_what_is_scored_is_kept(model, text, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(score, "LINES_AT_ONCE", 10)
+    limit = resource.getrlimit(resource.RLIMIT_FSIZE)
+    handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)  # a write past the limit fails as one on a full disk
+    try:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (3_000, limit[1]))
+        assert run(model, text, "--output", tmp_path / "scores.jsonl") == 1
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limit)
+        signal.signal(signal.SIGXFSZ, handler)
+    error = capsys.readouterr().err
+    assert "File too large" in error and "to resume" in error
+    assert run(model, text, "--output", tmp_path / "scores.jsonl") == 0
+    assert len(read(tmp_path / "scores.jsonl")) == len(LINES)
+
+
+def test_beam_workers_take_no_standard_input_and_leave_nothing(model, tmp_path, capsys):
+    assert run(model, "-", "--output", tmp_path / "scores.jsonl", "--beam-arg=--runner=FnApiRunner") == 2
+    assert "cannot be cut among workers" in capsys.readouterr().err and not list(tmp_path.iterdir())
+
+
+def test_beam_gives_the_same_lines(model, text, tmp_path, monkeypatch):
+    monkeypatch.setattr(with_beam, "CHUNK_BYTES", 300)
+    (tmp_path / "text.gz").write_bytes(gzip.compress(text.read_bytes()))
+    files = [text, tmp_path / "text.gz"]
+    assert run(model, *files, "--output", tmp_path / "beam.jsonl", "--beam-arg=--runner=FnApiRunner") == 0
+    assert run(model, *files, "--output", tmp_path / "local.jsonl") == 0
+    same(read(tmp_path / "beam.jsonl"), read(tmp_path / "local.jsonl"))
+    left = {path.name for path in tmp_path.iterdir()}
+    assert left == {"text.txt", "text.gz", "beam.jsonl", "local.jsonl"}
+
+
+@pytest.mark.parametrize("size", [1, 7, 100, 10_000])
+def test_chunks_hold_each_line_once_wherever_they_are_cut(text, monkeypatch, size):
+    monkeypatch.setattr(with_beam, "CHUNK_BYTES", size)
+    found = [line for chunk in with_beam.chunks_of([str(text)]) for line in with_beam.read(chunk)]
+    assert found == list(Lines(str(text)))
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "words"),
+    [("missing", None, "does not exist"), ("folder", "folder", "is a folder")],
+)
+def test_a_bad_input_is_refused_before_the_model_is_loaded(model, tmp_path, capsys, name, content, words):
+    if content:
+        (tmp_path / name).mkdir()
+    assert run(model, tmp_path / name, "--output", tmp_path / "scores.jsonl") == 2
+    assert words in capsys.readouterr().err and not (tmp_path / "scores.jsonl.part").exists()
+
+
+def test_a_broken_gzip_file_is_told_and_leaves_no_output(model, text, tmp_path, capsys):
+    (tmp_path / "text.gz").write_bytes(gzip.compress(text.read_bytes())[:-20])
+    assert run(model, tmp_path / "text.gz", "--output", tmp_path / "scores.jsonl") == 1
+    assert "text.gz is not whole" in capsys.readouterr().err
+    assert not (tmp_path / "scores.jsonl").exists()
+
+
+def test_batches_hold_lines_of_about_the_same_length(monkeypatch):
+    monkeypatch.setattr(scorer, "MAX_ROWS", 3)
+    monkeypatch.setattr(scorer, "MAX_PADDED_BYTES", 20)
+    assert batches_of([]) == []
+    assert batches_of([1, 1, 2, 2, 9, 11, 50]) == [(0, 3), (3, 5), (5, 6), (6, 7)]

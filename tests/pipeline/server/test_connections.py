@@ -1,0 +1,172 @@
+"""What a client can hold: the size and time of a request, the number of connections. Plain sockets, a real server."""
+
+import socket
+import time
+
+import httpx
+import pytest
+
+from pipeline.server import connections
+from tests.pipeline.server.serving_folder import make_serving, push, serve
+
+BODY = b'{"instances": ["w1"]}'
+HEAD = b"POST /v1/models/lm:predict HTTP/1.1\r\nHost: localhost\r\n"
+REQUEST = HEAD + b"Content-Length: %d\r\n\r\n%s" % (len(BODY), BODY)
+
+
+@pytest.fixture(scope="module")
+def serving(exported_models, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("serving")
+    push(exported_models / "first", folder, 1)
+    return make_serving(folder)
+
+
+@pytest.fixture
+def port(serving):
+    with serve(serving) as address:
+        yield int(address.rpartition(":")[2])
+
+
+def connect(port):
+    return socket.create_connection(("127.0.0.1", port), timeout=20)
+
+
+def read_all(connection):
+    """What comes until the server closes the connection."""
+    received = b""
+    try:
+        while part := connection.recv(65536):
+            received += part
+    except ConnectionResetError:
+        pass
+    return received
+
+
+def ask(connection):
+    """One request over a kept connection; its status line."""
+    connection.sendall(REQUEST)
+    received = b""
+    while b"\r\n\r\n" not in received:
+        received += connection.recv(65536)
+    head, _, body = received.partition(b"\r\n\r\n")
+    length = int(head.lower().split(b"content-length: ")[1].split(b"\r\n")[0])
+    while len(body) < length:
+        body += connection.recv(65536)
+    return head.split(b"\r\n")[0]
+
+
+@pytest.mark.parametrize(
+    ("start", "piece"),
+    [
+        (HEAD, b"X-Header: " + b"a" * 1000 + b"\r\n"),  # many headers
+        (HEAD + b"X-Header: ", b"a" * 1000),  # one
+        (HEAD, b"a" * 1000),  # a name
+        (b"GET /", b"a" * 1000),  # an address
+    ],
+)
+def test_headers_beyond_64_kibibytes_are_refused(port, start, piece):
+    with connect(port) as connection:
+        connection.sendall(start)
+        try:
+            for _ in range(100_000):  # 100 MB
+                connection.sendall(piece)
+        except OSError:
+            pass
+        else:
+            pytest.fail("100 MB of headers were taken.")
+    with connect(port) as connection:
+        connection.sendall(start + piece * 80)  # in one write
+        received = read_all(connection)
+    assert received.startswith(b"HTTP/1.1 431 ") and b"more than 65,536 bytes" in received
+
+
+def test_large_headers_within_the_limit_and_large_bodies_are_taken(port):
+    with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=60) as client:
+        for _ in range(3):  # over one connection
+            answer = client.post("/v1/models/lm:predict", content=BODY, headers={"X-Header": "a" * 60_000})
+            assert answer.status_code == 200
+            answer = client.post("/v1/models/lm:predict", content=b" " * 7_000_000 + BODY)
+            assert answer.status_code == 200
+
+
+def test_pipelined_requests_are_answered_in_turn(port):
+    with connect(port) as connection:
+        connection.sendall(REQUEST * 20 + REQUEST.replace(b"Host", b"Connection: close\r\nHost"))
+        assert read_all(connection).count(b"HTTP/1.1 200 ") == 21
+
+
+@pytest.mark.parametrize(
+    ("sent", "words"),
+    [
+        (b"", b"headers took too long"),
+        (HEAD, b"headers took too long"),
+        (HEAD + b"Content-Length: 100\r\n\r\n{", b"body took too long"),
+        (HEAD + b"Transfer-Encoding: chunked\r\n\r\n5\r\n{   ", b"body took too long"),
+    ],
+)
+def test_a_client_that_takes_too_long_is_dropped_with_a_reason(monkeypatch, port, sent, words):
+    monkeypatch.setattr(connections, "HEAD_SECONDS", 0.5)
+    monkeypatch.setattr(connections, "BODY_SECONDS", 0.5)
+    with connect(port) as connection:
+        start = time.monotonic()
+        connection.sendall(sent)
+        received = read_all(connection)
+    assert time.monotonic() - start < 5
+    assert received.startswith(b"HTTP/1.1 408 ") and words in received
+
+
+def test_a_client_that_drips_its_headers_is_dropped(monkeypatch, port):
+    monkeypatch.setattr(connections, "HEAD_SECONDS", 1.0)
+    with connect(port) as connection:
+        start = time.monotonic()
+        with pytest.raises(OSError):
+            for byte in HEAD + b"X-Header: " + b"a" * 1000:
+                connection.sendall(bytes([byte]))
+                time.sleep(0.05)
+    assert time.monotonic() - start < 10
+
+
+def test_time_between_requests_and_for_an_answer_is_not_the_clients(monkeypatch, port):
+    monkeypatch.setattr(connections, "HEAD_SECONDS", 1.0)
+    with connect(port) as connection:
+        for _ in range(3):
+            assert ask(connection) == b"HTTP/1.1 200 OK"
+            time.sleep(1.5)
+
+
+def test_a_client_that_does_not_take_its_answer_is_dropped(monkeypatch, serving, port):
+    monkeypatch.setattr(connections, "UNSENT_SECONDS", 1.0)
+    body = b'{"signature_name": "score", "inputs": ["%s"]}' % (b"w1 " * 100_000)  # an answer of megabytes
+    request = HEAD + b"Content-Length: %d\r\n\r\n%s" % (len(body), body)
+    with socket.socket() as connection:
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        connection.connect(("127.0.0.1", port))
+        connection.settimeout(20)
+        connection.sendall(request)
+        deadline = time.monotonic() + 60
+        while b"200" not in connection.recv(12) and time.monotonic() < deadline:
+            pass
+        time.sleep(5)
+        received = read_all(connection)
+    assert len(received) < 2_000_000  # the rest was thrown away
+
+
+def test_idle_connections_shut_nobody_out(monkeypatch, serving):
+    monkeypatch.setattr(connections, "MAX_CONNECTIONS", 10)
+    with serve(serving) as address:
+        port = int(address.rpartition(":")[2])
+        kept = [connect(port) for _ in range(30)]
+        for half in kept[15:]:
+            half.sendall(HEAD)
+        try:
+            assert httpx.post(f"{address}/v1/models/lm:predict", content=BODY).status_code == 200
+            assert all(read_all(connection) == b"" for connection in kept[:15])  # the oldest were closed
+            assert ask_the_rest(kept[-1]) == b"HTTP/1.1 200 OK"
+        finally:
+            for connection in kept:
+                connection.close()
+
+
+def ask_the_rest(connection):
+    connection.sendall(REQUEST.removeprefix(HEAD))
+    return connection.recv(15)
