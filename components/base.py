@@ -9,9 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
-import pydantic
-
 from components.quiet_import import import_quietly
+from models.settings import Parameters, Text, setting
 
 SPLITS = ("train", "eval", "test")  # of every Examples artifact, each in its folder `Split-<name>`
 
@@ -20,10 +19,10 @@ class ComponentError(Exception):
     """A failure that its user can mend: the message names the file or key, what was found and what to do."""
 
 
-class Parameters(pydantic.BaseModel):
-    """Base of every component's typed parameters: frozen, JSON-serialisable, no unknown names."""
+class BeamParameters(Parameters):
+    """Of a component that runs on Beam."""
 
-    model_config = pydantic.ConfigDict(extra="forbid", frozen=True)
+    beam_args: list[Text] = setting(["--runner=FnApiRunner"], "Options of Apache Beam.")
 
 
 @dataclass(frozen=True)

@@ -30,7 +30,7 @@ _SHARD_NAME = re.compile(r"data_tfrecord-(\d{5})-of-(\d{5})")
 
 
 @dataclass(frozen=True, order=True)
-class Shard:
+class ExamplesShard:
     """One file of Examples: its split, its place in the split's order (from 0), the split's shards, its path."""
 
     split: str
@@ -139,7 +139,7 @@ def kept(folder: Path, expected: int) -> list[Any]:
     return [pickle.loads(path.read_bytes()) for path in paths]
 
 
-def list_shards(examples: Path, splits: Sequence[str] = SPLITS) -> list[Shard]:
+def list_shards(examples: Path, splits: Sequence[str] = SPLITS) -> list[ExamplesShard]:
     """The shards of an Examples artifact, split by split, in the corpus's order.
 
     Raises:
@@ -159,17 +159,18 @@ def list_shards(examples: Path, splits: Sequence[str] = SPLITS) -> list[Shard]:
                 f"{', '.join(names[:5])}{' ...' if len(names) > 5 else ''}. Run ExampleGen again (--no-cache)."
             )
         shards += [
-            Shard(split, number, of, str(folder / name)) for (number, of), name in zip(expected, names, strict=True)
+            ExamplesShard(split, number, of, str(folder / name))
+            for (number, of), name in zip(expected, names, strict=True)
         ]
     return shards
 
 
-def read_shards(root: beam.Pipeline, shards: Sequence[Shard]) -> beam.PCollection:
+def read_shards(root: beam.Pipeline, shards: Sequence[ExamplesShard]) -> beam.PCollection:
     """Makes one element of each shard; the runner may work on them at once and in any order."""
     return root | "Shards" >> beam.Create(shards, reshuffle=True)
 
 
-def read_batches(shard: Shard) -> Iterator[list[Example]]:
+def read_batches(shard: ExamplesShard) -> Iterator[list[Example]]:
     """A shard's Examples in order, in batches of about `BATCH_BYTES` of text, one larger Example being one batch.
 
     Raises:

@@ -55,7 +55,7 @@ def rollback(parsed: argparse.Namespace, configuration: config.Configuration) ->
     """Pushes the version before the newest one anew; returns a summary in the form of a run's."""
     settings, progress = configuration.settings, _start_showing(parsed.verbose)
     with LocalRunner(root(configuration), progress=progress) as runner, _tracker(configuration, runner) as tracker:
-        parameters = Pusher.Parameters(**settings.pusher.model_dump(), serving_dir=serving_dir(settings))
+        parameters = Pusher.Parameters(**dict(settings.pusher), serving_dir=serving_dir(settings))
         run = roll_back(runner, parameters)
         run |= {"configuration": configuration.values, "defaults": configuration.defaults}
         run["summary"] = summary.summarize(run)

@@ -11,30 +11,28 @@ from components.pusher.component import Pusher
 from components.statistics_gen.component import StatisticsGen
 from components.trainer.component import Trainer
 from components.transform.component import Transform
-from components.tuner.component import Tuner
+from components.tuner.component import SearchSettings, Tuner
 from components.vocabulary_gen.component import VocabularyGen
+from models.settings import TokenizerSettings
 from pipeline.config import Settings, tuning_checks
 
 
 def create_pipeline(config: Settings) -> list[Component]:
     """The components in the order in which they run, each with its parameters and inputs."""
     beam_args = config.beam.args
-    tokenizer = config.vocabulary.model_dump(include={"tokenizer", "lowercase", "keep_blank_lines"})
 
-    example_gen = ExampleGen(ExampleGen.Parameters(**config.example_gen.model_dump(), beam_args=beam_args))
+    example_gen = ExampleGen(ExampleGen.Parameters(**dict(config.example_gen), beam_args=beam_args))
     examples = example_gen.outputs["examples"]
 
+    tokenizer = {name: getattr(config.vocabulary, name) for name in TokenizerSettings.model_fields}
     statistics_gen = StatisticsGen(StatisticsGen.Parameters(**tokenizer, beam_args=beam_args), examples=examples)
-    example_validator = ExampleValidator(
-        ExampleValidator.Parameters(**config.example_validator.model_dump()),
-        statistics=statistics_gen.outputs["statistics"],
-    )
+    validator = config.example_validator
+    example_validator = ExampleValidator(validator, statistics=statistics_gen.outputs["statistics"])
     vocabulary_gen = VocabularyGen(
-        VocabularyGen.Parameters(**config.vocabulary.model_dump(), beam_args=beam_args), examples=examples
+        VocabularyGen.Parameters(**dict(config.vocabulary), beam_args=beam_args), examples=examples
     )
     vocabulary = vocabulary_gen.outputs["vocabulary"]
 
-    validator = config.example_validator
     transform = Transform(
         Transform.Parameters(
             max_unk_share=validator.max_unk_share,
@@ -46,15 +44,15 @@ def create_pipeline(config: Settings) -> list[Component]:
     )
     transformed_examples = transform.outputs["transformed_examples"]
 
-    recipe = config.model.model_dump(exclude={"preset"}) | config.loss.model_dump() | config.trainer.model_dump()
-    training = Trainer.Parameters(**recipe)
+    recipe = dict(config.model) | dict(config.loss) | dict(config.trainer)
+    training = Trainer.Parameters(**{name: recipe[name] for name in Trainer.Parameters.model_fields})
     tuned = {}
     if config.tuner.enabled:
         # What a trial does not depend on does not make a search stale.
         trial = training.model_copy(update={"epochs": config.tuner.epochs, "patience": None})
-        budget = config.tuner.model_dump(include={"algorithm", "max_trials", "max_minutes"})
+        search = {name: getattr(config.tuner, name) for name in SearchSettings.model_fields}
         tuner = Tuner(
-            Tuner.Parameters(trainer=trial, space=tuning_checks.space(config), **budget),
+            Tuner.Parameters(trainer=trial, space=tuning_checks.space(config), **search),
             transformed_examples=transformed_examples,
             vocabulary=vocabulary,
         )
@@ -63,20 +61,20 @@ def create_pipeline(config: Settings) -> list[Component]:
     model = trainer.outputs["model"]
 
     evaluator = Evaluator(
-        Evaluator.Parameters(**config.evaluator.model_dump(), serving_dir=serving_dir(config), beam_args=beam_args),
+        Evaluator.Parameters(**dict(config.evaluator), serving_dir=serving_dir(config), beam_args=beam_args),
         model=model,
         transformed_examples=transformed_examples,
         examples=examples,
         vocabulary=vocabulary,
     )
     infra_validator = InfraValidator(
-        InfraValidator.Parameters(**config.infra_validator.model_dump()),
+        config.infra_validator,
         model=model,
         examples=examples,
         transformed_examples=transformed_examples,
     )
     pusher = Pusher(
-        Pusher.Parameters(**config.pusher.model_dump(), serving_dir=serving_dir(config)),
+        Pusher.Parameters(**dict(config.pusher), serving_dir=serving_dir(config)),
         model=model,
         blessing=evaluator.outputs["blessing"],
         infra_blessing=infra_validator.outputs["blessing"],

@@ -159,11 +159,11 @@ def _output(parsed: argparse.Namespace, made_from: dict) -> Iterator[ResumableOu
 
 def _score(parsed: argparse.Namespace, model: Path) -> None:
     from components.quiet_import import import_quietly
-    from pipeline.scoring.lines import Lines
+    from pipeline.scoring.lines import LineReader
 
     with _output(parsed, _made_from(parsed, model)) as output:
         scorer = import_quietly("pipeline.scoring.scorer").Scorer(model)
-        inputs = [Lines(path) for path in parsed.files]
+        inputs = [LineReader(path) for path in parsed.files]
         lines = itertools.islice(itertools.chain.from_iterable(inputs), output.done, None)
         with _Progress(inputs, output.done) as progress:
             for group in _groups(lines):
@@ -174,7 +174,7 @@ def _score(parsed: argparse.Namespace, model: Path) -> None:
 
 def _score_adaptively(parsed: argparse.Namespace, model: Path) -> None:
     from components.quiet_import import import_quietly
-    from pipeline.scoring.lines import Lines
+    from pipeline.scoring.lines import LineReader
 
     adaptive = import_quietly("pipeline.scoring.adaptive")
     try:
@@ -184,7 +184,7 @@ def _score_adaptively(parsed: argparse.Namespace, model: Path) -> None:
     chosen = {"mode": parsed.adaptive, **settings.of_mode(parsed.adaptive), "gradient_text": parsed.gradient_text}
     scorer = adaptive.AdaptiveScorer(model, parsed.adaptive, settings, parsed.gradient_text)
     with _output(parsed, _made_from(parsed, model) | {"adaptive": chosen}) as output:
-        inputs = [Lines(path) for path in parsed.files]
+        inputs = [LineReader(path) for path in parsed.files]
         results, place = scorer.score(itertools.chain.from_iterable(inputs)), 0
         with _Progress(inputs, 0) as progress:
             while group := list(itertools.islice(results, ADAPTIVE_LINES_AT_ONCE)):

@@ -10,9 +10,10 @@ from components import base
 from components.evaluator import baseline
 from components.evaluator.adaptive.settings import AdaptiveSettings
 from components.evaluator.figures import metrics, slices
+from models.settings import Parameters, setting
 
 
-class Rule(pydantic.BaseModel):
+class GateRule(Parameters):
     """One rule of the gate beside the built-in ones: exactly one of `min`, `max` and `max_change`.
 
     Attributes:
@@ -24,8 +25,6 @@ class Rule(pydantic.BaseModel):
         max_change: Relative change for the worse against the baseline that still passes (0.05: 5%).
         without_baseline: What a `max_change` decides where no baseline can be compared with.
     """
-
-    model_config = pydantic.ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     metric: Literal[metrics.METRICS]
     split: Literal["eval", "test"] = "eval"
@@ -40,14 +39,36 @@ class Rule(pydantic.BaseModel):
     def _slice_is_known(cls, value: str | None) -> str | None:
         return value if value is None else slices.check_slice(value)
 
+    @pydantic.model_serializer(mode="wrap")
+    def _without_what_is_not_set(self, handler):
+        return {key: value for key, value in handler(self).items() if value is not None}
+
     @pydantic.model_validator(mode="after")
-    def _is_one_rule(self) -> "Rule":
+    def _is_one_rule(self) -> "GateRule":
         bounds = [name for name in ("min", "max", "max_change") if getattr(self, name) is not None]
         if len(bounds) != 1:
             raise ValueError(f"exactly one of min, max and max_change in a rule, not {' and '.join(bounds) or 'none'}")
         if self.slice is not None and self.metric in metrics.WHOLE_SPLIT_ONLY:
             raise ValueError(f"no slice: {self.metric} is known for a whole split only")
         return self
+
+
+class GateSettings(Parameters):
+    """What the gate asks."""
+
+    max_perplexity: float | None = setting(
+        None, "Highest perplexity on the eval split that is blessed.", null="no such bound", gt=1
+    )
+    max_regression: float = setting(
+        0.02, "Relative rise of the eval split's perplexity over the pushed model's that is still blessed.", ge=0
+    )
+    rules: list[GateRule] = setting(
+        [], "Further rules, each {metric, split, slice, and one of min, max, max_change, without_baseline}."
+    )
+
+
+class EvaluatorSettings(AdaptiveSettings, GateSettings):
+    """What the gate asks, and which adaptive figures are reported beside the static ones that it judges."""
 
 
 class Evaluator(base.Component):
@@ -62,22 +83,10 @@ class Evaluator(base.Component):
     OUTPUTS: ClassVar = {"evaluation": "ModelEvaluation", "blessing": "ModelBlessing"}
     GATE: ClassVar = "blessed"
 
-    class Parameters(AdaptiveSettings, base.Parameters):
-        """What the gate asks, and which adaptive figures are told beside the static ones that it judges.
+    class Parameters(EvaluatorSettings, base.BeamParameters):
+        """What the gate asks, where the baseline is (None: no baseline), and how long splits are read."""
 
-        Attributes:
-            max_perplexity: Highest perplexity on the eval split that passes; None: no such bound.
-            max_regression: Relative rise of the eval split's perplexity over the baseline's that still passes.
-            rules: Further rules.
-            serving_dir: Folder of the pushed versions, where the baseline is found; None: no baseline.
-            beam_args: Options of the Beam runner, which reads long splits.
-        """
-
-        max_perplexity: float | None = pydantic.Field(default=None, gt=1)
-        max_regression: float = pydantic.Field(default=0.02, ge=0)
-        rules: tuple[Rule, ...] = ()
         serving_dir: Path | None = None
-        beam_args: tuple[str, ...] = ("--runner=FnApiRunner",)
 
     def external_state(self, inputs: Mapping[str, Path]) -> dict[str, Any]:
         """The digest of the baseline: another model to beat is another judgement."""

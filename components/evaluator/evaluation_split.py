@@ -27,7 +27,7 @@ class EvaluationSplit:
     def __init__(self, transformed: Path, examples: Path, train_counts: np.ndarray):
         self.stream = TokenStream(transformed)
         self.text = SplitText(examples)
-        self.lines = slices.Lines(self.stream)
+        self.lines = slices.LineIndex(self.stream)
         self._train_counts = train_counts
         self._documents: tuple[list[str], np.ndarray] | None = None  # names and ends of the examples
 
@@ -60,7 +60,7 @@ class EvaluationSplit:
             stream: The text as it read it.
             line_cross_entropy: float64 [lines], nats.
         """
-        unknown = slices.Lines(stream).of(np.flatnonzero(stream[:] == slices.UNK_ID))
+        unknown = slices.LineIndex(stream).of(np.flatnonzero(stream[:] == slices.UNK_ID))
         return comparison.with_spelling(
             line_cross_entropy,
             np.bincount(unknown, minlength=len(line_cross_entropy)),
@@ -84,7 +84,7 @@ def evaluate(read: Read, model: ExportedModel, splits: Mapping[str, EvaluationSp
 
 def line_cross_entropy(read: Read, model: ExportedModel, stream: TokenStream) -> np.ndarray:
     """Nats of each line of one stream: float64 [lines]."""
-    lines = slices.Lines(stream)
+    lines = slices.LineIndex(stream)
     nats = np.zeros(len(lines))
     for _, window in read(model, [stream]):
         line = lines.of(np.arange(window.start, window.start + len(window.targets)))

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from components.base import ComponentError
-from components.evaluator.component import Evaluator, Rule
+from components.evaluator.component import Evaluator, GateRule
 from components.evaluator.figures.comparison import Comparison
 from components.evaluator.figures.metrics import HIGHER_IS_BETTER
 
@@ -127,7 +127,7 @@ def _max_regression(limit: float, comparison: Comparison | None, baseline_name: 
     return Verdict(rule, "eval", None, change, limit, _verdict(passed), reason, undecided)
 
 
-def _bound(name: str, rule: Rule, candidate: dict[str, dict]) -> Verdict:
+def _bound(name: str, rule: GateRule, candidate: dict[str, dict]) -> Verdict:
     limit = rule.max if rule.max is not None else rule.min
     value = _look_up(candidate, rule)
     if value is None:
@@ -140,7 +140,7 @@ def _bound(name: str, rule: Rule, candidate: dict[str, dict]) -> Verdict:
 
 
 def _change(
-    name: str, rule: Rule, candidate: dict[str, dict], baseline: dict[str, dict], baseline_name: str
+    name: str, rule: GateRule, candidate: dict[str, dict], baseline: dict[str, dict], baseline_name: str
 ) -> Verdict:
     ours = _look_up(candidate, rule)
     if ours is None:
@@ -162,7 +162,7 @@ def _change(
     return Verdict(name, rule.split, rule.slice, change, rule.max_change, _verdict(passed), reason)
 
 
-def _look_up(figures: dict[str, dict], rule: Rule) -> float | None:
+def _look_up(figures: dict[str, dict], rule: GateRule) -> float | None:
     """The rule's metric; None where its slice has no tokens."""
     of_split = figures[rule.split]
     if rule.slice is None:
@@ -175,12 +175,12 @@ def _look_up(figures: dict[str, dict], rule: Rule) -> float | None:
     return of_split["slices"][dimension].get(bucket, {}).get(rule.metric)
 
 
-def _where(rule: Rule) -> str:
+def _where(rule: GateRule) -> str:
     slice_name = f", slice {rule.slice}" if rule.slice else ""
     return f"{rule.metric.replace('_', ' ')} on {rule.split}{slice_name}"
 
 
-def _no_tokens(rule: Rule) -> str:
+def _no_tokens(rule: GateRule) -> str:
     return f"The slice {rule.slice!r} has no tokens in the {rule.split} split, so the rule cannot be shown to hold."
 
 

@@ -26,7 +26,7 @@ SHARD_PROBABILITIES = 10**10
 
 
 @dataclass(frozen=True)
-class Shard:
+class TokenRange:
     """The tokens [start, stop) of each stream, and the state at `start`: float32 [streams, layers, 2, units]."""
 
     start: int
@@ -50,7 +50,7 @@ def windows(
     if max(map(len, streams)) <= size or not model.tells_states:
         yield from model.windows(streams)
         return
-    shards = [Shard(start, start + size, state) for start, state in model.states(streams, size)]
+    shards = [TokenRange(start, start + size, state) for start, state in model.states(streams, size)]
     with tempfile.TemporaryDirectory(dir=workspace) as folder:
         with beam_pipeline.pipeline(beam_args) as root:
             read = ReadShard(str(model.path), [str(stream.split_dir) for stream in streams], folder)
@@ -77,11 +77,11 @@ class ReadShard(beam.DoFn):
         self._model = ExportedModel(Path(model))
         self._streams = [TokenStream(stream) for stream in streams]
 
-    def process(self, shard: Shard) -> None:
+    def process(self, shard: TokenRange) -> None:
         found = list(self._model.windows(self._streams, shard.start, shard.stop, shard.state))
         with beam_pipeline.writing_aside(_file_of(self._folder, shard)) as aside:
             aside.write_bytes(pickle.dumps(found))
 
 
-def _file_of(folder: str, shard: Shard) -> Path:
+def _file_of(folder: str, shard: TokenRange) -> Path:
     return Path(folder) / f"{shard.start:012d}"

@@ -4,10 +4,49 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
-import pydantic
-
 from components import base
 from components.example_gen import corpora
+from models.settings import Parameters, PathText, Text, Whole, setting
+
+
+class ExampleGenSettings(Parameters):
+    """What to read."""
+
+    dataset: Text = setting(
+        "python_docs",
+        "Corpus: python_docs (the text that ships with Python), penn_treebank, wikitext2, wikitext103, text_files, or "
+        "any TensorFlow Datasets name with a text feature, such as lm1b or wiki40b/en.",
+    )
+    data_dir: PathText | None = setting(
+        None,
+        "Folder of a local copy of the corpus, or of the texts of text_files.",
+        null="not needed by python_docs",
+    )
+    pattern: Text = setting(
+        "**/*.txt{,.gz}",
+        "Files below data_dir that text_files reads, as a glob (plain or gzip); {a,b} matches either.",
+    )
+    document: Literal["file", "block"] = setting(
+        "file", "What text_files keeps together as one document: file, or block (between blank lines)."
+    )
+    source_url: Text | None = setting(
+        None,
+        "Address of an archive with the files of penn_treebank, wikitext2 or wikitext103, where its old one is dead.",
+        pattern="^https?://",
+    )
+    source_sha256: Text | None = setting(
+        None, "SHA-256 of what source_url gives, in hexadecimal.", pattern="^[0-9a-fA-F]{64}$"
+    )
+    chunk_bytes: Whole = setting(
+        8_388_608,
+        "Size of the pieces that are read, tokenized and written by one worker at a time, in bytes.",
+        ge=65_536,
+    )
+
+    def contradictions(self):
+        yield from super().contradictions()
+        if (self.source_url is None) != (self.source_sha256 is None):
+            yield "source_url", "found one of source_url and source_sha256, expected both or neither."
 
 
 class ExampleGen(base.Component):
@@ -21,28 +60,8 @@ class ExampleGen(base.Component):
 
     OUTPUTS = {"examples": "Examples"}
 
-    class Parameters(base.Parameters):
-        """What to read.
-
-        Attributes:
-            dataset: `python_docs`, `penn_treebank`, `wikitext2`, `wikitext103`, `text_files` or a TFDS name.
-            data_dir: Folder that holds the text files, the corpus's files or a prepared TFDS copy.
-            pattern: Glob pattern of `text_files` below `data_dir`.
-            document: What a document of `text_files` is: a file, or a blank-line-separated block.
-            chunk_bytes: About how many bytes of text one worker reads and one shard holds.
-            source_url: Address of an archive with the files of `penn_treebank`, `wikitext2` or `wikitext103`.
-            source_sha256: SHA-256 of what `source_url` gives.
-            beam_args: Arguments of the Beam pipeline.
-        """
-
-        dataset: str = "python_docs"
-        data_dir: str | None = None
-        pattern: str = "**/*.txt{,.gz}"
-        document: Literal["file", "block"] = "file"
-        chunk_bytes: int = pydantic.Field(default=8 * 1024 * 1024, gt=0)
-        source_url: str | None = None
-        source_sha256: str | None = pydantic.Field(default=None, pattern=r"^[0-9a-fA-F]{64}$")
-        beam_args: list[str] = ["--runner=FnApiRunner"]
+    class Parameters(ExampleGenSettings, base.BeamParameters):
+        """What to read and how to run."""
 
     def external_state(self, inputs: Mapping[str, Path]) -> dict[str, Any]:
         """A fingerprint of the source's contents.

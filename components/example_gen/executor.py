@@ -15,7 +15,7 @@ from components.base import ComponentError, Context
 from components.example_gen import corpora, download, file_stamp, folder_listing, shards, text_files, tfds_source
 from components.example_gen.file_stamp import Stamp
 from components.example_gen.splits import SPLITS
-from components.example_gen.text_files import Chunk, FileBytes
+from components.example_gen.text_files import FileBytes, SourceChunk
 from components.text_bytes import printable
 
 SOURCES_FILE = "sources.json"
@@ -98,7 +98,7 @@ def _tell_sources(
     return {name: number for name, number in figures.items() if number}
 
 
-def plan(parameters: Any, scratch: Path, warnings: list[str]) -> tuple[list[Chunk], dict[str, Stamp]]:
+def plan(parameters: Any, scratch: Path, warnings: list[str]) -> tuple[list[SourceChunk], dict[str, Stamp]]:
     """Lists the corpus's chunks in order, preparing the dataset in `scratch` where it is one of TFDS's kind.
 
     Returns:
@@ -150,7 +150,7 @@ def _manual_dir(parameters: Any, scratch: Path, warnings: list[str]) -> tuple[Pa
     return folder, stamps
 
 
-def _write(chunks: Sequence[Chunk], folder: Path, parameters: Any) -> None:
+def _write(chunks: Sequence[SourceChunk], folder: Path, parameters: Any) -> None:
     for name in (*SPLITS, "counts"):
         (folder / name).mkdir()
 

@@ -12,7 +12,7 @@ from components import beam_pipeline
 from components.base import ComponentError
 from components.example_gen.lines import Run
 from components.example_gen.splits import SPLITS
-from components.example_gen.text_files import Chunk, FileBytes
+from components.example_gen.text_files import FileBytes, SourceChunk
 
 
 @dataclass
@@ -117,7 +117,7 @@ class WriteChunk(beam.DoFn):
         self._folder = Path(folder)
         self._shard_bytes = shard_bytes
 
-    def process(self, element: tuple[int, Chunk]) -> None:
+    def process(self, element: tuple[int, SourceChunk]) -> None:
         """Writes one chunk; `element` is its place and the chunk."""
         place, chunk = element
         # Each attempt has names of its own: a worker that was given up may still write.

@@ -110,7 +110,7 @@ class ByLine:
                 yield split, Run(run.document, run.position + begin, lines)
 
 
-Rule = Whole | ByDocument | ByLine
+SplitRule = Whole | ByDocument | ByLine
 
 
 def hold_out_documents(fractions: Iterable[float], missing: Sequence[str]) -> ByDocument:

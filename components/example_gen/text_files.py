@@ -126,7 +126,7 @@ class FileBytes:
 
 
 @dataclass(frozen=True)
-class Chunk:
+class SourceChunk:
     """What one worker reads and writes.
 
     Attributes:
@@ -136,7 +136,7 @@ class Chunk:
     """
 
     pieces: tuple
-    rule: splits.Rule
+    rule: splits.SplitRule
     first_line: int = 0
 
     def routed(self, files: dict[str, FileBytes] | None = None) -> Iterator[tuple[str, Run]]:
@@ -151,7 +151,7 @@ class Chunk:
                 yield run
 
 
-def plan(data_dir: Path, pattern: str, document: str, chunk_bytes: int) -> list[Chunk]:
+def plan(data_dir: Path, pattern: str, document: str, chunk_bytes: int) -> list[SourceChunk]:
     """Lists the chunks of a folder of text files in the corpus's order: train, eval, test; by name in each.
 
     Args:
@@ -208,7 +208,7 @@ def _split_by_hash(pieces: Sequence[TextPiece], missing: Sequence[str]) -> dict[
     return divided
 
 
-def _hold_out(parts: list[TextPiece], missing: Sequence[str]) -> tuple[splits.Rule, list[TextPiece]]:
+def _hold_out(parts: list[TextPiece], missing: Sequence[str]) -> tuple[splits.SplitRule, list[TextPiece]]:
     """The rule that takes the missing splits from `parts`, and `parts` with their lines counted if it needs that."""
     if parts[0].blocks:
         starts = (run for part in parts for run in part.runs() if run.position == 0)
@@ -219,20 +219,20 @@ def _hold_out(parts: list[TextPiece], missing: Sequence[str]) -> tuple[splits.Ru
     return splits.hold_out_lines(sum(part.num_lines for part in parts), missing), parts
 
 
-def _pack(parts: Iterable[TextPiece], rule: splits.Rule, chunk_bytes: int) -> list[Chunk]:
+def _pack(parts: Iterable[TextPiece], rule: splits.SplitRule, chunk_bytes: int) -> list[SourceChunk]:
     """Groups the pieces of small files into chunks of about `chunk_bytes`."""
-    chunks: list[Chunk] = []
+    chunks: list[SourceChunk] = []
     group: list[TextPiece] = []
     size = first_line = next_line = 0
     for part in parts:
         weight = _text_bytes(part)
         if group and size + weight > chunk_bytes:
-            chunks.append(Chunk(tuple(group), rule, first_line))
+            chunks.append(SourceChunk(tuple(group), rule, first_line))
             group, size, first_line = [], 0, next_line
         group.append(part)
         size += weight
         next_line += part.num_lines or 0  # counted where the rule speaks of lines
-    return [*chunks, Chunk(tuple(group), rule, first_line)] if group else chunks
+    return [*chunks, SourceChunk(tuple(group), rule, first_line)] if group else chunks
 
 
 def _text_bytes(part: TextPiece) -> int:

@@ -18,7 +18,7 @@ import tensorflow_datasets as tfds
 from components.base import ComponentError
 from components.example_gen import splits
 from components.example_gen.lines import Run, file_runs, split_lines
-from components.example_gen.text_files import Chunk
+from components.example_gen.text_files import SourceChunk
 
 _BATCH_BYTES = 4 * 1024 * 1024
 _MAX_BATCH = 1024
@@ -187,7 +187,7 @@ def _batches(piece: ExamplePiece, features: Sequence[str]) -> Iterator[dict[str,
     return iter(tfds.as_numpy(dataset.batch(piece.batch)))
 
 
-def plan(builder: tfds.core.DatasetBuilder, chunk_bytes: int) -> list[Chunk]:
+def plan(builder: tfds.core.DatasetBuilder, chunk_bytes: int) -> list[SourceChunk]:
     """Lists the chunks of a prepared dataset in order: train, eval, test; what it lacks is held out of train.
 
     Raises:
@@ -196,11 +196,11 @@ def plan(builder: tfds.core.DatasetBuilder, chunk_bytes: int) -> list[Chunk]:
     by_split = _source_splits(builder)
     missing = [split for split in splits.SPLITS[1:] if split not in by_split]
     train = _pieces(builder, by_split["train"], chunk_bytes)
-    chunks = _hold_out(train, missing) if missing else [Chunk((piece,), splits.Whole("train")) for piece in train]
+    chunks = _hold_out(train, missing) if missing else [SourceChunk((piece,), splits.Whole("train")) for piece in train]
     for split in splits.SPLITS[1:]:
         if split in by_split:
             pieces = _pieces(builder, by_split[split], chunk_bytes)
-            chunks += [Chunk((piece,), splits.Whole(split)) for piece in pieces]
+            chunks += [SourceChunk((piece,), splits.Whole(split)) for piece in pieces]
     return chunks
 
 
@@ -230,13 +230,13 @@ def _pieces(builder: tfds.core.DatasetBuilder, split: str, chunk_bytes: int) -> 
     return [replace(whole, start=start, end=min(start + step, count)) for start in range(0, count, step)]
 
 
-def _hold_out(pieces: list[ExamplePiece], missing: Sequence[str]) -> list[Chunk]:
+def _hold_out(pieces: list[ExamplePiece], missing: Sequence[str]) -> list[SourceChunk]:
     """Chunks of train whose rule takes the missing splits: by document, or by line where documents are few."""
     if sum(piece.end - piece.start for piece in pieces) >= splits.MIN_DOCUMENTS_TO_HASH:
         few = (run for piece in pieces for run in piece.runs() if run.position == 0)
         fractions = [splits.run_fraction(run) for run in itertools.islice(few, splits.HASHES_TO_LOOK_AT)]
         rule = splits.hold_out_documents(fractions, missing)
-        return [Chunk((piece,), rule) for piece in pieces]
+        return [SourceChunk((piece,), rule) for piece in pieces]
     counts = [piece.count_lines() for piece in pieces]
     rule = splits.hold_out_lines(sum(counts), missing)
-    return [Chunk((piece,), rule, sum(counts[:index])) for index, piece in enumerate(pieces)]
+    return [SourceChunk((piece,), rule, sum(counts[:index])) for index, piece in enumerate(pieces)]

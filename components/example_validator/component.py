@@ -4,11 +4,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
-import pydantic
-
 from components import base
+from models.settings import Parameters, Whole, setting
 
-Rule = Literal[
+RuleName = Literal[
     "max_invalid_fraction",
     "min_tokens",
     "max_unk_share",
@@ -21,38 +20,50 @@ Rule = Literal[
 ]
 
 
+class ExampleValidatorSettings(Parameters):
+    """Rules, a limit each: one that is broken warns, or fails the run where `errors` names it.
+
+    An empty split always fails.
+    """
+
+    max_invalid_fraction: float = setting(
+        0.01, "Share of a split's or a file's bytes that are not valid UTF-8, 0 to 1.", ge=0, le=1
+    )
+    min_tokens: Whole = setting(100, "Tokens of the smallest split.", ge=1)
+    max_unk_share: float = setting(
+        0.2, "Share of tokens that are <unk>: written so in the text, or without an id in the vocabulary.", ge=0, le=1
+    )
+    max_overlap: float = setting(
+        0.05, "Share of the eval or test split's lines that the train split has, too.", ge=0, le=1
+    )
+    max_document_share: float = setting(
+        0.5, "Share of a split that one document makes up, where there are ten or more.", ge=0, le=1
+    )
+    max_line_bytes: Whole = setting(65_536, "Length of the longest line, in bytes.", ge=1)
+    max_foreign_script: float = setting(
+        0.1, "Share of the eval or test split's letters that belong to scripts which train hardly has.", ge=0, le=1
+    )
+    max_drift: float = setting(
+        0.25,
+        "Distance (Jensen-Shannon, 0 to 1) between the words of the train split and those of the root's run before.",
+        ge=0,
+        le=1,
+    )
+    max_skipped_files: Whole = setting(
+        0, "Entries of example_gen.data_dir that cannot be read: pipes, sockets, links to nothing, no permission.", ge=0
+    )
+    errors: list[RuleName] = setting(
+        ["max_invalid_fraction"], "Names of the rules above that fail the run when they are broken."
+    )
+
+
 class ExampleValidator(base.Component):
     """Fails on an empty split and where a rule of `errors` is broken; warns where another one is."""
 
     INPUTS: ClassVar = {"statistics": "ExampleStatistics"}
     OUTPUTS: ClassVar = {"anomalies": "ExampleAnomalies"}
 
-    class Parameters(base.Parameters):
-        """What is tolerated: a limit a rule.
-
-        Attributes:
-            max_invalid_fraction: Largest fraction of a split's or a file's bytes that may be no UTF-8.
-            min_tokens: Tokens that a split has at least.
-            max_unk_share: Largest share of a split's tokens that read `<unk>` in the text.
-            max_overlap: Largest share of a held-out split's lines that train has, too.
-            max_document_share: Largest share of a split's bytes that one document may have, of ten or more.
-            max_line_bytes: Bytes of the longest line.
-            max_foreign_script: Largest share of a held-out split's letters in scripts that train hardly has.
-            max_drift: Largest Jensen-Shannon distance, 0 to 1, between train's words and those of the run before.
-            max_skipped_files: Entries of the data folder that could not be read.
-            errors: Rules that stop the run; the others warn.
-        """
-
-        max_invalid_fraction: float = pydantic.Field(default=0.01, ge=0, le=1)
-        min_tokens: int = pydantic.Field(default=100, ge=1)
-        max_unk_share: float = pydantic.Field(default=0.2, ge=0, le=1)
-        max_overlap: float = pydantic.Field(default=0.05, ge=0, le=1)
-        max_document_share: float = pydantic.Field(default=0.5, ge=0, le=1)
-        max_line_bytes: int = pydantic.Field(default=65_536, ge=1)
-        max_foreign_script: float = pydantic.Field(default=0.1, ge=0, le=1)
-        max_drift: float = pydantic.Field(default=0.25, ge=0, le=1)
-        max_skipped_files: int = pydantic.Field(default=0, ge=0)
-        errors: list[Rule] = ["max_invalid_fraction"]
+    Parameters: ClassVar = ExampleValidatorSettings
 
     def external_state(self, inputs: Mapping[str, Path]) -> dict[str, Any]:
         """Which earlier statistics the new ones are compared with."""

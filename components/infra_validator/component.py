@@ -2,9 +2,18 @@
 
 from typing import ClassVar
 
-import pydantic
-
 from components import base
+from models.settings import Parameters, setting
+
+
+class InfraValidatorSettings(Parameters):
+    """What the gate asks beside right answers."""
+
+    max_latency_ms: float = setting(
+        1000.0,
+        "Longest median time of next words for a context of 20 words, in milliseconds; 0: measured, not judged.",
+        ge=0,
+    )
 
 
 class InfraValidator(base.Component):
@@ -19,12 +28,4 @@ class InfraValidator(base.Component):
     OUTPUTS: ClassVar = {"blessing": "InfraBlessing"}
     GATE: ClassVar = "blessed"
 
-    class Parameters(base.Parameters):
-        """What the gate asks beside right answers.
-
-        Attributes:
-            max_latency_ms: Longest median time of next words for a context of 20 words, in milliseconds; 0: measured,
-                not judged.
-        """
-
-        max_latency_ms: float = pydantic.Field(default=1000.0, ge=0)
+    Parameters: ClassVar = InfraValidatorSettings

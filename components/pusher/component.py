@@ -5,11 +5,20 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import ClassVar
 
-import pydantic
-
 from components import base
 from components.evaluator.baseline import digest
 from components.pusher import versions
+from models.settings import Parameters, Whole, setting
+
+
+class PusherSettings(Parameters):
+    """What stays after a push."""
+
+    keep_versions: Whole = setting(
+        3,
+        "Versions kept in serving_dir; older ones that were pushed from here are removed after a push.",
+        ge=1,
+    )
 
 
 class Pusher(base.Component):
@@ -22,16 +31,10 @@ class Pusher(base.Component):
     INPUTS: ClassVar = {"model": "Model", "blessing": "ModelBlessing", "infra_blessing?": "InfraBlessing"}
     OUTPUTS: ClassVar = {"pushed_model": "PushedModel"}
 
-    class Parameters(base.Parameters):
-        """Where to push.
-
-        Attributes:
-            serving_dir: Folder of the versions; made where it is missing.
-            keep_versions: Versions that stay after a push; only older ones that were pushed by us are removed.
-        """
+    class Parameters(PusherSettings):
+        """Where to push, and what stays there."""
 
         serving_dir: Path
-        keep_versions: int = pydantic.Field(default=3, ge=1)
 
     def still_valid(self, outputs: Mapping[str, Path]) -> bool:
         """Whether the pushed version is still there as it was, or has given way to a later one.

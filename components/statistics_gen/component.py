@@ -1,8 +1,9 @@
 """StatisticsGen: what is in each split, counted."""
 
-from typing import ClassVar, Literal
+from typing import ClassVar
 
 from components import base
+from models.settings import TokenizerSettings
 
 
 class StatisticsGen(base.Component):
@@ -11,17 +12,5 @@ class StatisticsGen(base.Component):
     INPUTS: ClassVar = {"examples": "Examples"}
     OUTPUTS: ClassVar = {"statistics": "ExampleStatistics"}
 
-    class Parameters(base.Parameters):
-        """How tokens are counted: as training will see them.
-
-        Attributes:
-            tokenizer: Kind of tokenizer; wordpieces are counted as the words that they are made of.
-            lowercase: Whether the text is lower-cased.
-            keep_blank_lines: Whether a blank line counts as a lone `<eos>`.
-            beam_args: Options of the Beam runner.
-        """
-
-        tokenizer: Literal["whitespace", "unicode_words", "wordpiece"]
-        lowercase: bool = False
-        keep_blank_lines: bool = False
-        beam_args: tuple[str, ...] = ("--runner=FnApiRunner",)
+    class Parameters(TokenizerSettings, base.BeamParameters):
+        """How tokens are counted: as training will see them, wordpieces as the words that they are made of."""

@@ -88,7 +88,7 @@ class CountShard(beam.DoFn):
         distinct, _, occurrences = tf.unique_with_counts(tokens)
         return distinct, occurrences, ends - tf.concat([[-1], ends[:-1]], 0) - 1
 
-    def process(self, shard: beam_pipeline.Shard) -> Iterator[tuple[str, int, Counts]]:
+    def process(self, shard: beam_pipeline.ExamplesShard) -> Iterator[tuple[str, int, Counts]]:
         total = Counts()
         hashes, codes = [], np.zeros(CODES, np.int64)
         frequent: collections.Counter[bytes] = collections.Counter()
@@ -149,7 +149,7 @@ def filled_lines(texts: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
     return filled, tf.size(lines) - tf.size(filled)
 
 
-def compare_lines(bucket: int, aside: str, shards: Sequence[beam_pipeline.Shard]) -> dict[str, dict[str, Any]]:
+def compare_lines(bucket: int, aside: str, shards: Sequence[beam_pipeline.ExamplesShard]) -> dict[str, dict[str, Any]]:
     """Compares a bucket's lines, by split: all of them, those seen before in the split, and those seen in train.
 
     `shared` has hashes of some that are seen in train, for examples.
@@ -171,7 +171,7 @@ def compare_lines(bucket: int, aside: str, shards: Sequence[beam_pipeline.Shard]
     return compared
 
 
-def find_lines(shards: Sequence[beam_pipeline.Shard], hashes: Sequence[int]) -> list[str]:
+def find_lines(shards: Sequence[beam_pipeline.ExamplesShard], hashes: Sequence[int]) -> list[str]:
     """The longest few of the lines that have those hashes, for people to see."""
     found: set[bytes] = set()
     batches = (batch for shard in shards for batch in beam_pipeline.read_batches(shard)) if hashes else ()
@@ -198,7 +198,7 @@ def write_statistics(
     folder: str,
     aside: str,
     settings: dict[str, Any],
-    shards: Sequence[beam_pipeline.Shard],
+    shards: Sequence[beam_pipeline.ExamplesShard],
     counts_kept: str,
     compared_kept: str,
 ) -> None:

@@ -6,6 +6,7 @@ from typing import Any
 
 from components import base
 from components.trainer import external_files
+from models.settings import Recipe
 
 
 class Trainer(base.Component):
@@ -22,49 +23,8 @@ class Trainer(base.Component):
     OUTPUTS = {"model": "Model", "model_run": "ModelRun"}
     RESUMABLE = True
 
-    class Parameters(base.Parameters):
-        """The configuration's sections `model`, `loss` and `trainer`, whose bounds it has checked."""
-
-        units: int
-        num_layers: int = 2
-        dropout: float
-        tie_embeddings: bool = True
-        output_bias: bool = False
-        init_scale: float = 0.1
-        augmented: bool = True
-        temperature: float = 20.0
-        gamma: float = 0.65
-        gradient_through_target: bool = False
-        target: str = "current"
-        target_interval: int = 500
-        target_decay: float = 0.999
-        temperature_schedule: dict[str, Any] | None = None
-        gamma_schedule: dict[str, Any] | None = None
-        pretrained_embeddings: str | None = None
-        initial_model: str | None = None
-        freeze_embedding_epochs: int = 0
-        batch_size: int = 20
-        sequence_length: int = 35
-        epochs: int
-        learning_rate: float = 1.0
-        decay: float = 0.9
-        decay_start_epoch: int = 5
-        clip_norm: float = 5.0
-        optimizer: str = "sgd"
-        momentum: float | None = None
-        nesterov: bool | None = None
-        beta_1: float | None = None
-        beta_2: float | None = None
-        rho: float | None = None
-        epsilon: float | None = None
-        weight_decay: float | None = None
-        ema: float | None = None
-        patience: int | None = None
-        precision: str = "auto"
-        replicas: int | None = None
-        seed: int = 1
-        checkpoint_seconds: float = 60.0
-        export_dtype: str = "float32"
+    class Parameters(Recipe):
+        """The configuration's sections `model`, `loss` and `trainer`."""
 
     def external_state(self, inputs: Mapping[str, Path]) -> dict[str, Any]:
         """Digests of the word vectors and of the model that training starts from.

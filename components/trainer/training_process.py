@@ -29,23 +29,21 @@ def train_and_export(
     from models.training.callbacks import TrainingDiverged
     from models.training.devices import make_strategy
     from models.training.resumable import Training
-    from models.training.setup import make_model, make_recipe, model_config
+    from models.training.setup import make_model, model_config
 
     for name in ("tensorflow", "absl"):  # their export warnings are noise
         logging.getLogger(name).setLevel(logging.ERROR)
     tuned = {}
     if "hyperparameters" in inputs:
         parameters, tuned = hyperparameters.apply(inputs["hyperparameters"], parameters)
-    values = parameters.model_dump()
     try:
-        recipe = make_recipe(values)
-        strategy = make_strategy(parameters.replicas, recipe.batch_size)
+        strategy = make_strategy(parameters.replicas, parameters.batch_size)
         splits = {s: TokenStream(inputs["transformed_examples"] / f"Split-{s}") for s in ("train", "eval")}
         tokenizer = Tokenizer.load(inputs["vocabulary"])
-        model, initial = make_model(values, tokenizer, strategy)
-        progress = Progress(context, recipe.epochs)
+        model, initial = make_model(parameters, tokenizer, strategy)
+        progress = Progress(context, parameters.epochs)
         options = [progress], child_process.stop_requested
-        training = Training(model, *splits.values(), recipe, context.workspace, *options)
+        training = Training(model, *splits.values(), parameters, context.workspace, *options)
         with progress.of(training), child_process.stoppable():
             history = training.run()
     except TrainingDiverged as error:
@@ -53,7 +51,7 @@ def train_and_export(
     except ValueError as error:
         raise ComponentError(str(error)) from None
     best = history[training.best_epoch - 1]
-    config = model_config(values, tokenizer.vocabulary_size)
+    config = model_config(parameters, tokenizer.vocabulary_size)
     exported = LanguageModel(**config | {"target": "current"})
     for target, source in zip(exported.trainable_variables, model.trainable_variables, strict=True):
         target.assign(source.numpy())

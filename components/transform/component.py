@@ -2,9 +2,8 @@
 
 from typing import ClassVar
 
-import pydantic
-
 from components import base
+from models.settings import setting
 
 
 class Transform(base.Component):
@@ -13,15 +12,10 @@ class Transform(base.Component):
     INPUTS: ClassVar = {"examples": "Examples", "vocabulary": "Vocabulary"}
     OUTPUTS: ClassVar = {"transformed_examples": "Examples"}
 
-    class Parameters(base.Parameters):
-        """How the work is run and judged.
+    class Parameters(base.BeamParameters):
+        """How the work is judged and run."""
 
-        Attributes:
-            max_unk_share: Share of a split's tokens without an id of their own above which there is a warning.
-            fail_on_unk: Whether the run fails there instead.
-            beam_args: Options of the Beam runner.
-        """
-
-        max_unk_share: float = pydantic.Field(default=1.0, ge=0, le=1)
-        fail_on_unk: bool = False
-        beam_args: tuple[str, ...] = ("--runner=FnApiRunner",)
+        max_unk_share: float = setting(
+            1.0, "Share of a split's tokens without an id of their own above which there is a warning.", ge=0, le=1
+        )
+        fail_on_unk: bool = setting(False, "Whether the run fails there instead.")

@@ -32,7 +32,7 @@ class WrittenShard:
         unknown: Of these, those without an id of their own.
     """
 
-    shard: beam_pipeline.Shard
+    shard: beam_pipeline.ExamplesShard
     file: str
     records: tuple[int, ...]
     tokens: int
@@ -113,7 +113,7 @@ class WriteShard(beam.DoFn):
 
         self._encode = encode
 
-    def process(self, shard: beam_pipeline.Shard) -> Iterator[WrittenShard]:
+    def process(self, shard: beam_pipeline.ExamplesShard) -> Iterator[WrittenShard]:
         tokens = unknown = 0
         with beam_pipeline.writing_aside(file_of(self._folder, shard)) as aside, TokenWriter(aside) as writer:
             for batch in beam_pipeline.read_batches(shard):
@@ -125,12 +125,12 @@ class WriteShard(beam.DoFn):
         yield WrittenShard(shard, file, tuple(writer.counts), tokens, unknown)
 
 
-def file_of(folder: str, shard: beam_pipeline.Shard) -> Path:
+def file_of(folder: str, shard: beam_pipeline.ExamplesShard) -> Path:
     """Where a shard's ids are written at first."""
     return Path(folder) / f"{shard.split}-{shard.number:05d}"
 
 
-def write_indexes(folder: str, shards: Sequence[beam_pipeline.Shard], written: Sequence[WrittenShard]) -> None:
+def write_indexes(folder: str, shards: Sequence[beam_pipeline.ExamplesShard], written: Sequence[WrittenShard]) -> None:
     """Writes each split's index in the order of the input shards, however the runner returned them.
 
     Raises:

@@ -10,6 +10,41 @@ from components import base
 from components.trainer import external_files
 from components.trainer.component import Trainer
 from components.tuner.search_space import Hyperparameter
+from models.settings import Parameters, Whole, setting
+
+
+class SearchSettings(Parameters):
+    """The search's algorithm and budget."""
+
+    algorithm: Literal["random", "bayesian", "hyperband", "grid"] = setting(
+        "bayesian",
+        "random, bayesian (a Gaussian process), hyperband (many short trials, the best of which are continued) or grid "
+        "(every combination; a range without step gives ten values).",
+    )
+    max_trials: Whole = setting(
+        12, "Trials in all; the first is the setting of this file, which the others are compared with.", ge=1
+    )
+    max_minutes: float | None = setting(
+        None, "Time after which no further trial begins, in minutes.", null="no such bound", gt=0
+    )
+
+
+class TunerSettings(SearchSettings):
+    """Whether there is a search, how long a trial is and what varies."""
+
+    enabled: bool = setting(
+        False,
+        "Whether hyperparameters are searched for before the Trainer, which then uses the best ones; --tune sets it.",
+    )
+    epochs: Whole = setting(3, "Epochs of a trial (of the longest ones with hyperband).", ge=1)
+    space: list[Hyperparameter] | None = setting(
+        None,
+        "What is searched: a list of {name, kind: float or int, min, max, step, scale: linear or log} and {name, kind: "
+        "choice, values}; names are keys of model, loss and trainer, such as gamma, temperature, dropout, "
+        "learning_rate, decay, units, num_layers, clip_norm.",
+        null="which is learning_rate 0.3 to 3, dropout 0 to 0.6, clip_norm 1 to 10, gamma 0.1 to 2 and temperature 3 "
+        "to 40",
+    )
 
 
 class Tuner(base.Component):
@@ -27,21 +62,15 @@ class Tuner(base.Component):
     RESUMABLE = True
     BUDGET = ("max_trials", "max_minutes")
 
-    class Parameters(base.Parameters):
-        """The configuration's section `tuner`, and the Trainer's parameters.
+    class Parameters(SearchSettings):
+        """What is searched, by what and how long.
 
         Attributes:
             trainer: The default setting; its `epochs` are those of a trial.
-            algorithm: Keras Tuner's oracle.
-            max_trials: Trials in all, the default's among them.
-            max_minutes: Minutes after which no further trial begins; None: no such bound.
             space: What varies.
         """
 
         trainer: Trainer.Parameters
-        algorithm: Literal["random", "bayesian", "hyperband", "grid"] = "bayesian"
-        max_trials: int = pydantic.Field(12, ge=1)
-        max_minutes: float | None = pydantic.Field(None, gt=0)
         space: list[Hyperparameter] = pydantic.Field(min_length=1)
 
     def external_state(self, inputs: Mapping[str, Path]) -> dict[str, Any]:

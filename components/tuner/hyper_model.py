@@ -15,7 +15,7 @@ from models.language_model import LanguageModel
 from models.text.token_stream import TokenStream
 from models.text.tokenizer import Tokenizer
 from models.training.resumable import Training
-from models.training.setup import make_model, make_recipe
+from models.training.setup import make_model
 
 
 class LanguageHyperModel(keras_tuner.HyperModel):
@@ -47,7 +47,7 @@ class LanguageHyperModel(keras_tuner.HyperModel):
 
     def build(self, hp: keras_tuner.HyperParameters) -> LanguageModel:
         """The compiled model of a trial, as its training begins."""
-        model, _ = make_model(self.trial_parameters(hp.values).model_dump(), self._tokenizer, self._strategy)
+        model, _ = make_model(self.trial_parameters(hp.values), self._tokenizer, self._strategy)
         return model
 
     def fit(
@@ -70,7 +70,7 @@ class LanguageHyperModel(keras_tuner.HyperModel):
         Returns:
             `val_perplexity` of the best epoch.
         """
-        recipe = make_recipe(self.trial_parameters(hp.values).model_dump())
+        recipe = self.trial_parameters(hp.values)
         report = keras.callbacks.LambdaCallback(on_epoch_end=lambda epoch, logs: on_epoch(training.history[-1], False))
         splits = self._splits["train"], self._splits["eval"]
         training = Training(model, *splits, recipe, folder, [report], should_stop)

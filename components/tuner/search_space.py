@@ -6,14 +6,14 @@ from typing import Literal
 
 import pydantic
 
+from models.settings import Recipe
+
 # The Trainer's parameters that can be tuned. Not among them: what costs time (epochs), what is luck (seed), where
 # training runs, and files.
 TUNABLE: dict[str, type] = {
-    **dict.fromkeys("learning_rate decay clip_norm dropout init_scale temperature gamma target_decay".split(), float),
-    **dict.fromkeys("units num_layers batch_size sequence_length decay_start_epoch target_interval".split(), int),
-    **dict.fromkeys("tie_embeddings output_bias augmented gradient_through_target".split(), bool),
-    "freeze_embedding_epochs": int,
-    "target": str,
+    name: type(field.default)
+    for name, field in Recipe.model_fields.items()
+    if field.json_schema_extra and field.json_schema_extra["tunable"]
 }
 RANGE, CHOICE = ("min", "max", "step"), ("values",)
 

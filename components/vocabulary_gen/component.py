@@ -1,10 +1,26 @@
 """VocabularyGen: which words have an id."""
 
-from typing import ClassVar, Literal
-
-import pydantic
+from typing import ClassVar
 
 from components import base
+from models.settings import TokenizerSettings, Whole, setting
+
+
+class VocabularySettings(TokenizerSettings):
+    """What counts as a word and which words are kept."""
+
+    max_size: Whole = setting(
+        20_000, "Words kept, most frequent first, <unk> and <eos> counted; 0 keeps every word (8,000 wordpieces).", ge=0
+    )
+    min_count: Whole = setting(2, "Occurrences in the train split below which a word is <unk>.", ge=1)
+
+    def contradictions(self):
+        yield from super().contradictions()
+        if self.max_size in (1, 2):
+            yield (
+                "max_size",
+                f"found {self.max_size}, expected 3 or more (<unk> and <eos> are two of them), or 0 for every word.",
+            )
 
 
 class VocabularyGen(base.Component):
@@ -13,28 +29,5 @@ class VocabularyGen(base.Component):
     INPUTS: ClassVar = {"examples": "Examples"}
     OUTPUTS: ClassVar = {"vocabulary": "Vocabulary"}
 
-    class Parameters(base.Parameters):
-        """What counts as a word and which words are kept.
-
-        Attributes:
-            max_size: Words kept, `<unk>` and `<eos>` counted; 0: all (wordpiece: 8,000 pieces).
-            min_count: Occurrences below which a word is unknown.
-            tokenizer: Kind of tokenizer.
-            lowercase: Whether the text is lower-cased.
-            keep_blank_lines: Whether a blank line counts as a lone `<eos>`.
-            beam_args: Options of the Beam runner.
-        """
-
-        max_size: int = pydantic.Field(default=0, ge=0)
-        min_count: int = pydantic.Field(default=1, ge=1)
-        tokenizer: Literal["whitespace", "unicode_words", "wordpiece"]
-        lowercase: bool = False
-        keep_blank_lines: bool = False
-        beam_args: tuple[str, ...] = ("--runner=FnApiRunner",)
-
-        @pydantic.field_validator("max_size")
-        @classmethod
-        def _has_room_for_reserved_words(cls, value: int) -> int:
-            if value in (1, 2):
-                raise ValueError("max_size counts <unk> and <eos>: it must be 0 (all words) or at least 3")
-            return value
+    class Parameters(VocabularySettings, base.BeamParameters):
+        """What counts as a word, which words are kept, and how to run."""

@@ -63,7 +63,7 @@ class CountWords(beam.DoFn):
             input_signature=[tf.TensorSpec([None], tf.string)],
         )
 
-    def process(self, shard: beam_pipeline.Shard) -> Iterable[dict[bytes, int]]:
+    def process(self, shard: beam_pipeline.ExamplesShard) -> Iterable[dict[bytes, int]]:
         total = Counter()
         for batch in beam_pipeline.read_batches(shard):
             words, _, counts = self._count(tf.constant([example.text for example in batch]))

@@ -5,7 +5,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from models.training.recipe import option_problems
+from models.settings import OPTIMIZER_OPTIONS
 
 
 @keras.saving.register_keras_serializable(package="language_model")
@@ -78,7 +78,7 @@ def make_optimizer(
     """An optimizer by its name in the configuration.
 
     Args:
-        name: One of `models.training.recipe.OPTIMIZER_OPTIONS`.
+        name: One of `models.settings.OPTIMIZER_OPTIONS`.
         learning_rate: At the start.
         clip_norm: Bound on the global norm of the whole batch's gradient, or None.
         ema: Momentum of Keras's exponential moving average of the weights, or None for no average.
@@ -88,8 +88,9 @@ def make_optimizer(
         ValueError: If the optimizer has no such option.
     """
     given = {key: value for key, value in options.items() if value is not None}
-    if problems := option_problems(name, given):
-        raise ValueError(" ".join(problems))
+    allowed = OPTIMIZER_OPTIONS[name]
+    if unknown := sorted(given.keys() - allowed):
+        raise ValueError(f"The optimizer {name} has no {' and no '.join(unknown)}; it has {', '.join(allowed)}.")
     average = {} if ema is None else {"use_ema": True, "ema_momentum": ema}
     classes = {
         "sgd": OnePassSGD,

@@ -15,13 +15,14 @@ import numpy as np
 import tensorflow as tf
 
 from models.language_model import LanguageModel
+from models.settings import Recipe
 from models.text.checks import check_lanes
 from models.text.token_stream import TokenStream
 from models.text.windows import num_windows, windows
 from models.training.callbacks import AugmentedLossSchedule, FreezeEmbedding, StopWhenDiverged, TargetEmbedding
 from models.training.checkpoint import Checkpoint
 from models.training.optimizers import make_optimizer
-from models.training.recipe import Recipe
+from models.training.schedules import schedules
 
 
 class TrainingStopped(BaseException):
@@ -137,8 +138,8 @@ class Training:
         callbacks = [keras.callbacks.LearningRateScheduler(lambda epoch: recipe.learning_rate_of(epoch + 1))]
         if recipe.freeze_embedding_epochs:
             callbacks.append(FreezeEmbedding(recipe.freeze_embedding_epochs))
-        if recipe.temperature or recipe.gamma:
-            callbacks.append(AugmentedLossSchedule(recipe.temperature, recipe.gamma, self.steps))
+        if ramps := schedules(recipe):
+            callbacks.append(AugmentedLossSchedule(ramps.get("temperature"), ramps.get("gamma"), self.steps))
         callbacks.append(StopWhenDiverged())
         if model.target_table is not None:
             callbacks.append(TargetEmbedding(recipe.target_interval, recipe.target_decay))

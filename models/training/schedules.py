@@ -3,6 +3,8 @@
 import dataclasses
 from typing import Literal
 
+from models.settings import LossSettings
+
 
 @dataclasses.dataclass(frozen=True)
 class Schedule:
@@ -40,3 +42,9 @@ class Schedule:
         if self.shape == "linear":
             return self.start + (self.end - self.start) * share
         return self.start * (self.end / self.start) ** share
+
+
+def schedules(settings: LossSettings) -> dict[str, Schedule]:
+    """The ramps by what they change, "temperature" and "gamma"; they end at the constant values."""
+    ramps = {"temperature": settings.temperature_schedule, "gamma": settings.gamma_schedule}
+    return {name: Schedule(end=getattr(settings, name), **ramp.model_dump()) for name, ramp in ramps.items() if ramp}

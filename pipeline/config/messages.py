@@ -37,6 +37,9 @@ def messages(error: pydantic.ValidationError, origins: Mapping[str, str]) -> lis
     messages = []
     for item in error.errors():
         place = _dotted(item["loc"], error.title, origins)
+        if item["type"] == "value_error" and "." not in place:  # a section whose keys contradict each other
+            messages += [f"{place}.{line}" for line in str(item["ctx"]["error"]).splitlines()]
+            continue
         key = ".".join(place.split(".")[:2])
         expected = item["msg"].removeprefix("Input should be ").removeprefix("Value error, ")
         expected = OF_MAPPINGS.get(item["type"], expected)

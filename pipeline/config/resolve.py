@@ -7,13 +7,13 @@ Which value wins: `--set`, then the file, then the model's preset and the corpus
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from types import NoneType, UnionType
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 import pydantic
 
 from pipeline.config import checks, messages, presets, tuning_checks, yaml_text
 from pipeline.config.settings import Settings
-from pipeline.config.types import is_text
 
 
 class ConfigurationError(Exception):
@@ -42,6 +42,15 @@ class Configuration:
         return {key: value for key, value in self.values.items() if value != self.defaults[key]}
 
 
+def _is_text(kind: Any) -> bool:
+    """Whether what a value of that type is, when it is not None, is a string."""
+    if get_origin(kind) is Annotated:
+        return _is_text(get_args(kind)[0])
+    if get_origin(kind) in (Union, UnionType, Literal):
+        return all(part is NoneType or isinstance(part, str) or _is_text(part) for part in get_args(kind))
+    return kind is str
+
+
 BUILT_IN: dict[str, Any] = {
     f"{section}.{key}": field.get_default()
     for section, section_field in Settings.model_fields.items()
@@ -51,7 +60,7 @@ TEXT_KEYS = {
     f"{section}.{key}"
     for section, section_field in Settings.model_fields.items()
     for key, field in section_field.annotation.model_fields.items()
-    if is_text(field.annotation)
+    if _is_text(field.annotation)
 }
 
 

@@ -5,17 +5,15 @@ from typing import Any
 import pydantic
 
 from components.tuner.search_space import TUNABLE, Hyperparameter, default_space, repeated
+from models.settings import Recipe
 from pipeline.config.checks import contradictions
 from pipeline.config.settings import Settings
 
 SECTIONS = ("model", "loss", "trainer")
+_EXTRA = {name: field.json_schema_extra or {} for name, field in Recipe.model_fields.items()}
 # Without effect unless another key has this value.
-NEEDS: dict[str, tuple[str, Any]] = {
-    **dict.fromkeys(("gamma", "temperature", "gradient_through_target", "target"), ("augmented", True)),
-    "target_interval": ("target", "held"),
-    "target_decay": ("target", "average"),
-}
-ARCHITECTURE = ("units", "num_layers", "tie_embeddings", "output_bias")
+NEEDS: dict[str, tuple[str, Any]] = {name: extra["needs"] for name, extra in _EXTRA.items() if extra.get("needs")}
+ARCHITECTURE = [name for name, extra in _EXTRA.items() if extra.get("shape")]
 
 
 def space(settings: Settings) -> list[Hyperparameter]:
@@ -54,6 +52,10 @@ def _values_problems(settings: Settings, hyperparameter: Hyperparameter) -> list
             changed = type(before).model_validate(before.model_dump() | {name: value})
         except pydantic.ValidationError as error:
             expected = error.errors()[0]["msg"].removeprefix("Input should be ")
+            if expected.startswith("Value error, "):
+                return [
+                    f"tuner.space: {name} {value!r} contradicts another key. {expected.removeprefix('Value error, ')}"
+                ]
             return [f"tuner.space: {name}: found {value!r}, expected {expected}."]
         wrong = contradictions(settings.model_copy(update={section: changed}))
         if wrong:

@@ -9,7 +9,7 @@ from components.evaluator.adaptive.trained_model import rebuild
 from components.evaluator.evaluation_split import line_cross_entropy
 from components.evaluator.exported_model import ExportedModel
 from components.evaluator.figures import bootstrap
-from components.evaluator.figures.slices import Lines
+from components.evaluator.figures.slices import LineIndex
 from components.quiet_import import silence
 from models import files
 from models.serving import hub_export, litert_export
@@ -132,7 +132,7 @@ def _measured(exported: ExportedModel, streams: dict[str, TokenStream]) -> dict[
     figures = {}
     for split, stream in streams.items():
         nats = line_cross_entropy(lambda model, rows: model.windows(rows), exported, stream)
-        lengths = Lines(stream).lengths.astype(float)
+        lengths = LineIndex(stream).lengths.astype(float)
         low, high = bootstrap.interval(nats, lengths)
         values = (nats.sum() / lengths.sum(), low, high)
         perplexity, low, high = (math.exp(min(value, 700.0)) for value in values)

@@ -13,7 +13,7 @@ import pydantic
 from components.evaluator.adaptive import evaluation
 from components.evaluator.adaptive.settings import AdaptiveSettings
 from components.evaluator.exported_model import ExportedModel
-from pipeline.scoring.lines import InputError, Lines
+from pipeline.scoring.lines import InputError, LineReader
 
 LINES_AT_ONCE = 256  # that are tokenized together
 
@@ -58,7 +58,7 @@ class AdaptiveScorer:
         self.log_probability, self.num_tokens = 0.0, 0
         self._mode, self._settings, self._train = mode, settings, np.zeros([0], np.int32)
         if mode == "dynamic":
-            self._train = np.concatenate([self._train, *(ids for _, ids in self._tokens(Lines(gradient_text)))])
+            self._train = np.concatenate([self._train, *(ids for _, ids in self._tokens(LineReader(gradient_text)))])
             if not len(self._train):
                 raise InputError(f"{gradient_text} holds no text; --gradient-text needs some of the training text.")
 

@@ -16,7 +16,7 @@ class InputError(Exception):
     """An input cannot be read: the message names it and says why."""
 
 
-class Lines:
+class LineReader:
     """The lines of an input, without their newlines; a last line counts whether or not a newline ends it.
 
     Args:

@@ -10,15 +10,15 @@ import apache_beam as beam
 
 from components import beam_pipeline
 from models import files
-from pipeline.scoring.lines import GZIP_MAGIC, Lines
+from pipeline.scoring.lines import GZIP_MAGIC, LineReader
 
 CHUNK_BYTES = 1 << 20
 LINES_AT_ONCE = 2048
 
 
 @dataclass(frozen=True)
-class Chunk:
-    """Lines of a file that begin in bytes [start, end); end None is a whole gzip file."""
+class LineRange:
+    """LineReader of a file that begin in bytes [start, end); end None is a whole gzip file."""
 
     number: int
     path: str
@@ -37,7 +37,7 @@ class _Score(beam.DoFn):
 
         self._scorer = Scorer(Path(self._model))
 
-    def process(self, chunk: Chunk):
+    def process(self, chunk: LineRange):
         target = _file_of(Path(self._folder), chunk)
         if target.exists():
             return
@@ -73,7 +73,7 @@ def score(model: Path, paths: Sequence[str], folder: Path, beam_args: Sequence[s
     shutil.rmtree(folder)
 
 
-def chunks_of(paths: Sequence[str]) -> Iterator[Chunk]:
+def chunks_of(paths: Sequence[str]) -> Iterator[LineRange]:
     """The files in order, plain ones in parts of about a megabyte."""
     number = 0
     for path in paths:
@@ -82,14 +82,14 @@ def chunks_of(paths: Sequence[str]) -> Iterator[Chunk]:
         size = Path(path).stat().st_size
         bounds = [(0, None)] if compressed else [(s, s + CHUNK_BYTES) for s in range(0, size, CHUNK_BYTES)]
         for start, end in bounds:
-            yield Chunk(number, os.path.abspath(path), start, end)
+            yield LineRange(number, os.path.abspath(path), start, end)
             number += 1
 
 
-def read(chunk: Chunk) -> Iterator[bytes]:
+def read(chunk: LineRange) -> Iterator[bytes]:
     """The lines of a chunk: those that begin in it."""
     if chunk.end is None:
-        yield from Lines(chunk.path)
+        yield from LineReader(chunk.path)
         return
     with open(chunk.path, "rb") as file:
         if chunk.start:
@@ -111,5 +111,5 @@ def in_groups(lines: Iterator[bytes], size: int) -> Iterator[list[bytes]]:
         yield group
 
 
-def _file_of(folder: Path, chunk: Chunk) -> Path:
+def _file_of(folder: Path, chunk: LineRange) -> Path:
     return folder / f"{chunk.number:08d}.jsonl"

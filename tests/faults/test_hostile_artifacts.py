@@ -34,7 +34,7 @@ def test_tfrecords(tmp_path):
 
     def read(content):
         path.write_bytes(content)
-        shard = beam_pipeline.Shard("train", 0, 1, str(path))
+        shard = beam_pipeline.ExamplesShard("train", 0, 1, str(path))
         return b"".join(example.text for batch in beam_pipeline.read_batches(shard) for example in batch)
 
     def accepted(name, text):

@@ -11,7 +11,7 @@ import pytest
 import tensorflow as tf
 
 from models import LanguageModel, OnePassSGD, TokenStream, windows
-from models.training.recipe import Recipe
+from models.settings import Recipe
 from models.training.resumable import Training, compile_model
 from tests.models import reference
 from tests.models.training.training_run import VOCABULARY, some_text, write_split

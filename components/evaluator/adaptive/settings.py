@@ -2,35 +2,32 @@
 
 from typing import Literal
 
-import pydantic
+from models.settings import Parameters, Whole, setting
 
 Mode = Literal["cache", "dynamic"]
 
 
-class AdaptiveSettings(pydantic.BaseModel):
-    """What is evaluated beside the static model, and how.
+class AdaptiveSettings(Parameters):
+    """What is evaluated beside the static model, and how."""
 
-    Attributes:
-        adaptive: The modes.
-        cache_lambda: Share of the cache in the mixture, 0 up to 1.
-        cache_theta: How sharply the cache prefers hidden states that are alike.
-        cache_window: Tokens that the cache remembers.
-        dynamic_eta: Step size, of gradients divided by their root mean square on the training text.
-        dynamic_lambda: Decay back to the trained weights, a step.
-        dynamic_epsilon: Added to the root mean square.
-        dynamic_segment: Tokens that are predicted before the weights take a step.
-    """
-
-    model_config = pydantic.ConfigDict(allow_inf_nan=False)
-
-    adaptive: list[Mode] = []
-    cache_lambda: float = pydantic.Field(0.1, ge=0, lt=1)
-    cache_theta: float = pydantic.Field(1.0, ge=0)
-    cache_window: int = pydantic.Field(500, ge=1, lt=2**31)
-    dynamic_eta: float = pydantic.Field(5e-5, ge=0)
-    dynamic_lambda: float = pydantic.Field(2e-3, ge=0)
-    dynamic_epsilon: float = pydantic.Field(2e-5, gt=0)
-    dynamic_segment: int = pydantic.Field(5, ge=1, lt=2**31)
+    adaptive: list[Mode] = setting(
+        [],
+        "Evaluation that adapts to what it reads, beside the static one that the gate judges: any of cache (a neural "
+        "cache) and dynamic (dynamic evaluation). Reading a split takes minutes.",
+    )
+    cache_lambda: float = setting(0.1, "Share of the neural cache in the prediction, 0 up to 1.", ge=0, lt=1)
+    cache_theta: float = setting(
+        1.0, "How sharply the cache prefers words that came after a similar hidden state.", ge=0
+    )
+    cache_window: Whole = setting(500, "Tokens that the cache remembers.", ge=1)
+    dynamic_eta: float = setting(
+        5e-5,
+        "Step size of dynamic evaluation, of gradients divided by their root mean square on training text.",
+        ge=0,
+    )
+    dynamic_lambda: float = setting(2e-3, "Decay of the weights back to the trained ones, a step.", ge=0)
+    dynamic_epsilon: float = setting(2e-5, "Added to the root mean square of the gradients.", gt=0)
+    dynamic_segment: Whole = setting(5, "Tokens that are predicted before the weights take a step.", ge=1)
 
     def of_mode(self, mode: str) -> dict[str, float]:
         """The settings of one mode, by key."""

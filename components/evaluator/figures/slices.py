@@ -52,7 +52,7 @@ def check_slice(name: str) -> str:
     return name
 
 
-class Lines:
+class LineIndex:
     """Where the lines of a token stream end: arrays of one entry a line, whatever the stream's length.
 
     Args:
@@ -96,7 +96,9 @@ class Slicer:
         documents: Names of the split's runs of text, in order, and the token offset at which each run ends.
     """
 
-    def __init__(self, lines: Lines, train_counts: np.ndarray, documents: tuple[list[str], np.ndarray] | None = None):
+    def __init__(
+        self, lines: LineIndex, train_counts: np.ndarray, documents: tuple[list[str], np.ndarray] | None = None
+    ):
         self._lines = lines
         words = 2 + np.digitize(train_counts, _FREQUENCY_EDGES)
         words[[UNK_ID, EOS_ID]] = 0, 1

@@ -61,7 +61,7 @@ def test_examples_are_batched_within_a_shard_without_changing_the_stream(tmp_pat
     shard = [("doc", i, line) for i, line in enumerate(lines)]
     examples = write_examples(tmp_path / "examples", {"train": [shard], "eval": [shard[:1]], "test": [shard[:2]]})
     (path,) = (examples / "Split-train").iterdir()
-    batches = list(beam_pipeline.read_batches(beam_pipeline.Shard("train", 0, 1, str(path))))
+    batches = list(beam_pipeline.read_batches(beam_pipeline.ExamplesShard("train", 0, 1, str(path))))
     assert [example.position for batch in batches for example in batch] == list(range(30))
     assert 1 < len(batches) < 10
     output, _ = transform(tmp_path, examples, write_vocabulary(tmp_path / "vocabulary", "ab", 30 * 50_002))
@@ -69,7 +69,7 @@ def test_examples_are_batched_within_a_shard_without_changing_the_stream(tmp_pat
 
 
 def test_shards_that_come_back_in_any_order_are_put_in_theirs(tmp_path):
-    shards = [beam_pipeline.Shard(s, n, 12, "") for s in beam_pipeline.SPLITS for n in range(12)]
+    shards = [beam_pipeline.ExamplesShard(s, n, 12, "") for s in beam_pipeline.SPLITS for n in range(12)]
     written = [executor.WrittenShard(shard, f"tokens-{shard.number}", (shard.number,), 1, 0) for shard in shards]
     random.Random(1).shuffle(written)
     for split in beam_pipeline.SPLITS:

@@ -1,12 +1,14 @@
 """The options of training, each by its effect on the loss, the gradient or the weights of real steps."""
 
+import dataclasses
+
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 
+from models.settings import Recipe
 from models.text.windows import windows
-from models.training.recipe import Recipe
 from models.training.resumable import Training, compile_model
 from models.training.schedules import Schedule
 from tests.models import reference
@@ -67,6 +69,10 @@ def trained(strategy, splits, tmp_path):
     """
 
     def train(model_options=None, folder=None, **recipe):
+        for name in ("temperature", "gamma"):
+            if isinstance(ramp := recipe.get(name), Schedule):
+                values = dataclasses.asdict(ramp)
+                recipe |= {name: values.pop("end"), f"{name}_schedule": values}
         recipe = Recipe(**{"batch_size": BATCH, "sequence_length": TIME, "epochs": 1, "learning_rate": 0.5} | recipe)
         model = one_layer(strategy, **(model_options or {}))
         compile_model(model, recipe)
@@ -105,7 +111,7 @@ def reference_losses(splits, strategy, step, temperature):
 )
 def test_each_step_has_the_augmented_loss_of_its_temperature(schedule, temperatures, trained, splits, strategy):
     """At learning rate 0 nothing but the schedule tells the steps apart."""
-    _, metrics, *_ = trained(temperature=schedule, learning_rate=0.0)
+    _, metrics, *_ = trained(temperature=schedule, learning_rate=1e-30)
     expected = np.array([reference_losses(splits, strategy, step, tau) for step, tau in enumerate(temperatures)])
     np.testing.assert_allclose(metrics[:, 0], expected[:, 0], rtol=1e-5)
     np.testing.assert_allclose(metrics[:, 1], expected[:, 1], rtol=1e-3)  # it falls with the square of τ
@@ -123,7 +129,7 @@ def test_gamma_warms_up_from_the_cross_entropy_alone(trained):
 
 @pytest.mark.parametrize("gamma", [0.0, 0.3, 1.2])
 def test_the_gradient_is_that_of_the_scheduled_gamma(gamma, trained, splits, strategy):
-    _, metrics, *_ = trained(gamma=Schedule(end=0.65, start=gamma, length=5, unit="steps"), learning_rate=0.0)
+    _, metrics, *_ = trained(gamma=Schedule(end=0.65, start=gamma, length=5, unit="steps"), learning_rate=1e-30)
     model = one_layer(strategy)
     model.set_loss_weights(gamma=gamma)
     gradients, _ = window_gradients(model, splits, model.zero_state(BATCH))
@@ -179,8 +185,8 @@ def test_the_other_weights_train_while_the_embedding_is_frozen(trained, strategy
 
 
 def test_a_frozen_embedding_has_no_share_in_the_clipped_norm(trained):
-    _, frozen, *_ = trained(freeze_embedding_epochs=1, learning_rate=0.0)
-    _, free, *_ = trained(learning_rate=0.0)
+    _, frozen, *_ = trained(freeze_embedding_epochs=1, learning_rate=1e-30)
+    _, free, *_ = trained(learning_rate=1e-30)
     assert (frozen[:, 2] < 0.99 * free[:, 2]).all()
 
 

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from models.settings import Recipe
 from models.text.windows import windows
 from models.training.callbacks import TrainingDiverged
-from models.training.recipe import Recipe
 from models.training.resumable import Training
 from tests.models import reference
 from tests.models.training.training_run import VOCABULARY, EachStep, make_model, some_text, write_split
@@ -40,7 +40,7 @@ def test_an_update_is_sgd_on_the_loss_summed_over_steps_and_averaged_over_the_ba
     strategy, splits, clip_norm, optimizer
 ):
     options = {"momentum": 0.0} if optimizer == "momentum" else {}  # Keras's own SGD
-    recipe = make_recipe(clip_norm=clip_norm, learning_rate=0.7, optimizer=optimizer, optimizer_options=options)
+    recipe = make_recipe(clip_norm=clip_norm, learning_rate=0.7, optimizer=optimizer, **options)
     model, seen = make_model(strategy, recipe, units=4, num_layers=1), EachStep()
     numpy_model = reference.ReferenceModel(model)
     data = windows(splits[0], BATCH, TIME).take(1)
@@ -65,7 +65,7 @@ def test_the_learning_rate_decays_after_its_start_epoch():
 @pytest.fixture(scope="module")
 def still(strategy, splits, tmp_path_factory):
     """Two epochs at learning rate 0, so that every figure is one of the initial weights; and those weights."""
-    recipe = make_recipe(epochs=2, learning_rate=0.0)
+    recipe = make_recipe(epochs=2, learning_rate=1e-30)
     model = make_model(strategy, recipe)
     numpy_model = reference.ReferenceModel(model)
     training = Training(model, *splits, recipe, tmp_path_factory.mktemp("still"))
@@ -177,7 +177,7 @@ def test_a_finished_training_that_is_started_again_is_finished(run, strategy, sp
 
 def test_averaged_weights_are_what_is_validated_and_kept(strategy, splits, tmp_path):
     """Against a plain moving average of the weights after each step; training itself is not changed by it."""
-    recipe = make_recipe(epochs=2, learning_rate=0.5, ema=0.8, checkpoint_seconds=0.0)
+    recipe = make_recipe(epochs=2, learning_rate=0.5, ema=0.8, checkpoint_seconds=1e-9)
     model, after = make_model(strategy, recipe, num_layers=1), []
     watch = keras.callbacks.LambdaCallback(on_train_batch_end=lambda batch, logs: after.append(model.get_weights()))
     training = Training(model, *splits, recipe, tmp_path / "averaged", [watch])

@@ -12,11 +12,11 @@ import keras
 import numpy as np
 
 from models.language_model import LanguageModel
+from models.settings import Recipe
 from models.text.token_stream import TokenStream, TokenWriter, write_index
 from models.text.windows import windows
 from models.training import checkpoint
 from models.training.devices import make_strategy
-from models.training.recipe import Recipe
 from models.training.resumable import Training, TrainingStopped, compile_model
 
 VOCABULARY, UNITS, BATCH, TIME = 60, 12, 8, 6
@@ -105,7 +105,7 @@ class DieAfterEpoch(keras.callbacks.Callback):
 def train(folder: Path, replicas: int, end: str = ""):
     """Trains for three epochs of 45 steps from the last checkpoint, or to another end."""
     strategy = make_strategy(replicas, BATCH)
-    recipe = Recipe(batch_size=BATCH, sequence_length=TIME, epochs=3, decay_start_epoch=1, checkpoint_seconds=0.0)
+    recipe = Recipe(batch_size=BATCH, sequence_length=TIME, epochs=3, decay_start_epoch=1, checkpoint_seconds=1e-9)
     training = Training(
         make_model(strategy, recipe, num_layers=1, dropout=0.3),
         write_split(folder / "data" / "train", some_text(BATCH * TIME * 45)),

@@ -31,8 +31,9 @@ def test_the_options_reach_the_trainer(tmp_path):
     assert parameters.pretrained_embeddings == str(tmp_path / "glove.txt")
     assert (parameters.freeze_embedding_epochs, parameters.target, parameters.target_interval) == (2, "held", 7)
     expected = {"start": 5.0, "shape": "exponential", "length": 300.0, "unit": "steps"}
-    assert parameters.temperature_schedule == expected
-    assert parameters.gamma_schedule == {"start": 0.0, "shape": "linear", "length": 1.0, "unit": "epochs"}
+    assert parameters.temperature_schedule.model_dump() == expected
+    linear = {"start": 0.0, "shape": "linear", "length": 1.0, "unit": "epochs"}
+    assert parameters.gamma_schedule.model_dump() == linear
     (tmp_path / "assets").mkdir()
     (tmp_path / "assets" / "vocabulary.txt").touch()
     assert trainer_parameters(f"trainer.initial_model={tmp_path}").initial_model == str(tmp_path)
@@ -59,9 +60,9 @@ def test_without_options_the_loss_is_constant_and_the_papers():
         ),
         (
             ["loss.gamma_schedule={start: 0, shape: exponential}"],
-            "loss.gamma_schedule: An exponential ramp from 0.0 to",
+            "loss.gamma_schedule: found an exponential ramp from 0.0 to",
         ),
-        (["loss.temperature_schedule={start: 0}"], "loss.temperature_schedule: Found start 0, expected a temperature"),
+        (["loss.temperature_schedule={start: 0}"], "loss.temperature_schedule: found start 0, expected a temperature"),
         (["loss.target=fixed"], "loss.target (from --set): found 'fixed', expected 'current', 'held' or 'average'."),
         (["loss.target_interval=0"], "loss.target_interval (from --set): found 0, expected greater than or equal to 1"),
         (["loss.target_decay=1.0"], "loss.target_decay (from --set): found 1.0, expected less than 1"),

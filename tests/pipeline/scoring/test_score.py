@@ -15,7 +15,7 @@ import tensorflow as tf
 
 from pipeline import score
 from pipeline.scoring import scorer, with_beam
-from pipeline.scoring.lines import Lines
+from pipeline.scoring.lines import LineReader
 from pipeline.scoring.resumable import ResumableOutput
 from pipeline.scoring.scorer import batches_of
 from tests.pipeline.server.serving_folder import push
@@ -212,7 +212,7 @@ def test_beam_gives_the_same_lines(model, text, tmp_path, monkeypatch):
 def test_chunks_hold_each_line_once_wherever_they_are_cut(text, monkeypatch, size):
     monkeypatch.setattr(with_beam, "CHUNK_BYTES", size)
     found = [line for chunk in with_beam.chunks_of([str(text)]) for line in with_beam.read(chunk)]
-    assert found == list(Lines(str(text)))
+    assert found == list(LineReader(str(text)))
 
 
 @pytest.mark.parametrize(

@@ -19,7 +19,7 @@ def _random_stream(generator, size, vocabulary_size=50):
 
 
 def _tally(stream, nats, window, train_counts=None, rank=None, top=None, documents=None):
-    lines = slices.Lines(stream)
+    lines = slices.LineIndex(stream)
     counts = np.bincount(stream, minlength=50) if train_counts is None else train_counts
     tally = metrics.Tally(slices.Slicer(lines, counts, documents), len(lines))
     rank = np.zeros(len(stream), np.int32) if rank is None else rank
@@ -77,7 +77,7 @@ def test_small_documents_are_counted_together():
 
 
 def test_a_last_line_without_its_end_is_a_line():
-    lines = slices.Lines(np.array([3, 4, EOS, 5, UNK], np.int32))
+    lines = slices.LineIndex(np.array([3, 4, EOS, 5, UNK], np.int32))
     np.testing.assert_array_equal(lines.lengths, [3, 2])
     np.testing.assert_array_equal(lines.has_unknown, [False, True])
 

@@ -1,0 +1,152 @@
+"""Writes what is derived from the settings: `pipeline_config.yaml` with its comments, and the table of all keys.
+
+    python -m pipeline.config.documents [--check]
+
+Run it after a setting was added or changed; a test compares the files with what it writes.
+"""
+
+import argparse
+import inspect
+import sys
+import textwrap
+from collections.abc import Iterator
+from pathlib import Path
+from types import NoneType, UnionType
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
+
+import pydantic
+import yaml
+
+from pipeline.config import presets
+from pipeline.config.settings import Settings
+
+REPOSITORY = Path(__file__).parents[2]
+WIDTH = 120
+HEAD = """\
+# The configuration of `python -m pipeline.run --local`: every key, its meaning, unit and default.
+#
+# Which value wins: --set KEY=VALUE, then this file, then the model's preset and the corpus's profile
+# (pipeline/config/presets.py), then the built-in default. `null` leaves the decision to the next one; the keys that a
+# preset or profile decides are null here, so that `--set model.preset=medium` or `--set example_gen.dataset=wikitext2`
+# means what it says. "Default" below is what holds where neither decides.
+#
+# Written by `python -m pipeline.config.documents` from the settings' definitions.
+"""
+TABLE_HEAD = """\
+# Configuration
+
+Every key of `pipeline_config.yaml`, with its type, bounds and default. `--set KEY=VALUE` wins over the file, the file
+over the model's preset and the corpus's profile, and those over the default. `null` leaves the decision to the next
+one. *Preset* and *profile* name what else decides a key; *searched* marks those that `tuner.space` may name.
+
+Written by `python -m pipeline.config.documents` from the settings' definitions.
+"""
+
+
+def yaml_text() -> str:
+    """The commented configuration: every key at what leaves it to presets, profiles and defaults."""
+    sections = []
+    for name, section in Settings.model_fields.items():
+        lines = [f"{name}:"]
+        for key, field in section.annotation.model_fields.items():
+            decided = _decided_by(f"{name}.{key}")
+            lines += textwrap.wrap(_comment(field, decided), WIDTH, initial_indent="  # ", subsequent_indent="  # ",
+                                   break_long_words=False, break_on_hyphens=False)  # fmt: skip
+            lines.append(f"  {key}: {_yaml(None if decided else field.default)}")
+        sections.append("\n".join(lines))
+    return "\n".join([HEAD, *("\n\n".join(sections).splitlines()), ""])
+
+
+def table() -> str:
+    """The documentation's page of all keys, in Markdown."""
+    parts = [TABLE_HEAD]
+    for name, section in Settings.model_fields.items():
+        parts.append(f"\n## {name}\n\n{inspect.cleandoc(section.annotation.__doc__)}\n")
+        parts.append("| key | values | default | also decided by | meaning |\n| --- | --- | --- | --- | --- |")
+        for key, field in section.annotation.model_fields.items():
+            searched = " *Searched.*" if _extra(field).get("tunable") else ""
+            cells = [f"`{name}.{key}`", _values(field), _default(field, "`"), _decided_by(f"{name}.{key}"),
+                     field.description + searched]  # fmt: skip
+            parts.append("| " + " | ".join(cells).replace("<", "&lt;") + " |")
+    return "\n".join(parts) + "\n"
+
+
+def _extra(field: pydantic.fields.FieldInfo) -> dict[str, Any]:
+    return field.json_schema_extra or {}
+
+
+def _comment(field: pydantic.fields.FieldInfo, decided: str) -> str:
+    by = f" Decided by the {decided}." if decided and "Decided by" not in field.description else ""
+    return f"{field.description}{by} Default: {_default(field)}"
+
+
+def _default(field: pydantic.fields.FieldInfo, quote: str = "") -> str:
+    null = f", {_extra(field)['null']}" if field.default is None and _extra(field).get("null") else ""
+    return f"{quote}{_yaml(field.default)}{quote}{null}"
+
+
+def _decided_by(key: str) -> str:
+    """What decides a key beside the person who sets it: "preset", "profile" or nothing."""
+    if key == "model.dropout":
+        return "preset and the corpus"
+    if any(key in preset for preset in presets.PRESETS.values()):
+        return "preset"
+    return "profile" if any(key in profile for profile in presets.PROFILES.values()) else ""
+
+
+def _yaml(value: Any) -> str:
+    text = yaml.safe_dump(value, default_flow_style=True, width=10**6).removesuffix("...\n").strip()
+    if isinstance(value, list) and any(not str(item).isidentifier() for item in value):
+        return "[" + ", ".join(f'"{item}"' for item in value) + "]"
+    return f'"{value}"' if isinstance(value, str) and not value.replace("-", "_").isidentifier() else text
+
+
+def _values(field: pydantic.fields.FieldInfo) -> str:
+    """The type and the bounds of a setting in a few words."""
+    signs = {"ge": "≥", "gt": ">", "le": "≤", "lt": "<"}
+    bounds = [(sign, value) for item in _metadata(field) for name, sign in signs.items()
+              if (value := getattr(item, name, None)) not in (None, 2**31)]  # fmt: skip
+    text = ", ".join(f"{sign} {value:g}" for sign, value in bounds)
+    return ", ".join(filter(None, [_type(field.annotation), text]))
+
+
+def _metadata(field: pydantic.fields.FieldInfo) -> Iterator[Any]:
+    for item in field.metadata:
+        yield from getattr(item, "metadata", None) or [item]
+
+
+def _type(kind: Any) -> str:
+    if get_origin(kind) is Annotated:
+        return _type(get_args(kind)[0])
+    if get_origin(kind) is Literal:
+        return ", ".join(f"`{value}`" for value in get_args(kind))
+    if get_origin(kind) in (Union, UnionType):
+        return " or ".join("null" if part is NoneType else _type(part) for part in get_args(kind))
+    if get_origin(kind) is list:
+        return f"list of {_type(get_args(kind)[0])}"
+    names = {str: "text", int: "whole number", float: "number", bool: "`true` or `false`"}
+    return names.get(kind, "mapping")
+
+
+FILES = {"pipeline_config.yaml": yaml_text, "docs/configuration.md": table}
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Writes the files, or with --check says which of them are stale; returns an exit code."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0], allow_abbrev=False)
+    parser.add_argument("--check", action="store_true", help="write nothing; exit 1 where a file is stale")
+    parsed = parser.parse_args(arguments)
+    stale = []
+    for name, text in FILES.items():
+        path = REPOSITORY / name
+        if not path.exists() or path.read_text(encoding="utf-8") != text():
+            stale.append(name)
+            if not parsed.check:
+                path.write_text(text(), encoding="utf-8")
+    if stale and parsed.check:
+        print(f"Stale: {', '.join(stale)}. Run `python -m pipeline.config.documents`.", file=sys.stderr)
+    return int(bool(stale) and parsed.check)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
