@@ -203,17 +203,17 @@ def _augmented(hidden, targets, weights, kernel, rounded, bias, table, temperatu
 
     estimated = tf.gather(by_word, index)
     top, log_sum, tempered_log_sum, prediction_part, d_logits = _fused_losses(
-        logits, estimated, temperature, gamma, precision
+        logits, estimated, weights, temperature, gamma, precision
     )
     places = tf.stack([tf.range(tf.shape(hidden)[0]), targets], axis=1)
     below_top = tf.gather_nd(logits, places) - top
     cross_entropy = log_sum - below_top
     pull = tf.exp(below_top / temperature - tempered_log_sum) - tf.gather_nd(estimated, places)
-    at_target = tf.cast(tf.math.expm1(-cross_entropy) + gamma * pull, precision)
+    at_target = tf.cast(weights * (tf.math.expm1(-cross_entropy) + gamma * pull), precision)
     d_logits = set_at(d_logits, places, at_target)
-    d_hidden = weights[:, None] * product(d_logits, kernel if rounded is None else rounded, precision)
+    d_hidden = product(d_logits, kernel if rounded is None else rounded, precision)
     with tf.control_dependencies([d_hidden]):  # as above
-        d_kernel = product(d_logits, weights[:, None] * hidden, precision, transpose_a=True)
+        d_kernel = product(d_logits, hidden, precision, transpose_a=True)
     part = {
         "ce": cross_entropy,
         "augmented": prediction_part - tf.gather(target_part, index),
@@ -221,7 +221,7 @@ def _augmented(hidden, targets, weights, kernel, rounded, bias, table, temperatu
         "d_kernel": d_kernel,
     }
     if bias is not None:
-        part["d_bias"] = tf.reduce_sum(weights[:, None] * tf.cast(d_logits, hidden.dtype), axis=0)
+        part["d_bias"] = tf.reduce_sum(tf.cast(d_logits, hidden.dtype), axis=0)
     if gradient_through_target:
         # A pass over the logits that only the padded window at the end of an epoch needs.
         weighted = tf.cond(tf.reduce_all(weights == 1.0), lambda: logits, lambda: weights[:, None] * logits)
@@ -235,14 +235,15 @@ def _augmented(hidden, targets, weights, kernel, rounded, bias, table, temperatu
 
 
 @tf.function(jit_compile=True)
-def _fused_losses(logits, estimated, temperature, gamma, precision):
+def _fused_losses(logits, estimated, weights, temperature, gamma, precision):
     """What takes passes over the logits, which are shifted by their row's largest: of any size they do not overflow.
 
     KL(y~ || y^) is the difference of log(mean(exp x)) - E_y~[x] between x = z / τ and x = L u / τ; here for z / τ.
 
     Returns:
         [tokens]: the largest logit, log(sum(exp z)) and log(sum(exp(z / τ))) of the shifted logits, the part of J_aug
-        that the logits decide; and y + γ (y^ - y~), [tokens, vocabulary], in the type of the products that take it.
+        that the logits decide; and y + γ (y^ - y~), [tokens, vocabulary], times the token's weight and in the type of
+        the products that take it.
     """
     top = tf.reduce_max(logits, axis=1)
     shifted = logits - top[:, None]
@@ -252,7 +253,7 @@ def _fused_losses(logits, estimated, temperature, gamma, precision):
     expected = tf.reduce_sum(estimated * tempered, axis=1)
     prediction_part = tf.math.log(tempered_sums * (1.0 / logits.shape[1])) - expected
     pull = tempered_exponentials * (1.0 / tempered_sums)[:, None] - estimated
-    d_logits = tf.cast(exponentials * (1.0 / sums)[:, None] + gamma * pull, precision)
+    d_logits = tf.cast(weights[:, None] * (exponentials * (1.0 / sums)[:, None] + gamma * pull), precision)
     return top, tf.math.log(sums), tf.math.log(tempered_sums), prediction_part, d_logits
 
 

@@ -111,7 +111,8 @@ def reference_losses(splits, strategy, step, temperature):
 )
 def test_each_step_has_the_augmented_loss_of_its_temperature(schedule, temperatures, trained, splits, strategy):
     """At learning rate 0 nothing but the schedule tells the steps apart."""
-    _, metrics, *_ = trained(temperature=schedule, learning_rate=1e-30)
+    ramp = {"temperature": schedule} if schedule else {}
+    _, metrics, *_ = trained(**ramp, learning_rate=1e-30)
     expected = np.array([reference_losses(splits, strategy, step, tau) for step, tau in enumerate(temperatures)])
     np.testing.assert_allclose(metrics[:, 0], expected[:, 0], rtol=1e-5)
     np.testing.assert_allclose(metrics[:, 1], expected[:, 1], rtol=1e-3)  # it falls with the square of τ
