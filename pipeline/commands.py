@@ -3,7 +3,9 @@
 import argparse
 import contextlib
 import difflib
+import importlib.util
 import logging
+import sys
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -12,8 +14,10 @@ import pydantic
 from components.base import Component, ComponentError
 from components.example_gen.corpora import check_dataset
 from components.pusher.component import Pusher
+from models import files
 from pipeline import config
 from pipeline.config import beam_options, messages
+from pipeline.errors import RunnerError
 from pipeline.pipeline import create_pipeline, serving_dir
 from pipeline.reporting import history, summary
 from pipeline.runner import artifact_files, tuner_worker
@@ -83,6 +87,29 @@ def show_history(parsed: argparse.Namespace, configuration: config.Configuration
     """Prints the runs below the root, or one of them."""
     folder = root(configuration)
     return history.list_runs(folder, output) if parsed.list else history.show_run(folder, parsed.show, output)
+
+
+def compile_for_kubeflow(parsed: argparse.Namespace, configuration: config.Configuration) -> int:
+    """Writes the pipeline that Kubeflow Pipelines runs to `--output`; returns the exit code.
+
+    Raises:
+        ConfigurationError: If anything in the configuration is wrong.
+        RunnerError: If kfp is not installed or the file cannot be written.
+    """
+    if importlib.util.find_spec("kfp") is None:
+        raise RunnerError("kfp is not installed. Install the extra: pip install 'tied-language-model[kubeflow]'.")
+    from pipeline.kubeflow import compiler
+
+    components = checked_pipeline(configuration)
+    text = compiler.compile_pipeline(
+        components, configuration.settings.kubeflow, root(configuration), not parsed.no_cache
+    )
+    try:
+        files.write_text(parsed.output, text)
+    except OSError as error:
+        raise RunnerError(f"--output {parsed.output} cannot be written: {error.strerror}.") from error
+    print(f"Wrote {parsed.output}: {len(components)} components.", file=sys.stderr)
+    return 0
 
 
 def root(configuration: config.Configuration) -> Path:

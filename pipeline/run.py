@@ -40,6 +40,10 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     action.add_argument("--rollback", action="store_true", help="push the version before the newest one anew")
     action.add_argument("--list", action="store_true", help="list the runs below pipeline.root")
     action.add_argument("--show", metavar="RUN", help="show a run's components, artifacts and where each came from")
+    action.add_argument(
+        "--compile", choices=("kubeflow",), help="write the pipeline for Kubeflow Pipelines or Vertex AI to --output"
+    )
+    parser.add_argument("--output", metavar="FILE", type=Path, help="file that --compile writes, in YAML")
     parser.add_argument(
         "--config",
         metavar="FILE",
@@ -58,8 +62,10 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--no-cache", action="store_true", help="run every component, also where nothing has changed")
     parser.add_argument("--verbose", action="store_true", help="show tracebacks and the libraries' logs")
     parsed = parser.parse_args(arguments)
-    if not parsed.local and (parsed.until or parsed.no_cache or parsed.tune):
-        parser.error("--until, --tune and --no-cache go with --local")
+    if not parsed.local and (parsed.until or not parsed.compile and (parsed.no_cache or parsed.tune)):
+        parser.error("--until, --tune and --no-cache go with --local (the last two with --compile, too)")
+    if bool(parsed.compile) != bool(parsed.output):
+        parser.error("--compile and --output FILE go together")
     if parsed.tune:
         parsed.set.append("tuner.enabled=true")
     for assignment in parsed.set:
@@ -95,6 +101,8 @@ def run_command(parsed: argparse.Namespace, output: TextIO) -> int:
 
         if parsed.list or parsed.show:
             return commands.show_history(parsed, configuration, output)
+        if parsed.compile:
+            return commands.compile_for_kubeflow(parsed, configuration)
         summary = (commands.rollback if parsed.rollback else commands.local)(parsed, configuration)
     except (config.ConfigurationError, RunnerError) as error:
         if parsed.verbose:
@@ -130,7 +138,11 @@ def quiet_libraries(verbose: bool) -> None:
 
 def command(arguments: list[str] | None = None) -> NoReturn:
     """Runs the command and ends the process."""
-    exit_code = main(arguments)
+    end(main(arguments))
+
+
+def end(exit_code: int) -> NoReturn:
+    """Ends the process."""
     sys.stderr.flush()
     if exit_code in (INTERRUPTED, TERMINATED):
         os._exit(exit_code)  # threads of Beam or TensorFlow that were cut short must not keep the command alive

@@ -12,7 +12,7 @@ from components.infra_validator.component import InfraValidatorSettings
 from components.pusher.component import PusherSettings
 from components.tuner.component import TunerSettings
 from components.vocabulary_gen.component import VocabularySettings
-from models.settings import LossSettings, ModelSettings, Parameters, PathText, Text, TrainingSettings, setting
+from models.settings import LossSettings, ModelSettings, Parameters, PathText, Text, TrainingSettings, Whole, setting
 
 
 class PipelineSettings(Parameters):
@@ -67,6 +67,41 @@ class TrackingSettings(Parameters):
     )
 
 
+class ComponentResources(Parameters):
+    """What the container of a component is given; None: what the cluster gives any container."""
+
+    cpu: float | None = pydantic.Field(None, gt=0)
+    memory: Text | None = pydantic.Field(None, pattern="^[0-9]+([EPTGMK]i?)?$")
+    accelerator: Text | None = None
+    accelerators: Whole = pydantic.Field(1, ge=1)
+
+    def contradictions(self):
+        yield from super().contradictions()
+        if self.accelerators > 1 and self.accelerator is None:
+            yield "accelerators", f"found {self.accelerators}, expected the type, accelerator, with it."
+
+
+class KubeflowSettings(Parameters):
+    """The pipeline on Kubeflow Pipelines or Vertex AI, as --compile kubeflow writes it."""
+
+    image: Text | None = setting(
+        None, "Container image with this project, in which each component runs, such as REGISTRY/tied-lm:1."
+    )
+    retries: Whole = setting(2, "Times that a component which failed is started again.", ge=0)
+    resources: dict[str, ComponentResources] = setting(
+        {},
+        "What a component's container is given, for example {Trainer: {cpu: 8, memory: 32G, accelerator: "
+        "nvidia.com/gpu, accelerators: 1}}: cores, bytes, the accelerator's type as the engine names it, and how many.",
+    )
+    volume_claim: Text | None = setting(
+        None,
+        "Persistent volume claim that Kubernetes mounts into every container, for the corpus, serving_dir and "
+        "unfinished trainings. Vertex AI needs none.",
+        null="none",
+    )
+    volume_path: PathText = setting("/mnt/pipeline", "Where the volume is mounted.", pattern="^/")
+
+
 class Settings(pydantic.BaseModel):
     """All values, resolved: `settings.trainer.batch_size` is the key `trainer.batch_size`."""
 
@@ -85,3 +120,4 @@ class Settings(pydantic.BaseModel):
     pusher: PusherSettings
     beam: BeamSettings
     tracking: TrackingSettings
+    kubeflow: KubeflowSettings

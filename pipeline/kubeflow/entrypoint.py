@@ -1,0 +1,133 @@
+"""Runs one component in a container: `python -m pipeline.kubeflow.entrypoint COMPONENT`, as compiled pipelines do."""
+
+import argparse
+import json
+import logging
+import shutil
+import sys
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NoReturn
+
+import pydantic
+
+import pipeline.pipeline  # noqa: F401 (every component of the pipeline is known then)
+from components.base import Channel, Component, ComponentError, Context
+from pipeline.errors import describe
+from pipeline.run import end, quiet_libraries
+from pipeline.runner import artifact_files, stopping
+from pipeline.runner.code_digest import code_digest
+from pipeline.runner.local_runner import FAILED
+
+
+def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespace:
+    """Parses the command line; exits with 2 and a usage line where it is wrong."""
+    parser = argparse.ArgumentParser(
+        prog="python -m pipeline.kubeflow.entrypoint", description=__doc__.splitlines()[0], allow_abbrev=False
+    )
+    known = {kind.__name__: kind for kind in Component.__subclasses__()}
+    parser.add_argument("component", choices=known, help="name of the component")
+    parser.add_argument("--parameters", metavar="JSON", required=True, help="its parameters")
+    parser.add_argument("--set", metavar=("NAME", "VALUE"), nargs=2, action="append", default=[],
+                        help="a parameter that the run sets; wins over --parameters")  # fmt: skip
+    parser.add_argument("--input", metavar=("KEY", "FOLDER"), nargs=2, action="append", default=[],
+                        help="where an input is")  # fmt: skip
+    parser.add_argument("--output", metavar=("KEY", "FOLDER", "URI"), nargs=3, action="append", default=[],
+                        help="where an output belongs, and the engine's name for that place")  # fmt: skip
+    parser.add_argument("--record", metavar="FILE", type=Path, required=True, help="file for KFP's ExecutorOutput")
+    parser.add_argument("--verdict", metavar="FILE", type=Path, help="file for a gate's verdict: true or false")
+    parser.add_argument("--workspace", metavar="FOLDER", type=Path, help="folder that survives a failed attempt")
+    parser.add_argument("--run-id", metavar="NAME", required=True, help="identifies the run")
+    parser.add_argument("--code", metavar="DIGEST", help="digest of the code that the pipeline was compiled from")
+    parsed = parser.parse_args(arguments)
+    parsed.component = known[parsed.component]
+    return parsed
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs the component; its figures are the last line on standard output. Returns an exit code."""
+    parsed = parse_arguments(arguments)
+    stopping.install()
+    quiet_libraries(verbose=False)
+    logging.basicConfig(level=logging.INFO, format="%(message)s")
+    try:
+        print(json.dumps(run(parsed), allow_nan=False), flush=True)
+        return 0
+    except ComponentError as error:
+        print(f"{parsed.component.__name__}: {error}", file=sys.stderr)
+        return FAILED
+    except Exception as error:
+        stopping.check()
+        logging.exception("%s: %s", parsed.component.__name__, describe(error, Path.cwd()))
+        return FAILED
+    except BaseException:
+        if stopping.exit_code() is None:
+            raise
+        return stopping.exit_code()
+
+
+def run(parsed: argparse.Namespace) -> dict[str, Any]:
+    """Runs the component on the folders given; returns its figures.
+
+    Raises:
+        ComponentError: If the image has other code than the pipeline, a parameter is wrong, or the component fails.
+    """
+    kind = parsed.component
+    if parsed.code and parsed.code != code_digest(kind):
+        raise ComponentError(
+            "this image has other code than the one that the pipeline was compiled from. Build and push the image "
+            "again from the same checkout, or compile the pipeline again, so that both are of one version."
+        )
+    inputs = {key: Path(folder) for key, folder in parsed.input}
+    outputs = {key: Path(folder) for key, folder, _ in parsed.output}
+    types = {key.rstrip("?"): artifact_type for key, artifact_type in kind.INPUTS.items()}
+    channels = {key: Channel("", key, types.get(key, "")) for key in inputs}
+    component = kind(parameters(kind, parsed.parameters, parsed.set), **channels)
+    for folder in outputs.values():
+        shutil.rmtree(folder, ignore_errors=True)  # what an attempt that failed left there
+        folder.mkdir(parents=True)
+    component.external_state(inputs)  # raises where files outside the inputs are missing
+    with tempfile.TemporaryDirectory() as scratch:
+        workspace = parsed.workspace or Path(scratch)
+        workspace.mkdir(parents=True, exist_ok=True)
+        context = Context(parsed.run_id, workspace, progress=False)
+        figures = artifact_files.as_json(component.execute(inputs, outputs, context) or {})
+    if parsed.workspace:
+        artifact_files.remove(parsed.workspace)
+    if parsed.verdict:
+        _write(parsed.verdict, figures[kind.GATE])
+    known = {name: figure for name, figure in figures.items() if figure is not None}  # KFP's metadata have no null
+    artifacts = {key: [{"name": key, "uri": uri, "metadata": known}] for key, _, uri in parsed.output}
+    _write(parsed.record, {"artifacts": {key: {"artifacts": of_key} for key, of_key in artifacts.items()}})
+    return figures
+
+
+def _write(file: Path, value: Any) -> None:
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text(json.dumps(value), encoding="utf-8")
+
+
+def parameters(kind: type[Component], compiled: str, given: Sequence[tuple[str, str]]) -> pydantic.BaseModel:
+    """The component's parameters: those compiled, in JSON, and over them (name, text) for each that the run sets.
+
+    Raises:
+        ComponentError: If a value is wrong.
+    """
+    values = json.loads(compiled)
+    try:
+        for name, text in given:
+            field = pydantic.TypeAdapter(kind.Parameters.model_fields[name].annotation)
+            values[name] = None if text == "null" else field.dump_python(field.validate_strings(text), mode="json")
+        return kind.Parameters.model_validate_json(json.dumps(values))
+    except pydantic.ValidationError as error:
+        raise ComponentError(f"the run's parameters cannot be used: {error}") from error
+
+
+def command(arguments: Sequence[str] | None = None) -> NoReturn:
+    """Runs the component and ends the process."""
+    end(main(arguments))
+
+
+if __name__ == "__main__":
+    command()
