@@ -7,19 +7,22 @@ PACKAGING := setup.py pyproject.toml constraints.txt
 EXTRA_TESTS := distributed or litert or mlflow or package
 TREEBANK := $(if $(DATA_DIR),--data-dir $(DATA_DIR))
 
-.PHONY: run test test-faults test-extras lint serve bench bench-serving experiment results clean
+.PHONY: run test test-faults test-extras test-kubeflow lint serve bench bench-serving experiment results clean
 
 run: .venv/installed-run  ## the main job on the embedded corpus
 	$(BIN)/python -m pipeline.run --local
 
-test: .venv/installed-test  ## every test but those of test-faults and test-extras
-	$(BIN)/python -m pytest -m "not faults and not ($(EXTRA_TESTS))"
+test: .venv/installed-test  ## every test but those of test-faults, test-extras and test-kubeflow
+	$(BIN)/python -m pytest -m "not faults and not kubeflow and not ($(EXTRA_TESTS))"
 
 test-faults: .venv/installed-test  ## kills the real command, fills its disk, takes its memory: minutes
 	$(BIN)/python -m pytest -m faults tests/faults
 
 test-extras: .venv/installed-extras  ## what needs the extras dask, litert, mlflow or package
 	$(BIN)/python -m pytest -m "$(EXTRA_TESTS)"
+
+test-kubeflow: .venv/installed-extras  ## needs the extra kubeflow; KUBEFLOW_TEST_IMAGE=NAME tests that image, too
+	$(BIN)/python -m pytest -m kubeflow tests/pipeline/kubeflow
 
 lint: .venv/installed-test  ## style, without changing anything
 	$(BIN)/ruff check .
@@ -61,7 +64,7 @@ clean:  ## the environment and what runs wrote in the default places
 	@touch $@ .venv/installed-test .venv/installed-run
 
 .venv/installed-extras: $(PACKAGING) | $(BIN)/python
-	$(INSTALL) -e '.[test,serve,dask,litert,mlflow,package]'
+	$(INSTALL) -e '.[test,serve,dask,kubeflow,litert,mlflow,package]'
 	@touch $@ .venv/installed-test .venv/installed-run
 
 $(BIN)/python:

@@ -142,7 +142,7 @@ def _container(component: Component, image: str, root: Path) -> container_compon
         place = f"$.outputs.artifacts['{key}']"
         arguments += ["--output", key, f"{{{{{place}.path}}}}", f"{{{{{place}.uri}}}}"]
     if component.RESUMABLE:
-        arguments += ["--workspace", f"{root}/.work/{dsl.PIPELINE_JOB_ID_PLACEHOLDER}/{component.name}"]
+        arguments += ["--workspace", f"{root}/.work/{component.name}-{dsl.PIPELINE_JOB_ID_PLACEHOLDER}"]
     if component.GATE:
         outputs[VERDICT] = structures.OutputSpec("String")
         arguments += ["--verdict", f"{{{{$.outputs.parameters['{VERDICT}'].output_file}}}}"]

@@ -54,7 +54,10 @@ def test_help_and_usage_errors_load_nothing_heavy():
 @pytest.mark.parametrize(
     ("arguments", "expected"),
     [
-        ((), "one of the arguments --local --rollback --list --show is required"),
+        ((), "one of the arguments --local --rollback --list --show --compile is required"),
+        (("--compile", "kubeflow"), "--compile and --output FILE go together"),
+        (("--local", "--output", "file"), "--compile and --output FILE go together"),
+        (("--compile", "kubeflow", "--output", "file", "--until", "Trainer"), "go with --local"),
         (("--local", "--list"), "not allowed with argument"),
         (("--local", "--set", "trainer.epochs"), "expected KEY=VALUE"),
         (("--list", "--no-cache"), "go with --local"),

@@ -1,0 +1,103 @@
+"""What runs in a container: one component, on the folders that the engine names; kfp is not needed."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from components.base import ComponentError
+from components.example_gen.component import ExampleGen
+from components.trainer.component import Trainer
+from pipeline import config
+from pipeline.kubeflow import entrypoint
+from pipeline.pipeline import create_pipeline
+from pipeline.runner.code_digest import code_digest
+
+REPOSITORY = Path(__file__).parents[3]
+
+
+@pytest.fixture
+def texts(tmp_path):
+    folder = tmp_path / "texts"
+    folder.mkdir()
+    for split in ("train", "valid", "test"):
+        (folder / f"{split}.txt").write_text("one line\nanother line\n" * 20)
+    return folder
+
+
+def arguments(kind, folder, parameters, *more):
+    """Of a component without inputs whose one output is `examples`."""
+    return [
+        kind.__name__, "--parameters", json.dumps(parameters), "--run-id", "a-run",
+        "--output", "examples", str(folder / "examples"), "bucket://examples",
+        "--record", str(folder / "record" / "executor_output.json"), *more,
+    ]  # fmt: skip
+
+
+def of_texts(texts):
+    return ExampleGen.Parameters(dataset="text_files", data_dir=str(texts)).model_dump(mode="json")
+
+
+def run(*arguments):
+    return subprocess.run(
+        [sys.executable, "-m", "pipeline.kubeflow.entrypoint", *arguments],
+        cwd=REPOSITORY, env=os.environ | {"PYTHONPATH": str(REPOSITORY)}, capture_output=True, text=True,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("assignments", [(), ("tuner.enabled=true", "evaluator.rules=[{metric: perplexity, max: 9}]")])
+def test_every_components_parameters_come_back_from_their_json(assignments):
+    for component in create_pipeline(config.load(assignments=assignments).settings):
+        compiled = json.dumps(component.parameters.model_dump(mode="json"))
+        assert entrypoint.parameters(type(component), compiled, []) == component.parameters
+
+
+def test_what_a_run_sets_wins_over_what_was_compiled():
+    compiled = json.dumps(Trainer.Parameters(epochs=40, patience=3).model_dump(mode="json"))
+    given = [("epochs", "2"), ("patience", "null"), ("learning_rate", "0.25"), ("initial_model", "7")]
+    found = entrypoint.parameters(Trainer, compiled, given)
+    assert (found.epochs, found.patience, found.learning_rate, found.initial_model) == (2, None, 0.25, "7")
+
+
+@pytest.mark.parametrize(("name", "text"), [("epochs", "0"), ("epochs", "three"), ("learning_rate", "nan")])
+def test_a_wrong_value_of_a_run_is_named(name, text):
+    with pytest.raises(ComponentError, match=f"the run's parameters cannot be used(.|\n)*{name}|{text}"):
+        entrypoint.parameters(Trainer, "{}", [(name, text)])
+
+
+def test_a_component_writes_its_outputs_and_what_the_engine_is_told_of_them(texts, tmp_path):
+    left_over = tmp_path / "examples" / "left_by_a_failed_attempt"
+    left_over.parent.mkdir()
+    left_over.touch()
+    code = ["--code", code_digest(ExampleGen)]
+    done = run(*arguments(ExampleGen, tmp_path, of_texts(texts), *code))
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["train_lines"] == 40
+    written = sorted(path.name for path in (tmp_path / "examples").iterdir())
+    assert written == ["Split-eval", "Split-test", "Split-train"]
+    record = json.loads((tmp_path / "record" / "executor_output.json").read_text())
+    [artifact] = record["artifacts"]["examples"]["artifacts"]
+    assert (artifact["name"], artifact["uri"]) == ("examples", "bucket://examples")
+    assert artifact["metadata"]["train_lines"] == 40
+
+
+def test_a_failure_is_one_message_and_leaves_no_record(texts, tmp_path):
+    done = run(*arguments(ExampleGen, tmp_path, of_texts(texts), "--set", "data_dir", str(tmp_path / "nothing")))
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "ExampleGen: " in done.stderr and "nothing" in done.stderr and "Traceback" not in done.stderr
+    assert not (tmp_path / "record").exists()
+
+
+def test_an_image_of_other_code_is_refused(texts, tmp_path):
+    done = run(*arguments(ExampleGen, tmp_path, of_texts(texts), "--code", "0" * 64))
+    assert done.returncode == 1
+    assert "other code" in done.stderr and "compile the pipeline again" in done.stderr
+    assert not (tmp_path / "examples").exists()
+
+
+def test_an_unknown_component_is_a_usage_error():
+    done = run("Trainr", "--parameters", "{}", "--run-id", "a", "--record", "b")
+    assert done.returncode == 2 and "Trainer" in done.stderr
