@@ -1,7 +1,7 @@
 """What runs in a container: one component, on the folders that the engine names; kfp is not needed."""
 
 import json
-import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -15,6 +15,7 @@ from pipeline import config
 from pipeline.kubeflow import entrypoint
 from pipeline.pipeline import create_pipeline
 from pipeline.runner.code_digest import code_digest
+from tests.components.tuner import search_process
 
 REPOSITORY = Path(__file__).parents[3]
 
@@ -41,11 +42,17 @@ def of_texts(texts):
     return ExampleGen.Parameters(dataset="text_files", data_dir=str(texts)).model_dump(mode="json")
 
 
-def run(*arguments):
-    return subprocess.run(
+def start(*arguments):
+    return subprocess.Popen(
         [sys.executable, "-m", "pipeline.kubeflow.entrypoint", *arguments],
-        cwd=REPOSITORY, env=os.environ | {"PYTHONPATH": str(REPOSITORY)}, capture_output=True, text=True,
+        cwd=REPOSITORY, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
     )  # fmt: skip
+
+
+def run(*arguments):
+    process = start(*arguments)
+    output, errors = process.communicate()
+    return subprocess.CompletedProcess(arguments, process.returncode, output, errors)
 
 
 @pytest.mark.parametrize("assignments", [(), ("tuner.enabled=true", "evaluator.rules=[{metric: perplexity, max: 9}]")])
@@ -96,6 +103,29 @@ def test_an_image_of_other_code_is_refused(texts, tmp_path):
     assert done.returncode == 1
     assert "other code" in done.stderr and "compile the pipeline again" in done.stderr
     assert not (tmp_path / "examples").exists()
+
+
+@pytest.mark.parametrize(("number", "exit_code"), [(signal.SIGTERM, 143), (signal.SIGKILL, -signal.SIGKILL)])
+def test_a_training_that_is_tried_again_resumes_from_its_checkpoint(tmp_path, number, exit_code):
+    inputs = search_process.write(tmp_path)
+    settings = Trainer.Parameters(**search_process.DEFAULT | {"epochs": 6}).model_dump(mode="json")
+    command = ["Trainer", "--parameters", json.dumps(settings), "--run-id", "a-run"]
+    command += ["--workspace", str(tmp_path / "work")]
+    command += [text for key, folder in inputs.items() for text in ("--input", key, str(folder))]
+    command += [text for key in Trainer.OUTPUTS for text in ("--output", key, str(tmp_path / key), f"bucket://{key}")]
+    command += ["--record", str(tmp_path / "record.json")]
+    with start(*command) as first:
+        for line in first.stderr:
+            if line.startswith("epoch   2/"):
+                first.send_signal(number)
+                break
+        first.communicate()
+    assert first.returncode == exit_code and not (tmp_path / "record.json").exists()
+    again = run(*command)
+    assert again.returncode == 0, again.stderr
+    assert "Resuming from the checkpoint at epoch" in again.stderr and "epoch   1/6" not in again.stderr
+    assert json.loads(again.stdout)["epochs"] == 6
+    assert not (tmp_path / "work").exists()
 
 
 def test_an_unknown_component_is_a_usage_error():
