@@ -71,7 +71,9 @@ def augmented_loss(
     >>> model.fit(ids, ids + 1, batch_size=4, verbose=0).history.keys()
     dict_keys(['loss'])
     """
-    temperature, gamma = (tf.cast(x, hidden.dtype) for x in (temperature, gamma))
+    # The hint keeps a Python number from passing through float32.
+    numbers = (tf.convert_to_tensor(x, dtype_hint=hidden.dtype) for x in (temperature, gamma))
+    temperature, gamma = (tf.cast(x, hidden.dtype) for x in numbers)
     has_bias, has_table = bias is not None, table is not None
 
     @tf.custom_gradient
