@@ -10,7 +10,7 @@ import sqlite3
 from pathlib import Path
 
 import numpy as np
-from tests.models.test_token_stream import write_split
+from tests.models.text.test_token_stream import write_split
 
 from components.base import ComponentError
 from components.pusher import push_record

@@ -7,7 +7,7 @@ import time
 
 import httpx
 import pytest
-from tests.pipeline.test_serve_hostile import wait_for
+from tests.pipeline.server.test_hostile import wait_for
 
 from pipeline.server.app import Limits
 from tests.pipeline.server.serving_folder import make_serving, push, serve
