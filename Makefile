@@ -7,7 +7,7 @@ PACKAGING := setup.py pyproject.toml constraints.txt
 EXTRA_TESTS := distributed or litert or mlflow or package
 TREEBANK := $(if $(DATA_DIR),--data-dir $(DATA_DIR))
 
-.PHONY: run test test-faults test-extras lint serve bench bench-serving experiment results clean
+.PHONY: run test test-faults test-extras lint docs serve bench bench-serving experiment results clean
 
 run: .venv/installed-run  ## the main job on the embedded corpus
 	$(BIN)/python -m pipeline.run --local
@@ -25,6 +25,9 @@ lint: .venv/installed-test  ## style, without changing anything
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 
+docs: .venv/installed-docs  ## the documentation, as pages in output/docs; warnings are errors
+	$(BIN)/mkdocs build --strict --quiet
+
 serve: .venv/installed-test  ## the pushed model, its page and its API, on this machine
 	$(BIN)/python -m pipeline.serve
 
@@ -32,10 +35,10 @@ bench: .venv/installed-bench  ## speed and memory against their goals and PyTorc
 	@mkdir -p output/benchmarks
 	$(BIN)/python -m benchmarks.training_step --output output/benchmarks/training_step.json
 	$(BIN)/python -m benchmarks.training_run $(TREEBANK) --output output/benchmarks/training_run.json
-	$(BIN)/python -m benchmarks.data_pipeline $(TREEBANK) --output output/benchmarks/data_chain.json
+	$(BIN)/python -m benchmarks.data_pipeline $(TREEBANK) --output output/benchmarks/data_pipeline.json
 	$(BIN)/python -m benchmarks.command_line $(TREEBANK) --output output/benchmarks/command_line.json
 
-bench-serving: .venv/installed-test  ## latency and throughput of the pushed model; SECONDS=60 for the README's figures
+bench-serving: .venv/installed-test  ## latency and throughput of the pushed model; SECONDS=60 for the documented figures
 	$(BIN)/python -m benchmarks.serving --seconds $(or $(SECONDS),10) --output output/benchmarks/serving.json
 
 experiment: .venv/installed-run  ## a row of the paper's table: NAME=small_re SEED=1 DATA_DIR=FOLDER [TABLE=experiments/wikitext2]
@@ -63,6 +66,10 @@ clean:  ## the environment and what runs wrote in the default places
 .venv/installed-extras: $(PACKAGING) | $(BIN)/python
 	$(INSTALL) -e '.[test,serve,dask,litert,mlflow,package]'
 	@touch $@ .venv/installed-test .venv/installed-run
+
+.venv/installed-docs: $(PACKAGING) | $(BIN)/python
+	$(INSTALL) -e '.[docs]'
+	@touch $@ .venv/installed-run
 
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; assert (3, 11) <= sys.version_info < (3, 14), sys.version' 2>/dev/null || { \
