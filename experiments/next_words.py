@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from components.quiet_import import import_quietly
+from models.serving import saved_model
 
 # TensorFlow is imported only where there is a model to ask.
 
@@ -112,7 +113,7 @@ def refresh(table: Path, runs: list[dict[str, Any]], roots: Path) -> dict[str, A
 def _newest(roots: Path, run: dict[str, Any]) -> tuple[Path, Path] | None:
     """A finished run's exported model and its eval split, or None where they are not there."""
     root = roots / f"{run['name']}-seed{run['seed']}"
-    models = [path for path in root.glob("Trainer/model/*/Format-Serving") if path.parent.name.isdecimal()]
+    models = [path for path in root.glob(f"Trainer/model/*/{saved_model.EXPORT}") if path.parent.name.isdecimal()]
     splits = [path for path in root.glob("Transform/transformed_examples/*/Split-eval") if path.parent.name.isdecimal()]
     if run["status"] != "finished" or not models or not splits:
         return None

@@ -10,6 +10,7 @@ _HOMES = {
     "LanguageModel": "models.language_model",
     "OnePassSGD": "models.training.optimizers",
     "TiedDense": "models.layers.tied_dense",
+    "augmented_loss": "models.layers.augmented_loss",
     "TokenStream": "models.text.token_stream",
     "VariationalLSTM": "models.layers.variational_lstm",
     "windows": "models.text.windows",

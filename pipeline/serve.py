@@ -11,6 +11,7 @@ import sys
 from pathlib import Path
 from typing import NoReturn
 
+from models.serving import saved_model
 from pipeline import program
 
 # Only the standard library is imported here: --help and usage errors answer at once.
@@ -103,14 +104,14 @@ def model_folder(parsed: argparse.Namespace) -> Path:
         UsageError: If it holds no model.
     """
     folder = parsed.model or _configured_folder(parsed.config)
-    if (folder / "saved_model.pb").is_file():
+    if saved_model.is_saved_model(folder):
         return folder
     where = f"--model {folder}" if parsed.model else f"The serving folder {folder} (pipeline.serving_dir)"
     advice = f"Train and push one with `{program.main_job()}`, or name another folder with --model."
     if not folder.is_dir():
         found = "is a file" if folder.exists() else "does not exist"
         raise UsageError(f"{where} {found}; expected a folder of versions, such as {folder / '1'}. {advice}")
-    if not any(path.name.isdecimal() and path.is_dir() for path in folder.iterdir()):
+    if not saved_model.versions(folder):
         raise UsageError(f"{where} has no version in it; expected folders such as {folder / '1'}. {advice}")
     return folder
 
