@@ -11,7 +11,10 @@ from typing import Annotated, Any, Literal
 import pydantic
 
 
-def _without_nul(text: str) -> str:
+def _usable_text(text: str) -> str:
+    # In Python, not by pydantic's own bound, which refuses the names of files that are not UTF-8.
+    if not text:
+        raise ValueError("text with at least 1 character")
     if "\0" in text:
         raise ValueError("text without NUL characters")
     return text
@@ -29,7 +32,7 @@ def _usable_path(text: str) -> str:
     return text
 
 
-Text = Annotated[str, pydantic.Field(min_length=1), pydantic.AfterValidator(_without_nul)]
+Text = Annotated[str, pydantic.AfterValidator(_usable_text)]
 PathText = Annotated[Text, pydantic.AfterValidator(_usable_path)]
 Whole = Annotated[int, pydantic.Field(lt=2**31)]  # TensorFlow's sizes and Beam's counts are 32 bits wide
 
