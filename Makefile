@@ -21,9 +21,11 @@ test-faults: .venv/installed-test  ## kills the real command, fills its disk, ta
 test-extras: .venv/installed-extras  ## what needs the extras dask, litert, mlflow or package
 	$(BIN)/python -m pytest -m "$(EXTRA_TESTS)"
 
-lint: .venv/installed-test  ## style, without changing anything
+lint: .venv/installed-test  ## style, types and layers, without changing anything
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/python -m mypy
+	$(BIN)/lint-imports
 
 docs: .venv/installed-docs  ## the documentation, as pages in output/docs; warnings are errors
 	$(BIN)/mkdocs build --strict --quiet

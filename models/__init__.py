@@ -5,6 +5,7 @@ TensorFlow.
 """
 
 import importlib
+from typing import Any
 
 _HOMES = {
     "LanguageModel": "models.language_model",
@@ -18,7 +19,7 @@ _HOMES = {
 __all__ = sorted(_HOMES)
 
 
-def __getattr__(name: str):
+def __getattr__(name: str) -> Any:
     if name not in _HOMES:
         raise AttributeError(f"module 'models' has no attribute {name!r}")
     return getattr(importlib.import_module(_HOMES[name]), name)

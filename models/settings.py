@@ -6,7 +6,7 @@ Needs only pydantic. The configuration's sections, the Trainer's parameters, wha
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
 import pydantic
 
@@ -61,8 +61,13 @@ def setting(
     Returns:
         The field.
     """
-    extra = {"null": null, "tunable": tunable, "shape": shape, "needs": needs}
+    extra: dict[str, Any] = {"null": null, "tunable": tunable, "shape": shape, "needs": needs}
     return pydantic.Field(default, description=description, json_schema_extra=extra, **bounds)
+
+
+def extra(field: pydantic.fields.FieldInfo) -> dict[str, Any]:
+    """What `setting` was given beside bounds; empty for another field."""
+    return field.json_schema_extra if isinstance(field.json_schema_extra, dict) else {}
 
 
 class Parameters(pydantic.BaseModel):
@@ -79,7 +84,7 @@ class Parameters(pydantic.BaseModel):
         return iter(())
 
     @pydantic.model_validator(mode="after")
-    def _without_contradictions(self):
+    def _without_contradictions(self) -> Self:
         found = [f"{name}: {problem}" for name, problem in self.contradictions()]
         if found:
             raise ValueError("\n".join(found))
@@ -120,7 +125,7 @@ class ModelSettings(Parameters):
         "(.bin, .bin.gz), or .npy with the words in a .txt beside it. Words that it lacks start at random.",
     )
 
-    def contradictions(self):
+    def contradictions(self) -> Iterator[tuple[str, str]]:
         yield from super().contradictions()
         if self.tie_embeddings and self.output_bias:
             yield "output_bias", "found true, expected false: a tied output layer has no bias (b = 0)."
@@ -185,7 +190,7 @@ class LossSettings(Parameters):
         null="constant",
     )
 
-    def contradictions(self):
+    def contradictions(self) -> Iterator[tuple[str, str]]:
         yield from super().contradictions()
         if self.gradient_through_target and self.target != "current":
             yield (
@@ -294,7 +299,7 @@ class TrainingSettings(Parameters):
         """Learning rate of epoch `epoch`, counted from 1."""
         return self.learning_rate * self.decay ** max(0, epoch - self.decay_start_epoch)
 
-    def contradictions(self):
+    def contradictions(self) -> Iterator[tuple[str, str]]:
         yield from super().contradictions()
         if self.replicas and self.batch_size % self.replicas:
             yield (

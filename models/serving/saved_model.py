@@ -5,6 +5,7 @@ Needs no TensorFlow, but for `load`.
 
 import hashlib
 from pathlib import Path
+from typing import Any
 
 EXPORT = "Format-Serving"  # the SavedModel's folder in a Model artifact
 VOCABULARY = Path("assets") / "vocabulary.txt"
@@ -52,7 +53,7 @@ def digest(saved_model: Path) -> str:
     return total.hexdigest()
 
 
-def load(saved_model: Path, **options):
+def load(saved_model: Path, **options: Any) -> Any:
     """Loads a SavedModel whose graph has tensorflow-text's operations.
 
     Args:
@@ -65,6 +66,6 @@ def load(saved_model: Path, **options):
     return tf.saved_model.load(str(saved_model), **options)
 
 
-def state_shape(loaded) -> tuple[int, int, int]:
+def state_shape(loaded: Any) -> tuple[int, int, int]:
     """(layers, 2, units): the shape of a row of the state that a loaded model's `step` takes."""
     return tuple(loaded.signatures["step"].structured_input_signature[1]["state"].shape[1:])

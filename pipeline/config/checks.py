@@ -3,8 +3,8 @@
 from pathlib import Path
 
 from models.serving import saved_model
+from pipeline.config import tracking_options
 from pipeline.config.settings import Settings
-from pipeline.tracking import options as tracking_options
 
 
 def contradictions(settings: Settings) -> list[str]:

@@ -85,3 +85,10 @@ class Settings(pydantic.BaseModel):
     pusher: PusherSettings
     beam: BeamSettings
     tracking: TrackingSettings
+
+
+SECTIONS: dict[str, type[Parameters]] = {
+    name: field.annotation
+    for name, field in Settings.model_fields.items()
+    if isinstance(field.annotation, type) and issubclass(field.annotation, Parameters)
+}
