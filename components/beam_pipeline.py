@@ -61,7 +61,7 @@ def pipeline(beam_args: Sequence[str]) -> Iterator[beam.Pipeline]:
     Raises:
         ComponentError: If Beam does not know the arguments, or a worker raised one.
     """
-    logging.getLogger("apache_beam").setLevel(logging.WARNING)  # the runner tells of every stage otherwise
+    logging.getLogger("apache_beam").setLevel(logging.WARNING)  # else the runner reports every stage
     logging.getLogger("apache_beam.runners.common").setLevel(logging.CRITICAL)  # tracebacks of what it raises anyway
     try:
         root = beam.Pipeline(options=PipelineOptions(list(beam_args)))

@@ -64,7 +64,7 @@ def measure(saved_model: Path, split: Path) -> dict[str, Any]:
 
     phrases = []
     for phrase in PHRASES:
-        tokens = model.tokenize([phrase.encode()])[0]  # its `<eos>` is what the next word stands in the place of
+        tokens = model.tokenize([phrase.encode()])[0]  # the next word takes the place of its `<eos>`
         next_word = probabilities(tokens, EOS_ID, rebuilt.zero_state(1))[0][-1]
         best = np.argsort(-next_word, kind="stable")[:NUM_WORDS]
         phrases.append([[words[place], round(float(next_word[place]), 4)] for place in best])

@@ -1,6 +1,6 @@
 """A Keras library of tied language models, which can be used alone.
 
-What others import stands here; each name is imported when it is first used, so that `import models` needs no
+The public names are below; each is imported when it is first used, so that `import models` needs no
 TensorFlow.
 """
 

@@ -37,7 +37,7 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     )
     action = parser.add_mutually_exclusive_group(required=True)
     action.add_argument("--local", action="store_true", help="run the pipeline in this process")
-    action.add_argument("--rollback", action="store_true", help="push the version before the newest one anew")
+    action.add_argument("--rollback", action="store_true", help="republish the previous version")
     action.add_argument("--list", action="store_true", help="list the runs below pipeline.root")
     action.add_argument("--show", metavar="RUN", help="show a run's components, artifacts and where each came from")
     parser.add_argument(
@@ -91,7 +91,7 @@ def run_command(parsed: argparse.Namespace, output: TextIO) -> int:
     try:
         file = parsed.config or (DEFAULT_CONFIG if DEFAULT_CONFIG.exists() else None)
         configuration = config.load(file, parsed.set)
-        from pipeline import commands  # only now: a wrong key is told at once
+        from pipeline import commands  # imported late so that configuration errors appear fast
 
         if parsed.list or parsed.show:
             return commands.show_history(parsed, configuration, output)

@@ -214,7 +214,7 @@ def _serve(parsed: argparse.Namespace, folder: Path, listener: socket.socket, lo
     try:
         import uvicorn
 
-        from pipeline.server.app import Access, Limits, Serving, make_app
+        from pipeline.server.app import Access, Limits, ModelServer, make_app
         from pipeline.server.connections import server_config
     except ImportError as error:
         raise UsageError(
@@ -226,7 +226,7 @@ def _serve(parsed: argparse.Namespace, folder: Path, listener: socket.socket, lo
     load = import_quietly("pipeline.server.served_model").ServedModel
     limits = Limits(parsed.max_body_bytes, parsed.max_text_bytes, seconds=parsed.max_seconds)
     limits = dataclasses.replace(limits, held_bytes=max(limits.held_bytes, 4 * limits.body_bytes))
-    serving = Serving(parsed.name, folder, parsed.versions, limits, load)
+    serving = ModelServer(parsed.name, folder, parsed.versions, limits, load)
     serving.versions.refresh()
     if not serving.versions.available():
         raise UsageError(f"No version in {folder} can be served; see above. Push a model with `{program.main_job()}`.")

@@ -74,7 +74,7 @@ class ExportedModel:
             streams: Token ids, `len()` and slices of which are int32 arrays.
             start: Offset of the first token, a multiple of `WINDOW`.
             stop: Offset at which to stop, another one; None: the streams' ends.
-            state: The state at `start`, as `states` tells it; None is the state before any text.
+            state: The state at `start`, as `states` gives it; None is the state before any text.
 
         Yields:
             The stream's place in `streams`, and its next window.

@@ -31,7 +31,7 @@ def problems(settings: Settings) -> list[str]:
     searched = space(settings)
     if not searched:
         return ["tuner.space: found [], expected at least one hyperparameter, or null for the built-in space."]
-    found = [f"tuner.space: {name} stands in it more than once." for name in repeated(searched)]
+    found = [f"tuner.space: {name} is in it more than once." for name in repeated(searched)]
     for hyperparameter in searched:
         found += _values_problems(settings, hyperparameter)
     names = {hyperparameter.name: hyperparameter for hyperparameter in searched}

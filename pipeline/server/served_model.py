@@ -1,4 +1,4 @@
-"""One version of the model, loaded: its signatures, its metadata as TensorFlow Serving tells them, and its answers."""
+"""One version of the model, loaded: its signatures, its metadata in TensorFlow Serving's form, and its answers."""
 
 import logging
 import re

@@ -12,7 +12,7 @@ from typing import Any
 from models.serving import saved_model
 from pipeline.server.errors import RequestError
 
-MAX_ENDED = 10  # versions no longer served whose state is still told
+MAX_ENDED = 10  # versions no longer served whose state is still reported
 
 
 @dataclass
@@ -114,7 +114,7 @@ class Versions:
             entry.requests -= 1
 
     def statuses(self, version: int | None = None) -> list[dict[str, Any]]:
-        """Every version's state, newest first, as TensorFlow Serving tells it.
+        """Every version's state, newest first, in TensorFlow Serving's form.
 
         Raises:
             RequestError: If there is no such version (404).

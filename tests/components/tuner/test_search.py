@@ -198,7 +198,7 @@ def test_a_worker_waits_for_a_search_of_its_own_configuration(tmp_path, monkeypa
     folder = tmp_path / ".work" / "Tuner" / "key"
     folder.mkdir(parents=True)
     (folder / "invitation.json").write_text('{"parameters": {"another": "search"}}')
-    monkeypatch.setattr(tuner_worker, "PATIENCE", 0.1)
+    monkeypatch.setattr(tuner_worker, "CHIEF_WAIT", 0.1)
     with pytest.raises(tuner_worker.RunnerError, match="no chief below"):
         tuner_worker.join(components, tmp_path, tuner_worker.Progress())
     monkeypatch.setenv("KERASTUNER_TUNER_ID", "chief")
