@@ -7,13 +7,16 @@ PACKAGING := setup.py pyproject.toml constraints.txt
 EXTRA_TESTS := distributed or litert or mlflow or package
 TREEBANK := $(if $(DATA_DIR),--data-dir $(DATA_DIR))
 
-.PHONY: run test test-faults test-extras lint docs serve bench bench-serving experiment results clean
+.PHONY: run test test-slow test-faults test-extras lint docs serve bench bench-serving experiment results clean
 
 run: .venv/installed-run  ## the main job on the embedded corpus
 	$(BIN)/python -m pipeline.run --local
 
-test: .venv/installed-test  ## every test but those of test-faults and test-extras
-	$(BIN)/python -m pytest -m "not faults and not ($(EXTRA_TESTS))"
+test: .venv/installed-test  ## every test but those of test-slow, test-faults and test-extras
+	$(BIN)/python -m pytest -m "not slow and not faults and not ($(EXTRA_TESTS))"
+
+test-slow: .venv/installed-test  ## trainings of a minute or more: resume, replicas, searches, rows of results, examples
+	$(BIN)/python -m pytest -m slow
 
 test-faults: .venv/installed-test  ## kills the real command, fills its disk, takes its memory: minutes
 	$(BIN)/python -m pytest -m faults tests/faults

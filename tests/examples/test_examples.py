@@ -6,7 +6,11 @@ import signal
 import subprocess
 import sys
 
+import pytest
+
 from tests.examples.conftest import REPOSITORY, SMALL, run
+
+pytestmark = pytest.mark.slow
 
 
 def test_training_on_your_text_pushes_a_model(trained):

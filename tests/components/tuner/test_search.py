@@ -20,6 +20,7 @@ from pipeline.runner import tuner_worker
 from tests.components.tuner import search_process
 from tests.components.tuner.search_process import context_of, inputs_of, outputs_of, parameters, trainer_parameters
 
+pytestmark = pytest.mark.slow
 REPOSITORY = Path(__file__).parents[3]
 GRID = [{"name": "learning_rate", "kind": "choice", "values": [0.4, 500.0, 0.5]}]
 
