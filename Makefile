@@ -7,13 +7,16 @@ PACKAGING := setup.py pyproject.toml constraints.txt
 EXTRA_TESTS := distributed or litert or mlflow or package
 TREEBANK := $(if $(DATA_DIR),--data-dir $(DATA_DIR))
 
-.PHONY: run test test-faults test-extras test-kubeflow lint serve bench bench-serving experiment results clean
+.PHONY: run test test-slow test-faults test-extras test-kubeflow lint docs serve bench bench-serving experiment results clean
 
 run: .venv/installed-run  ## the main job on the embedded corpus
 	$(BIN)/python -m pipeline.run --local
 
-test: .venv/installed-test  ## every test but those of test-faults, test-extras and test-kubeflow
-	$(BIN)/python -m pytest -m "not faults and not kubeflow and not ($(EXTRA_TESTS))"
+test: .venv/installed-test  ## every test but those of test-slow, test-faults, test-extras and test-kubeflow
+	$(BIN)/python -m pytest -m "not slow and not faults and not kubeflow and not ($(EXTRA_TESTS))"
+
+test-slow: .venv/installed-test  ## trainings of a minute or more: resume, replicas, searches, rows of results, examples
+	$(BIN)/python -m pytest -m slow
 
 test-faults: .venv/installed-test  ## kills the real command, fills its disk, takes its memory: minutes
 	$(BIN)/python -m pytest -m faults tests/faults
@@ -24,9 +27,14 @@ test-extras: .venv/installed-extras  ## what needs the extras dask, litert, mlfl
 test-kubeflow: .venv/installed-extras  ## needs the extra kubeflow; KUBEFLOW_TEST_IMAGE=NAME tests that image, too
 	$(BIN)/python -m pytest -m kubeflow tests/pipeline/kubeflow
 
-lint: .venv/installed-test  ## style, without changing anything
+lint: .venv/installed-test  ## style, types and layers, without changing anything
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/python -m mypy
+	$(BIN)/lint-imports
+
+docs: .venv/installed-docs  ## the documentation, as pages in output/docs; warnings are errors
+	$(BIN)/mkdocs build --strict --quiet
 
 serve: .venv/installed-test  ## the pushed model, its page and its API, on this machine
 	$(BIN)/python -m pipeline.serve
@@ -35,10 +43,10 @@ bench: .venv/installed-bench  ## speed and memory against their goals and PyTorc
 	@mkdir -p output/benchmarks
 	$(BIN)/python -m benchmarks.training_step --output output/benchmarks/training_step.json
 	$(BIN)/python -m benchmarks.training_run $(TREEBANK) --output output/benchmarks/training_run.json
-	$(BIN)/python -m benchmarks.data_pipeline $(TREEBANK) --output output/benchmarks/data_chain.json
+	$(BIN)/python -m benchmarks.data_pipeline $(TREEBANK) --output output/benchmarks/data_pipeline.json
 	$(BIN)/python -m benchmarks.command_line $(TREEBANK) --output output/benchmarks/command_line.json
 
-bench-serving: .venv/installed-test  ## latency and throughput of the pushed model; SECONDS=60 for the README's figures
+bench-serving: .venv/installed-test  ## latency and throughput of the pushed model; SECONDS=60 for the documented figures
 	$(BIN)/python -m benchmarks.serving --seconds $(or $(SECONDS),10) --output output/benchmarks/serving.json
 
 experiment: .venv/installed-run  ## a row of the paper's table: NAME=small_re SEED=1 DATA_DIR=FOLDER [TABLE=experiments/wikitext2]
@@ -66,6 +74,10 @@ clean:  ## the environment and what runs wrote in the default places
 .venv/installed-extras: $(PACKAGING) | $(BIN)/python
 	$(INSTALL) -e '.[test,serve,dask,kubeflow,litert,mlflow,package]'
 	@touch $@ .venv/installed-test .venv/installed-run
+
+.venv/installed-docs: $(PACKAGING) | $(BIN)/python
+	$(INSTALL) -e '.[docs]'
+	@touch $@ .venv/installed-run
 
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; assert (3, 11) <= sys.version_info < (3, 14), sys.version' 2>/dev/null || { \

@@ -74,7 +74,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def skipped(name: str, data_dir: Path) -> list[Row]:
-    """The row that stands for what needs the Penn Treebank where it is missing; none where it is there."""
+    """The row in place of what needs the Penn Treebank where it is missing; none where it is there."""
     absent = [path for path in TREEBANK if not (data_dir / path).is_file()]
     return [Row(name, None, note=f"--data-dir {data_dir} has no {', '.join(absent)}")] if absent else []
 

@@ -20,7 +20,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from benchmarks.report import Row, publish
-from pipeline.score import newest_version
+from models.serving import saved_model
 from pipeline.serve import UsageError, add_model_arguments, model_folder
 
 CONNECTIONS = (1, 16, 64)
@@ -60,7 +60,7 @@ def time_calls(call: Callable[[], object], calls: int) -> list[float]:
 
 def sample_text(model: Path, words: int, seed: int = 1) -> str:
     """Words of the vocabulary, frequent ones more often, 25 a line."""
-    vocabulary = (model / "assets" / "vocabulary.txt").read_text(encoding="utf-8", errors="replace").split("\n")[2:-1]
+    vocabulary = (model / saved_model.VOCABULARY).read_text(encoding="utf-8", errors="replace").split("\n")[2:-1]
     weights = [1 / (rank + 10) for rank in range(len(vocabulary))]
     drawn = random.Random(seed).choices(vocabulary, weights, k=words)
     return "\n".join(" ".join(drawn[start : start + 25]) for start in range(0, words, 25))
@@ -189,7 +189,7 @@ def main() -> int:
     options = parser.parse_args()
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     try:
-        model = newest_version(model_folder(options))
+        model = saved_model.newest(model_folder(options))
         with tempfile.TemporaryDirectory() as folder:  # the newest version alone
             (Path(folder) / "1").symlink_to(model.resolve())
             figures = over_rest(Path(folder), model, options.seconds)

@@ -11,6 +11,8 @@ import statistics
 import sys
 import time
 
+from models.allocator import keep_freed_memory
+
 BATCH, TIME, VOCABULARY = 20, 35, 10_000
 WINDOWS = 100  # that our step reads again and again
 
@@ -184,6 +186,7 @@ def main():
     parser.add_argument("--augmented", action="store_true")
     options = parser.parse_args()
     os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
+    keep_freed_memory()  # as training does; PyTorch and Keras get it, too
     run = CONTENDERS[options.contender](options)
     for _ in range(3):
         run()

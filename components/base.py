@@ -16,7 +16,7 @@ SPLITS = ("train", "eval", "test")  # of every Examples artifact, each in its fo
 
 
 class ComponentError(Exception):
-    """A failure that its user can mend: the message names the file or key, what was found and what to do."""
+    """A failure that its user can fix: the message names the file or key, what was found and what to do."""
 
 
 class BeamParameters(Parameters):

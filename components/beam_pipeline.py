@@ -4,9 +4,9 @@ TensorFlow is imported in the executors, which import this module; a `component.
 """
 
 import contextlib
+import json
 import logging
 import os
-import pickle
 import re
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
@@ -61,7 +61,7 @@ def pipeline(beam_args: Sequence[str]) -> Iterator[beam.Pipeline]:
     Raises:
         ComponentError: If Beam does not know the arguments, or a worker raised one.
     """
-    logging.getLogger("apache_beam").setLevel(logging.WARNING)  # the runner tells of every stage otherwise
+    logging.getLogger("apache_beam").setLevel(logging.WARNING)  # else the runner reports every stage
     logging.getLogger("apache_beam.runners.common").setLevel(logging.CRITICAL)  # tracebacks of what it raises anyway
     try:
         root = beam.Pipeline(options=PipelineOptions(list(beam_args)))
@@ -113,7 +113,7 @@ def writing_aside(path: Path) -> Iterator[Path]:
 
 
 def keep(results: beam.PCollection, folder: Path) -> beam.PCollection:
-    """Writes each result as a file of its own: elements are pairs of a name, the same at each attempt, and a result.
+    """Writes each result as a JSON file: elements are pairs of a name, the same at each attempt, and a result.
 
     What the driver, or the next pipeline, needs of the workers goes through such files, not through side inputs: some
     runners compute those again for each bundle. Read them by `kept` once the pipeline has ended.
@@ -124,7 +124,7 @@ def keep(results: beam.PCollection, folder: Path) -> beam.PCollection:
 def _write_result(named: tuple[str, Any], folder: str) -> None:
     name, result = named
     with writing_aside(Path(folder) / f"{name}.result") as aside:
-        aside.write_bytes(pickle.dumps(result))
+        aside.write_text(json.dumps(result))
 
 
 def kept(folder: Path, expected: int) -> list[Any]:
@@ -136,7 +136,7 @@ def kept(folder: Path, expected: int) -> list[Any]:
     paths = sorted(Path(folder).glob("[!.]*.result"))
     if len(paths) != expected:
         raise RuntimeError(f"The Beam runner returned {len(paths)} results of {expected}.")
-    return [pickle.loads(path.read_bytes()) for path in paths]
+    return [json.loads(path.read_text()) for path in paths]
 
 
 def list_shards(examples: Path, splits: Sequence[str] = SPLITS) -> list[ExamplesShard]:

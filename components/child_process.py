@@ -8,13 +8,14 @@ import signal
 import sys
 import threading
 import traceback
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from multiprocessing.connection import wait
 from typing import Any
 
 from components import run_log
 from components.base import ComponentError
 from components.quiet_import import import_quietly
+from models.allocator import keep_freed_memory
 
 STOP_SECONDS = 6.0  # for a checkpoint, before a child that was asked to stop is killed
 
@@ -25,7 +26,7 @@ class ChildDied(ComponentError):
     """A child process ended without an answer."""
 
 
-def run_in_child(function: Callable[..., Any], *args: Any, environment: Mapping[str, str] | None = None) -> Any:
+def run_in_child(function: Callable[..., Any], *args: Any) -> Any:
     """Calls `function(*args)` in a new process and returns its result; all three must pickle.
 
     The child ends with its parent, even where that is killed. Where this process is interrupted, the child has
@@ -34,7 +35,6 @@ def run_in_child(function: Callable[..., Any], *args: Any, environment: Mapping[
     Args:
         function: A module's top-level function.
         *args: Its arguments.
-        environment: Variables to set before the child starts: TensorFlow reads some when it is imported.
 
     Raises:
         ComponentError: If the function raised one, or (`ChildDied`) the process died.
@@ -43,13 +43,7 @@ def run_in_child(function: Callable[..., Any], *args: Any, environment: Mapping[
     context = multiprocessing.get_context("spawn")
     receiver, sender = context.Pipe(duplex=False)
     process = context.Process(target=_child, args=(sender, function, args, run_log.where()))
-    before = dict(os.environ)
-    os.environ.update(environment or {})
-    try:
-        process.start()
-    finally:
-        os.environ.clear()
-        os.environ.update(before)
+    process.start()
     sender.close()
     try:
         kind, value = receiver.recv()
@@ -87,7 +81,7 @@ def stoppable() -> Iterator[None]:
 def _death(exit_code: int | None) -> str:
     if exit_code == -signal.SIGKILL:
         return (
-            "The training process was killed: most likely out of memory. Free some, or lower trainer.batch_size or "
+            "The training process was killed, probably out of memory. Free some, or lower trainer.batch_size or "
             "model.units, then run the same command again."
         )
     if exit_code in (-signal.SIGABRT, -signal.SIGSEGV, -signal.SIGBUS):
@@ -101,6 +95,7 @@ def _death(exit_code: int | None) -> str:
 def _child(sender, function, args, log):
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the parent, too, which decides
     threading.Thread(target=_end_with_parent, daemon=True).start()
+    keep_freed_memory()
     try:
         import_quietly("tensorflow")
         logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)

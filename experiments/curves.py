@@ -20,7 +20,7 @@ def draw(runs: Sequence[dict[str, Any]], title: str) -> str:
 
     Args:
         runs: Runs with an epoch or more; seeds of a row share its colour.
-        title: What stands above.
+        title: The title above it.
 
     Returns:
         An SVG file's text, the same for the same figures.

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from components.quiet_import import import_quietly
+from models.serving import saved_model
 
 # TensorFlow is imported only where there is a model to ask.
 
@@ -63,7 +64,7 @@ def measure(saved_model: Path, split: Path) -> dict[str, Any]:
 
     phrases = []
     for phrase in PHRASES:
-        tokens = model.tokenize([phrase.encode()])[0]  # its `<eos>` is what the next word stands in the place of
+        tokens = model.tokenize([phrase.encode()])[0]  # the next word takes the place of its `<eos>`
         next_word = probabilities(tokens, EOS_ID, rebuilt.zero_state(1))[0][-1]
         best = np.argsort(-next_word, kind="stable")[:NUM_WORDS]
         phrases.append([[words[place], round(float(next_word[place]), 4)] for place in best])
@@ -112,7 +113,7 @@ def refresh(table: Path, runs: list[dict[str, Any]], roots: Path) -> dict[str, A
 def _newest(roots: Path, run: dict[str, Any]) -> tuple[Path, Path] | None:
     """A finished run's exported model and its eval split, or None where they are not there."""
     root = roots / f"{run['name']}-seed{run['seed']}"
-    models = [path for path in root.glob("Trainer/model/*/Format-Serving") if path.parent.name.isdecimal()]
+    models = [path for path in root.glob(f"Trainer/model/*/{saved_model.EXPORT}") if path.parent.name.isdecimal()]
     splits = [path for path in root.glob("Transform/transformed_examples/*/Split-eval") if path.parent.name.isdecimal()]
     if run["status"] != "finished" or not models or not splits:
         return None

@@ -2,7 +2,7 @@
 
 `README.md` gets the tables between its two marks; `<table>/curves_<size>.svg` and `<table>/results.html`, a page that
 needs nothing else, show the curves. Every figure is from `<table>/results.json`, or from `next_words.json`, which is
-made anew from the models where they are below `--roots`.
+computed again from the models where they are below `--roots`.
 """
 
 import argparse
@@ -157,7 +157,7 @@ def _as_markdown(table: Table) -> str:
 
 
 def _literal(cell: str) -> str:
-    """`<unk>` and `|` as they are; what stands between backticks is literal already."""
+    """`<unk>` and `|` as they are; text between backticks is literal already."""
     return cell if "`" in cell else cell.replace("<", "&lt;").replace("|", "\\|")
 
 

@@ -1,6 +1,6 @@
 """The paper's subspace experiment (Fig. 1): how far W is from the column space of L, against β and against τ.
 
-    python -m experiments.subspace --data-dir ../shared/data/ptb --output experiments/results
+    python -m experiments.subspace --data-dir FOLDER --output experiments/results
 
 The theory says that the augmented loss, minimised alone at a high temperature, puts the projection W into the column
 space of the embedding L, which is why the two may as well be one. So an untied network is trained on 20,000 words with

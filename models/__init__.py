@@ -1,15 +1,17 @@
 """A Keras library of tied language models, which can be used alone.
 
-What others import stands here; each name is imported when it is first used, so that `import models` needs no
+The public names are below; each is imported when it is first used, so that `import models` needs no
 TensorFlow.
 """
 
 import importlib
+from typing import Any
 
 _HOMES = {
     "LanguageModel": "models.language_model",
     "OnePassSGD": "models.training.optimizers",
     "TiedDense": "models.layers.tied_dense",
+    "augmented_loss": "models.layers.augmented_loss",
     "TokenStream": "models.text.token_stream",
     "VariationalLSTM": "models.layers.variational_lstm",
     "windows": "models.text.windows",
@@ -17,7 +19,7 @@ _HOMES = {
 __all__ = sorted(_HOMES)
 
 
-def __getattr__(name: str):
+def __getattr__(name: str) -> Any:
     if name not in _HOMES:
         raise AttributeError(f"module 'models' has no attribute {name!r}")
     return getattr(importlib.import_module(_HOMES[name]), name)

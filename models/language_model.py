@@ -54,6 +54,7 @@ class LanguageModel(WindowTraining):
 
     >>> import keras
     >>> from models import LanguageModel, windows
+    >>> keras.utils.set_random_seed(1)
     >>> train = windows([3, 4, 5, 6, 1] * 40, batch_size=4, sequence_length=10)
     >>> model = LanguageModel(vocabulary_size=10, units=8, temperature=5.0)
     >>> model.compile(optimizer=keras.optimizers.SGD(1.0, global_clipnorm=5.0))

@@ -6,12 +6,15 @@ Needs only pydantic. The configuration's sections, the Trainer's parameters, wha
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
 import pydantic
 
 
-def _without_nul(text: str) -> str:
+def _usable_text(text: str) -> str:
+    # In Python, not by pydantic's own bound, which refuses the names of files that are not UTF-8.
+    if not text:
+        raise ValueError("text with at least 1 character")
     if "\0" in text:
         raise ValueError("text without NUL characters")
     return text
@@ -29,7 +32,7 @@ def _usable_path(text: str) -> str:
     return text
 
 
-Text = Annotated[str, pydantic.Field(min_length=1), pydantic.AfterValidator(_without_nul)]
+Text = Annotated[str, pydantic.AfterValidator(_usable_text)]
 PathText = Annotated[Text, pydantic.AfterValidator(_usable_path)]
 Whole = Annotated[int, pydantic.Field(lt=2**31)]  # TensorFlow's sizes and Beam's counts are 32 bits wide
 
@@ -58,8 +61,13 @@ def setting(
     Returns:
         The field.
     """
-    extra = {"null": null, "tunable": tunable, "shape": shape, "needs": needs}
+    extra: dict[str, Any] = {"null": null, "tunable": tunable, "shape": shape, "needs": needs}
     return pydantic.Field(default, description=description, json_schema_extra=extra, **bounds)
+
+
+def extra(field: pydantic.fields.FieldInfo) -> dict[str, Any]:
+    """What `setting` was given beside bounds; empty for another field."""
+    return field.json_schema_extra if isinstance(field.json_schema_extra, dict) else {}
 
 
 class Parameters(pydantic.BaseModel):
@@ -76,7 +84,7 @@ class Parameters(pydantic.BaseModel):
         return iter(())
 
     @pydantic.model_validator(mode="after")
-    def _without_contradictions(self):
+    def _without_contradictions(self) -> Self:
         found = [f"{name}: {problem}" for name, problem in self.contradictions()]
         if found:
             raise ValueError("\n".join(found))
@@ -117,7 +125,7 @@ class ModelSettings(Parameters):
         "(.bin, .bin.gz), or .npy with the words in a .txt beside it. Words that it lacks start at random.",
     )
 
-    def contradictions(self):
+    def contradictions(self) -> Iterator[tuple[str, str]]:
         yield from super().contradictions()
         if self.tie_embeddings and self.output_bias:
             yield "output_bias", "found true, expected false: a tied output layer has no bias (b = 0)."
@@ -182,7 +190,7 @@ class LossSettings(Parameters):
         null="constant",
     )
 
-    def contradictions(self):
+    def contradictions(self) -> Iterator[tuple[str, str]]:
         yield from super().contradictions()
         if self.gradient_through_target and self.target != "current":
             yield (
@@ -291,7 +299,7 @@ class TrainingSettings(Parameters):
         """Learning rate of epoch `epoch`, counted from 1."""
         return self.learning_rate * self.decay ** max(0, epoch - self.decay_start_epoch)
 
-    def contradictions(self):
+    def contradictions(self) -> Iterator[tuple[str, str]]:
         yield from super().contradictions()
         if self.replicas and self.batch_size % self.replicas:
             yield (

@@ -56,7 +56,7 @@ def local(parsed: argparse.Namespace, configuration: config.Configuration) -> di
 
 
 def rollback(parsed: argparse.Namespace, configuration: config.Configuration) -> dict[str, Any]:
-    """Pushes the version before the newest one anew; returns a summary in the form of a run's."""
+    """Republishes the previous version; returns a summary in the form of a run's."""
     settings, progress = configuration.settings, _start_showing(parsed.verbose)
     with LocalRunner(root(configuration), progress=progress) as runner, _tracker(configuration, runner) as tracker:
         parameters = Pusher.Parameters(**dict(settings.pusher), serving_dir=serving_dir(settings))
@@ -76,7 +76,7 @@ def _tracker(configuration: config.Configuration, runner: LocalRunner) -> Tracke
 def _start_showing(verbose: bool) -> Progress:
     logging.basicConfig(level=logging.INFO if verbose else logging.ERROR, format="%(message)s")
     for handler in [] if verbose else logging.getLogger().handlers:
-        # A failure is told in one line; Beam's own account of it, a traceback, is in the run's log.
+        # A failure is one line; Beam's own traceback is in the run's log.
         handler.addFilter(lambda record: not record.name.startswith("apache_beam"))
     for name in ("components", "models", "pipeline"):  # what the project itself has to say is always shown
         logging.getLogger(name).setLevel(logging.INFO)

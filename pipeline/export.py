@@ -6,7 +6,8 @@ import signal
 import sys
 from pathlib import Path
 
-from pipeline.run import DEFAULT_CONFIG, USAGE_ERROR, quiet_libraries
+from pipeline import program
+from pipeline.run import DEFAULT_CONFIG, USAGE_ERROR
 
 # Only the standard library is imported here: --help and usage errors answer at once.
 
@@ -70,7 +71,7 @@ def main(arguments: list[str] | None = None) -> int:
     """Runs the command; returns its exit code."""
     parsed = parse_arguments(arguments)
     before = signal.signal(signal.SIGTERM, lambda *_: sys.exit(TERMINATED))
-    quiet_libraries(verbose=False)
+    program.quiet_libraries(verbose=False)
     try:
         return _export(parsed)
     except UsageError as error:

@@ -1,6 +1,8 @@
-"""How the commands name themselves: `tied-lm run` where the package is installed, else `python -m pipeline.run`."""
+"""What the commands share: their names, `tied-lm run` where the package is installed, and quiet libraries."""
 
+import os
 import sys
+import warnings
 from pathlib import Path
 
 COMMAND = "tied-lm"
@@ -18,3 +20,12 @@ def main_job() -> str:
 
 def _installed() -> bool:
     return Path(sys.argv[0]).name == COMMAND
+
+
+def quiet_libraries(verbose: bool) -> None:
+    """Keeps the libraries' logs and warnings, here and in child processes, for --verbose."""
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "0" if verbose else "3")
+    if not verbose:
+        os.environ.setdefault("PYTHONWARNINGS", "ignore")
+        os.environ.setdefault("GRPC_VERBOSITY", "NONE")
+        warnings.simplefilter("ignore")

@@ -6,14 +6,12 @@ import json
 import os
 import sys
 import traceback
-import warnings
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NoReturn, TextIO
 
 from pipeline import program
 from pipeline.runner import stopping
-from pipeline.runner.stopping import INTERRUPTED, TERMINATED
 
 # Only the standard library is imported here: --help and usage errors answer at once.
 
@@ -37,7 +35,7 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     )
     action = parser.add_mutually_exclusive_group(required=True)
     action.add_argument("--local", action="store_true", help="run the pipeline in this process")
-    action.add_argument("--rollback", action="store_true", help="push the version before the newest one anew")
+    action.add_argument("--rollback", action="store_true", help="republish the previous version")
     action.add_argument("--list", action="store_true", help="list the runs below pipeline.root")
     action.add_argument("--show", metavar="RUN", help="show a run's components, artifacts and where each came from")
     action.add_argument(
@@ -78,7 +76,7 @@ def main(arguments: list[str] | None = None) -> int:
     """Runs the command; returns its exit code."""
     parsed = parse_arguments(arguments)
     stopping.install()
-    quiet_libraries(parsed.verbose)
+    program.quiet_libraries(parsed.verbose)
     try:
         with standard_output_for_results() as output:
             return run_command(parsed, output)
@@ -97,7 +95,7 @@ def run_command(parsed: argparse.Namespace, output: TextIO) -> int:
     try:
         file = parsed.config or (DEFAULT_CONFIG if DEFAULT_CONFIG.exists() else None)
         configuration = config.load(file, parsed.set)
-        from pipeline import commands  # only now: a wrong key is told at once
+        from pipeline import commands  # imported late so that configuration errors appear fast
 
         if parsed.list or parsed.show:
             return commands.show_history(parsed, configuration, output)
@@ -127,26 +125,9 @@ def standard_output_for_results() -> Iterator[TextIO]:
             os.dup2(output.fileno(), 1)
 
 
-def quiet_libraries(verbose: bool) -> None:
-    """Keeps the libraries' logs and warnings, here and in child processes, for --verbose."""
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "0" if verbose else "3")
-    if not verbose:
-        os.environ.setdefault("PYTHONWARNINGS", "ignore")
-        os.environ.setdefault("GRPC_VERBOSITY", "NONE")
-        warnings.simplefilter("ignore")
-
-
 def command(arguments: list[str] | None = None) -> NoReturn:
     """Runs the command and ends the process."""
-    end(main(arguments))
-
-
-def end(exit_code: int) -> NoReturn:
-    """Ends the process."""
-    sys.stderr.flush()
-    if exit_code in (INTERRUPTED, TERMINATED):
-        os._exit(exit_code)  # threads of Beam or TensorFlow that were cut short must not keep the command alive
-    sys.exit(exit_code)
+    stopping.end(main(arguments))
 
 
 if __name__ == "__main__":

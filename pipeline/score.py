@@ -9,6 +9,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+from models.serving import saved_model
 from pipeline import program
 from pipeline.scoring.resumable import OutputError, ResumableOutput
 from pipeline.serve import UsageError, add_model_arguments, model_folder
@@ -89,7 +90,7 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         lines.check(_inputs(parsed))
         folder = model_folder(parsed)
-        model = newest_version(folder)
+        model = saved_model.newest(folder)
         (_score_adaptively if parsed.adaptive else _score_with_beam if parsed.beam_arg else _score)(parsed, model)
         return 0
     except (UsageError, OutputError) as error:
@@ -111,13 +112,6 @@ def main(arguments: list[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("Interrupted: give the same command again to resume.", file=sys.stderr)
         return INTERRUPTED
-
-
-def newest_version(folder: Path) -> Path:
-    """The folder itself where it is a version, else its newest one."""
-    if (folder / "saved_model.pb").is_file():
-        return folder
-    return max((path for path in folder.iterdir() if path.name.isdecimal()), key=lambda path: int(path.name))
 
 
 def _part_of(output: Path) -> Path:

@@ -11,6 +11,7 @@ import sys
 from pathlib import Path
 from typing import NoReturn
 
+from models.serving import saved_model
 from pipeline import program
 
 # Only the standard library is imported here: --help and usage errors answer at once.
@@ -103,14 +104,14 @@ def model_folder(parsed: argparse.Namespace) -> Path:
         UsageError: If it holds no model.
     """
     folder = parsed.model or _configured_folder(parsed.config)
-    if (folder / "saved_model.pb").is_file():
+    if saved_model.is_saved_model(folder):
         return folder
     where = f"--model {folder}" if parsed.model else f"The serving folder {folder} (pipeline.serving_dir)"
     advice = f"Train and push one with `{program.main_job()}`, or name another folder with --model."
     if not folder.is_dir():
         found = "is a file" if folder.exists() else "does not exist"
         raise UsageError(f"{where} {found}; expected a folder of versions, such as {folder / '1'}. {advice}")
-    if not any(path.name.isdecimal() and path.is_dir() for path in folder.iterdir()):
+    if not saved_model.versions(folder):
         raise UsageError(f"{where} has no version in it; expected folders such as {folder / '1'}. {advice}")
     return folder
 
@@ -213,7 +214,7 @@ def _serve(parsed: argparse.Namespace, folder: Path, listener: socket.socket, lo
     try:
         import uvicorn
 
-        from pipeline.server.app import Access, Limits, Serving, make_app
+        from pipeline.server.app import Access, Limits, ModelServer, make_app
         from pipeline.server.connections import server_config
     except ImportError as error:
         raise UsageError(
@@ -225,7 +226,7 @@ def _serve(parsed: argparse.Namespace, folder: Path, listener: socket.socket, lo
     load = import_quietly("pipeline.server.served_model").ServedModel
     limits = Limits(parsed.max_body_bytes, parsed.max_text_bytes, seconds=parsed.max_seconds)
     limits = dataclasses.replace(limits, held_bytes=max(limits.held_bytes, 4 * limits.body_bytes))
-    serving = Serving(parsed.name, folder, parsed.versions, limits, load)
+    serving = ModelServer(parsed.name, folder, parsed.versions, limits, load)
     serving.versions.refresh()
     if not serving.versions.available():
         raise UsageError(f"No version in {folder} can be served; see above. Push a model with `{program.main_job()}`.")

@@ -10,6 +10,7 @@ from components import base
 from components.evaluator import baseline
 from components.evaluator.adaptive.settings import AdaptiveSettings
 from components.evaluator.figures import metrics, slices
+from models.serving import saved_model
 from models.settings import Parameters, setting
 
 
@@ -90,5 +91,5 @@ class Evaluator(base.Component):
 
     def external_state(self, inputs: Mapping[str, Path]) -> dict[str, Any]:
         """The digest of the baseline: another model to beat is another judgement."""
-        found = baseline.find(self.parameters.serving_dir, inputs["model"] / "Format-Serving")
+        found = baseline.find(self.parameters.serving_dir, inputs["model"] / saved_model.EXPORT)
         return {"baseline": found and found.digest}

@@ -17,6 +17,7 @@ from components.evaluator.exported_model import ExportedModel
 from components.evaluator.figures import metrics, samples
 from components.evaluator.figures.comparison import Comparison, by_characters, by_perplexity
 from components.evaluator.figures.subspace_distance import subspace_distance
+from models.serving import saved_model
 from models.text.token_stream import TokenStream
 from models.text.unigram import count_tokens
 
@@ -28,7 +29,7 @@ def execute(
 ) -> dict[str, Any]:
     """Writes `evaluation.json`, `predictions.json`, `embedding.json` and the blessing; returns the main figures."""
     read = functools.partial(sharded_reading.windows, beam_args=parameters.beam_args, workspace=context.workspace)
-    candidate_path = inputs["model"] / "Format-Serving"
+    candidate_path = inputs["model"] / saved_model.EXPORT
     candidate = ExportedModel(candidate_path)
     splits = _read_splits(inputs, len(candidate.words))
     mismatched = sum(split.count_mismatches(candidate) for split in splits.values())

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import numpy as np
 import tensorflow as tf
-import tensorflow_text  # noqa: F401  (registers the tokenizer's operations)
 
 from components.base import ComponentError
 from components.evaluator.figures.slices import EOS_ID
+from models.serving import saved_model
 
 WINDOW = 1000  # tokens of each stream that are read at once
 
@@ -51,11 +51,11 @@ class ExportedModel:
         tf.config.experimental.enable_tensor_float_32_execution(False)  # a GPU would round products to 10 bits
         self.path = path
         try:
-            self._model = tf.saved_model.load(str(path))
-            self._state_shape = self._model.signatures["step"].structured_input_signature[1]["state"].shape[1:]
+            self._model = saved_model.load(path)
+            self._state_shape = saved_model.state_shape(self._model)
             self._evaluate_ids, self._tokenize = self._model.evaluate_ids, self._model.tokenize
             self._weights = self._model._weights
-            self.vocabulary = (path / "assets" / "vocabulary.txt").read_bytes()
+            self.vocabulary = (path / saved_model.VOCABULARY).read_bytes()
         except (OSError, ValueError, KeyError, AttributeError, tf.errors.OpError) as error:
             raise ComponentError(
                 f"{path} cannot be loaded as a model that this pipeline exported: {type(error).__name__}: {error}"
@@ -74,7 +74,7 @@ class ExportedModel:
             streams: Token ids, `len()` and slices of which are int32 arrays.
             start: Offset of the first token, a multiple of `WINDOW`.
             stop: Offset at which to stop, another one; None: the streams' ends.
-            state: The state at `start`, as `states` tells it; None is the state before any text.
+            state: The state at `start`, as `states` gives it; None is the state before any text.
 
         Yields:
             The stream's place in `streams`, and its next window.

@@ -5,7 +5,7 @@ alone and notes the state at the start of each shard; the workers go on from the
 is what takes long. Their windows are the very ones that one process would read.
 """
 
-import pickle
+import dataclasses
 import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -23,6 +23,7 @@ from models.text.token_stream import TokenStream
 # work of two cores. It is a million tokens with a vocabulary of 10,000 words, and 100,000 tokens with one of 100,000.
 # With fewer words, reading ahead is a larger share of all: half of it at 10,000 words and a twentieth at 100,000.
 SHARD_PROBABILITIES = 10**10
+_WINDOW = [field.name for field in dataclasses.fields(Window)]  # `start` comes first
 
 
 @dataclass(frozen=True)
@@ -56,7 +57,7 @@ def windows(
             read = ReadShard(str(model.path), [str(stream.split_dir) for stream in streams], folder)
             _ = root | "Shards" >> beam.Create(shards, reshuffle=True) | "Read" >> beam.ParDo(read)
         for shard in shards:
-            yield from pickle.loads(_file_of(folder, shard).read_bytes())
+            yield from _read(_file_of(folder, shard))
 
 
 class ReadShard(beam.DoFn):
@@ -80,8 +81,24 @@ class ReadShard(beam.DoFn):
     def process(self, shard: TokenRange) -> None:
         found = list(self._model.windows(self._streams, shard.start, shard.stop, shard.state))
         with beam_pipeline.writing_aside(_file_of(self._folder, shard)) as aside:
-            aside.write_bytes(pickle.dumps(found))
+            _write(aside, found)
 
 
 def _file_of(folder: str, shard: TokenRange) -> Path:
     return Path(folder) / f"{shard.start:012d}"
+
+
+def _write(path: Path, found: Sequence[tuple[int, Window]]) -> None:
+    """Writes windows, and which stream each is of, as plain arrays."""
+    arrays = {"stream": np.array([stream for stream, _ in found])}
+    for name in _WINDOW:
+        arrays |= {f"{name} {place}": np.asarray(getattr(window, name)) for place, (_, window) in enumerate(found)}
+    with path.open("wb") as file:
+        np.savez(file, **arrays)
+
+
+def _read(path: Path) -> Iterator[tuple[int, Window]]:
+    with np.load(path, allow_pickle=False) as arrays:
+        for place, stream in enumerate(arrays["stream"].tolist()):
+            start, *rest = (arrays[f"{name} {place}"] for name in _WINDOW)
+            yield stream, Window(int(start), *rest)

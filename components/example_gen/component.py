@@ -1,6 +1,6 @@
 """ExampleGen: text in order, from a folder, from this Python or from TensorFlow Datasets."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Literal
 
@@ -43,7 +43,7 @@ class ExampleGenSettings(Parameters):
         ge=65_536,
     )
 
-    def contradictions(self):
+    def contradictions(self) -> Iterator[tuple[str, str]]:
         yield from super().contradictions()
         if (self.source_url is None) != (self.source_sha256 is None):
             yield "source_url", "found one of source_url and source_sha256, expected both or neither."

@@ -39,7 +39,7 @@ class Listing:
     outside: set[str] = field(default_factory=set)
 
     def matching(self, pattern: str) -> list[tuple[str, Path]]:
-        """The files whose names a glob pattern matches; `{a,b}` in it stands for either."""
+        """The files whose names a glob pattern matches; `{a,b}` in it matches either."""
         parts = [PurePosixPath(alternative).parts for alternative in _alternatives(pattern)]
         return [(name, path) for name, path in self.files if any(_matches(name.split("/"), part) for part in parts)]
 

@@ -47,7 +47,7 @@ def fingerprint(library: Path) -> str:
 def documents(library: Path) -> Iterator[tuple[str, str]]:
     """Yields (name, text) of each topic and of each module that has docstrings, in a fixed order.
 
-    A line that stands in an earlier document is left out: what is held out must not be known from training.
+    A line of an earlier document is left out: what is held out must not be known from training.
     """
     seen: set[str] = set()
     for name, text in _whole_documents(library):
@@ -58,7 +58,7 @@ def documents(library: Path) -> Iterator[tuple[str, str]]:
 
 
 def module(name: str) -> str:
-    """What a document is held out together with: a package's modules have much in common, a topic stands alone."""
+    """What a document is held out together with: a package's modules have much in common, a topic has none."""
     return name if name.startswith("topics/") else name.partition("/")[0]
 
 

@@ -20,7 +20,7 @@ class SplitCounts:
     """What one chunk, or the whole corpus, gave to a split.
 
     Attributes:
-        documents: Number of documents, a document that goes on in the next chunk counted in both.
+        documents: Number of documents, a document that continues in the next chunk counted in both.
         lines: Number of lines, blank ones included.
         bytes: Bytes of text.
         blank: Whether there is nothing but white space.
@@ -106,7 +106,7 @@ def _serialize(run: Run, text: bytes) -> bytes:
 class WriteChunk(beam.DoFn):
     """Reads a chunk and writes its shards and counts aside, under the chunk's place in the corpus.
 
-    What a user can mend is written as an error beside the counts: Beam's runners wrap exceptions, each its own way.
+    Errors that a user can fix are stored beside the counts, since Beam's runners wrap exceptions in different ways.
 
     Args:
         folder: Has a folder for each split, and `counts`.

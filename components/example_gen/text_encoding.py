@@ -129,7 +129,7 @@ def read_lines(file: io.BufferedIOBase, path: str | Path, encoding: str | None, 
     Raises:
         ComponentError: If the file is damaged or cannot be read.
     """
-    # Latin-1 stands for bytes as they are: each is a character, and comes out again as it was.
+    # Latin-1 keeps bytes as they are: each is a character, and comes out again as it was.
     errors = "surrogatepass" if encoding else "strict"
     try:
         with io.TextIOWrapper(file, encoding or "latin-1", errors, newline="") as text:

@@ -16,6 +16,7 @@ import tensorflow as tf
 
 from components.base import ComponentError, Context
 from components.infra_validator.component import InfraValidator
+from models.serving import saved_model
 from models.text.token_stream import TokenStream
 
 PROBE = Path(__file__).with_name("probe.py")
@@ -34,7 +35,7 @@ def execute(
     with tempfile.TemporaryDirectory() as folder:
         served = Path(folder) / "1"
         # A copy elsewhere, as a server has it: a model that needs a file it was not shipped with fails here.
-        shutil.copytree(inputs["model"] / "Format-Serving", served)
+        shutil.copytree(inputs["model"] / saved_model.EXPORT, served)
         write_sample(Path(folder), inputs["examples"] / "Split-eval", inputs["transformed_examples"] / "Split-eval")
         probed = probe(served, Path(folder))
     failures = [f"{request}: {reason}" for request, reason in probed.failures]

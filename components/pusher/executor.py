@@ -8,6 +8,7 @@ from typing import Any
 from components.base import Context
 from components.pusher import versions
 from components.pusher.component import Pusher
+from models.serving import saved_model
 
 BLESSINGS = {"blessing": "BLESSED", "infra_blessing": "INFRA_BLESSED"}  # input key -> file that says yes
 
@@ -19,7 +20,7 @@ def execute(
     del context
     blessed = all((inputs[key] / name).is_file() for key, name in BLESSINGS.items() if key in inputs)
     if blessed:
-        pushed = versions.push(inputs["model"] / "Format-Serving", parameters.serving_dir, parameters.keep_versions)
+        pushed = versions.push(inputs["model"] / saved_model.EXPORT, parameters.serving_dir, parameters.keep_versions)
     else:
         pushed = {"path": None, "version": None, "digest": None}
     (outputs["pushed_model"] / "pushed.json").write_text(json.dumps(pushed, indent=2) + "\n", encoding="utf-8")

@@ -11,8 +11,9 @@ from pathlib import Path
 
 import pydantic
 
-from components.evaluator.baseline import CARD_FOLDER, digest
+from components.evaluator.baseline import digest
 from models import files
+from models.serving import saved_model
 
 RECORD = ".pushes.json"
 
@@ -90,7 +91,7 @@ def _rebuilt(serving_dir: Path, text: str, present: Iterable[int]) -> list[Push]
         pushes[push.version] = push
     for version in present:
         folder = serving_dir / str(version)
-        if version not in pushes and (folder / CARD_FOLDER).is_dir():  # the card says that it is one of ours
+        if version not in pushes and (folder / saved_model.CARD).parent.is_dir():  # it is one of ours
             pushes[version] = Push(version=version, digest=digest(folder))
     for number in re.findall(r'"version": *(\d{1,9})\b', text):
         pushes.setdefault(int(number), Push(version=int(number), digest="", pending=True))

@@ -17,15 +17,14 @@ from components.evaluator.baseline import digest
 from components.pusher import push_record
 from components.pusher.push_record import Push
 from models import files
+from models.serving import saved_model as saved_models
 
 ASIDE = ".aside-"  # prefix of folders that come or go; Serving ignores them
 
 
 def list_versions(serving_dir: Path) -> list[int]:
     """Versions that are there, in ascending order; empty where the folder is missing."""
-    if not serving_dir.is_dir():
-        return []
-    return sorted(int(path.name) for path in serving_dir.iterdir() if path.name.isdecimal() and path.is_dir())
+    return list(saved_models.versions(serving_dir))
 
 
 def push(saved_model: Path, serving_dir: Path, keep_versions: int) -> dict[str, Any]:

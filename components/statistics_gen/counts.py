@@ -3,7 +3,8 @@
 import collections
 import functools
 import unicodedata
-from dataclasses import dataclass, field, fields
+from collections.abc import Mapping
+from dataclasses import astuple, dataclass, field, fields
 from typing import Any
 
 import numpy as np
@@ -80,6 +81,23 @@ class Counts:
         longest = max(self.longest, other.longest)
         return Counts(**summed, longest=longest, largest=largest, first=first, last=last, first_size=first_size,
                       last_size=last_size)  # fmt: skip
+
+    def to_json(self) -> dict[str, Any]:
+        """The counts as JSON; names of documents, which may be any bytes, as the characters of the same codes."""
+        values = {f.name: getattr(self, f.name) for f in fields(self)}
+        texts = {name: value and value.decode("latin-1") for name, value in values.items() if name in ("first", "last")}
+        largest = self.largest[0], self.largest[1].decode("latin-1")
+        return values | texts | {"largest": largest, "lengths": self.lengths.tolist(), "longest": astuple(self.longest)}
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any]) -> "Counts":
+        """The counts that `to_json` gave."""
+        texts = {name: values[name] and values[name].encode("latin-1") for name in ("first", "last")}
+        size, name = values["largest"]
+        return cls(**{**values, **texts, "largest": (size, name.encode("latin-1")),
+                      "lengths": np.array(values["lengths"], np.int64),
+                      "scripts": collections.Counter(values["scripts"]),
+                      "longest": LongLine(*values["longest"])})  # fmt: skip
 
     def add_example(self, document: bytes, text: bytes, position: int = 0) -> None:
         """Counts what can be counted in an Example's bytes without cutting it into words.

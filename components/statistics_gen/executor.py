@@ -45,7 +45,10 @@ def execute(
         compared.mkdir()
         with beam_pipeline.pipeline(parameters.beam_args) as root:
             found = beam_pipeline.read_shards(root, shards) | "Count" >> beam.ParDo(CountShard(settings, aside))
-            beam_pipeline.keep(found | "Name" >> beam.Map(lambda count: (f"{count[0]}-{count[1]:05d}", count)), counts)
+            named = found | "Name" >> beam.Map(
+                lambda count: (f"{count[0]}-{count[1]:05d}", (*count[:2], count[2].to_json()))
+            )
+            beam_pipeline.keep(named, counts)
         with beam_pipeline.pipeline(parameters.beam_args) as root:
             buckets = root | "Buckets" >> beam.Create(range(2**BUCKET_BITS), reshuffle=True)
             found = buckets | "Compare" >> beam.Map(
@@ -206,7 +209,8 @@ def write_statistics(
 
     The last two are the folders where the results of `CountShard` and `compare_lines` were kept.
     """
-    counts: list[tuple[str, int, Counts]] = beam_pipeline.kept(counts_kept, len(shards))
+    kept = beam_pipeline.kept(counts_kept, len(shards))
+    counts = [(split, number, Counts.from_json(count)) for split, number, count in kept]
     compared: list[dict] = beam_pipeline.kept(compared_kept, 2**BUCKET_BITS)
     for split in beam_pipeline.SPLITS:
         ordered = sorted((number, count) for name, number, count in counts if name == split)

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import numpy as np
 import tensorflow as tf
-import tensorflow_text  # noqa: F401  (registers the tokenizer's operations)
 
+from models.serving import saved_model
 from models.serving.export import export, write_card
 from models.text.token_stream import Lanes, TokenStream
 
@@ -40,8 +40,8 @@ def export_measured(model, tokenizer, path: Path, card: dict, dtype: str, valid:
 
 def perplexity(path: Path, stream: TokenStream) -> float:
     """The SavedModel's perplexity over a split, each token predicted once, the first from `<eos>`."""
-    loaded = tf.saved_model.load(str(path))
-    state = tf.zeros([1, *loaded.signatures["step"].structured_input_signature[1]["state"].shape[1:]])
+    loaded = saved_model.load(path)
+    state = tf.zeros([1, *saved_model.state_shape(loaded)])
     lanes, total = Lanes(stream, 1), 0.0
     for start in range(0, lanes.lane_length, WINDOW):
         inputs, targets = map(tf.constant, lanes.window(start, WINDOW))

@@ -4,6 +4,7 @@ import hashlib
 from pathlib import Path
 
 from components.base import ComponentError
+from models.serving import saved_model
 
 
 def fingerprint(pretrained_embeddings: str | None, initial_model: str | None) -> dict[str, str]:
@@ -23,7 +24,7 @@ def fingerprint(pretrained_embeddings: str | None, initial_model: str | None) ->
         found["model.pretrained_embeddings"] = _digest("model.pretrained_embeddings", files, "a file of word vectors")
     if initial_model is not None:
         folder = Path(initial_model).expanduser()
-        files = [folder / "assets" / "vocabulary.txt", *sorted((folder / "variables").glob("*"))]
+        files = [folder / saved_model.VOCABULARY, *sorted((folder / "variables").glob("*"))]
         found["trainer.initial_model"] = _digest(
             "trainer.initial_model", files, "one pushed version, such as output/serving/3"
         )

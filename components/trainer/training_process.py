@@ -10,6 +10,7 @@ from components import child_process
 from components.base import ComponentError, Context
 from components.trainer import hyperparameters
 from components.trainer.component import Trainer
+from models.serving import saved_model
 
 
 def train_and_export(
@@ -79,7 +80,7 @@ def train_and_export(
 def _write_outputs(outputs, model, tokenizer, card, dtype, progress, training, splits) -> dict:
     from components.trainer.exporting import export_measured
 
-    path = outputs["model"] / "Format-Serving"
+    path = outputs["model"] / saved_model.EXPORT
     figures = export_measured(model, tokenizer, path, card, dtype, splits["eval"])
     model.save_weights(outputs["model"] / "model.weights.h5")
     description = {"model": model.get_config(), "recipe": card["recipe"]}

@@ -4,7 +4,7 @@ import json
 import logging
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +38,12 @@ class WrittenShard:
     tokens: int
     unknown: int
 
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any]) -> "WrittenShard":
+        """The value whose fields, as a dict, are `values`."""
+        shard = beam_pipeline.ExamplesShard(**values["shard"])
+        return cls(**{**values, "shard": shard, "records": tuple(values["records"])})
+
 
 def execute(
     inputs: Mapping[str, Path], outputs: Mapping[str, Path], parameters: base.Parameters, context: base.Context
@@ -61,9 +67,9 @@ def execute(
             written = beam_pipeline.read_shards(root, shards) | "Tokenize" >> beam.ParDo(
                 WriteShard(str(inputs["vocabulary"]), aside)
             )
-            named = written | "Name" >> beam.Map(lambda result: (f"{result.shard.split}-{result.file}", result))
+            named = written | "Name" >> beam.Map(lambda result: (f"{result.shard.split}-{result.file}", asdict(result)))
             beam_pipeline.keep(named, Path(aside))
-        results = beam_pipeline.kept(Path(aside), len(shards))
+        results = [WrittenShard.from_json(found) for found in beam_pipeline.kept(Path(aside), len(shards))]
         for result in results:
             file_of(aside, result.shard).rename(folder / f"Split-{result.shard.split}" / result.file)
     write_indexes(str(folder), shards, results)

@@ -6,7 +6,7 @@ import time
 from pathlib import Path
 
 INTERVAL = 10.0  # seconds between two signs of life, and between two looks for them
-PATIENCE = 120.0  # seconds of silence after which a worker is dead: a network's file system may show signs late
+WORKER_TIMEOUT = 120.0  # seconds of silence after which a worker is dead: a network's file system may show signs late
 
 
 def begin(file: Path) -> None:
@@ -28,11 +28,11 @@ class Watch:
         self._last: dict[Path, tuple[float, float]] = {}  # a file's time, and when it was first seen to be that
 
     def is_silent(self, file: Path) -> bool:
-        """Whether `file` has been found untouched for `PATIENCE` seconds; not so long as it cannot be looked at."""
+        """Whether `file` was not touched for `WORKER_TIMEOUT` seconds; False while it cannot be looked at."""
         try:
             touched, now = file.stat().st_mtime, time.monotonic()
         except OSError:
             return False
         if self._last.get(file, (None, 0.0))[0] != touched:
             self._last[file] = touched, now
-        return now - self._last[file][1] > PATIENCE
+        return now - self._last[file][1] > WORKER_TIMEOUT

@@ -125,7 +125,7 @@ class GridSearch(_Search, keras_tuner.oracles.GridSearchOracle):
 
 
 def make_oracle(parameters: Tuner.Parameters, identity: str) -> _Search:
-    """The oracle of a search, new; `identity` tells it from every other search."""
+    """The oracle of a search, new; `identity` distinguishes it from every other search."""
     space = keras_tuner.HyperParameters()
     defaults = {h.name: getattr(parameters.trainer, h.name) for h in parameters.space}
     for hyperparameter in parameters.space:

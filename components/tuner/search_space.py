@@ -6,14 +6,12 @@ from typing import Literal
 
 import pydantic
 
-from models.settings import Recipe
+from models.settings import Recipe, extra
 
 # The Trainer's parameters that can be tuned. Not among them: what costs time (epochs), what is luck (seed), where
 # training runs, and files.
 TUNABLE: dict[str, type] = {
-    name: type(field.default)
-    for name, field in Recipe.model_fields.items()
-    if field.json_schema_extra and field.json_schema_extra["tunable"]
+    name: type(field.default) for name, field in Recipe.model_fields.items() if extra(field).get("tunable")
 }
 RANGE, CHOICE = ("min", "max", "step"), ("values",)
 

@@ -94,10 +94,10 @@ class TrialTuner(base_tuner.BaseTuner):
             dead = self.oracle.release(lambda worker: watch.is_silent(Path(self.project_dir) / f"{worker}.json"))
             for worker, trial in dead.items():
                 trial = f"; trial {trial} waits for another worker" if trial else ""
-                text = f"{worker} has shown no sign of life for {heartbeat.PATIENCE:.0f} s{trial}."
+                text = f"{worker} has shown no sign of life for {heartbeat.WORKER_TIMEOUT:.0f} s{trial}."
                 self._console.print(text, markup=False)
             if dead and not self.oracle.tuner_ids:
-                self._console.print("No worker is left: start one, and the search goes on.", markup=False)
+                self._console.print("No worker is left. Start one to continue the search.", markup=False)
 
     def pre_create_trial(self) -> None:
         time.sleep(0.05)  # an oracle that waits for other workers is asked again at once
@@ -164,7 +164,7 @@ class TrialTuner(base_tuner.BaseTuner):
             self.hypermodel.fit(trial.hyperparameters, model, folder, on_epoch, child_process.stop_requested)
 
     def _checkpoints(self, trial_id: str, past_trial: str | None) -> Path:
-        """The folder of a trial's checkpoints, which begins with those of the trial that it goes on from.
+        """The folder of a trial's checkpoints, which begins with those of the trial that it continues.
 
         Where those are missing the trial trains from the beginning, to the same end.
         """

@@ -1,5 +1,6 @@
 """VocabularyGen: which words have an id."""
 
+from collections.abc import Iterator
 from typing import ClassVar
 
 from components import base
@@ -14,7 +15,7 @@ class VocabularySettings(TokenizerSettings):
     )
     min_count: Whole = setting(2, "Occurrences in the train split below which a word is <unk>.", ge=1)
 
-    def contradictions(self):
+    def contradictions(self) -> Iterator[tuple[str, str]]:
         yield from super().contradictions()
         if self.max_size in (1, 2):
             yield (

@@ -26,7 +26,7 @@ def learn(counts: Mapping[bytes, int], max_size: int, min_count: int) -> collect
 
     Returns:
         Occurrences of each piece when the counted words are cut into them; pieces that occur only within others have 0,
-        and `<unk>` stands for the words that cannot be cut.
+        and `<unk>` counts the words that cannot be cut.
     """
     size = max_size or DEFAULT_SIZE
     reserved = {UNK.encode(), EOS.encode()}

@@ -7,7 +7,7 @@ the total J + α J_aug with α = γ τ, so that the augmented loss pulls on the 
 
 import tensorflow as tf
 
-from models.layers.matmul import product
+from models.layers.matmul import matmul
 from models.layers.scatter import add_at, set_at
 
 # Logits of so many (token, word) pairs are held at a time: 64 MiB. Larger batches or vocabularies go in chunks of rows.
@@ -71,7 +71,9 @@ def augmented_loss(
     >>> model.fit(ids, ids + 1, batch_size=4, verbose=0).history.keys()
     dict_keys(['loss'])
     """
-    temperature, gamma = (tf.cast(x, hidden.dtype) for x in (temperature, gamma))
+    # The hint keeps a Python number from passing through float32.
+    numbers = (tf.convert_to_tensor(x, dtype_hint=hidden.dtype) for x in (temperature, gamma))
+    temperature, gamma = (tf.cast(x, hidden.dtype) for x in numbers)
     has_bias, has_table = bias is not None, table is not None
 
     @tf.custom_gradient
@@ -139,7 +141,7 @@ def _cross_entropy(hidden, targets, weights, kernel, rounded, bias):
     difference it would lose the digits of a confident prediction. The sum is a column of ones in the product with W.
 
     Args:
-        rounded: The kernel in bfloat16 if the products shall be in it, else None.
+        rounded: The kernel in bfloat16 if the products are to be in it, else None.
     """
     tokens, units, vocabulary_size = tf.shape(hidden)[0], hidden.shape[1], kernel.shape[0]
     kernel_or_rounded = kernel if rounded is None else rounded
@@ -155,7 +157,7 @@ def _cross_entropy(hidden, targets, weights, kernel, rounded, bias):
     rest = products[:, units : units + 1]  # 1 - y[target]
     with tf.control_dependencies([products]):  # the layers wait for d_hidden; this product runs beside their steps
         weighted = weights[:, None] * hidden
-        d_kernel = product(others, weighted, like.name, transpose_a=True)
+        d_kernel = matmul(others, weighted, like.name, transpose_a=True)
     part = {
         "ce": _surprisal(tf.cast(y_target, hidden.dtype), rest[:, 0], logits, places),
         "augmented": tf.zeros([tokens], hidden.dtype),
@@ -193,7 +195,7 @@ def _augmented(hidden, targets, weights, kernel, rounded, bias, table, temperatu
     words, index = tf.unique(targets)
     rows = tf.gather(table, words)
     precision = hidden.dtype.name if rounded is None else "bfloat16"
-    similarity = product(rows / temperature, table, precision, transpose_b=True)
+    similarity = matmul(rows / temperature, table, precision, transpose_b=True)
     by_word = tf.nn.softmax(similarity)
     # The means instead of sums of exponentials cancel log V, which at a high temperature is a million times the result.
     vocabulary_size = tf.cast(kernel.shape[0], hidden.dtype)
@@ -211,9 +213,9 @@ def _augmented(hidden, targets, weights, kernel, rounded, bias, table, temperatu
     pull = tf.exp(below_top / temperature - tempered_log_sum) - tf.gather_nd(estimated, places)
     at_target = tf.cast(weights * (tf.math.expm1(-cross_entropy) + gamma * pull), precision)
     d_logits = set_at(d_logits, places, at_target)
-    d_hidden = product(d_logits, kernel if rounded is None else rounded, precision)
+    d_hidden = matmul(d_logits, kernel if rounded is None else rounded, precision)
     with tf.control_dependencies([d_hidden]):  # as above
-        d_kernel = product(d_logits, hidden, precision, transpose_a=True)
+        d_kernel = matmul(d_logits, hidden, precision, transpose_a=True)
     part = {
         "ce": cross_entropy,
         "augmented": prediction_part - tf.gather(target_part, index),
@@ -228,8 +230,8 @@ def _augmented(hidden, targets, weights, kernel, rounded, bias, table, temperatu
         of_logits, of_weights = (tf.math.segment_sum(x, index) for x in (weighted, weights))  # tokens are in word order
         d_similarity = _target_pull(of_logits, similarity, by_word, of_weights, temperature)
         # γ / τ goes on the narrow side of the products.
-        d_table = product(d_similarity, rows * (gamma / temperature), precision, transpose_a=True)
-        d_rows = product(d_similarity, table, precision) * (gamma / temperature)
+        d_table = matmul(d_similarity, rows * (gamma / temperature), precision, transpose_a=True)
+        d_rows = matmul(d_similarity, table, precision) * (gamma / temperature)
         part["d_table"] = add_at(d_table, words[:, None], d_rows)
     return part
 

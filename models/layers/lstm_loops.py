@@ -2,7 +2,7 @@
 
 import tensorflow as tf
 
-from models.layers.matmul import product
+from models.layers.matmul import matmul
 
 MAX_UNITS_IN_HALVES = 400  # of layers whose batch is read in two halves side by side
 
@@ -100,7 +100,7 @@ def _backward(sequences, rows, recurrent_kernel, keep=None):
 def _input_products(inputs, kernel, bias, precision="float32"):
     """The inputs' share of the gates for all steps in one product: [time, batch, 4 * units]."""
     time, batch = tf.unstack(tf.shape(inputs)[:2])
-    flat = product(tf.reshape(inputs, [-1, inputs.shape[-1]]), kernel, precision) + bias
+    flat = matmul(tf.reshape(inputs, [-1, inputs.shape[-1]]), kernel, precision) + bias
     z = tf.reshape(flat, [time, batch, bias.shape[0]])
     z.set_shape([*inputs.shape[:2], bias.shape[0]])
     return z
@@ -199,9 +199,9 @@ def lstm(inputs, weights, mask, state, keep=None, precision="float32", compiled=
             sequences, rows = (d_hiddens, gates, cells), (mask, d_h, d_c, c0)
             d_z, d_h, d_c = backward(sequences, rows, recurrent_kernel, keep)
             d_z = tf.reshape(d_z, [-1, 4 * units])
-            d_inputs = tf.reshape(product(d_z, kernel, precision, transpose_b=True), tf.shape(inputs))
+            d_inputs = tf.reshape(matmul(d_z, kernel, precision, transpose_b=True), tf.shape(inputs))
             before = tf.reshape(tf.concat([(h0 * mask)[None], hiddens[:-1]], axis=0), [-1, units])
-            d_kernels = product(tf.concat([flat_inputs, before], axis=1), d_z, precision, transpose_a=True)
+            d_kernels = matmul(tf.concat([flat_inputs, before], axis=1), d_z, precision, transpose_a=True)
             d_kernel, d_recurrent = tf.split(d_kernels, [flat_inputs.shape[1], units])
             return d_inputs, d_kernel, d_recurrent, tf.reduce_sum(d_z, axis=0), d_h, d_c
 

@@ -3,7 +3,7 @@
 import tensorflow as tf
 
 
-def product(a, b, precision: str = "float32", transpose_a: bool = False, transpose_b: bool = False):
+def matmul(a, b, precision: str = "float32", transpose_a: bool = False, transpose_b: bool = False):
     """a @ b, with "bfloat16" as float32, its operands and result rounded to bfloat16 on the way.
 
     Args:

@@ -22,7 +22,7 @@ def export(model, tokenizer, path: str | Path, card: dict, dtype: str = "float32
     """Writes a SavedModel that needs nothing of this project: TensorFlow Serving loads it as it is, and so does
     `tf.saved_model.load` after `import tensorflow_text`.
 
-    Its functions are those of `ServingModule`: four signatures, and three more for whoever loads it in Python.
+    Its functions are those of `SignatureModule`: four signatures, and three more for whoever loads it in Python.
 
     Args:
         model: A built `LanguageModel`. Its weights are stored once, without optimizer or seeds.
@@ -40,7 +40,7 @@ def export(model, tokenizer, path: str | Path, card: dict, dtype: str = "float32
             f"The vocabulary has {tokenizer.vocabulary_size} words, the model {model.vocabulary_size}: export a model "
             "with the vocabulary that it was trained with."
         )
-    module = ServingModule(model, tokenizer, dtype)
+    module = SignatureModule(model, tokenizer, dtype)
     tf.saved_model.save(module, str(path), signatures=module.endpoints)
     write_card(path, card)
 
@@ -52,7 +52,7 @@ def write_card(path: str | Path, card: dict) -> None:
     card_file.write_text(json.dumps(card, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
-class ServingModule(tf.Module):
+class SignatureModule(tf.Module):
     """The functions of the SavedModel, over one copy of the weights.
 
     Texts are raw UTF-8. Each is read from the zero state as if `<eos>` stood before it, and each row of a batch gives

@@ -44,7 +44,7 @@ def load_word_vectors(path: str | Path, words: Sequence[str], units: int) -> tup
     try:
         found = _collected(path, _matches(path, index, units), units)
     except (EOFError, gzip.BadGzipFile, zlib.error) as error:
-        raise ValueError(f"{path} cannot be decompressed ({error}). Fetch it anew.") from None
+        raise ValueError(f"{path} cannot be decompressed ({error}). Fetch it again.") from None
     rows = np.array(sorted(found), np.int64)
     vectors = np.array([found[row] for row in rows], np.float32).reshape(len(rows), units)
     wrong = np.flatnonzero(~np.isfinite(vectors).all(axis=1))
@@ -113,12 +113,12 @@ def _text_matches(path, file, index, units):
         except ValueError as error:
             raise ValueError(
                 f"{path}, line {number:,}: expected the word {_shown(line.partition(b' ')[0])} and {units} numbers, "
-                f"found otherwise ({error}). Mend the line or fetch the file anew."
+                f"found otherwise ({error}). Correct the line or fetch the file again."
             ) from None
     if not number:
         raise ValueError(f"{path} is empty; expected a word and {units} numbers a line.")
     if count is not None and number - 1 != count:
-        raise ValueError(f"{path} promises {count:,} vectors and has {number - 1:,}: fetch it anew.")
+        raise ValueError(f"{path} promises {count:,} vectors and has {number - 1:,}: fetch it again.")
 
 
 def _check_first_line(path, line, units) -> int | None:
@@ -164,7 +164,7 @@ def _binary_matches(path, file, index, units):
             chunk = file.read(CHUNK)
             if not chunk:
                 raise ValueError(
-                    f"{path} promises {count:,} vectors and ends within number {record + 1:,}: fetch it anew."
+                    f"{path} promises {count:,} vectors and ends within number {record + 1:,}: fetch it again."
                 )
             buffer, start = buffer[start:] + chunk, 0
         word = buffer[start:space].lstrip(b"\n")
@@ -172,7 +172,7 @@ def _binary_matches(path, file, index, units):
             yield index[word], word, np.frombuffer(buffer, "<f4", units, space + 1).copy()
         start = space + 1 + 4 * units
     if (buffer[start:] + file.read(100)).strip():
-        raise ValueError(f"{path} promises {count:,} vectors and goes on after them: fetch it anew.")
+        raise ValueError(f"{path} promises {count:,} vectors and continues after them: fetch it again.")
 
 
 def _array_matches(path, index, units):

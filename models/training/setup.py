@@ -7,7 +7,7 @@ import keras
 import tensorflow as tf
 
 from models.language_model import LanguageModel
-from models.settings import Recipe
+from models.settings import Recipe, extra
 from models.text.tokenizer import Tokenizer
 from models.text.word_vectors import set_word_vectors
 from models.training.devices import choose_precision
@@ -19,7 +19,7 @@ def model_config(recipe: Recipe, vocabulary_size: int) -> dict[str, Any]:
     """The arguments of `LanguageModel` for a recipe on this machine."""
     fields = {n: f for n, f in Recipe.model_fields.items() if n in inspect.signature(LanguageModel).parameters}
     if not recipe.augmented:  # the model refuses what would be without effect
-        fields = {n: f for n, f in fields.items() if f.json_schema_extra["needs"] != ("augmented", True)}
+        fields = {n: f for n, f in fields.items() if extra(f).get("needs") != ("augmented", True)}
     config = {name: getattr(recipe, name) for name in fields}
     return config | {"vocabulary_size": vocabulary_size, "precision": choose_precision(recipe.precision)}
 

@@ -7,6 +7,8 @@ from pathlib import Path
 import numpy as np
 import tensorflow as tf
 
+from models.serving import saved_model
+
 
 def warm_start(model, words: Sequence[str], path: str | Path) -> dict:
     """Gives a `LanguageModel` the weights of a pushed model.
@@ -61,10 +63,10 @@ def _read(path: Path) -> tuple[list[np.ndarray], list[str]]:
 
     The variables are read as such: nothing of the graph, and so no operation of tensorflow-text, is needed.
     """
-    vocabulary, variables = path / "assets" / "vocabulary.txt", path / "variables" / "variables"
+    vocabulary, variables = path / saved_model.VOCABULARY, path / "variables" / "variables"
     if not vocabulary.is_file() or not variables.with_suffix(".index").is_file():
-        versions = sorted((p.name for p in path.glob("[0-9]*") if p.name.isdecimal()), key=int)
-        hint = f"a version in it, such as {path / versions[-1]}" if versions else "the folder of a pushed version"
+        versions = list(saved_model.versions(path).values())
+        hint = f"a version in it, such as {versions[-1]}" if versions else "the folder of a pushed version"
         raise ValueError(f"trainer.initial_model: found no model at {path}, expected {hint}.")
     with vocabulary.open(encoding="utf-8", errors="surrogateescape", newline="\n") as lines:
         words = [line.rstrip("\n") for line in lines]

@@ -68,14 +68,16 @@ def _unreachable_dask(options: Any) -> str | None:
 async def _count_workers(address: str) -> int:
     import distributed
 
-    async with distributed.rpc(address) as scheduler:
+    rpc: Any = distributed.rpc  # untyped
+    async with rpc(address) as scheduler:
         return len((await scheduler.identity())["workers"])
 
 
-def _unknown(beam_args: Sequence[str], options_type: type) -> str | None:
+def _unknown(beam_args: Sequence[str], options_type: Any) -> str | None:
     """The first argument that none of Beam's groups of options has; importing a runner has added its own group."""
     parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False, conflict_handler="resolve")
-    for group in {group.__name__: group for group in options_type.__subclasses__()}.values():
+    groups: dict[str, Any] = {kind.__name__: kind for kind in options_type.__subclasses__()}
+    for group in groups.values():
         group._add_argparse_args(parser)
     unknown = parser.parse_known_args(list(beam_args))[1]
     if not unknown:

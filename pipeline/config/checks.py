@@ -2,8 +2,9 @@
 
 from pathlib import Path
 
+from models.serving import saved_model
+from pipeline.config import tracking_options
 from pipeline.config.settings import Settings
-from pipeline.tracking import options as tracking_options
 
 
 def contradictions(settings: Settings) -> list[str]:
@@ -27,10 +28,10 @@ def contradictions(settings: Settings) -> list[str]:
             f"trainer.initial_model: found no folder at {trainer.initial_model!r}, expected a pushed version, such as "
             "output/serving/1."
         )
-    elif trainer.initial_model and not (Path(trainer.initial_model).expanduser() / "assets/vocabulary.txt").is_file():
+    elif trainer.initial_model and not Path(trainer.initial_model, saved_model.VOCABULARY).expanduser().is_file():
         problems.append(
-            f"trainer.initial_model: found no model in {trainer.initial_model!r} (assets/vocabulary.txt is missing), "
-            "expected a pushed version, such as output/serving/1."
+            f"trainer.initial_model: found no model in {trainer.initial_model!r} ({saved_model.VOCABULARY} is "
+            "missing), expected a pushed version, such as output/serving/1."
         )
     if model.pretrained_embeddings and trainer.initial_model:
         problems.append("model.pretrained_embeddings and trainer.initial_model both decide the embedding: set one.")

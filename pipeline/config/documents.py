@@ -17,8 +17,9 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 import pydantic
 import yaml
 
+from models.settings import extra
 from pipeline.config import presets
-from pipeline.config.settings import Settings
+from pipeline.config.settings import SECTIONS
 
 REPOSITORY = Path(__file__).parents[2]
 WIDTH = 120
@@ -46,9 +47,9 @@ Written by `python -m pipeline.config.documents` from the settings' definitions.
 def yaml_text() -> str:
     """The commented configuration: every key at what leaves it to presets, profiles and defaults."""
     sections = []
-    for name, section in Settings.model_fields.items():
+    for name, section in SECTIONS.items():
         lines = [f"{name}:"]
-        for key, field in section.annotation.model_fields.items():
+        for key, field in section.model_fields.items():
             decided = _decided_by(f"{name}.{key}")
             lines += textwrap.wrap(_comment(field, decided), WIDTH, initial_indent="  # ", subsequent_indent="  # ",
                                    break_long_words=False, break_on_hyphens=False)  # fmt: skip
@@ -60,28 +61,24 @@ def yaml_text() -> str:
 def table() -> str:
     """The documentation's page of all keys, in Markdown."""
     parts = [TABLE_HEAD]
-    for name, section in Settings.model_fields.items():
-        parts.append(f"\n## {name}\n\n{inspect.cleandoc(section.annotation.__doc__)}\n")
+    for name, section in SECTIONS.items():
+        parts.append(f"\n## {name}\n\n{inspect.getdoc(section)}\n")
         parts.append("| key | values | default | also decided by | meaning |\n| --- | --- | --- | --- | --- |")
-        for key, field in section.annotation.model_fields.items():
-            searched = " *Searched.*" if _extra(field).get("tunable") else ""
+        for key, field in section.model_fields.items():
+            searched = " *Searched.*" if extra(field).get("tunable") else ""
             cells = [f"`{name}.{key}`", _values(field), _default(field, "`"), _decided_by(f"{name}.{key}"),
-                     field.description + searched]  # fmt: skip
+                     (field.description or "") + searched]  # fmt: skip
             parts.append("| " + " | ".join(cells).replace("<", "&lt;") + " |")
     return "\n".join(parts) + "\n"
 
 
-def _extra(field: pydantic.fields.FieldInfo) -> dict[str, Any]:
-    return field.json_schema_extra or {}
-
-
 def _comment(field: pydantic.fields.FieldInfo, decided: str) -> str:
-    by = f" Decided by the {decided}." if decided and "Decided by" not in field.description else ""
+    by = f" Decided by the {decided}." if decided and "Decided by" not in (field.description or "") else ""
     return f"{field.description}{by} Default: {_default(field)}"
 
 
 def _default(field: pydantic.fields.FieldInfo, quote: str = "") -> str:
-    null = f", {_extra(field)['null']}" if field.default is None and _extra(field).get("null") else ""
+    null = f", {extra(field)['null']}" if field.default is None and extra(field).get("null") else ""
     return f"{quote}{_yaml(field.default)}{quote}{null}"
 
 

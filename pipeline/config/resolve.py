@@ -13,7 +13,7 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 import pydantic
 
 from pipeline.config import checks, messages, presets, tuning_checks, yaml_text
-from pipeline.config.settings import Settings
+from pipeline.config.settings import SECTIONS, Settings
 
 
 class ConfigurationError(Exception):
@@ -53,13 +53,13 @@ def _is_text(kind: Any) -> bool:
 
 BUILT_IN: dict[str, Any] = {
     f"{section}.{key}": field.get_default()
-    for section, section_field in Settings.model_fields.items()
-    for key, field in section_field.annotation.model_fields.items()
+    for section, parameters in SECTIONS.items()
+    for key, field in parameters.model_fields.items()
 }
 TEXT_KEYS = {
     f"{section}.{key}"
-    for section, section_field in Settings.model_fields.items()
-    for key, field in section_field.annotation.model_fields.items()
+    for section, parameters in SECTIONS.items()
+    for key, field in parameters.model_fields.items()
     if _is_text(field.annotation)
 }
 
@@ -75,7 +75,8 @@ def load(file: Path | None = None, assignments: Iterable[str] = ()) -> Configura
     Raises:
         ConfigurationError: If a key is unknown or a value is not what the key takes; names them all.
     """
-    given, origins = {}, {}
+    given: dict[str, Any] = {}
+    origins: dict[str, str] = {}
     try:
         layers = [(file.name, yaml_text.read(file))] if file else []
         layers += [("--set", yaml_text.parse_assignment(text, TEXT_KEYS)) for text in assignments]
@@ -114,7 +115,7 @@ def _decided(given: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, str]]:
 
 
 def _validated(values: Mapping[str, Any], origins: Mapping[str, str]) -> Settings:
-    nested: dict[str, dict[str, Any]] = {name: {} for name in Settings.model_fields}
+    nested: dict[str, dict[str, Any]] = {name: {} for name in SECTIONS}
     for key, value in values.items():
         section, _, name = key.partition(".")
         nested[section][name] = value

@@ -1,5 +1,6 @@
 """The configuration's sections. Most are a component's own settings; those that only the pipeline has are here."""
 
+from collections.abc import Iterator
 from typing import Literal
 
 import pydantic
@@ -75,7 +76,7 @@ class ComponentResources(Parameters):
     accelerator: Text | None = None
     accelerators: Whole = pydantic.Field(1, ge=1)
 
-    def contradictions(self):
+    def contradictions(self) -> Iterator[tuple[str, str]]:
         yield from super().contradictions()
         if self.accelerators > 1 and self.accelerator is None:
             yield "accelerators", f"found {self.accelerators}, expected the type, accelerator, with it."
@@ -121,3 +122,10 @@ class Settings(pydantic.BaseModel):
     beam: BeamSettings
     tracking: TrackingSettings
     kubeflow: KubeflowSettings
+
+
+SECTIONS: dict[str, type[Parameters]] = {
+    name: field.annotation
+    for name, field in Settings.model_fields.items()
+    if isinstance(field.annotation, type) and issubclass(field.annotation, Parameters)
+}

@@ -5,15 +5,14 @@ from typing import Any
 import pydantic
 
 from components.tuner.search_space import TUNABLE, Hyperparameter, default_space, repeated
-from models.settings import Recipe
+from models.settings import Recipe, extra
 from pipeline.config.checks import contradictions
-from pipeline.config.settings import Settings
+from pipeline.config.settings import SECTIONS, Settings
 
-SECTIONS = ("model", "loss", "trainer")
-_EXTRA = {name: field.json_schema_extra or {} for name, field in Recipe.model_fields.items()}
+_EXTRA = {name: extra(field) for name, field in Recipe.model_fields.items()}
 # Without effect unless another key has this value.
-NEEDS: dict[str, tuple[str, Any]] = {name: extra["needs"] for name, extra in _EXTRA.items() if extra.get("needs")}
-ARCHITECTURE = [name for name, extra in _EXTRA.items() if extra.get("shape")]
+NEEDS: dict[str, tuple[str, Any]] = {name: found["needs"] for name, found in _EXTRA.items() if found.get("needs")}
+ARCHITECTURE = [name for name, found in _EXTRA.items() if found.get("shape")]
 
 
 def space(settings: Settings) -> list[Hyperparameter]:
@@ -32,7 +31,7 @@ def problems(settings: Settings) -> list[str]:
     searched = space(settings)
     if not searched:
         return ["tuner.space: found [], expected at least one hyperparameter, or null for the built-in space."]
-    found = [f"tuner.space: {name} stands in it more than once." for name in repeated(searched)]
+    found = [f"tuner.space: {name} is in it more than once." for name in repeated(searched)]
     for hyperparameter in searched:
         found += _values_problems(settings, hyperparameter)
     names = {hyperparameter.name: hyperparameter for hyperparameter in searched}
@@ -63,7 +62,7 @@ def _values_problems(settings: Settings, hyperparameter: Hyperparameter) -> list
     return []
 
 
-def _without_effect(settings, names: dict[str, Hyperparameter]) -> list[str]:
+def _without_effect(settings: Settings, names: dict[str, Hyperparameter]) -> list[str]:
     found = []
     for name in names.keys() & NEEDS.keys():
         key, needed = NEEDS[name]
@@ -72,7 +71,7 @@ def _without_effect(settings, names: dict[str, Hyperparameter]) -> list[str]:
             found.append(f"tuner.space: {name} has no effect while loss.{key} is {value!r}: leave it out.")
     epochs, start = settings.tuner.epochs, settings.trainer.decay_start_epoch
     late = "decay" in names and "decay_start_epoch" not in names and epochs <= start
-    late |= "decay_start_epoch" in names and names["decay_start_epoch"].samples()[0] >= epochs
+    late |= "decay_start_epoch" in names and int(names["decay_start_epoch"].samples()[0]) >= epochs
     if late:
         found.append(
             f"tuner.space: a trial of tuner.epochs {epochs} ends before the learning rate decays "
@@ -81,7 +80,7 @@ def _without_effect(settings, names: dict[str, Hyperparameter]) -> list[str]:
     return sorted(found)
 
 
-def _fixed_elsewhere(settings, names: dict[str, Hyperparameter]) -> list[str]:
+def _fixed_elsewhere(settings: Settings, names: dict[str, Hyperparameter]) -> list[str]:
     found = []
     if settings.trainer.initial_model:
         found += [f"tuner.space: {name} is fixed by trainer.initial_model: leave it out."
@@ -94,4 +93,4 @@ def _fixed_elsewhere(settings, names: dict[str, Hyperparameter]) -> list[str]:
 def section_of(name: str) -> str:
     """The configuration's section of a hyperparameter."""
     assert name in TUNABLE
-    return next(section for section in SECTIONS if name in Settings.model_fields[section].annotation.model_fields)
+    return next(section for section in ("model", "loss", "trainer") if name in SECTIONS[section].model_fields)

@@ -26,7 +26,7 @@ class _Loader(yaml.SafeLoader):
     Merge keys (`<<`), anchors and aliases work; aliases that expand to more than `MAX_VALUES` are an error.
     """
 
-    def get_single_node(self):
+    def get_single_node(self) -> yaml.Node | None:
         node = super().get_single_node()
         if node is not None and _expanded_size(node, {}) > MAX_VALUES:
             raise yaml.composer.ComposerError(
@@ -34,7 +34,7 @@ class _Loader(yaml.SafeLoader):
             )
         return node
 
-    def compose_mapping_node(self, anchor):
+    def compose_mapping_node(self, anchor: Any) -> yaml.MappingNode:
         node = super().compose_mapping_node(anchor)
         seen = set()
         for key, _ in node.value:
@@ -45,7 +45,7 @@ class _Loader(yaml.SafeLoader):
             seen.add(key.value)
         return node
 
-    def construct_yaml_int(self, node):
+    def construct_yaml_int(self, node: yaml.ScalarNode) -> Any:
         try:
             value = super().construct_yaml_int(node)
         except ValueError:
@@ -149,7 +149,7 @@ def _flattened(content: Any, source: str) -> dict[str, Any]:
         raise ValueError(
             f"{source}: found {shown(content)}, expected sections such as `trainer:` with keys below them."
         )
-    flat = {}
+    flat: dict[str, Any] = {}
     for section, values in content.items():
         if values is None:
             continue

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from components.evaluator.baseline import CARD_FOLDER, digest
+from components.evaluator.baseline import digest
 from components.pusher.versions import list_versions
+from models.serving import saved_model
 from pipeline.config import Settings
 from pipeline.errors import RunnerError, describe
 from pipeline.metadata.store import Metadata
@@ -61,7 +62,7 @@ def find(settings: Settings, version: int | None, tokens: Path | None) -> Pushed
         raise RunnerError(f"--version {version}: {folder} has no such version; it holds {held}.")
     version = present[-1] if version is None else version
     path = folder / str(version)
-    card_file = path / CARD_FOLDER / "model_card.json"
+    card_file = path / saved_model.CARD
     try:
         card = json.loads(card_file.read_text(encoding="utf-8"))
         card["vocabulary"]["tokenizer"], card["recipe"]["dropout"]  # what every pushed card has

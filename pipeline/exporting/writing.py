@@ -12,7 +12,7 @@ from components.evaluator.figures import bootstrap
 from components.evaluator.figures.slices import LineIndex
 from components.quiet_import import silence
 from models import files
-from models.serving import hub_export, litert_export
+from models.serving import hub_export, litert_export, saved_model
 from models.text.token_stream import TokenStream
 from models.text.tokenizer import Tokenizer
 from pipeline.errors import Refused, RunnerError
@@ -20,7 +20,6 @@ from pipeline.exporting import model_card
 from pipeline.exporting.pushed_model import PushedModel
 
 SPLITS = ("eval", "test")
-ASSETS_VOCABULARY = Path("assets") / "vocabulary.txt"
 OPTIONS = ("dropout", "init_scale", "augmented", "gradient_through_target", "seed")  # of the recipe
 AUGMENTED = ("temperature", "gamma")
 TFLITE_FILE = "model.tflite"
@@ -37,7 +36,7 @@ def write_hub(pushed: PushedModel, folder: Path) -> None:
     recipe = pushed.card["recipe"]
     options = {name: recipe[name] for name in (OPTIONS + AUGMENTED if recipe["augmented"] else OPTIONS)}
     model = rebuild(exported, **options, precision="float32")
-    hub_export.write(model, _tokenizer(pushed), pushed.path / ASSETS_VOCABULARY, folder)
+    hub_export.write(model, _tokenizer(pushed), pushed.path / saved_model.VOCABULARY, folder)
     figures = _measured(exported, _streams(pushed, len(exported.words)))
     card = model_card.hub(pushed, model, figures)
     (folder / "README.md").write_text(card, encoding="utf-8")
@@ -68,7 +67,7 @@ def write_litert(pushed: PushedModel, folder: Path, quantize: str | None, max_re
     with silence():
         (folder / TFLITE_FILE).write_bytes(litert_export.convert(model, quantize))
         device = litert_export.DeviceModel(folder / TFLITE_FILE)
-    hub_export.write_tokenizer(_tokenizer(pushed), pushed.path / ASSETS_VOCABULARY, folder)
+    hub_export.write_tokenizer(_tokenizer(pushed), pushed.path / saved_model.VOCABULARY, folder)
     figures = _measured(exported, streams)
     for split, stream in streams.items():
         print(f"Measuring the {split} split, {len(stream):,} words one by one ...", file=sys.stderr)
@@ -104,7 +103,7 @@ def put_in_place(folder: Path, target: Path, output: Path, pushed: PushedModel, 
 
 def _tokenizer(pushed: PushedModel) -> Tokenizer:
     settings = {name: pushed.card["vocabulary"][name] for name in ("tokenizer", "lowercase", "keep_blank_lines")}
-    return Tokenizer(**settings, vocabulary_file=pushed.path / ASSETS_VOCABULARY)
+    return Tokenizer(**settings, vocabulary_file=pushed.path / saved_model.VOCABULARY)
 
 
 def _streams(pushed: PushedModel, vocabulary_size: int) -> dict[str, TokenStream]:

@@ -14,8 +14,8 @@ import pydantic
 
 import pipeline.pipeline  # noqa: F401 (every component of the pipeline is known then)
 from components.base import Channel, Component, ComponentError, Context
+from pipeline import program
 from pipeline.errors import describe
-from pipeline.run import end, quiet_libraries
 from pipeline.runner import artifact_files, stopping
 from pipeline.runner.code_digest import code_digest
 from pipeline.runner.local_runner import FAILED
@@ -49,7 +49,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Runs the component; its figures are the last line on standard output. Returns an exit code."""
     parsed = parse_arguments(arguments)
     stopping.install()
-    quiet_libraries(verbose=False)
+    program.quiet_libraries(verbose=False)
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     try:
         print(json.dumps(run(parsed), allow_nan=False), flush=True)
@@ -126,7 +126,7 @@ def parameters(kind: type[Component], compiled: str, given: Sequence[tuple[str, 
 
 def command(arguments: Sequence[str] | None = None) -> NoReturn:
     """Runs the component and ends the process."""
-    end(main(arguments))
+    stopping.end(main(arguments))
 
 
 if __name__ == "__main__":

@@ -52,7 +52,7 @@ def parallel_coordinates(space: Sequence[Mapping[str, Any]], trials: Sequence[Ma
 
 
 class _Axis:
-    """Where a value stands on its axis: 0 at the bottom, 1 at the top."""
+    """Where a value lies on its axis: 0 at the bottom, 1 at the top."""
 
     def __init__(self, name: str, values: Sequence[Any], of: Mapping[str, Any]):
         self.name, self.choices, self.log = name, None, of.get("scale") == "log"
@@ -95,9 +95,9 @@ def _line(trial: Mapping[str, Any], axes: Sequence[_Axis]) -> str:
         style = 'stroke="var(--series-2)" stroke-width="2.4"'
     if trial["best"]:
         style = 'stroke="var(--series-4)" stroke-width="3"'
-    told = ", ".join(f"{name} {number(value)}" for name, value in trial["values"].items())
+    values = ", ".join(f"{name} {number(value)}" for name, value in trial["values"].items())
     end = f"{OBJECTIVE} {number(trial['perplexity'])}" if completed else trial["status"]
-    title = escape(f"trial {trial['trial']}: {told}: {end}")
+    title = escape(f"trial {trial['trial']}: {values}: {end}")
     return f'<polyline fill="none" {style} points="{points}"><title>{title}</title></polyline>'
 
 

@@ -14,7 +14,7 @@ def summarize(run: Mapping[str, Any]) -> dict[str, Any]:
     figures = [step["figures"] for step in run["components"] if step["status"] in ("executed", "cached")]
 
     def last(name: str) -> Any:
-        """The figure of the last component that tells it: the Evaluator's perplexity before the Trainer's."""
+        """The figure of the last component that has it: the Evaluator's perplexity before the Trainer's."""
         return next((of[name] for of in reversed(figures) if of.get(name) is not None), None)
 
     verdicts = [of["blessed"] for of in figures if isinstance(of.get("blessed"), bool)]

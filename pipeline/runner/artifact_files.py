@@ -88,7 +88,7 @@ def temporary(folder: Path) -> Iterator[None]:
 
 
 def remove(folder: Path) -> None:
-    """Removes a folder also while a worker that was told to stop still writes into it."""
+    """Removes a folder also while a worker that is stopping still writes into it."""
     with contextlib.suppress(OSError):
         doomed = folder.with_name(f"removed-{uuid.uuid4().hex[:8]}")
         folder.rename(doomed)

@@ -1,4 +1,4 @@
-"""`--rollback`: the previous version, pushed anew, as a run of its own in the lineage."""
+"""`--rollback`: republishes the previous version, as a run of its own in the lineage."""
 
 import datetime
 import json
@@ -24,7 +24,7 @@ class Rollback(Component):
 
 
 def roll_back(runner: LocalRunner, parameters: Pusher.Parameters) -> dict[str, Any]:
-    """Pushes the previous version anew and records what it was made from.
+    """Republishes the previous version and records what it was made from.
 
     Args:
         runner: An entered runner: its run is the rollback.
@@ -80,7 +80,7 @@ def _publish(runner: LocalRunner, step: Step, pushed: dict[str, Any]) -> None:
 
 
 def _pushed_artifact(runner: LocalRunner, version: int, digest: str) -> Artifact | None:
-    """The artifact that tells of that version, if it was pushed from this root."""
+    """The artifact that records that version, if it was pushed from this root."""
     for artifact in runner.metadata.artifacts("PushedModel"):
         path = runner.root / artifact.uri / "pushed.json"
         pushed = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}

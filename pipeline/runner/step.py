@@ -53,5 +53,5 @@ def check_order(components: Sequence[Component]) -> None:
                     "component writes."
                 )
         if (component.name, None) in outputs:
-            raise ValueError(f"{component.name} stands in the pipeline twice.")
+            raise ValueError(f"{component.name} is in the pipeline twice.")
         outputs |= {(component.name, None), *((component.name, key) for key in component.OUTPUTS)}

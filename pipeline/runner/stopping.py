@@ -13,6 +13,7 @@ import threading
 import time
 from collections.abc import Iterable
 from pathlib import Path
+from typing import NoReturn
 
 INTERRUPTED, TERMINATED = 130, 143  # exit codes
 GRACE_SECONDS = 8.0  # a training child takes up to six of them for its checkpoint
@@ -92,3 +93,11 @@ def _descendants(parent: int) -> list[int]:
     for process in found:
         found += children.get(process, [])
     return found
+
+
+def end(exit_code: int) -> NoReturn:
+    """Ends the process."""
+    sys.stderr.flush()
+    if exit_code in (INTERRUPTED, TERMINATED):
+        os._exit(exit_code)  # threads of Beam or TensorFlow that were cut short must not keep the command alive
+    sys.exit(exit_code)

@@ -21,7 +21,7 @@ from pipeline.runner.local_runner import DONE, FAILED
 from pipeline.runner.progress import Progress
 
 VARIABLES = ("KERASTUNER_TUNER_ID", "KERASTUNER_ORACLE_IP", "KERASTUNER_ORACLE_PORT")
-PATIENCE = 1800.0  # seconds that a worker waits for a chief's search to begin
+CHIEF_WAIT = 1800.0  # seconds that a worker waits for a chief's search to begin
 
 
 def is_worker(components: Sequence[Component]) -> bool:
@@ -78,15 +78,15 @@ def _work(folder: Path) -> dict[str, Any]:
 def _search_of(tuner: Component, root: Path, progress: Progress) -> Path:
     """The workspace of the chief's search, once it has begun."""
     expected = tuner.parameters.model_dump(mode="json")
-    deadline, told = time.monotonic() + PATIENCE, False
+    deadline, reported = time.monotonic() + CHIEF_WAIT, False
     while time.monotonic() < deadline:
         for path in (root / ".work" / "Tuner").glob("*/invitation.json"):
             invitation = json.loads(path.read_text(encoding="utf-8"))
             if invitation.get("parameters") == expected and _lives(invitation):
                 return path.parent
-        if not told:
+        if not reported:
             progress.message(f"Waiting for the search of a chief below {root} with this configuration.")
-            told = True
+            reported = True
         time.sleep(1)
     raise RunnerError(
         f"{VARIABLES[0]}: no chief below {root} has begun a search with this configuration. Start one with the same "

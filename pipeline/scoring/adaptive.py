@@ -30,7 +30,7 @@ def read_settings(mode: str, assignments: Sequence[str]) -> AdaptiveSettings:
     if unknown:
         raise ValueError(f"--setting {unknown[0]}: expected one of {', '.join(known)} with --adaptive {mode}.")
     try:
-        return AdaptiveSettings.model_validate(values)
+        return AdaptiveSettings.model_validate_strings(values)
     except pydantic.ValidationError as error:
         first = error.errors()[0]
         raise ValueError(f"--setting {first['loc'][0]}: found {first['input']!r}, {first['msg']}.") from error

@@ -20,7 +20,7 @@ class LineReader:
     """The lines of an input, without their newlines; a last line counts whether or not a newline ends it.
 
     Args:
-        path: A file, plain or gzip (told apart by its first bytes), or "-" for standard input.
+        path: A file, plain or gzip (recognised by its first bytes), or "-" for standard input.
 
     Attributes:
         size: Bytes to read, compressed as they are; None where that is not known.

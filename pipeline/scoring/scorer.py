@@ -7,7 +7,8 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import tensorflow as tf
-import tensorflow_text  # noqa: F401  (registers the tokenizer's operations)
+
+from models.serving import saved_model
 
 MAX_ROWS = 128  # lines of a batch
 MAX_PADDED_BYTES = 64 * 1024  # of a batch: its longest line times its rows
@@ -21,7 +22,7 @@ class Scorer:
     """
 
     def __init__(self, path: Path):
-        self._model = tf.saved_model.load(str(path))
+        self._model = saved_model.load(path)
         self._score = self._model.signatures["score"]
         self._pool = ThreadPoolExecutor(os.cpu_count())
 

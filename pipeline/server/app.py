@@ -20,9 +20,9 @@ from pipeline.server import tensors
 from pipeline.server.access import Access
 from pipeline.server.bodies import in_thread_if, read_document
 from pipeline.server.errors import RequestError, shortened
-from pipeline.server.serving import Limits, Serving
+from pipeline.server.model_server import Limits, ModelServer
 
-__all__ = ["Access", "Limits", "Serving", "make_app"]
+__all__ = ["Access", "Limits", "ModelServer", "make_app"]
 
 PAGE = Path(__file__).with_name("page")
 PAGE_FILES = {"/": "index.html", "/page.css": "page.css", "/page.js": "page.js", "/text.js": "text.js"}
@@ -56,7 +56,7 @@ class _Gate:
         await self._app(scope, receive, send)
 
 
-def make_app(serving: Serving, watch_seconds: float = 1.0, access: Access = Access()) -> Starlette:  # noqa: B008 (frozen)
+def make_app(serving: ModelServer, watch_seconds: float = 1.0, access: Access = Access()) -> Starlette:  # noqa: B008 (frozen)
     """The application; it looks for new versions, and after its clients, while it runs."""
 
     @contextlib.asynccontextmanager
@@ -99,7 +99,7 @@ def make_app(serving: Serving, watch_seconds: float = 1.0, access: Access = Acce
     return Starlette(routes=routes, lifespan=lifespan, middleware=[Middleware(_Gate, access=access)])
 
 
-async def _answer(serving: Serving, request: Request) -> Response:
+async def _answer(serving: ModelServer, request: Request) -> Response:
     """Answers a request to `/v1/...` as TensorFlow Serving does, errors included."""
     start, path, signature = time.perf_counter(), request.url.path, ""
     predicting = request.method == "POST" and (match := PREDICT.fullmatch(path))
@@ -136,7 +136,7 @@ async def _answer(serving: Serving, request: Request) -> Response:
     return response
 
 
-def _describe(serving: Serving, match: re.Match) -> dict[str, Any]:
+def _describe(serving: ModelServer, match: re.Match) -> dict[str, Any]:
     """The state of the versions, or a version's metadata."""
     if match["model"] is None:
         raise RequestError(400, "Missing model name in request.")
@@ -151,14 +151,14 @@ def _describe(serving: Serving, match: re.Match) -> dict[str, Any]:
         }
 
 
-def _knows(serving: Serving, signature: str) -> bool:
+def _knows(serving: ModelServer, signature: str) -> bool:
     """Whether it is a signature's name; anything else must not become a metric's label."""
     with contextlib.suppress(RequestError), serving.versions.use() as served:
         return signature in served.batchers
     return False
 
 
-def _check_model(serving: Serving, match: re.Match, message: str) -> None:
+def _check_model(serving: ModelServer, match: re.Match, message: str) -> None:
     if match["model"] != serving.name:
         raise RequestError(404, message.format(shortened(match["model"])))
     if match["label"] is not None:

@@ -172,7 +172,7 @@ class Batcher:
             self._observe(len(batch))
             try:
                 answers = await asyncio.get_running_loop().run_in_executor(self._executor, _answers, call, batch)
-            except Exception as error:  # out of memory, say: told to each
+            except Exception as error:  # such as out of memory: sent to every waiting request
                 answers = [error] * len(batch)
             for request, answer in zip(batch, answers, strict=True):
                 if request.answer.done():  # its client has gone

@@ -29,7 +29,7 @@ def server_config(app: Any, grace_seconds: int | None = None) -> uvicorn.Config:
 
     Args:
         app: The application.
-        grace_seconds: That requests may take after the server is told to stop; None: as long as they take.
+        grace_seconds: That requests may take after the server is asked to stop; None: as long as they take.
     """
     files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     connections = max(1, min(MAX_CONNECTIONS, files - OTHER_FILES))

@@ -1,4 +1,4 @@
-"""One version of the model, loaded: its signatures, its metadata as TensorFlow Serving tells them, and its answers."""
+"""One version of the model, loaded: its signatures, its metadata in TensorFlow Serving's form, and its answers."""
 
 import logging
 import re
@@ -9,11 +9,11 @@ from typing import Any
 
 import numpy as np
 import tensorflow as tf
-import tensorflow_text  # noqa: F401  (registers the tokenizer's operations)
 from google.protobuf import json_format
 from tensorflow.core.protobuf import saved_model_pb2
 from tensorflow.python.eager import cancellation  # there is no public way to stop a function that runs
 
+from models.serving import saved_model
 from pipeline.server.errors import STATUS_OF_CODE, RequestError, shortened
 from pipeline.server.tensors import NUMPY_TYPES, TensorSpec
 
@@ -46,7 +46,7 @@ class ServedModel:
     def __init__(self, path: Path, version: int):
         self.path = path
         self.version = version
-        self._model = tf.saved_model.load(str(path), tags=["serve"])
+        self._model = saved_model.load(path, tags=["serve"])
         proto = saved_model_pb2.SavedModel.FromString((path / "saved_model.pb").read_bytes())
         definitions = proto.meta_graphs[0].signature_def
         self.signature_definitions = {

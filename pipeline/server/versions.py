@@ -9,9 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from models.serving import saved_model
 from pipeline.server.errors import RequestError
 
-MAX_ENDED = 10  # versions no longer served whose state is still told
+MAX_ENDED = 10  # versions no longer served whose state is still reported
 
 
 @dataclass
@@ -53,13 +54,12 @@ class Versions:
 
     def found(self) -> dict[int, Path]:
         """Versions that are on the disk, oldest first."""
-        if (self.folder / "saved_model.pb").is_file():
+        if saved_model.is_saved_model(self.folder):
             return {int(self.folder.name) if self.folder.name.isdecimal() else 1: self.folder}
         try:
-            paths = {int(path.name): path for path in self.folder.iterdir() if path.name.isdecimal() and path.is_dir()}
+            return saved_model.versions(self.folder)
         except OSError:  # gone for now: what is loaded stays
             return {}
-        return dict(sorted(paths.items()))
 
     def refresh(self) -> None:
         """Loads what is new and lets go of what is no longer among the newest. Runs in one thread at a time.
@@ -114,7 +114,7 @@ class Versions:
             entry.requests -= 1
 
     def statuses(self, version: int | None = None) -> list[dict[str, Any]]:
-        """Every version's state, newest first, as TensorFlow Serving tells it.
+        """Every version's state, newest first, in TensorFlow Serving's form.
 
         Raises:
             RequestError: If there is no such version (404).

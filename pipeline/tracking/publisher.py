@@ -8,7 +8,8 @@ from typing import Any
 import mlflow
 from mlflow.entities import Metric, Param, RunTag
 
-from pipeline.tracking import contents, options, registry
+from pipeline.config import tracking_options
+from pipeline.tracking import contents, registry
 
 EXPERIMENT = "tied-language-model"
 RUN_TAG = "tied_lm.run_id"
@@ -29,7 +30,7 @@ class Publisher:
     """
 
     def __init__(self, uri: str, run_id: str, values: Mapping[str, Any]):
-        store = options.store(uri)
+        store = tracking_options.store(uri)
         if store.startswith("sqlite:///"):
             Path(store.removeprefix("sqlite:///")).absolute().parent.mkdir(parents=True, exist_ok=True)
         mlflow.set_tracking_uri(store)

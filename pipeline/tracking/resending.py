@@ -2,10 +2,11 @@
 
 from pathlib import Path
 
+from pipeline.config import tracking_options
 from pipeline.errors import RunnerError
 from pipeline.metadata.store import Metadata
 from pipeline.reporting import history
-from pipeline.tracking import follower, options, tracker
+from pipeline.tracking import follower, tracker
 
 
 def publish(root: Path, run_id: str, uri: str | None) -> str:
@@ -26,7 +27,7 @@ def publish(root: Path, run_id: str, uri: str | None) -> str:
     uri = uri or run["configuration"].get("tracking.mlflow_uri")
     if uri is None:
         raise RunnerError(f"The run {run['run_id']} was not tracked. Name a place with --mlflow-uri URI.")
-    problems = options.problems(uri)
+    problems = tracking_options.problems(uri)
     if problems:
         raise RunnerError("\n".join(problems).replace("tracking.mlflow_uri", "--mlflow-uri"))
     try:

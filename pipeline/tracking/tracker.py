@@ -6,9 +6,10 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
+from pipeline.config import tracking_options
 from pipeline.errors import describe
 from pipeline.runner.local_runner import LocalRunner
-from pipeline.tracking import follower, options
+from pipeline.tracking import follower
 
 START_SECONDS = 20.0  # more than the follower has for itself: to load MLflow, which it may just have begun
 CLOCK_SECONDS = 1.0  # by which the times of files may be behind
@@ -81,7 +82,7 @@ class Tracker:
     def _warn(self, reason: str) -> None:
         runner = self._runner
         log = runner.root / "runs" / runner.run_id / follower.LOG
-        again = options.resend(runner.run_id, runner.root, self._uri)
+        again = tracking_options.resend(runner.run_id, runner.root, self._uri)
         runner.progress.message(
             f"MLflow at {self._uri} does not have all of this run: {reason}. Its log is {log}. Send what is missing "
             f"with {again}",

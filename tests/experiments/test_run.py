@@ -14,6 +14,7 @@ from experiments import rows, run
 from experiments.records import FIELDS, Records
 from tests.experiments.tiny_table import ROW, write_corpus, write_table
 
+pytestmark = pytest.mark.slow
 REPOSITORY = Path(__file__).parents[2]
 
 

@@ -10,7 +10,6 @@ import sqlite3
 from pathlib import Path
 
 import numpy as np
-from tests.models.test_token_stream import write_split
 
 from components.base import ComponentError
 from components.pusher import push_record
@@ -19,6 +18,7 @@ from models.training.checkpoint import Checkpoint
 from pipeline.metadata import recovery
 from tests.components.examples_artifact import write_texts
 from tests.faults.hostile_cases import check, damaged, of_file
+from tests.models.text.test_token_stream import write_split
 from tests.pipeline.runner.fake_components import chain
 from tests.pipeline.runner.world import run
 

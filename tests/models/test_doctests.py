@@ -5,7 +5,7 @@ import importlib
 
 import pytest
 
-MODULES = ("augmented_loss", "language_model", "text.windows", "tied_dense", "variational_lstm")
+MODULES = ("language_model", "layers.augmented_loss", "layers.tied_dense", "layers.variational_lstm", "text.windows")
 
 
 @pytest.mark.parametrize("module", MODULES)

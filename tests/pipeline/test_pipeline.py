@@ -35,7 +35,7 @@ def test_the_configuration_reaches_the_components():
     trainer = parameters["Trainer"]
     assert (trainer.units, trainer.dropout, trainer.gamma, trainer.epochs) == (650, 0.4, 0.1, 50)
     assert parameters["VocabularyGen"].tokenizer == parameters["StatisticsGen"].tokenizer == "whitespace"
-    assert parameters["Evaluator"].beam_args == parameters["Transform"].beam_args == ("--runner=FlinkRunner",)
+    assert parameters["Evaluator"].beam_args == parameters["Transform"].beam_args == ["--runner=FlinkRunner"]
     assert parameters["Evaluator"].serving_dir == parameters["Pusher"].serving_dir == Path("elsewhere/serving")
     assert parameters["Pusher"].keep_versions == 9
     assert parameters["ExampleValidator"].errors == ["max_unk_share"]

@@ -11,7 +11,7 @@ SEED = 20170424  # one fixed seed: the same models always get the same interval
 
 
 def interval(differences: np.ndarray, weights: np.ndarray, level: float = 0.95) -> tuple[float, float]:
-    """Percentile interval of sum(differences) / sum(weights) when lines are drawn anew with replacement.
+    """Percentile interval of sum(differences) / sum(weights) when lines are resampled with replacement.
 
     Args:
         differences: float64 [lines], candidate minus baseline of each line.

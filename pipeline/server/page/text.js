@@ -3,7 +3,7 @@
 const CLOSING = /^([.,;:!?%…»”)\]}]|['’]\w*$|n['’]t$)/u;
 
 // The text with a word taken from the next words. `splits`: whether the model cuts punctuation off words by itself, so
-// that it is written as people write it; otherwise a space stands before everything, as in the model's own corpus.
+// that it is written as people write it; otherwise a space comes before everything, as in the model's own corpus.
 export function withWord(text, word, splits) {
   if (splits && CLOSING.test(word) && /\S/.test(text) && !/\n[ \t]*$/.test(text)) {
     return `${text.replace(/[ \t]+$/, "")}${word} `;

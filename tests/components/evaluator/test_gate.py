@@ -7,7 +7,7 @@ import pydantic
 import pytest
 
 from components.evaluator import baseline, gate
-from components.evaluator.component import Evaluator, Rule
+from components.evaluator.component import Evaluator, GateRule
 from components.evaluator.figures import comparison
 
 FIGURES = {
@@ -104,7 +104,9 @@ def test_rules_with_bounds(rule, verdict):
 
 
 def test_a_slice_without_tokens_is_refused_in_words():
-    verdict = _verdict("evaluator.rules[0]", _judge(rules=[Rule(metric="perplexity", slice="line_length:41+", max=9)]))
+    verdict = _verdict(
+        "evaluator.rules[0]", _judge(rules=[GateRule(metric="perplexity", slice="line_length:41+", max=9)])
+    )
     assert verdict.verdict == "refused" and "no tokens" in verdict.reason
 
 

@@ -12,10 +12,10 @@ from pathlib import Path
 import pytest
 
 from components.base import ComponentError, Context
-from components.evaluator.baseline import CARD_FOLDER
 from components.pusher import executor, push_record, versions
 from components.pusher.component import Pusher
 from models import files
+from models.serving import saved_model
 
 
 def make_model(folder: Path, content: str = "weights") -> Path:
@@ -243,7 +243,7 @@ def test_a_damaged_record_is_set_aside_and_made_again(tmp_path, damage, caplog):
     serving = tmp_path / "serving"
     for content in "abc":
         model = make_model(tmp_path / content, content)
-        (model / CARD_FOLDER).mkdir()
+        (model / saved_model.CARD.parent).mkdir()
         versions.push(model, serving, 2)
     (serving / "1").mkdir()  # another's
     record = serving / push_record.RECORD

@@ -1,3 +1,4 @@
+import collections
 import json
 
 import numpy as np
@@ -123,3 +124,15 @@ def test_missing_shards_are_named(tmp_path):
     (examples / "Split-train" / "data_tfrecord-00001-of-00003").unlink()
     with pytest.raises(base.ComponentError, match="Split-train should have the shards data_tfrecord-00000-of-00002"):
         statistics_of(tmp_path, examples)
+
+
+def test_counts_survive_the_file_between_two_pipelines():
+    counts = Counts()
+    counts.add_example(b"caf\xe9 \xff/one", b"a line\nwith \xff and \xc3\xa9\n")
+    counts.add_example(b"zwei\n", "друг\n".encode(), 3)
+    counts.scripts = collections.Counter({"LATIN": 9, "CYRILLIC": 4})
+    counts.lengths[3] = 2
+    found = Counts.from_json(json.loads(json.dumps(counts.to_json())))
+    assert found.to_json() == counts.to_json() and found.summary() == counts.summary()
+    assert (found + Counts()).largest == counts.largest and found.first == b"caf\xe9 \xff/one"
+    assert Counts.from_json(Counts().to_json()).last is None

@@ -1,5 +1,4 @@
 import json
-import pickle
 import random
 
 import numpy as np
@@ -85,7 +84,7 @@ def test_shards_that_come_back_in_any_order_are_put_in_theirs(tmp_path):
 
 
 def test_results_that_the_runner_lost_are_missed(tmp_path):
-    (tmp_path / "train-1.result").write_bytes(pickle.dumps(1))
+    (tmp_path / "train-1.result").write_text("1")
     (tmp_path / ".train-2.result.attempt").write_bytes(b"half")
     assert beam_pipeline.kept(tmp_path, 1) == [1]
     with pytest.raises(RuntimeError, match="returned 1 results of 2"):
@@ -140,9 +139,9 @@ def test_a_damaged_shard_is_named_without_a_traceback(tmp_path, how, processes, 
     examples = write_texts(tmp_path / "examples", chunk_bytes=50, train=b"a b\n" * 50, eval=b"a\n", test=b"b\n")
     path = examples / "Split-train" / "data_tfrecord-00001-of-00004"
     _damage(path, how)
-    beam_args = ("--runner=FnApiRunner",)
+    beam_args = ["--runner=FnApiRunner"]
     if processes > 1:
-        beam_args += ("--direct_running_mode=multi_processing", f"--direct_num_workers={processes}")
+        beam_args += ["--direct_running_mode=multi_processing", f"--direct_num_workers={processes}"]
     vocabulary = write_vocabulary(tmp_path / "vocabulary", "ab", 150)
     with pytest.raises(base.ComponentError, match=f"^{path} is damaged .*record.*Run ExampleGen again"):
         transform(tmp_path, examples, vocabulary, beam_args=beam_args)

@@ -77,7 +77,7 @@ if __name__ == "__main__":
 
     from components.tuner import heartbeat, search_process
 
-    heartbeat.INTERVAL, heartbeat.PATIENCE = 0.2, 4.0
+    heartbeat.INTERVAL, heartbeat.WORKER_TIMEOUT = 0.2, 4.0
     # Keras Tuner's chief looks every 20 s whether its workers have gone.
     oracle_chief.time = types.SimpleNamespace(sleep=lambda seconds: time.sleep(min(seconds, 0.2)))
     command, folder = sys.argv[1], Path(sys.argv[2])

@@ -20,6 +20,7 @@ from pipeline.runner import tuner_worker
 from tests.components.tuner import search_process
 from tests.components.tuner.search_process import context_of, inputs_of, outputs_of, parameters, trainer_parameters
 
+pytestmark = pytest.mark.slow
 REPOSITORY = Path(__file__).parents[3]
 GRID = [{"name": "learning_rate", "kind": "choice", "values": [0.4, 500.0, 0.5]}]
 
@@ -198,7 +199,7 @@ def test_a_worker_waits_for_a_search_of_its_own_configuration(tmp_path, monkeypa
     folder = tmp_path / ".work" / "Tuner" / "key"
     folder.mkdir(parents=True)
     (folder / "invitation.json").write_text('{"parameters": {"another": "search"}}')
-    monkeypatch.setattr(tuner_worker, "PATIENCE", 0.1)
+    monkeypatch.setattr(tuner_worker, "CHIEF_WAIT", 0.1)
     with pytest.raises(tuner_worker.RunnerError, match="no chief below"):
         tuner_worker.join(components, tmp_path, tuner_worker.Progress())
     monkeypatch.setenv("KERASTUNER_TUNER_ID", "chief")

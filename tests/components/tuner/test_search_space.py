@@ -37,7 +37,7 @@ def refused(space, *assignments):
         ("[{name: units, kind: choice, values: [8, 9], max: 9}]", "no max with kind choice"),
         ("[{name: target, kind: choice, values: [current, hold]}]", "target: found 'hold'"),
         ("[{name: dropout, kind: float, min: 0, max: 1.2}]", "dropout: found 1.2, expected less than 1"),
-        (f"[{RATE}, {RATE}]", "learning_rate stands in it more than once"),
+        (f"[{RATE}, {RATE}]", "learning_rate is in it more than once"),
         ("[{name: decay, kind: float, min: 0.5, max: 0.9}]", "ends before the learning rate decays"),
         ("[{name: target_decay, kind: float, min: 0.5, max: 0.9}]", "no effect while loss.target is 'current'"),
     ],

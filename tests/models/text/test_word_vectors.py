@@ -125,7 +125,7 @@ def test_a_file_that_is_cut_short_is_refused(name, lost, tmp_path):
 
 def test_a_truncated_binary_says_where_it_ends(tmp_path):
     path = write(tmp_path, "word2vec.bin", FILES["word2vec.bin"][:-9])
-    assert message(path) == f"{path} promises 5 vectors and ends within number 5: fetch it anew."
+    assert message(path) == f"{path} promises 5 vectors and ends within number 5: fetch it again."
 
 
 def test_vectors_beyond_the_promised_number_are_refused(tmp_path):

@@ -11,6 +11,7 @@ import pytest
 from tests.models import reference
 from tests.models.training.float64_run import BATCH, CLIP, RATE, STEPS, TIME, text
 
+pytestmark = pytest.mark.slow
 ROOT = Path(__file__).parents[3]
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+pytestmark = pytest.mark.slow
 ROOT = Path(__file__).parents[3]
 REPLICAS = "2"
 # What each process does to itself, and where (epoch, steps done in it) the next one starts.

@@ -8,6 +8,7 @@ import yaml
 from models.language_model import LanguageModel
 from models.settings import Recipe
 from pipeline.config import documents, resolve
+from pipeline.config.settings import SECTIONS
 
 
 @pytest.mark.parametrize("name", documents.FILES)
@@ -25,8 +26,8 @@ def test_the_commented_configuration_has_every_key_once():
 
 
 def test_every_setting_says_what_it_means():
-    for section in resolve.Settings.model_fields.values():
-        for name, field in section.annotation.model_fields.items():
+    for section in SECTIONS.values():
+        for name, field in section.model_fields.items():
             assert field.description and field.description.endswith("."), name
 
 

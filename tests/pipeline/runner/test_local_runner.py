@@ -213,7 +213,7 @@ def test_components_must_stand_after_what_they_read(root):
     components = chain(root)
     with pytest.raises(ValueError, match="Shout reads Source's 'text'"):
         run(root, components[::-1][2:])
-    with pytest.raises(ValueError, match="Source stands in the pipeline twice"):
+    with pytest.raises(ValueError, match="Source is in the pipeline twice"):
         run(root, [components[0], components[0]])
 
 

@@ -48,7 +48,7 @@ def test_each_line_gets_its_part_of_the_text(model, text, tmp_path, capsys, mode
     assert found[1] == {"log_probability": 0.0, "num_tokens": 0, "perplexity": 1.0}
 
     ids, train = (np.array(token_ids(t.read_text()), np.int32) for t in (text, text.with_name("train.txt")))
-    settings = AdaptiveSettings(**dict(setting.split("=") for setting in SETTINGS[mode]))
+    settings = AdaptiveSettings.model_validate_strings(dict(setting.split("=") for setting in SETTINGS[mode]))
     reader = evaluation.make_reader(mode, ExportedModel(model / "1"), train, settings)
     expected = np.concatenate(list(evaluation.log_probabilities(reader, [ids])))
     ends = np.cumsum([line["num_tokens"] for line in found])

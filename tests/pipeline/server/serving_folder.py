@@ -8,7 +8,7 @@ from pathlib import Path
 
 import uvicorn
 
-from pipeline.server.app import Access, Limits, Serving, make_app
+from pipeline.server.app import Access, Limits, ModelServer, make_app
 from pipeline.server.connections import server_config
 from pipeline.server.served_model import ServedModel
 from tests.models.serving.exported import export_and_load, make_model
@@ -28,14 +28,14 @@ def push(source: Path, versions: Path, version: int) -> None:
     (versions / f".aside-{version}").rename(versions / str(version))
 
 
-def make_serving(versions: Path, number: int = 2, limits: Limits = Limits()) -> Serving:  # noqa: B008 (frozen)
-    serving = Serving("lm", versions, number, limits, ServedModel)
+def make_serving(versions: Path, number: int = 2, limits: Limits = Limits()) -> ModelServer:  # noqa: B008 (frozen)
+    serving = ModelServer("lm", versions, number, limits, ServedModel)
     serving.versions.refresh()
     return serving
 
 
 @contextlib.contextmanager
-def serve(serving: Serving, access: Access = Access()):  # noqa: B008 (frozen)
+def serve(serving: ModelServer, access: Access = Access()):  # noqa: B008 (frozen)
     """Runs the server in a thread; yields its address."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         server = uvicorn.Server(server_config(make_app(serving, 0.05, access)))

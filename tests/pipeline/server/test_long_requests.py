@@ -7,10 +7,10 @@ import time
 
 import httpx
 import pytest
-from tests.pipeline.test_serve_hostile import wait_for
 
 from pipeline.server.app import Limits
 from tests.pipeline.server.serving_folder import make_serving, push, serve
+from tests.pipeline.server.test_hostile import wait_for
 
 PREDICT = "/v1/models/lm:predict"
 

@@ -83,11 +83,11 @@ def test_typing_colours_each_word_and_tells_the_perplexity(page):
 
 def test_a_click_or_a_key_takes_a_suggestion(page):
     type_text(page, "w1")
-    first = page.find_element(By.CSS_SELECTOR, ".suggestions button")
-    word = first.find_element(By.CSS_SELECTOR, ".offered").text
-    assert first.find_element(By.CSS_SELECTOR, ".probability").text.endswith("%")
+    # Both versions have answered: before that the suggestions may still be replaced.
+    wait(page, lambda: text_of(page, "[data-version='1'] .word .typed") == ["w1"])
     wait(page, lambda: text_of(page, "[data-version='2'] .word .typed") == ["w1"])
     button = page.find_element(By.CSS_SELECTOR, ".suggestions button")
+    assert button.find_element(By.CSS_SELECTOR, ".probability").text.endswith("%")
     word = button.find_element(By.CSS_SELECTOR, ".offered").text
     button.click()
     assert value(page) == f"w1 {word} "

@@ -78,7 +78,7 @@ class Limits:
             )
 
 
-class Serving:
+class ModelServer:
     """A model's versions, and a queue for each signature of each of them.
 
     Args:
@@ -97,7 +97,7 @@ class Serving:
         self.limits = limits
         long_requests = LongRequests()
         self.versions = Versions(
-            folder, number, lambda path, version: Served(load(path, version), self.metrics, long_requests), name
+            folder, number, lambda path, version: LoadedVersion(load(path, version), self.metrics, long_requests), name
         )
         self.metrics = Metrics(self._waiting, self.versions.available)
         self.cut_off = 0
@@ -190,7 +190,7 @@ class Serving:
             return layout, await served.batchers[name].submit(inputs)
 
 
-class Served:
+class LoadedVersion:
     """A loaded model and its queues."""
 
     def __init__(self, model: Any, metrics: Metrics, long_requests: LongRequests):

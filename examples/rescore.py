@@ -1,0 +1,49 @@
+"""Rescores the candidates of a speech recogniser or a translator with a pushed model, and prints the best of each.
+
+    python examples/rescore.py MODEL CANDIDATES [WEIGHT]
+
+MODEL is a pushed version, such as output/serving/1. CANDIDATES is a text file with a candidate a line, three columns
+divided by tabs: the name of what was heard, the recogniser's score (a natural logarithm), the text. WEIGHT is how much
+the language model counts against the recogniser (default: 0.5).
+
+Needs tensorflow and tensorflow-text, and nothing of this project. To score every line of a large file instead, use
+`python -m pipeline.score`.
+"""
+
+import collections
+import sys
+from pathlib import Path
+
+import tensorflow as tf
+import tensorflow_text  # noqa: F401  (registers the operations of the model's tokenizer)
+
+BATCH_SIZE = 32
+
+
+def log_probabilities(model_dir: str, texts: list[str]) -> list[float]:
+    """The natural logarithm of each text's probability, by the model's signature `score`."""
+    score = tf.saved_model.load(model_dir).signatures["score"]
+    found = []
+    for start in range(0, len(texts), BATCH_SIZE):
+        batch = tf.constant(texts[start : start + BATCH_SIZE])
+        found += score(text=batch)["log_probability"].numpy().tolist()
+    return found
+
+
+def main() -> None:
+    if not 3 <= len(sys.argv) <= 4:
+        sys.exit("usage: python examples/rescore.py MODEL CANDIDATES [WEIGHT]")
+    weight = float(sys.argv[3]) if len(sys.argv) == 4 else 0.5
+    rows = [line.split("\t") for line in Path(sys.argv[2]).read_text(encoding="utf-8").splitlines()]
+    scores = log_probabilities(sys.argv[1], [text for _, _, text in rows])
+
+    candidates = collections.defaultdict(list)
+    for (name, first_score, text), score in zip(rows, scores, strict=True):
+        candidates[name].append((float(first_score) + weight * score, text))
+    for name, scored in candidates.items():
+        total, text = max(scored)
+        print(f"{name}\t{total:.3f}\t{text}")
+
+
+if __name__ == "__main__":
+    main()

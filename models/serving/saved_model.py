@@ -1,0 +1,71 @@
+"""What an exported model is on the disk: its folder in an artifact, its vocabulary, its digest, its versions.
+
+Needs no TensorFlow, but for `load`.
+"""
+
+import hashlib
+from pathlib import Path
+from typing import Any
+
+EXPORT = "Format-Serving"  # the SavedModel's folder in a Model artifact
+VOCABULARY = Path("assets") / "vocabulary.txt"
+CARD = Path("assets.extra") / "model_card.json"  # it names the run, so that it differs between two equal models
+
+
+def is_saved_model(folder: Path) -> bool:
+    """Whether the folder itself is a SavedModel, not a folder of versions."""
+    return (folder / "saved_model.pb").is_file()
+
+
+def versions(serving_dir: Path) -> dict[int, Path]:
+    """The versions, lowest first: folders whose name is an integer, as TensorFlow Serving reads them.
+
+    Empty where there is no such folder.
+
+    Raises:
+        OSError: If the folder cannot be read.
+    """
+    if not serving_dir.is_dir():
+        return {}
+    found = {int(path.name): path for path in serving_dir.iterdir() if path.name.isdecimal() and path.is_dir()}
+    return dict(sorted(found.items()))
+
+
+def newest(folder: Path) -> Path:
+    """The folder itself where it is a SavedModel, else its newest version."""
+    return folder if is_saved_model(folder) else list(versions(folder).values())[-1]
+
+
+def digest(saved_model: Path) -> str:
+    """SHA-256 over names and contents of a SavedModel's files, its card's folder left out.
+
+    Raises:
+        OSError: If the folder cannot be read.
+    """
+    total = hashlib.sha256()
+    for path in sorted(path for path in saved_model.rglob("*") if path.is_file()):
+        name = path.relative_to(saved_model)
+        if name.parts[0] == CARD.parts[0]:
+            continue
+        with path.open("rb") as file:
+            contents = hashlib.file_digest(file, "sha256").digest()
+        total.update(name.as_posix().encode("utf-8", "surrogateescape") + b"\0" + contents)
+    return total.hexdigest()
+
+
+def load(saved_model: Path, **options: Any) -> Any:
+    """Loads a SavedModel whose graph has tensorflow-text's operations.
+
+    Args:
+        saved_model: Its folder.
+        **options: Of `tf.saved_model.load`.
+    """
+    import tensorflow as tf
+    import tensorflow_text  # noqa: F401  (registers the tokenizer's operations)
+
+    return tf.saved_model.load(str(saved_model), **options)
+
+
+def state_shape(loaded: Any) -> tuple[int, int, int]:
+    """(layers, 2, units): the shape of a row of the state that a loaded model's `step` takes."""
+    return tuple(loaded.signatures["step"].structured_input_signature[1]["state"].shape[1:])

@@ -1,0 +1,36 @@
+"""The C library keeps freed memory: large arrays are not faulted in again."""
+
+import os
+import platform
+import subprocess
+import sys
+
+import pytest
+
+PROGRAM = """
+import resource
+import numpy as np
+from models.allocator import keep_freed_memory
+print(keep_freed_memory())
+def step():
+    for _ in range(3):
+        np.ones(7_000_000, np.float32)  # 28 MB: the logits of a window
+step()
+before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+for _ in range(5):
+    step()
+print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
+"""
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="It is glibc's allocator that is changed.")
+def test_large_arrays_are_not_faulted_in_again_unless_the_user_has_settings_of_their_own():
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("MALLOC_")}
+    found = {}
+    for name, more in (("kept", {}), ("the user's own", {"MALLOC_MMAP_THRESHOLD_": "65536"})):
+        process = subprocess.run(
+            [sys.executable, "-c", PROGRAM], env=environment | more, capture_output=True, text=True, check=True
+        )
+        found[name] = process.stdout.split()
+    assert found["kept"][0] == "True" and int(found["kept"][1]) < 50
+    assert found["the user's own"][0] == "False" and int(found["the user's own"][1]) > 150
