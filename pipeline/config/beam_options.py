@@ -68,7 +68,8 @@ def _unreachable_dask(options: Any) -> str | None:
 async def _count_workers(address: str) -> int:
     import distributed
 
-    async with distributed.rpc(address) as scheduler:  # type: ignore[no-untyped-call]
+    rpc: Any = distributed.rpc  # untyped
+    async with rpc(address) as scheduler:
         return len((await scheduler.identity())["workers"])
 
 
