@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.slow
 REPOSITORY = Path(__file__).parents[2]
 WORKERS = 'beam.args=["--direct_running_mode=multi_processing", "--direct_num_workers=2"]'
 

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import h5py
 
+from pipeline.runner.local_runner import FINISHED
 from tests.faults.plan import SIGNALS, Fault
 from tests.faults.world import ORPHAN_SECONDS, STOP_SECONDS, Outcome
 
@@ -117,8 +118,12 @@ def shape_of(root: Path, each: bool = False):
 
 
 def left_over(world_folder: Path, root: Path) -> list[str]:
-    """Temporary files that are there though the last command ended well."""
-    found = [*root.glob(".staging/*"), *root.glob(".work/tmp"), *root.glob(".work/*/*"), *root.glob("serving/.aside-*")]
+    """Temporary files that are there though the last command ended well.
+
+    A finished search is none: it stays for one with more trials.
+    """
+    found = [*root.glob(".staging/*"), *root.glob(".work/tmp"), *root.glob("serving/.aside-*")]
+    found += [path for path in root.glob(".work/*/*") if not (path / FINISHED).is_file()]
     found += [path for path in root.rglob(".*") if path.is_file() and path.name not in (".lock", ".pushes.json")]
     found += (world_folder / "temporary").iterdir()
     return [f"left over: {path}" for path in found]

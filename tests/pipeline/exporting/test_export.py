@@ -17,6 +17,7 @@ from safetensors.numpy import load_file
 from tests.models.serving.numpy_reader import read_with_numpy
 from tests.pipeline.exporting.exports import REPOSITORY, card_values, evaluation, export, header, tokens
 
+pytestmark = pytest.mark.slow
 HUB_FILES = "README.md config.json model.keras model.safetensors tokenizer_config.json vocab.txt".split()
 
 
