@@ -93,9 +93,9 @@ def _death(exit_code: int | None) -> str:
 
 
 def _child(sender, function, args, log):
+    keep_freed_memory()  # before any thread, which would have an arena of its own
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the parent, too, which decides
     threading.Thread(target=_end_with_parent, daemon=True).start()
-    keep_freed_memory()
     try:
         import_quietly("tensorflow")
         logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
