@@ -7,6 +7,7 @@ import types
 from pathlib import Path
 
 from pipeline import commands, run
+from pipeline.runner import stopping
 from tests.pipeline.runner.fake_components import chain
 
 OPTIONS = json.loads(os.environ.get("FAKE_OPTIONS", "{}"))
@@ -18,7 +19,5 @@ commands.create_pipeline = lambda settings: chain(Path(settings.pipeline.root) /
 
 if __name__ == "__main__":
     exit_code = run.main()
-    if exit_code in (run.INTERRUPTED, run.TERMINATED):
-        os._exit(exit_code)
-    assert "tensorflow" not in sys.modules, "the runner itself needs no TensorFlow"
-    sys.exit(exit_code)
+    assert exit_code >= stopping.INTERRUPTED or "tensorflow" not in sys.modules, "the runner itself needs no TensorFlow"
+    stopping.end(exit_code)
