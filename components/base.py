@@ -12,8 +12,6 @@ from typing import Any, ClassVar
 from components.quiet_import import import_quietly
 from models.settings import Parameters, Text, setting
 
-SPLITS = ("train", "eval", "test")  # of every Examples artifact, each in its folder `Split-<name>`
-
 
 class ComponentError(Exception):
     """A failure that its user can fix: the message names the file or key, what was found and what to do."""

@@ -20,6 +20,8 @@ import time
 from pathlib import Path
 from typing import Any
 
+from components.artifacts.evaluation import EVALUATION
+from components.artifacts.model_run import HISTORY
 from components.base import ComponentError
 from experiments import rows
 from experiments.records import EPOCH_FIELDS, Records, RecordsError
@@ -212,11 +214,11 @@ def history_so_far(root: Path) -> list[dict[str, Any]]:
 
     The Trainer keeps `history.json` in its workspace while it trains, and among its outputs once it is done.
     """
-    files = [*root.glob(".work/Trainer/*/history.json"), *root.glob("Trainer/model_run/*/history.json")]
+    files = [*root.glob(f".work/Trainer/*/{HISTORY.file}"), *root.glob(f"Trainer/model_run/*/{HISTORY.file}")]
     try:
         newest = max(files, key=lambda file: file.stat().st_mtime_ns, default=None)
-        return json.loads(newest.read_text(encoding="utf-8"))["epochs"] if newest else []
-    except (OSError, ValueError):  # it was being renamed away or into place
+        return HISTORY.read(newest.parent)["epochs"] if newest else []
+    except (OSError, ComponentError):  # it was being renamed away or into place
         return []
 
 
@@ -230,8 +232,7 @@ def results(root: Path, summary: dict[str, Any]) -> dict[str, Any]:
     adaptive = {}
     try:
         steps = {step["name"]: step for step in load_run(root, summary["run_id"])["components"]}
-        evaluation = root / steps["Evaluator"]["outputs"]["evaluation"]["uri"] / "evaluation.json"
-        found = json.loads(evaluation.read_text(encoding="utf-8")).get("adaptive") or {}
+        found = EVALUATION.read(root / steps["Evaluator"]["outputs"]["evaluation"]["uri"])["adaptive"]
         adaptive = {mode: {"valid": of["eval"], "test": of["test"]} for mode, of in found.items()}
     except RunnerError as error:
         print(error, file=sys.stderr)

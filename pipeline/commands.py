@@ -11,6 +11,7 @@ from typing import Any, TextIO
 
 import pydantic
 
+from components.artifacts import blessing
 from components.base import Component, ComponentError
 from components.example_gen.corpora import check_dataset
 from components.pusher.component import Pusher
@@ -164,8 +165,8 @@ def _tell_the_end(run: dict[str, Any], progress: Progress) -> None:
         judge = [step for step in run["components"] if step["status"] != "skipped"][-1]
         progress.message(f"{judge['name']} refused the model; nothing was pushed. Its reasons:", "bold red")
         for output in judge["outputs"].values():
-            for verdict in sorted((Path(run["root"]) / output["uri"]).glob("*NOT_BLESSED")):
-                with contextlib.suppress(OSError):
-                    progress.message(verdict.read_text(encoding="utf-8").strip())
+            with contextlib.suppress(OSError):
+                for reasons in blessing.refusals(Path(run["root"]) / output["uri"]):
+                    progress.message(reasons)
     elif run["summary"]["pushed_model"]:
         progress.message(f"Model: {run['summary']['pushed_model']}")

@@ -4,6 +4,7 @@ import argparse
 import sys
 from pathlib import Path
 
+from components.base import ComponentError
 from pipeline import program
 from pipeline.errors import RunnerError
 from pipeline.reporting import comparison, history, page
@@ -41,7 +42,7 @@ def main(arguments: list[str] | None = None) -> int:
         first, second = (history.load_run(parsed.root, run_id) for run_id in parsed.compare)
         path = parsed.output or comparison.default_path(parsed.root, first["run_id"], second["run_id"])
         page.write_comparison(first, second, path)
-    except (RunnerError, OSError) as error:
+    except (RunnerError, ComponentError, OSError) as error:
         print(error, file=sys.stderr)
         return USAGE_ERROR
     print(path)

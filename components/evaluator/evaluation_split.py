@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
+from components.artifacts.splits import split_dir
 from components.evaluator.exported_model import ExportedModel, Window
 from components.evaluator.figures import comparison, metrics, slices
 from components.evaluator.figures.text import SplitText
@@ -19,14 +20,15 @@ class EvaluationSplit:
     """A split together with how often training text has each word.
 
     Args:
-        transformed: `<transformed_examples>/Split-<name>`.
-        examples: `<examples>/Split-<name>`.
+        name: The split's name.
+        transformed: The transformed examples.
+        examples: The Examples.
         train_counts: int64 [V].
     """
 
-    def __init__(self, transformed: Path, examples: Path, train_counts: np.ndarray):
-        self.stream = TokenStream(transformed)
-        self.text = SplitText(examples)
+    def __init__(self, name: str, transformed: Path, examples: Path, train_counts: np.ndarray):
+        self.stream = TokenStream(split_dir(transformed, name))
+        self.text = SplitText(examples, name)
         self.lines = slices.LineIndex(self.stream)
         self._train_counts = train_counts
         self._documents: tuple[list[str], np.ndarray] | None = None  # names and ends of the examples

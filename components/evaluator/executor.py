@@ -1,13 +1,15 @@
 """Evaluates the exported model, judges it and writes what it found."""
 
 import functools
-import json
-import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from components.artifacts import blessing, vocabulary
+from components.artifacts.document import finite
+from components.artifacts.evaluation import EMBEDDING, EVALUATION, PREDICTIONS, Evaluation
+from components.artifacts.splits import split_dir
 from components.base import ComponentError, Context
 from components.evaluator import baseline, gate, sharded_reading
 from components.evaluator.adaptive import evaluation as adaptive
@@ -38,11 +40,12 @@ def execute(
     found = baseline.find(parameters.serving_dir, candidate_path)
     against = _Against() if found is None else _compare(found, candidate, splits, tallies, parameters, read, context)
     verdicts = gate.judge(parameters, figures, mismatched, against.comparison, against.figures, against.in_words)
-    blessed = gate.write_blessing(outputs["blessing"], verdicts)
+    blessed = all(verdict.verdict == gate.PASSED for verdict in verdicts)
+    blessing.write(outputs["blessing"], blessed, gate.reasons(verdicts))
     streams = {name: split.stream for name, split in splits.items()}
-    train = TokenStream(inputs["transformed_examples"] / "Split-train")
+    train = TokenStream(split_dir(inputs["transformed_examples"], "train"))
     table, projection = candidate.embedding(), candidate.projection()
-    evaluation = {
+    evaluation: Evaluation = {
         "blessed": blessed,
         "splits": figures,
         "adaptive": adaptive.evaluate(candidate, streams, train, parameters),
@@ -50,27 +53,24 @@ def execute(
         "baseline": found and {**against.comparison.to_json(found), "splits": against.figures},
         "rules": [asdict(verdict) for verdict in verdicts],
     }
-    _write_json(outputs["evaluation"] / "evaluation.json", evaluation)
-    _write_json(outputs["evaluation"] / "predictions.json", samples.predictions(candidate, against.model))
+    EVALUATION.write(outputs["evaluation"], evaluation)
+    PREDICTIONS.write(outputs["evaluation"], samples.predictions(candidate, against.model))
     if table is not None:
         words = [word.decode("utf-8", "replace") for word in candidate.words]
-        _write_json(outputs["evaluation"] / "embedding.json", samples.embedding(table, words))
+        EMBEDDING.write(outputs["evaluation"], samples.embedding(table, words))
     return _main_figures(evaluation)
 
 
 def _read_splits(inputs: Mapping[str, Path], vocabulary_size: int) -> dict[str, EvaluationSplit]:
     transformed, examples = inputs["transformed_examples"], inputs["examples"]
-    lines_of_counts = (inputs["vocabulary"] / "counts.tsv").read_bytes().splitlines()
-    if len(lines_of_counts) != vocabulary_size:
+    words = vocabulary.FIGURES.read(inputs["vocabulary"])["size"]
+    if words != vocabulary_size:
         raise ComponentError(
-            f"The exported model has {vocabulary_size:,} words, {inputs['vocabulary'] / 'counts.tsv'} "
-            f"{len(lines_of_counts):,}: the model was trained with another vocabulary. Run the Trainer again."
+            f"The exported model has {vocabulary_size:,} words, {inputs['vocabulary']} {words:,}: the model was "
+            "trained with another vocabulary. Run the Trainer again."
         )
-    train_counts = count_tokens(TokenStream(transformed / "Split-train"), vocabulary_size)
-    return {
-        name: EvaluationSplit(transformed / f"Split-{name}", examples / f"Split-{name}", train_counts)
-        for name in SPLITS
-    }
+    train_counts = count_tokens(TokenStream(split_dir(transformed, "train")), vocabulary_size)
+    return {name: EvaluationSplit(name, transformed, examples, train_counts) for name in SPLITS}
 
 
 @dataclass(frozen=True)
@@ -116,7 +116,7 @@ def _compare(
     return _Against(model, {}, compared, f"{in_words}, which has another vocabulary or tokenizer")
 
 
-def _main_figures(evaluation: dict) -> dict[str, Any]:
+def _main_figures(evaluation: Evaluation) -> dict[str, Any]:
     valid, test = (evaluation["splits"][name] for name in SPLITS)
     against = evaluation["baseline"]
     figures = {
@@ -131,19 +131,4 @@ def _main_figures(evaluation: dict) -> dict[str, Any]:
         **{f"{mode}_test_perplexity": of["test"] for mode, of in evaluation["adaptive"].items()},
         "against_baseline": against and f"{against['judgement']}, {against['change']:+.2%}",
     }
-    return _finite(figures)
-
-
-def _finite(value: Any) -> Any:
-    """The same with None for numbers that are not finite, which JSON has not."""
-    if isinstance(value, dict):
-        return {key: _finite(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_finite(item) for item in value]
-    if isinstance(value, float) and not math.isfinite(value):
-        return None
-    return value
-
-
-def _write_json(path: Path, value: dict) -> None:
-    path.write_text(json.dumps(_finite(value), indent=1, ensure_ascii=False) + "\n")
+    return finite(figures)

@@ -5,7 +5,6 @@ All built-in rules are judged on the eval split; `test` is reported, and judged 
 
 import math
 from dataclasses import dataclass
-from pathlib import Path
 
 from components.base import ComponentError
 from components.evaluator.component import Evaluator, GateRule
@@ -184,13 +183,10 @@ def _no_tokens(rule: GateRule) -> str:
     return f"The slice {rule.slice!r} has no tokens in the {rule.split} split, so the rule cannot be shown to hold."
 
 
-def write_blessing(folder: Path, verdicts: list[Verdict]) -> bool:
-    """Writes `BLESSED` or `NOT_BLESSED`, a text with every rule's reason; returns whether the model is blessed."""
-    blessed = all(verdict.verdict == PASSED for verdict in verdicts)
+def reasons(verdicts: list[Verdict]) -> list[str]:
+    """Every rule's verdict and reason, refusals first."""
     refusals_first = sorted(verdicts, key=lambda verdict: verdict.verdict == PASSED)
-    lines = [f"{verdict.verdict}: {verdict.rule}: {verdict.reason}\n" for verdict in refusals_first]
-    (folder / ("BLESSED" if blessed else "NOT_BLESSED")).write_text("".join(lines))
-    return blessed
+    return [f"{verdict.verdict}: {verdict.rule}: {verdict.reason}" for verdict in refusals_first]
 
 
 def number(value: float) -> str:

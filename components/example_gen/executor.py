@@ -1,7 +1,6 @@
 """Reads the corpus's chunks with Beam, each chunk by one worker, and names the shards by their place."""
 
 import importlib
-import json
 import logging
 import tempfile
 from collections.abc import Mapping, Sequence
@@ -11,14 +10,14 @@ from typing import Any
 import apache_beam as beam
 
 from components import beam_pipeline
+from components.artifacts.splits import SPLITS
+from components.artifacts.statistics import SOURCES
 from components.base import ComponentError, Context
 from components.example_gen import corpora, download, file_stamp, folder_listing, shards, text_files, tfds_source
 from components.example_gen.file_stamp import Stamp
-from components.example_gen.splits import SPLITS
 from components.example_gen.text_files import FileBytes, SourceChunk
 from components.text_bytes import printable
 
-SOURCES_FILE = "sources.json"
 LISTED = 1000  # files with bytes that are not text that are named, the worst first
 
 _LOG = logging.getLogger(__name__)
@@ -93,7 +92,7 @@ def _tell_sources(
             for name, found in suspect[:LISTED]
         }
         found = {"skipped": skipped, "outside": outside, "files": listed}
-        (examples / SOURCES_FILE).write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
+        SOURCES.write(examples, found)
     figures = {"skipped_files": len(skipped), "outside_files": outside}
     return {name: number for name, number in figures.items() if number}
 

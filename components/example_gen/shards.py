@@ -9,9 +9,10 @@ import apache_beam as beam
 import tensorflow as tf
 
 from components import beam_pipeline
+from components.artifacts.examples import Example, serialize, shard_name
+from components.artifacts.splits import SPLITS, split_dir
 from components.base import ComponentError
 from components.example_gen.lines import Run
-from components.example_gen.splits import SPLITS
 from components.example_gen.text_files import FileBytes, SourceChunk
 
 
@@ -80,7 +81,8 @@ class ShardWriter:
             self.names.append(f"{self._prefix.name}-{len(self.names):06d}")
             self._writer = tf.io.TFRecordWriter(str(self._prefix.with_name(self.names[-1])))
             self._size = 0
-        self._writer.write(_serialize(run, text))
+        document = run.document.encode("utf-8", "surrogateescape")
+        self._writer.write(serialize(Example(document, run.position, text)))
         self._size += len(text)
         self.counts.add(run, text)
 
@@ -89,18 +91,6 @@ class ShardWriter:
         if self._writer is not None:
             self._writer.close()
             self._writer = None
-
-
-def _serialize(run: Run, text: bytes) -> bytes:
-    # Deterministic: the keys of a protobuf map come in another order in every process, and caches compare contents.
-    feature = tf.train.Feature
-    document = run.document.encode("utf-8", "surrogateescape")
-    features = {
-        "document": feature(bytes_list=tf.train.BytesList(value=[document])),
-        "position": feature(int64_list=tf.train.Int64List(value=[run.position])),
-        "text": feature(bytes_list=tf.train.BytesList(value=[text])),
-    }
-    return tf.train.Example(features=tf.train.Features(feature=features)).SerializeToString(deterministic=True)
 
 
 class WriteChunk(beam.DoFn):
@@ -177,10 +167,10 @@ def publish(folder: Path, examples: Path) -> dict[str, int]:
     """Moves the shards to `Split-<split>/data_tfrecord-00000-of-00012`, named by their place; returns their number."""
     numbers = {}
     for split in SPLITS:
-        target = examples / f"Split-{split}"
+        target = split_dir(examples, split)
         target.mkdir()
         shards = [name for report in _reports(folder) for name in report["shards"][split]]
         for place, shard in enumerate(shards):
-            (folder / split / shard).rename(target / f"data_tfrecord-{place:05d}-of-{len(shards):05d}")
+            (folder / split / shard).rename(target / shard_name(place, len(shards)))
         numbers[split] = len(shards)
     return numbers

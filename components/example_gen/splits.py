@@ -9,7 +9,6 @@ from pathlib import PurePosixPath
 from components.base import ComponentError
 from components.example_gen.lines import Run
 
-SPLITS = ("train", "eval", "test")
 MIN_DOCUMENTS_TO_HASH = 50  # with fewer documents, lines are held out instead
 HASHES_TO_LOOK_AT = 400  # with more documents than this, a share of 5% is empty once in a billion corpora
 HELD_OUT_SHARE = 0.05  # of the documents or of the lines, for each split that the source lacks

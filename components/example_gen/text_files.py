@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from components.artifacts.splits import SPLITS
 from components.base import ComponentError
 from components.example_gen import file_stamp, splits, text_encoding
 from components.example_gen.file_stamp import Stamp
@@ -165,7 +166,7 @@ def plan(data_dir: Path, pattern: str, document: str, chunk_bytes: int) -> list[
     """
     pieces = [whole_file(path, name, document == "block") for path, name in find_files(data_dir, pattern)]
     by_split = _split_by_name([piece for piece in pieces if piece.end != 0], data_dir)
-    missing = [split for split in splits.SPLITS[1:] if split not in by_split]
+    missing = [split for split in SPLITS[1:] if split not in by_split]
     if missing and document == "file" and len(by_split["train"]) >= splits.MIN_DOCUMENTS_TO_HASH:
         by_split |= _split_by_hash(by_split["train"], missing)
         missing = []
@@ -174,7 +175,7 @@ def plan(data_dir: Path, pattern: str, document: str, chunk_bytes: int) -> list[
     if missing:
         rule, parts["train"] = _hold_out(parts["train"], missing)
     chunks = _pack(parts["train"], rule, chunk_bytes)
-    for split in splits.SPLITS[1:]:
+    for split in SPLITS[1:]:
         chunks += _pack(parts.get(split, []), splits.Whole(split), chunk_bytes)
     return chunks
 

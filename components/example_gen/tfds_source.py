@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 
 import tensorflow_datasets as tfds
 
+from components.artifacts.splits import SPLITS
 from components.base import ComponentError
 from components.example_gen import splits
 from components.example_gen.lines import Run, file_runs, split_lines
@@ -194,10 +195,10 @@ def plan(builder: tfds.core.DatasetBuilder, chunk_bytes: int) -> list[SourceChun
         ComponentError: If it has no text feature, no split to train on, or too little text for three splits.
     """
     by_split = _source_splits(builder)
-    missing = [split for split in splits.SPLITS[1:] if split not in by_split]
+    missing = [split for split in SPLITS[1:] if split not in by_split]
     train = _pieces(builder, by_split["train"], chunk_bytes)
     chunks = _hold_out(train, missing) if missing else [SourceChunk((piece,), splits.Whole("train")) for piece in train]
-    for split in splits.SPLITS[1:]:
+    for split in SPLITS[1:]:
         if split in by_split:
             pieces = _pieces(builder, by_split[split], chunk_bytes)
             chunks += [SourceChunk((piece,), splits.Whole(split)) for piece in pieces]

@@ -1,16 +1,17 @@
 """Judges the statistics of each split by the rules."""
 
 import itertools
-import json
+import logging
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from components import base, frequent_words
+from components import base
+from components.artifacts import frequent_words
+from components.artifacts.splits import SPLITS, split_dir
+from components.artifacts.statistics import ANOMALIES, SOURCES, STATISTICS
 from components.example_validator import rules
 from components.example_validator.component import previous_statistics
-
-ANOMALIES_FILE = "anomalies.json"
 
 
 def execute(
@@ -25,7 +26,7 @@ def execute(
         ComponentError: If there are errors: what was found in which split, and what to do.
     """
     folder = inputs["statistics"]
-    statistics = {split: _read(folder / f"Split-{split}" / "statistics.json") for split in base.SPLITS}
+    statistics = {split: STATISTICS.read(split_dir(folder, split)) for split in SPLITS}
     errors = [sentence for split, found in statistics.items() for sentence in rules.empty(split, found)]
     warnings = []
     broken = (
@@ -35,8 +36,7 @@ def execute(
     )
     for rule, sentence in itertools.chain.from_iterable(broken):
         (errors if rule in parameters.errors else warnings).append(sentence)
-    anomalies = json.dumps({"errors": errors, "warnings": warnings}, indent=2, ensure_ascii=False)
-    (outputs["anomalies"] / ANOMALIES_FILE).write_text(anomalies + "\n", encoding="utf-8")
+    ANOMALIES.write(outputs["anomalies"], {"errors": errors, "warnings": warnings})
     if errors:
         raise base.ComponentError("\n".join(errors))
     return {"errors": len(errors), "warnings": len(warnings), **({"warning": warnings[0]} if warnings else {})}
@@ -61,9 +61,9 @@ def _of_splits(statistics: Mapping[str, rules.Statistics], limits: base.Paramete
 
 def _of_sources(folder: Path, limits: base.Parameters) -> Iterator[tuple[str, str]]:
     """What is wrong with the corpus's files, where ExampleGen had something to say of them."""
-    if not (folder / "sources.json").is_file():
+    if not SOURCES.is_in(folder):
         return
-    sources = _read(folder / "sources.json")
+    sources = SOURCES.read(folder)
     for sentence in rules.invalid_files(sources["files"], limits.max_invalid_fraction):
         yield "max_invalid_fraction", sentence
     for sentence in rules.skipped(sources["skipped"], limits.max_skipped_files):
@@ -73,15 +73,15 @@ def _of_sources(folder: Path, limits: base.Parameters) -> Iterator[tuple[str, st
 def _of_run_before(folder: Path, train: rules.Statistics, limits: base.Parameters) -> Iterator[tuple[str, str]]:
     """How far train's words have moved, where an earlier run of this root cut its text into words in the same way."""
     previous = previous_statistics(folder)
-    if previous is None or not (previous / "Split-train" / frequent_words.WORDS_FILE).is_file():
+    if previous is None or not (split_dir(previous, "train") / frequent_words.WORDS_FILE).is_file():
         return
-    before = _read(previous / "Split-train" / "statistics.json")
+    try:
+        before = STATISTICS.read(split_dir(previous, "train"))
+    except base.ComponentError as error:
+        logging.warning("The words are not compared with the run before: %s", error)
+        return
     if before["tokenizer"] != train["tokenizer"] or not before["tokens"] or not train["tokens"]:
         return
-    counts = [frequent_words.read(path / "Split-train" / frequent_words.WORDS_FILE) for path in (folder, previous)]
+    counts = [frequent_words.read(split_dir(path, "train") / frequent_words.WORDS_FILE) for path in (folder, previous)]
     for sentence in rules.drift(*counts, (train["tokens"], before["tokens"]), limits.max_drift):
         yield "max_drift", sentence
-
-
-def _read(path: Path) -> Any:
-    return json.loads(path.read_text(encoding="utf-8"))

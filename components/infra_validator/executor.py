@@ -1,5 +1,6 @@
 """Serves the exported model to `probe.py` in a fresh process and blesses it or not."""
 
+import itertools
 import json
 import os
 import shutil
@@ -12,10 +13,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import tensorflow as tf
 
+from components.artifacts import blessing
+from components.artifacts.examples import list_shards, read_batches
+from components.artifacts.splits import split_dir
 from components.base import ComponentError, Context
 from components.infra_validator.component import InfraValidator
+from models import files
 from models.serving import saved_model
 from models.text.token_stream import TokenStream
 
@@ -36,7 +40,7 @@ def execute(
         served = Path(folder) / "1"
         # A copy elsewhere, as a server has it: a model that needs a file it was not shipped with fails here.
         shutil.copytree(inputs["model"] / saved_model.EXPORT, served)
-        write_sample(Path(folder), inputs["examples"] / "Split-eval", inputs["transformed_examples"] / "Split-eval")
+        write_sample(Path(folder), inputs["examples"], inputs["transformed_examples"], "eval")
         probed = probe(served, Path(folder))
     failures = [f"{request}: {reason}" for request, reason in probed.failures]
     limit = parameters.max_latency_ms
@@ -45,7 +49,12 @@ def execute(
             f"next words for 20 words: answered in {probed.latency_ms:.1f} ms (median), more than "
             f"infra_validator.max_latency_ms = {limit:g}. Raise it, or train a smaller model."
         )
-    _write_blessing(outputs["blessing"], failures, probed)
+    reasons = failures or [
+        f"{len(probed.requests)} requests answered; next words for 20 words in {probed.latency_ms:.1f} ms (median)."
+    ]
+    blessing.write(outputs["blessing"], not failures, reasons, infra=True)
+    requests = json.dumps(probed.requests, indent=1, ensure_ascii=False)
+    files.write_text(outputs["blessing"] / "requests.json", requests + "\n")
     return {
         "blessed": not failures,
         "latency_ms": probed.latency_ms,
@@ -75,7 +84,7 @@ class Probed:
         return [(r["request"], r["failure"]) for r in self.requests if r["failure"]]
 
 
-def write_sample(folder: Path, examples: Path, tokens: Path) -> None:
+def write_sample(folder: Path, examples: Path, transformed: Path, split: str) -> None:
     """Writes the first lines of a split, `sample.txt`, and the ids that Transform made of them, `sample_ids.npy`.
 
     The ids are those of the whole split: the probe takes as many as it has tokens.
@@ -83,19 +92,18 @@ def write_sample(folder: Path, examples: Path, tokens: Path) -> None:
     Raises:
         ComponentError: If the split has no examples.
     """
-    files = sorted(map(str, examples.glob("data_tfrecord-*")))
     text = b""
-    for record in tf.data.TFRecordDataset(files):
-        example = tf.io.parse_single_example(record, {"text": tf.io.FixedLenFeature([], tf.string)})
-        for line in example["text"].numpy().splitlines():
-            if len(text) < SAMPLE_BYTES:
-                text += line + b"\n"
+    batches = itertools.chain.from_iterable(map(read_batches, list_shards(examples, [split])))
+    for line in (line for example in itertools.chain.from_iterable(batches) for line in example.text.splitlines()):
+        text += line + b"\n"
         if len(text) >= SAMPLE_BYTES:
             break
     if not text.strip():
-        raise ComponentError(f"{examples} has no text to send to the model. Run ExampleGen again (--no-cache).")
+        raise ComponentError(
+            f"{split_dir(examples, split)} has no text to send to the model. Run ExampleGen again (--no-cache)."
+        )
     (folder / "sample.txt").write_bytes(text)
-    stream = TokenStream(tokens)
+    stream = TokenStream(split_dir(transformed, split))
     np.save(folder / "sample_ids.npy", stream[0 : min(len(stream), len(text))])
 
 
@@ -149,13 +157,3 @@ def _read_events(output: bytes, reason: str | None) -> Probed:
         for request in open_requests or ["starting the process"]:
             probed.requests.append({"request": request, "seconds": None, "failure": reason})
     return probed
-
-
-def _write_blessing(folder: Path, failures: list[str], probed: Probed) -> None:
-    if failures:
-        (folder / "INFRA_NOT_BLESSED").write_text("".join(f"{failure}\n" for failure in failures), encoding="utf-8")
-    else:
-        latency = f"next words for 20 words in {probed.latency_ms:.1f} ms (median)"
-        (folder / "INFRA_BLESSED").write_text(f"{len(probed.requests)} requests answered; {latency}.\n")
-    requests = json.dumps(probed.requests, indent=1, ensure_ascii=False)
-    (folder / "requests.json").write_text(requests + "\n", encoding="utf-8")

@@ -1,11 +1,11 @@
 """Pusher: puts a blessed model where TensorFlow Serving finds it."""
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import ClassVar
 
 from components import base
+from components.artifacts.pushed_model import PUSHED
 from components.evaluator.baseline import digest
 from components.pusher import versions
 from models.settings import Parameters, Whole, setting
@@ -41,7 +41,7 @@ class Pusher(base.Component):
 
         A version that was pruned or rolled back is not pushed again; one that was lost with its folder is.
         """
-        pushed = json.loads((outputs["pushed_model"] / "pushed.json").read_text(encoding="utf-8"))
+        pushed = PUSHED.read(outputs["pushed_model"])
         if pushed["version"] is None:
             return True
         present = versions.list_versions(self.parameters.serving_dir)

@@ -5,8 +5,6 @@ The hashes go through files, since a runner may hold what it groups in memory.
 
 import collections
 import functools
-import json
-import shutil
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -16,13 +14,15 @@ import apache_beam as beam
 import numpy as np
 import tensorflow as tf
 
-from components import base, beam_pipeline, frequent_words
+from components import base, beam_pipeline
+from components.artifacts import frequent_words
+from components.artifacts.examples import ExamplesShard, list_shards, read_batches
+from components.artifacts.splits import SPLITS, split_dir
+from components.artifacts.statistics import SOURCES, STATISTICS
 from components.statistics_gen.counts import CODES, LONGEST, Counts, add_codes, count_scripts
 from components.text_bytes import EXCERPT, printable
 from models.text.tokenizer import EOS, UNK, Tokenizer
 
-STATISTICS_FILE = "statistics.json"
-SOURCES_FILE = "sources.json"  # ExampleGen's, where it has something to say of its files
 HASH_BITS = 63  # the widest that TensorFlow's hash-to-bucket operation has
 BUCKET_BITS = 6  # lines are compared within 64 buckets, so that one worker holds a 64th of the hashes
 EXAMPLES = 3  # lines of a split that train has, too, that are shown
@@ -37,7 +37,7 @@ def execute(
     Returns:
         Lines and tokens of each split.
     """
-    shards = beam_pipeline.list_shards(inputs["examples"])
+    shards = list_shards(inputs["examples"])
     settings = parameters.model_dump(include={"tokenizer", "lowercase", "keep_blank_lines"})
     with tempfile.TemporaryDirectory(dir=outputs["statistics"], prefix=".hashes-") as aside:
         counts, compared = Path(aside, "counts"), Path(aside, "compared")
@@ -58,11 +58,11 @@ def execute(
         with beam_pipeline.pipeline(parameters.beam_args) as root:
             folder = root | "Once" >> beam.Create([str(outputs["statistics"])])
             _ = folder | "Write" >> beam.Map(write_statistics, aside, settings, shards, str(counts), str(compared))
-    if (inputs["examples"] / SOURCES_FILE).is_file():
-        shutil.copy(inputs["examples"] / SOURCES_FILE, outputs["statistics"])
+    if SOURCES.is_in(inputs["examples"]):
+        SOURCES.write(outputs["statistics"], SOURCES.read(inputs["examples"]))
     figures = {}
-    for split in beam_pipeline.SPLITS:
-        statistics = json.loads((outputs["statistics"] / f"Split-{split}" / STATISTICS_FILE).read_text())
+    for split in SPLITS:
+        statistics = STATISTICS.read(split_dir(outputs["statistics"], split))
         figures |= {f"{split}_{name}": statistics[name] for name in ("lines", "tokens")}
     return figures
 
@@ -91,11 +91,11 @@ class CountShard(beam.DoFn):
         distinct, _, occurrences = tf.unique_with_counts(tokens)
         return distinct, occurrences, ends - tf.concat([[-1], ends[:-1]], 0) - 1
 
-    def process(self, shard: beam_pipeline.ExamplesShard) -> Iterator[tuple[str, int, Counts]]:
+    def process(self, shard: ExamplesShard) -> Iterator[tuple[str, int, Counts]]:
         total = Counts()
         hashes, codes = [], np.zeros(CODES, np.int64)
         frequent: collections.Counter[bytes] = collections.Counter()
-        for batch in beam_pipeline.read_batches(shard):
+        for batch in read_batches(shard):
             for example in batch:
                 total.add_example(example.document, example.text, example.position)
                 add_codes(codes, example.text)
@@ -152,12 +152,12 @@ def filled_lines(texts: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
     return filled, tf.size(lines) - tf.size(filled)
 
 
-def compare_lines(bucket: int, aside: str, shards: Sequence[beam_pipeline.ExamplesShard]) -> dict[str, dict[str, Any]]:
+def compare_lines(bucket: int, aside: str, shards: Sequence[ExamplesShard]) -> dict[str, dict[str, Any]]:
     """Compares a bucket's lines, by split: all of them, those seen before in the split, and those seen in train.
 
     `shared` has hashes of some that are seen in train, for examples.
     """
-    parts = {split: [np.empty(0, np.int64)] for split in beam_pipeline.SPLITS}
+    parts = {split: [np.empty(0, np.int64)] for split in SPLITS}
     for shard in shards:
         parts[shard.split].append(read_bucket(hashes_file(aside, shard.split, shard.number), bucket))
     lines = {split: np.concatenate(part) for split, part in parts.items()}
@@ -174,10 +174,10 @@ def compare_lines(bucket: int, aside: str, shards: Sequence[beam_pipeline.Exampl
     return compared
 
 
-def find_lines(shards: Sequence[beam_pipeline.ExamplesShard], hashes: Sequence[int]) -> list[str]:
+def find_lines(shards: Sequence[ExamplesShard], hashes: Sequence[int]) -> list[str]:
     """The longest few of the lines that have those hashes, for people to see."""
     found: set[bytes] = set()
-    batches = (batch for shard in shards for batch in beam_pipeline.read_batches(shard)) if hashes else ()
+    batches = (batch for shard in shards for batch in read_batches(shard)) if hashes else ()
     for batch in batches:
         lines, _ = filled_lines(tf.constant([example.text for example in batch]))
         found.update(lines.numpy()[np.isin(hashed(lines).numpy(), hashes)].tolist())
@@ -201,7 +201,7 @@ def write_statistics(
     folder: str,
     aside: str,
     settings: dict[str, Any],
-    shards: Sequence[beam_pipeline.ExamplesShard],
+    shards: Sequence[ExamplesShard],
     counts_kept: str,
     compared_kept: str,
 ) -> None:
@@ -212,7 +212,7 @@ def write_statistics(
     kept = beam_pipeline.kept(counts_kept, len(shards))
     counts = [(split, number, Counts.from_json(count)) for split, number, count in kept]
     compared: list[dict] = beam_pipeline.kept(compared_kept, 2**BUCKET_BITS)
-    for split in beam_pipeline.SPLITS:
+    for split in SPLITS:
         ordered = sorted((number, count) for name, number, count in counts if name == split)
         total = functools.reduce(Counts.__add__, (count for _, count in ordered), Counts())
         filled, duplicated, in_train = (
@@ -225,9 +225,8 @@ def write_statistics(
             statistics["overlap_with_train"] = {"lines": in_train, "share": in_train / max(1, filled)}
             shared = [number for bucket in compared for number in bucket[split]["shared"]]
             statistics["shared_lines"] = find_lines([shard for shard in shards if shard.split == split], shared)
-        path = Path(folder) / f"Split-{split}" / STATISTICS_FILE
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(json.dumps(statistics, indent=2) + "\n")
+        split_dir(Path(folder), split).mkdir(exist_ok=True)
+        STATISTICS.write(split_dir(Path(folder), split), statistics)
     numbers = sorted(number for split, number, _ in counts if split == "train")
     total = frequent_words.add(words_file(aside, number) for number in numbers)
-    frequent_words.write(Path(folder) / "Split-train" / frequent_words.WORDS_FILE, total)
+    frequent_words.write(split_dir(Path(folder), "train") / frequent_words.WORDS_FILE, total)

@@ -1,16 +1,14 @@
 """Reads what a Tuner found and sets it over the Trainer's own parameters."""
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import pydantic
 
+from components.artifacts import trials
 from components.base import ComponentError
 from components.trainer.component import Trainer
-
-FILE = "best_hyperparameters.txt"
 
 
 def apply(folder: Path, parameters: Trainer.Parameters) -> tuple[Trainer.Parameters, dict[str, Any]]:
@@ -26,13 +24,11 @@ def apply(folder: Path, parameters: Trainer.Parameters) -> tuple[Trainer.Paramet
     Raises:
         ComponentError: If the file is missing or damaged, or names what the Trainer does not have.
     """
-    path = folder / FILE
+    path = folder / trials.BEST_FILE
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))["values"]
-        # "tuner/epochs" and the like are how a search remembers what a trial was.
-        found = {name: value for name, value in found.items() if not name.startswith("tuner/")}
+        found = trials.read_best(path)
         applied = Trainer.Parameters.model_validate(parameters.model_dump() | found)
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, pydantic.ValidationError) as error:
+    except (OSError, ValueError, pydantic.ValidationError) as error:
         raise ComponentError(
             f"{path} cannot be used ({type(error).__name__}: {error}). Run the Tuner again with --no-cache."
         ) from error

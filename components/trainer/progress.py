@@ -1,7 +1,6 @@
 """What a training shows while it runs: a progress bar, a line an epoch, TensorBoard's logs and a history file."""
 
 import contextlib
-import json
 import shutil
 import time
 from collections.abc import Iterator
@@ -11,10 +10,9 @@ import rich.progress
 import tensorflow as tf
 from rich.console import Console
 
+from components.artifacts.model_run import HISTORY
 from components.base import Context
-from models import files
 
-HISTORY_FILE = "history.json"
 BAR_SECONDS = 1.0  # between two changes of the bar: to draw it takes time from the step
 
 
@@ -22,18 +20,17 @@ class Progress(keras.callbacks.Callback):
     """Shows each epoch of a `models.training.resumable.Training` as soon as it is complete.
 
     Args:
-        context: Of the Trainer; its workspace holds the files.
+        context: Of the Trainer; its workspace holds the logs and, after every epoch, `history.json`.
         epochs: Of the training, at most.
 
     Attributes:
         logs: Folder of TensorBoard's logs.
-        history_file: JSON of `steps_per_epoch`, `best_epoch` and `epochs`, a record each; written after every epoch.
     """
 
     def __init__(self, context: Context, epochs: int):
         super().__init__()
         self.logs = context.workspace / "logs"
-        self.history_file = context.workspace / HISTORY_FILE
+        self._folder = context.workspace
         self._epochs = epochs
         console = Console(stderr=True)
         text = "epoch {task.fields[epoch]}  {task.fields[figures]}"
@@ -88,4 +85,4 @@ class Progress(keras.callbacks.Callback):
     def _write_history(self):
         training = self._training
         record = {"steps_per_epoch": training.steps, "best_epoch": training.best_epoch, "epochs": training.history}
-        files.write_text(self.history_file, json.dumps(record, indent=2) + "\n")
+        HISTORY.write(self._folder, record)

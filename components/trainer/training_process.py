@@ -7,6 +7,8 @@ import sys
 from pathlib import Path
 
 from components import child_process
+from components.artifacts.model_run import HISTORY
+from components.artifacts.splits import split_dir
 from components.base import ComponentError, Context
 from components.trainer import hyperparameters
 from components.trainer.component import Trainer
@@ -39,7 +41,7 @@ def train_and_export(
         parameters, tuned = hyperparameters.apply(inputs["hyperparameters"], parameters)
     try:
         strategy = make_strategy(parameters.replicas, parameters.batch_size)
-        splits = {s: TokenStream(inputs["transformed_examples"] / f"Split-{s}") for s in ("train", "eval")}
+        splits = {s: TokenStream(split_dir(inputs["transformed_examples"], s)) for s in ("train", "eval")}
         tokenizer = Tokenizer.load(inputs["vocabulary"])
         model, initial = make_model(parameters, tokenizer, strategy)
         progress = Progress(context, parameters.epochs)
@@ -85,7 +87,7 @@ def _write_outputs(outputs, model, tokenizer, card, dtype, progress, training, s
     model.save_weights(outputs["model"] / "model.weights.h5")
     description = {"model": model.get_config(), "recipe": card["recipe"]}
     (outputs["model"] / "model.json").write_text(json.dumps(description, indent=2) + "\n")
-    shutil.copy(progress.history_file, outputs["model_run"])
+    HISTORY.write(outputs["model_run"], HISTORY.read(progress.logs.parent))
     shutil.move(progress.logs, outputs["model_run"] / "logs")
     return figures
 

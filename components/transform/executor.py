@@ -12,6 +12,9 @@ import apache_beam as beam
 import tensorflow as tf
 
 from components import base, beam_pipeline
+from components.artifacts import vocabulary
+from components.artifacts.examples import ExamplesShard, list_shards, read_batches
+from components.artifacts.splits import SPLITS, split_dir
 from models.text.token_stream import TokenStream, TokenWriter, write_index
 from models.text.tokenizer import UNK_ID, Tokenizer
 
@@ -32,7 +35,7 @@ class WrittenShard:
         unknown: Of these, those without an id of their own.
     """
 
-    shard: beam_pipeline.ExamplesShard
+    shard: ExamplesShard
     file: str
     records: tuple[int, ...]
     tokens: int
@@ -41,7 +44,7 @@ class WrittenShard:
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> "WrittenShard":
         """The value whose fields, as a dict, are `values`."""
-        shard = beam_pipeline.ExamplesShard(**values["shard"])
+        shard = ExamplesShard(**values["shard"])
         return cls(**{**values, "shard": shard, "records": tuple(values["records"])})
 
 
@@ -58,9 +61,9 @@ def execute(
         ComponentError: If a split has no tokens, tokens were lost or gained on the way, or too many have no id.
     """
     folder = outputs["transformed_examples"]
-    shards = beam_pipeline.list_shards(inputs["examples"])
-    for split in beam_pipeline.SPLITS:
-        (folder / f"Split-{split}").mkdir()
+    shards = list_shards(inputs["examples"])
+    for split in SPLITS:
+        split_dir(folder, split).mkdir()
     # Beside the output, so that no half file of a lost worker stays in it.
     with tempfile.TemporaryDirectory(dir=folder, prefix=".tokens-") as aside:
         with beam_pipeline.pipeline(parameters.beam_args) as root:
@@ -71,10 +74,10 @@ def execute(
             beam_pipeline.keep(named, Path(aside))
         results = [WrittenShard.from_json(found) for found in beam_pipeline.kept(Path(aside), len(shards))]
         for result in results:
-            file_of(aside, result.shard).rename(folder / f"Split-{result.shard.split}" / result.file)
+            file_of(aside, result.shard).rename(split_dir(folder, result.shard.split) / result.file)
     write_indexes(str(folder), shards, results)
     counts = json.loads((folder / COUNTS_FILE).read_text())
-    expected = json.loads((inputs["vocabulary"] / "vocabulary.json").read_text())["tokens"]
+    expected = vocabulary.FIGURES.read(inputs["vocabulary"])["tokens"]
     check_conservation(folder, counts, expected)
     rates = {split: count["unknown"] / count["tokens"] for split, count in counts.items()}
     warnings = [
@@ -119,10 +122,10 @@ class WriteShard(beam.DoFn):
 
         self._encode = encode
 
-    def process(self, shard: beam_pipeline.ExamplesShard) -> Iterator[WrittenShard]:
+    def process(self, shard: ExamplesShard) -> Iterator[WrittenShard]:
         tokens = unknown = 0
         with beam_pipeline.writing_aside(file_of(self._folder, shard)) as aside, TokenWriter(aside) as writer:
-            for batch in beam_pipeline.read_batches(shard):
+            for batch in read_batches(shard):
                 ids, found, unknown_found = self._encode(tf.constant([example.text for example in batch]))
                 writer.write(ids.numpy())
                 tokens += int(found)
@@ -131,12 +134,12 @@ class WriteShard(beam.DoFn):
         yield WrittenShard(shard, file, tuple(writer.counts), tokens, unknown)
 
 
-def file_of(folder: str, shard: beam_pipeline.ExamplesShard) -> Path:
+def file_of(folder: str, shard: ExamplesShard) -> Path:
     """Where a shard's ids are written at first."""
     return Path(folder) / f"{shard.split}-{shard.number:05d}"
 
 
-def write_indexes(folder: str, shards: Sequence[beam_pipeline.ExamplesShard], written: Sequence[WrittenShard]) -> None:
+def write_indexes(folder: str, shards: Sequence[ExamplesShard], written: Sequence[WrittenShard]) -> None:
     """Writes each split's index in the order of the input shards, however the runner returned them.
 
     Raises:
@@ -146,9 +149,9 @@ def write_indexes(folder: str, shards: Sequence[beam_pipeline.ExamplesShard], wr
     if len(written) != len(shards) or by_shard.keys() != set(shards):
         raise RuntimeError(f"The Beam runner returned {len(written)} shards of {len(shards)}, or some of them twice.")
     counts = {}
-    for split in beam_pipeline.SPLITS:
+    for split in SPLITS:
         ordered = [by_shard[shard] for shard in shards if shard.split == split]
-        write_index(Path(folder) / f"Split-{split}", [(result.file, result.records) for result in ordered])
+        write_index(split_dir(Path(folder), split), [(result.file, result.records) for result in ordered])
         counts[split] = {key: sum(getattr(result, key) for result in ordered) for key in ("tokens", "unknown")}
     (Path(folder) / COUNTS_FILE).write_text(json.dumps(counts) + "\n")
 
@@ -164,10 +167,10 @@ def check_conservation(folder: Path, counts: Mapping[str, Mapping[str, int]], tr
             raise base.ComponentError(
                 f"The {split} split has no tokens. Check example_gen.data_dir and example_gen.pattern: give more text."
             )
-        stored = len(TokenStream(folder / f"Split-{split}"))
+        stored = len(TokenStream(split_dir(folder, split)))
         if stored != count["tokens"]:
             raise base.ComponentError(
-                f"{folder / f'Split-{split}'} holds {stored:,} tokens, but {count['tokens']:,} were counted. Is the "
+                f"{split_dir(folder, split)} holds {stored:,} tokens, but {count['tokens']:,} were counted. Is the "
                 "disk full? Run Transform again (--no-cache)."
             )
     if counts["train"]["tokens"] != train_tokens:

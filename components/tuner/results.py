@@ -1,7 +1,5 @@
 """What a search found: its trials as JSON, as a table, as TensorBoard's HParams, and the best as TFX writes it."""
 
-import json
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +9,20 @@ from rich.console import Console
 from rich.table import Table
 from tensorboard.plugins.hparams import api as hparams
 
+from components.artifacts.trials import (
+    RECORD,
+    STATUSES,
+    TRIALS,
+    ShortTrial,
+    Trial,
+    Trials,
+    lowest_perplexity,
+    write_best,
+)
 from components.base import ComponentError
-from components.trainer.hyperparameters import FILE, in_words
+from components.trainer.hyperparameters import in_words
 from components.tuner.search_space import Hyperparameter
-from components.tuner.trial_tuner import RECORD, TrialTuner
+from components.tuner.trial_tuner import TrialTuner
 
 METRIC = "val_perplexity"
 
@@ -30,7 +38,7 @@ def write(tuner: TrialTuner, folder: Path) -> dict[str, Any]:
         ComponentError: If no trial was trained to its end.
     """
     oracle, parameters = tuner.oracle, tuner.parameters
-    trials = [json.loads((Path(tuner.get_trial_dir(name)) / RECORD).read_text()) for name in oracle.start_order]
+    trials = [RECORD.read(Path(tuner.get_trial_dir(name))) for name in oracle.start_order]
     completed = [trial for trial in trials if trial["status"] == "completed"]
     if not completed:
         reason = trials[0]["reason"] if trials else "There was no trial."
@@ -40,7 +48,7 @@ def write(tuner: TrialTuner, folder: Path) -> dict[str, Any]:
         )
     best = min(completed, key=lambda trial: min(trial["valid_perplexity"]))
     default = trials[0] if trials[0]["status"] == "completed" else None
-    summary = {
+    summary: Trials = {
         "objective": METRIC,
         "algorithm": parameters.algorithm,
         "epochs": parameters.trainer.epochs,
@@ -48,22 +56,22 @@ def write(tuner: TrialTuner, folder: Path) -> dict[str, Any]:
         "unigram_perplexity": round(tuner.unigram_perplexity, 4),
         "default": None if default is None else _short(default),
         "best": _short(best),
-        "gain": None if default is None else round(1 - _perplexity(best) / _perplexity(default), 6),
-        "counts": {of: sum(t["status"] == of for t in trials) for of in ("completed", "diverged", "failed")},
+        "gain": None if default is None else round(1 - lowest_perplexity(best) / lowest_perplexity(default), 6),
+        "counts": {of: sum(t["status"] == of for t in trials) for of in STATUSES},
         "ended_by": _ended_by(tuner),
         "seconds": round(oracle.spent_seconds, 1),
         "trials": trials,
     }
-    (folder / "trials.json").write_text(json.dumps(summary, indent=2) + "\n", encoding="utf-8")
+    TRIALS.write(folder, summary)
     config = oracle.get_trial(best["trial"]).hyperparameters.get_config()
-    (folder / FILE).write_text(json.dumps(config), encoding="utf-8")
+    write_best(folder, config)
     _write_logs(folder / "logs", trials, parameters.space)
     _show(summary)
     return {
         "trials": len(trials),
         "diverged": summary["counts"]["diverged"],
-        "default_perplexity": _perplexity(default),
-        "best_perplexity": _perplexity(best),
+        "default_perplexity": default and lowest_perplexity(default),
+        "best_perplexity": lowest_perplexity(best),
         "gain": summary["gain"],
         "best": in_words(best["values"]),
         "failed": summary["counts"]["failed"],
@@ -71,12 +79,8 @@ def write(tuner: TrialTuner, folder: Path) -> dict[str, Any]:
     }
 
 
-def _perplexity(trial: Mapping[str, Any] | None) -> float | None:
-    return min(trial["valid_perplexity"]) if trial and trial["valid_perplexity"] else None
-
-
-def _short(trial: Mapping[str, Any]) -> dict[str, Any]:
-    return {"trial": trial["trial"], "valid_perplexity": _perplexity(trial), "values": trial["values"]}
+def _short(trial: Trial) -> ShortTrial:
+    return {"trial": trial["trial"], "valid_perplexity": lowest_perplexity(trial), "values": trial["values"]}
 
 
 def _ended_by(tuner: TrialTuner) -> str:
@@ -106,7 +110,7 @@ def _domain(hyperparameter: Hyperparameter):
     return hparams.RealInterval(float(hyperparameter.min), float(hyperparameter.max))
 
 
-def _show(summary: Mapping[str, Any]) -> None:
+def _show(summary: Trials) -> None:
     """The table of trials on standard error, best first."""
     console = Console(stderr=True, highlight=False)
     if not console.is_terminal:
@@ -116,10 +120,11 @@ def _show(summary: Mapping[str, Any]) -> None:
     for title in ("trial", *names, "epochs", "valid perplexity", "seconds"):
         table.add_column(title.replace("_", " "), justify="right")
     table.add_column("status", no_wrap=True)
-    order = {"completed": 0, "diverged": 1, "failed": 2}
-    for trial in sorted(summary["trials"], key=lambda t: (order[t["status"]], _perplexity(t) or float("inf"))):
+    for trial in sorted(
+        summary["trials"], key=lambda t: (STATUSES.index(t["status"]), lowest_perplexity(t) or float("inf"))
+    ):
         values = [f"{value:.4g}" if isinstance(value, float) else str(value) for value in trial["values"].values()]
-        perplexity = _perplexity(trial)
+        perplexity = lowest_perplexity(trial)
         remarks = [name for name in ("best", "default") if trial["trial"] == (summary[name] or {}).get("trial")]
         status = ", ".join(remarks) if remarks else trial["status"]
         figures = [str(len(trial["valid_perplexity"])), "–" if perplexity is None else f"{perplexity:.5g}"]
@@ -127,7 +132,7 @@ def _show(summary: Mapping[str, Any]) -> None:
     console.print(table)
 
 
-def _headline(summary: Mapping[str, Any]) -> str:
+def _headline(summary: Trials) -> str:
     if summary["gain"] is None:
         return "The default setting's own trial did not end well, so that there is no gain to tell"
     best, default = summary["best"]["valid_perplexity"], summary["default"]["valid_perplexity"]

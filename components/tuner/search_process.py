@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from components.artifacts.splits import split_dir
 from components.base import ComponentError, Context
 from components.tuner.component import Tuner
 
@@ -73,7 +74,7 @@ def _make_tuner(inputs: Mapping[str, Path], parameters: Tuner.Parameters, folder
     tf.get_logger().setLevel("ERROR")
     try:
         strategy = make_strategy(parameters.trainer.replicas, _common_batch_size(parameters))
-        splits = {s: TokenStream(inputs["transformed_examples"] / f"Split-{s}") for s in ("train", "eval")}
+        splits = {s: TokenStream(split_dir(inputs["transformed_examples"], s)) for s in ("train", "eval")}
         tokenizer = Tokenizer.load(inputs["vocabulary"])
     except ValueError as error:
         raise ComponentError(str(error)) from None

@@ -1,7 +1,6 @@
 """The tuner: trains a trial's model as the Trainer trains, stops it where it diverges, and keeps its record."""
 
 import gc
-import json
 import os
 import shutil
 import threading
@@ -19,6 +18,7 @@ from keras_tuner.src.distribute import utils as keras_tuner_distribution
 from rich.console import Console
 
 from components import child_process
+from components.artifacts.trials import RECORD
 from components.base import ComponentError
 from components.trainer.hyperparameters import in_words
 from components.tuner import heartbeat
@@ -32,7 +32,7 @@ from models.training.callbacks import TrainingDiverged
 
 keras_tuner_config.DEBUG = False  # a trial that diverged is a result and needs no traceback
 LARGEST = 1e30  # perplexity that is kept: beyond it a number says nothing, and TensorBoard's overflow
-PROJECT, RECORD, CHECKPOINTS = "search", "record.json", "checkpoints"
+PROJECT, CHECKPOINTS = "search", "checkpoints"
 
 
 class TrialTuner(base_tuner.BaseTuner):
@@ -117,7 +117,7 @@ class TrialTuner(base_tuner.BaseTuner):
             raise keras_tuner.errors.FatalError(str(error)) from error
         seconds = record.pop("seconds_before", 0.0) + time.monotonic() - clock
         record |= {"status": status, "reason": reason, "seconds": round(seconds, 3)}
-        (Path(self.get_trial_dir(trial.trial_id)) / RECORD).write_text(json.dumps(record, indent=2) + "\n")
+        RECORD.write(Path(self.get_trial_dir(trial.trial_id)), record)
         self.trained += 1
         if reason:
             self._console.print(f"  {status}: {reason}", markup=False)

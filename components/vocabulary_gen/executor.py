@@ -1,6 +1,5 @@
 """Counts the train split's words with a Beam combiner and writes the vocabulary."""
 
-import json
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -10,11 +9,11 @@ import apache_beam as beam
 import tensorflow as tf
 
 from components import base, beam_pipeline
+from components.artifacts import vocabulary
+from components.artifacts.examples import ExamplesShard, list_shards, read_batches
 from components.vocabulary_gen import wordpieces
-from models.text.tokenizer import EOS, SETTINGS_FILE, UNK, VOCABULARY_FILE, Tokenizer
-
-COUNTS_FILE = "counts.tsv"
-SUMMARY_FILE = "vocabulary.json"
+from models.text import vocabulary_files
+from models.text.tokenizer import EOS, UNK, Tokenizer
 
 
 def execute(
@@ -32,15 +31,15 @@ def execute(
     """
     folder = outputs["vocabulary"]
     settings = parameters.model_dump(include={"tokenizer", "lowercase", "keep_blank_lines"})
-    (folder / SETTINGS_FILE).write_text(json.dumps(settings) + "\n")
+    vocabulary_files.write_settings(folder, settings)
     with beam_pipeline.pipeline(parameters.beam_args) as root:
         (
-            beam_pipeline.read_shards(root, beam_pipeline.list_shards(inputs["examples"], ["train"]))
+            beam_pipeline.read_shards(root, list_shards(inputs["examples"], ["train"]))
             | "Count" >> beam.ParDo(CountWords(settings))
             | "Add" >> beam.CombineGlobally(AddCounts()).without_defaults()  # a default would be a side input
             | "Write" >> beam.Map(write_vocabulary, str(folder), parameters)
         )
-    figures = json.loads((folder / SUMMARY_FILE).read_text())
+    figures = vocabulary.FIGURES.read(folder)
     if not figures["tokens"]:
         raise base.ComponentError("The train split has no words. Check example_gen.data_dir and example_gen.pattern.")
     return figures
@@ -63,9 +62,9 @@ class CountWords(beam.DoFn):
             input_signature=[tf.TensorSpec([None], tf.string)],
         )
 
-    def process(self, shard: beam_pipeline.ExamplesShard) -> Iterable[dict[bytes, int]]:
+    def process(self, shard: ExamplesShard) -> Iterable[dict[bytes, int]]:
         total = Counter()
-        for batch in beam_pipeline.read_batches(shard):
+        for batch in read_batches(shard):
             words, _, counts = self._count(tf.constant([example.text for example in batch]))
             total.update(dict(zip(words.numpy().tolist(), counts.numpy().tolist(), strict=True)))
         yield dict(total)
@@ -115,9 +114,6 @@ def write_vocabulary(counts: Mapping[bytes, int], folder: str, parameters: base.
     tokens = sum(counts.values())
     # A word without an id is lost; an `<unk>` that the text itself has is a symbol like others, in words.
     known = sum(counts.get(word, 0) for word in words[parameters.tokenizer == "wordpiece" :])
-    figures = {"size": len(words), "tokens": tokens, "coverage": known / max(1, tokens)}
-    with open(Path(folder) / VOCABULARY_FILE, "wb") as vocabulary, open(Path(folder) / COUNTS_FILE, "wb") as table:
-        for word in words:
-            vocabulary.write(word + b"\n")
-            table.write(b"%s\t%d\n" % (word, counts.get(word, 0)))
-    (Path(folder) / SUMMARY_FILE).write_text(json.dumps(figures) + "\n")
+    figures: vocabulary.VocabularyFigures = {"size": len(words), "tokens": tokens, "coverage": known / max(1, tokens)}
+    vocabulary.write_words(Path(folder), words, counts)
+    vocabulary.FIGURES.write(Path(folder), figures)

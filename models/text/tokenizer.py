@@ -1,6 +1,5 @@
 """The one tokenizer of this project: Beam, training and the exported SavedModel all run this class."""
 
-import json
 import reprlib
 from collections.abc import Iterable
 from pathlib import Path
@@ -8,16 +7,13 @@ from pathlib import Path
 import tensorflow as tf
 import tensorflow_text as tf_text
 
-from models.text import word_patterns
+from models.text import vocabulary_files, word_patterns
+from models.text.vocabulary_files import TOKENIZERS, VOCABULARY_FILE
 
 UNK_ID = 0
 EOS_ID = 1
 UNK = "<unk>"
 EOS = "<eos>"
-
-TOKENIZERS = ("whitespace", "unicode_words", "wordpiece")
-VOCABULARY_FILE = "vocabulary.txt"
-SETTINGS_FILE = "tokenizer.json"
 
 _BLANKS = r"[ \t\n\f\v]*"  # ASCII whitespace, as `tf.strings.split` sees it
 _CONTINUED = "##"  # begins a wordpiece that continues the word before it
@@ -92,7 +88,7 @@ class Tokenizer(tf.Module):
             ValueError: If one of the files is not what VocabularyGen writes.
         """
         vocabulary_dir = Path(vocabulary_dir)
-        return cls(**_read_settings(vocabulary_dir / SETTINGS_FILE), vocabulary_file=vocabulary_dir / VOCABULARY_FILE)
+        return cls(**vocabulary_files.read_settings(vocabulary_dir), vocabulary_file=vocabulary_dir / VOCABULARY_FILE)
 
     def settings(self) -> dict:
         """The constructor's arguments but the vocabulary, as in `tokenizer.json`."""
@@ -215,22 +211,6 @@ def wordpiece_tokenizer(
         token_out_type=token_out_type,
         unknown_token=UNK,
     )
-
-
-def _read_settings(path: Path) -> dict:
-    """The settings that `Tokenizer.settings` gives, from a file."""
-    try:
-        settings = json.loads(path.read_text(encoding="utf-8"))
-    except (ValueError, RecursionError) as error:
-        raise ValueError(f"{path} is not JSON ({error}). Run VocabularyGen again (--no-cache).") from None
-    expected = {"tokenizer": str, "lowercase": bool, "keep_blank_lines": bool}
-    found = {key: type(value) for key, value in settings.items()} if isinstance(settings, dict) else None
-    if found != expected or settings["tokenizer"] not in TOKENIZERS:
-        raise ValueError(
-            f"{path} holds {reprlib.repr(settings)}, expected one of {', '.join(TOKENIZERS)} as tokenizer, and true or "
-            "false as lowercase and keep_blank_lines. Run VocabularyGen again (--no-cache)."
-        )
-    return settings
 
 
 def _replace_invalid(texts: tf.Tensor) -> tf.Tensor:

@@ -7,6 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from components.artifacts.evaluation import EVALUATION, Evaluation
+from components.artifacts.pushed_model import PUSHED
+from components.artifacts.splits import split_dir
+from components.base import ComponentError
 from components.evaluator.baseline import digest
 from components.pusher.versions import list_versions
 from models.serving import saved_model
@@ -35,7 +39,7 @@ class PushedModel:
     card: Mapping[str, Any]
     figures: Mapping[str, Mapping[str, Any]]
     parameters: Mapping[str, Mapping[str, Any]]
-    evaluation: Mapping[str, Any] | None
+    evaluation: Evaluation | None
     tokens: Path | None
 
 
@@ -76,7 +80,7 @@ def find(settings: Settings, version: int | None, tokens: Path | None) -> Pushed
     if tokens is None and "Transform" in executions:
         tokens = root / executions["Transform"]["outputs"]["transformed_examples"].uri
         tokens = tokens if tokens.is_dir() else None
-    elif tokens is not None and not all((tokens / f"Split-{split}").is_dir() for split in ("eval", "test")):
+    elif tokens is not None and not all(split_dir(tokens, split).is_dir() for split in ("eval", "test")):
         raise RunnerError(
             f"--tokens {tokens}: expected the folders Split-eval and Split-test, as Transform writes them "
             "(<root>/Transform/transformed_examples/<execution>)."
@@ -94,8 +98,8 @@ def _executions(root: Path, wanted: str) -> dict[str, dict[str, Any]]:
     try:
         with Metadata(file, read_only=True) as metadata:
             for artifact in metadata.artifacts("PushedModel"):
-                record = root / artifact.uri / "pushed.json"
-                if not record.is_file() or json.loads(record.read_text(encoding="utf-8"))["digest"] != wanted:
+                folder = root / artifact.uri
+                if not PUSHED.is_in(folder) or PUSHED.read(folder)["digest"] != wanted:
                     continue
                 lineage = metadata.lineage(artifact.id)
                 known = [metadata.properties("Execution", execution["execution_id"]) for execution in lineage]
@@ -109,16 +113,15 @@ def _executions(root: Path, wanted: str) -> dict[str, dict[str, Any]]:
                 }
                 if "Trainer" in found:  # a rollback has none
                     return found
-    except (OSError, sqlite3.Error, ValueError, KeyError, TypeError) as error:
+    except (ComponentError, OSError, sqlite3.Error, ValueError, KeyError, TypeError) as error:
         raise RunnerError(describe(error, root)) from error
     return {}
 
 
-def _evaluation(root: Path, executions: Mapping[str, Mapping[str, Any]]) -> dict[str, Any] | None:
+def _evaluation(root: Path, executions: Mapping[str, Mapping[str, Any]]) -> Evaluation | None:
     if "Evaluator" not in executions:
         return None
     try:
-        file = root / executions["Evaluator"]["outputs"]["evaluation"].uri / "evaluation.json"
-        return json.loads(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError, KeyError):  # removed or damaged: the card then lacks its figures
+        return EVALUATION.read(root / executions["Evaluator"]["outputs"]["evaluation"].uri)
+    except (ComponentError, KeyError):  # removed or damaged: the card then lacks its figures
         return None

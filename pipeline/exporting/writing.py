@@ -5,6 +5,7 @@ import math
 import sys
 from pathlib import Path
 
+from components.artifacts.splits import split_dir
 from components.evaluator.adaptive.trained_model import rebuild
 from components.evaluator.evaluation_split import line_cross_entropy
 from components.evaluator.exported_model import ExportedModel
@@ -111,7 +112,7 @@ def _streams(pushed: PushedModel, vocabulary_size: int) -> dict[str, TokenStream
     if pushed.tokens is None:
         return {}
     try:
-        streams = {split: TokenStream(pushed.tokens / f"Split-{split}") for split in SPLITS}
+        streams = {split: TokenStream(split_dir(pushed.tokens, split)) for split in SPLITS}
     except ValueError as error:
         raise RunnerError(f"{error} Or name another folder with --tokens DIR.") from error
     for split, stream in streams.items():

@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from components.artifacts.evaluation import EVALUATION, Evaluation
+from components.artifacts.model_run import HISTORY, History
 from pipeline.reporting import charts, sections
 from pipeline.reporting.sections import Artifacts
 
@@ -20,8 +22,8 @@ FIGURES = (  # split, key, whether it is a share; lower is better but for accura
 def compare(first: Mapping[str, Any], second: Mapping[str, Any]) -> dict[str, Any]:
     """What the comparison's template shows of two runs' records."""
     artifacts = Artifacts(first), Artifacts(second)
-    evaluations = [found.json("Evaluator", "evaluation", "evaluation.json") for found in artifacts]
-    histories = [found.json("Trainer", "model_run", "history.json") for found in artifacts]
+    evaluations = [found.read("Evaluator", "evaluation", EVALUATION) for found in artifacts]
+    histories = [found.read("Trainer", "model_run", HISTORY) for found in artifacts]
     phrases = [sections.predictions(found) for found in artifacts]
     return {
         "figures": _figures(evaluations, _read_the_same(first, second)),
@@ -45,7 +47,7 @@ def _read_the_same(first: Mapping[str, Any], second: Mapping[str, Any]) -> bool:
     return all(first["configuration"].get(key) == second["configuration"].get(key) for key in keys)
 
 
-def _figures(evaluations: list[dict | None], compares: bool) -> list[dict]:
+def _figures(evaluations: list[Evaluation | None], compares: bool) -> list[dict]:
     rows = []
     for split, key, is_share in FIGURES:
         values = [found["splits"][split].get(key) if found else None for found in evaluations]
@@ -59,11 +61,11 @@ def _figures(evaluations: list[dict | None], compares: bool) -> list[dict]:
     return rows
 
 
-def _slices(evaluations: list[dict | None]) -> list[dict]:
+def _slices(evaluations: list[Evaluation | None]) -> list[dict]:
     """Perplexity by slice of the eval split, where both runs have it."""
     if None in evaluations:
         return []
-    ours, theirs = (found["splits"]["eval"].get("slices", {}) for found in evaluations)
+    ours, theirs = (found["splits"]["eval"]["slices"] for found in evaluations)
     tables = []
     for dimension in (name for name in ours if name in theirs):
         shared = [bucket for bucket in ours[dimension] if bucket in theirs[dimension]]
@@ -73,7 +75,7 @@ def _slices(evaluations: list[dict | None]) -> list[dict]:
     return tables
 
 
-def _charts(histories: list[dict | None]) -> list[tuple[str, str]]:
+def _charts(histories: list[History | None]) -> list[tuple[str, str]]:
     drawn = []
     for key, title, log in (
         ("valid_perplexity", "Validation perplexity", True),

@@ -8,6 +8,7 @@ from typing import Any
 
 import jinja2
 
+from components.base import ComponentError
 from pipeline.reporting import comparison, lineage_drawing, search, sections
 from pipeline.runner.progress import number
 
@@ -38,9 +39,9 @@ def write_report(run: Mapping[str, Any], path: Path) -> None:
         for name, read in SECTIONS.items():
             try:
                 contents[name] = read(artifacts)
-            except (OSError, ValueError, KeyError, TypeError, IndexError) as error:  # a damaged or foreign artifact
+            except ComponentError as error:  # a damaged or foreign artifact
                 contents[name] = None
-                unreadable.append(f"{name}: {type(error).__name__}: {error}")
+                unreadable.append(f"{name}: {error}")
     page = (
         _environment()
         .get_template("report.html.j2")

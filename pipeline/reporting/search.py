@@ -5,22 +5,23 @@ from collections.abc import Mapping, Sequence
 from html import escape
 from typing import Any
 
+from components.artifacts.trials import STATUSES, TRIALS, lowest_perplexity
 from pipeline.reporting.sections import Artifacts
 from pipeline.runner.progress import number
 
 LEFT, TOP, GAP, HEIGHT = 55, 34, 120, 190
 OBJECTIVE = "valid perplexity"
-STATUSES = ("completed", "diverged", "failed")
 
 
 def tuning(artifacts: Artifacts) -> dict | None:
     """The search that the Trainer's hyperparameters come from, or None where there was none."""
-    found = artifacts.json("Tuner", "best_hyperparameters", "trials.json")
+    found = artifacts.read("Tuner", "best_hyperparameters", TRIALS)
     if not found:
         return None
     best, default = found["best"]["trial"], (found["default"] or {}).get("trial")
     trials = [
-        trial | {"perplexity": _perplexity(trial), "best": trial["trial"] == best, "default": trial["trial"] == default}
+        trial
+        | {"perplexity": lowest_perplexity(trial), "best": trial["trial"] == best, "default": trial["trial"] == default}
         for trial in found["trials"]
     ]
     trials.sort(key=lambda trial: (STATUSES.index(trial["status"]), trial["perplexity"] or math.inf))
@@ -99,7 +100,3 @@ def _line(trial: Mapping[str, Any], axes: Sequence[_Axis]) -> str:
     end = f"{OBJECTIVE} {number(trial['perplexity'])}" if completed else trial["status"]
     title = escape(f"trial {trial['trial']}: {values}: {end}")
     return f'<polyline fill="none" {style} points="{points}"><title>{title}</title></polyline>'
-
-
-def _perplexity(trial: Mapping[str, Any]) -> float | None:
-    return min(trial["valid_perplexity"], default=None)

@@ -7,11 +7,19 @@ import json
 import math
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
+from components.artifacts import vocabulary
+from components.artifacts.document import Document
+from components.artifacts.evaluation import EMBEDDING, EVALUATION, PREDICTIONS, Evaluation
+from components.artifacts.model_run import HISTORY
+from components.artifacts.splits import split_dir
+from components.artifacts.statistics import ANOMALIES, SOURCES, STATISTICS
 from pipeline.reporting import charts
+
+T = TypeVar("T")
 
 SPLITS = {"train": "train", "eval": "validation", "test": "test"}
 SLICES = {
@@ -41,25 +49,26 @@ class Artifacts:
         self._root = Path(run["root"])
         self._components = {component["name"]: component for component in run["components"]}
 
-    def path(self, component: str, key: str, file: str) -> Path | None:
-        """An existing file of an output, or None."""
+    def folder(self, component: str, key: str) -> Path | None:
+        """The folder of an output, or None where there is none."""
         output = self._components.get(component, {}).get("outputs", {}).get(key)
-        path = self._root / output["uri"] / file if output else None
-        return path if path and path.is_file() else None
+        folder = self._root / output["uri"] if output else None
+        return folder if folder and folder.is_dir() else None
 
     def warnings(self, component: str) -> list[str]:
         """What a component warned of."""
         return self._components.get(component, {}).get("figures", {}).get("warnings") or []
 
-    def json(self, component: str, key: str, file: str) -> Any:
-        """The contents of a JSON file of an output, or None where there is none."""
-        path = self.path(component, key, file)
-        return json.loads(path.read_text(encoding="utf-8")) if path else None
+    def read(self, component: str, key: str, document: Document[T], split: str | None = None) -> T | None:
+        """What a file of an output, or of one of its splits, holds; None where there is none."""
+        folder = self.folder(component, key)
+        folder = split_dir(folder, split) if folder and split else folder
+        return document.read(folder) if folder and document.is_in(folder) else None
 
 
 def training(artifacts: Artifacts) -> dict | None:
     """Learning curves; one that has no value but 0 is left out, as a loss that is switched off."""
-    history = artifacts.json("Trainer", "model_run", "history.json")
+    history = artifacts.read("Trainer", "model_run", HISTORY)
     if not history or not history["epochs"]:
         return None
     epochs, best = history["epochs"], history.get("best_epoch")
@@ -74,7 +83,7 @@ def training(artifacts: Artifacts) -> dict | None:
 
 def data(artifacts: Artifacts) -> dict | None:
     """Statistics of the splits, what validation found, and how much of the text the vocabulary covers."""
-    splits = {name: artifacts.json("StatisticsGen", "statistics", f"Split-{split}/statistics.json")
+    splits = {name: artifacts.read("StatisticsGen", "statistics", STATISTICS, split)
               for split, name in SPLITS.items()}  # fmt: skip
     splits = {name: found for name, found in splits.items() if found}
     if not splits:
@@ -84,8 +93,8 @@ def data(artifacts: Artifacts) -> dict | None:
     shares = {name: (counts / max(1.0, counts.sum())).tolist() for name, counts in lengths.items()}
     return {
         "splits": splits,
-        "sources": artifacts.json("StatisticsGen", "statistics", "sources.json"),
-        "anomalies": artifacts.json("ExampleValidator", "anomalies", "anomalies.json"),
+        "sources": artifacts.read("StatisticsGen", "statistics", SOURCES),
+        "anomalies": artifacts.read("ExampleValidator", "anomalies", ANOMALIES),
         "warnings": artifacts.warnings("Transform"),
         "lengths": charts.histogram(
             shares, _bin_labels(first["edges"]), "Share of the lines by number of words", "words in the line"
@@ -100,20 +109,19 @@ def _bin_labels(edges: list[int]) -> list[str]:
 
 
 def _vocabulary(artifacts: Artifacts) -> dict | None:
-    path = artifacts.path("VocabularyGen", "vocabulary", "counts.tsv")
-    if path is None:
+    folder = artifacts.folder("VocabularyGen", "vocabulary")
+    if folder is None:
         return None
-    rows = [line.rpartition(b"\t") for line in path.read_bytes().splitlines()]
-    counts = np.sort([int(count) for *_, count in rows])[::-1]
-    summary = artifacts.json("VocabularyGen", "vocabulary", "vocabulary.json") or {}
-    total = max(1, summary.get("tokens") or counts.sum())
+    rows, figures = vocabulary.read_counts(folder), vocabulary.FIGURES.read(folder)
+    counts = np.sort([count for _, count in rows])[::-1]
+    total = max(1, figures["tokens"])
     ranks = np.unique(np.geomspace(1, len(counts), 120).astype(int))
     covered = (counts.cumsum() / total)[ranks - 1]
-    frequent = sorted(((int(count), word.decode("utf-8", "replace")) for word, _, count in rows), reverse=True)[:12]
+    frequent = sorted(((count, word.decode("utf-8", "replace")) for word, count in rows), reverse=True)[:12]
     return {
         "size": len(counts),
         "tokens": int(total),
-        "coverage": summary.get("coverage"),
+        "coverage": figures["coverage"],
         "rare": int((counts < 5).sum()),
         "frequent": [(word, count) for count, word in frequent],
         "chart": charts.coverage(
@@ -126,18 +134,18 @@ def _vocabulary(artifacts: Artifacts) -> dict | None:
 
 def evaluation(artifacts: Artifacts) -> dict | None:
     """The gate's table and the splits' figures, slices and calibration."""
-    found = artifacts.json("Evaluator", "evaluation", "evaluation.json")
+    found = artifacts.read("Evaluator", "evaluation", EVALUATION)
     if not found:
         return None
     splits = {SPLITS[split]: figures for split, figures in found["splits"].items()}
-    curves = {name: figures["calibration"] for name, figures in splits.items() if figures.get("calibration")}
+    curves = {name: figures["calibration"] for name, figures in splits.items() if figures["calibration"]}
     return {
-        "blessed": all(rule["verdict"] == "passed" for rule in found["rules"]),
+        "blessed": found["blessed"],
         "rules": found["rules"],
         "baseline": found["baseline"],
         "splits": splits,
-        "adaptive": found.get("adaptive") or {},
-        "subspace_distance": found.get("subspace_distance"),
+        "adaptive": found["adaptive"],
+        "subspace_distance": found["subspace_distance"],
         "slices": _slices(found),
         "calibration": charts.calibration(curves, "Share right by the probability of the first choice")
         if curves
@@ -145,9 +153,9 @@ def evaluation(artifacts: Artifacts) -> dict | None:
     }
 
 
-def _slices(found: Mapping[str, Any]) -> list[dict]:
+def _slices(found: Evaluation) -> list[dict]:
     """A table a dimension on the eval split: perplexity of the candidate, and of the baseline where it is known."""
-    ours = found["splits"]["eval"].get("slices", {})
+    ours = found["splits"]["eval"]["slices"]
     theirs = (found["baseline"] or {}).get("splits", {}).get("eval", {}).get("slices", {})
     tables = []
     for dimension, buckets in ours.items():
@@ -173,13 +181,13 @@ def _slices(found: Mapping[str, Any]) -> list[dict]:
 
 def predictions(artifacts: Artifacts) -> list[dict] | None:
     """Top-10 next words of the fixed phrases."""
-    found = artifacts.json("Evaluator", "evaluation", "predictions.json")
+    found = artifacts.read("Evaluator", "evaluation", PREDICTIONS)
     return found["phrases"] if found else None
 
 
 def embedding(artifacts: Artifacts) -> dict | None:
     """Nearest neighbours, and the map of frequent words."""
-    found = artifacts.json("Evaluator", "evaluation", "embedding.json")
+    found = artifacts.read("Evaluator", "evaluation", EMBEDDING)
     if not found:
         return None
     return {"neighbours": found["neighbours"], "map": charts.words(found["map"], MAP_TITLE) if found["map"] else None}

@@ -1,11 +1,11 @@
 """`--rollback`: republishes the previous version, as a run of its own in the lineage."""
 
 import datetime
-import json
 import sqlite3
 import time
 from typing import Any, ClassVar
 
+from components.artifacts.pushed_model import PUSHED, Pushed
 from components.base import Component, ComponentError
 from components.pusher import versions
 from components.pusher.component import Pusher
@@ -67,13 +67,14 @@ def roll_back(runner: LocalRunner, parameters: Pusher.Parameters) -> dict[str, A
     }
 
 
-def _publish(runner: LocalRunner, step: Step, pushed: dict[str, Any]) -> None:
+def _publish(runner: LocalRunner, step: Step, pushed: Pushed) -> None:
     """Records the rollback as an execution with its own `pushed_model`."""
     name, records = step.component.name, runner.metadata
     input_ids = {key: artifact.id for key, artifact in step.inputs.items()}
     step.execution_id = records.start_execution(name, runner.run_id, input_ids, figures=step.figures)
     uri = f"{name}/pushed_model/{step.execution_id}"
-    artifact_files.write_json(runner.root / uri / "pushed.json", pushed)
+    (runner.root / uri).mkdir(parents=True)
+    PUSHED.write(runner.root / uri, pushed)
     files = artifact_files.scan(runner.root / uri)
     outputs = {"pushed_model": ("PushedModel", uri, artifact_files.content_digest(files), files)}
     step.outputs = records.publish_execution(step.execution_id, outputs)
@@ -82,8 +83,8 @@ def _publish(runner: LocalRunner, step: Step, pushed: dict[str, Any]) -> None:
 def _pushed_artifact(runner: LocalRunner, version: int, digest: str) -> Artifact | None:
     """The artifact that records that version, if it was pushed from this root."""
     for artifact in runner.metadata.artifacts("PushedModel"):
-        path = runner.root / artifact.uri / "pushed.json"
-        pushed = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
-        if (pushed.get("version"), pushed.get("digest")) == (version, digest):
+        folder = runner.root / artifact.uri
+        pushed = PUSHED.read(folder) if PUSHED.is_in(folder) else None
+        if pushed and (pushed["version"], pushed["digest"]) == (version, digest):
             return artifact
     return None

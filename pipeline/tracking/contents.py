@@ -7,6 +7,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from components.artifacts.model_run import HISTORY
+from components.artifacts.trials import TRIALS
 from pipeline.reporting import sections
 from pipeline.reporting.sections import Artifacts
 
@@ -54,7 +56,7 @@ def version(run: Mapping[str, Any]) -> int | None:
 
 def history(run: Mapping[str, Any]) -> Any:
     """The Trainer's `history.json`, or None where the run did not get that far."""
-    return Artifacts(run).json("Trainer", "model_run", "history.json")
+    return Artifacts(run).read("Trainer", "model_run", HISTORY)
 
 
 def files(run: Mapping[str, Any]) -> Iterator[Path]:
@@ -72,7 +74,7 @@ def plots(run: Mapping[str, Any]) -> dict[str, str]:
 
 def trials(run: Mapping[str, Any]) -> list[dict[str, Any]]:
     """The search's trials: `trial`, `status`, `values` by name, `valid_perplexity` by epoch."""
-    found = Artifacts(run).json("Tuner", "best_hyperparameters", "trials.json")
+    found = Artifacts(run).read("Tuner", "best_hyperparameters", TRIALS)
     return found["trials"] if found else []
 
 

@@ -1,7 +1,6 @@
 """The process that follows a run and sends it to MLflow: whatever MLflow does, the run itself does not wait for it."""
 
 import contextlib
-import json
 import logging
 import os
 import signal
@@ -12,6 +11,7 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
+from components.artifacts.model_run import HISTORY
 from pipeline.errors import RunnerError, unforeseen
 from pipeline.reporting import history
 
@@ -92,10 +92,10 @@ class _Following:
 
     def _newest_history(self) -> Any:
         """What the Trainer of this run has written last."""
-        found = self._root.glob(".work/Trainer/*/history.json")
+        found = self._root.glob(f".work/Trainer/*/{HISTORY.file}")
         found = [(path.stat().st_mtime, path) for path in found]
         modified, path = max(found, default=(0, None))
-        return json.loads(path.read_text(encoding="utf-8")) if path and modified >= self._started else None
+        return HISTORY.read(path.parent) if path and modified >= self._started else None
 
 
 def in_words(error: Exception) -> str:

@@ -10,8 +10,11 @@ from pathlib import Path
 
 import pytest
 
+from components.artifacts.evaluation import EVALUATION
+from components.artifacts.model_run import HISTORY
 from experiments import rows, run
 from experiments.records import FIELDS, Records
+from tests.components.artifacts import samples
 from tests.experiments.tiny_table import ROW, write_corpus, write_table
 
 pytestmark = pytest.mark.slow
@@ -110,7 +113,7 @@ def test_a_finished_row_with_other_evaluation_is_evaluated_not_trained(world):
     changed = {"evaluator.adaptive": ["cache", "dynamic"], "evaluator.cache_lambda": 0.2}
     assert after["overrides"] == before["overrides"] | changed
     evaluations = sorted((world / "root").glob("Evaluator/evaluation/*/evaluation.json"), key=os.path.getmtime)
-    told = json.loads(evaluations[-1].read_text())["adaptive"]
+    told = EVALUATION.read(evaluations[-1].parent)["adaptive"]
     assert after["adaptive"] == {mode: {"valid": of["eval"], "test": of["test"]} for mode, of in told.items()}
     assert set(after["adaptive"]) == {"cache", "dynamic"} and told["cache"]["settings"]["cache_lambda"] == 0.2
     assert all(after[key] == before[key] for key in before if key not in ("overrides", "adaptive"))
@@ -199,12 +202,12 @@ def test_a_missing_data_dir_is_bad_usage(tmp_path, capsys):
 
 def test_epochs_are_read_while_they_are_trained(tmp_path):
     assert run.history_so_far(tmp_path) == []
-    workspace = tmp_path / ".work" / "Trainer" / "key" / "history.json"
-    workspace.parent.mkdir(parents=True)
-    workspace.write_text('{"epochs": [')  # being written
+    workspace = tmp_path / ".work" / "Trainer" / "key"
+    workspace.mkdir(parents=True)
+    (workspace / HISTORY.file).write_text('{"epochs": [')  # of a disk that was full
     assert run.history_so_far(tmp_path) == []
-    workspace.write_text(json.dumps({"epochs": [{"epoch": 1, "valid_perplexity": 3.0}]}))
-    assert run.history_so_far(tmp_path) == [{"epoch": 1, "valid_perplexity": 3.0}]
+    HISTORY.write(workspace, {"steps_per_epoch": 9, "best_epoch": 1, "epochs": [samples.epoch(1)]})
+    assert run.history_so_far(tmp_path) == [samples.epoch(1)]
 
 
 @pytest.mark.parametrize("file", sorted(REPOSITORY.glob("experiments/*/*.yaml")), ids=lambda file: file.stem)

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
+from components.artifacts.examples import ExamplesShard, list_shards, read_batches
 from components.base import ComponentError
 from components.pusher import push_record
 from models.text.token_stream import TokenStream
@@ -26,7 +27,6 @@ LINE = "Übung macht den Meister .\n".encode()
 
 
 def test_tfrecords(tmp_path):
-    from components import beam_pipeline
 
     whole = write_texts(tmp_path / "whole", train=LINE * 300) / "Split-train" / "data_tfrecord-00000-of-00001"
     path = tmp_path / "Split-train" / whole.name
@@ -34,8 +34,8 @@ def test_tfrecords(tmp_path):
 
     def read(content):
         path.write_bytes(content)
-        shard = beam_pipeline.ExamplesShard("train", 0, 1, str(path))
-        return b"".join(example.text for batch in beam_pipeline.read_batches(shard) for example in batch)
+        shard = ExamplesShard("train", 0, 1, str(path))
+        return b"".join(example.text for batch in read_batches(shard) for example in batch)
 
     def accepted(name, text):
         return text == {"twice": LINE * 600, "empty": b""}.get(name)
@@ -45,7 +45,6 @@ def test_tfrecords(tmp_path):
 
 
 def test_names_of_shards(tmp_path):
-    from components import beam_pipeline
 
     folder = tmp_path / "Split-train"
     names = ["00001-of-00001", "00000-of-00002", "00000-of-00000", "0-of-1", "a-of-b", "00000-of-00001.bak", ""]
@@ -54,7 +53,7 @@ def test_names_of_shards(tmp_path):
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir()
         (folder / f"data_tfrecord-{name}").touch()
-        return beam_pipeline.list_shards(tmp_path, ["train"])
+        return list_shards(tmp_path, ["train"])
 
     cases = [(name, str(folder), lambda name=name: read(name)) for name in names]
     check(7, cases, ComponentError, lambda name, result: False)

@@ -1,6 +1,5 @@
 """The Evaluator on exported models: what it measures, what it refuses, what it writes."""
 
-import json
 import math
 import shutil
 
@@ -8,6 +7,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from components.artifacts.evaluation import EMBEDDING, PREDICTIONS
 from components.base import ComponentError
 from components.evaluator import exported_model, sharded_reading
 from models.language_model import LanguageModel
@@ -236,10 +236,10 @@ def test_a_baseline_that_cannot_be_loaded_is_an_error_that_names_it(world, tmp_p
 def test_samples_show_both_models_and_the_embedding(world, tmp_path):
     _push(world, "weak", tmp_path / "serving", 1)
     world.evaluate("good", tmp_path, serving_dir=tmp_path / "serving")
-    phrases = json.loads((tmp_path / "evaluation" / "predictions.json").read_text())["phrases"]
+    phrases = PREDICTIONS.read(tmp_path / "evaluation")["phrases"]
     assert {"text", "candidate", "baseline"} == set(phrases[0]) and len(phrases) >= 8
     assert len(phrases[0]["candidate"]) == 10
-    embedding = json.loads((tmp_path / "evaluation" / "embedding.json").read_text())
+    embedding = EMBEDDING.read(tmp_path / "evaluation")
     assert {place["word"] for place in embedding["map"]} == set(CYCLE)
     table = world.model.embedding.embeddings.numpy()
     first = embedding["neighbours"][0]

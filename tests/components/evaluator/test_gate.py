@@ -147,11 +147,10 @@ def test_rules_that_cannot_be_judged_are_configuration_errors(rule, message):
         Evaluator.Parameters(rules=[rule])
 
 
-def test_blessing_is_one_file_that_names_the_refusing_rule_first(tmp_path):
-    assert not gate.write_blessing(tmp_path, _judge(max_perplexity=80))
-    (file,) = tmp_path.iterdir()
-    assert file.name == "NOT_BLESSED"
-    assert file.read_text().startswith("refused: evaluator.max_perplexity: The eval perplexity")
+def test_the_refusing_rule_is_named_first():
+    first, *others = gate.reasons(_judge(max_perplexity=80))
+    assert first.startswith("refused: evaluator.max_perplexity: The eval perplexity")
+    assert all(reason.startswith("passed: ") for reason in others)
 
 
 def _version(folder, contents, card="run 1"):

@@ -6,6 +6,8 @@ import shutil
 import numpy as np
 import tensorflow as tf
 
+from components.artifacts.evaluation import EVALUATION
+from components.artifacts.vocabulary import FIGURES
 from components.base import Context
 from components.evaluator import executor
 from components.evaluator.component import Evaluator
@@ -13,6 +15,7 @@ from models.language_model import LanguageModel
 from models.serving.export import export
 from models.text.token_stream import TokenStream, TokenWriter, write_index
 from models.text.tokenizer import Tokenizer
+from tests.components.examples_artifact import write_examples
 
 CYCLE = "alpha beta gamma delta epsilon zeta eta theta iota kappa".split()
 SETTINGS = {"tokenizer": "whitespace", "lowercase": False, "keep_blank_lines": False}
@@ -37,25 +40,19 @@ TEXTS = {"train": text(600, 1), "eval": text(120, 2), "test": text(90, 3)}
 def write_vocabulary(folder, words, settings=SETTINGS):
     folder.mkdir(parents=True)
     (folder / "vocabulary.txt").write_text("".join(f"{word}\n" for word in words))
-    (folder / "counts.tsv").write_text("".join(f"{word}\t1\n" for word in words))
+    FIGURES.write(folder, {"size": len(words), "tokens": len(words), "coverage": 1.0})
     (folder / "tokenizer.json").write_text(json.dumps(settings))
     return Tokenizer.load(folder)
 
 
-def write_examples(folder, texts):
+def write_two_documents(folder, texts):
     """Each split as two documents of one example each."""
+    shards = {}
     for split, text in texts.items():
-        (folder / f"Split-{split}").mkdir(parents=True)
         middle = text.index("\n", len(text) // 3) + 1
-        with tf.io.TFRecordWriter(str(folder / f"Split-{split}" / "data_tfrecord-00000-of-00001")) as writer:
-            for number, part in enumerate((text[:middle], text[middle:])):
-                features = {
-                    "document": tf.train.Feature(bytes_list=tf.train.BytesList(value=[f"part {number}".encode()])),
-                    "position": tf.train.Feature(int64_list=tf.train.Int64List(value=[number])),
-                    "text": tf.train.Feature(bytes_list=tf.train.BytesList(value=[part.encode()])),
-                }
-                example = tf.train.Example(features=tf.train.Features(feature=features))
-                writer.write(example.SerializeToString())
+        parts = enumerate((text[:middle], text[middle:]))
+        shards[split] = [[(f"part {number}", number, part.encode()) for number, part in parts]]
+    write_examples(folder, shards)
 
 
 def write_tokens(folder, texts, tokenizer):
@@ -99,7 +96,7 @@ class World:
     def __init__(self, root):
         self.root = root
         self.tokenizer = write_vocabulary(root / "vocabulary", ["<unk>", "<eos>", *CYCLE])
-        write_examples(root / "examples", TEXTS)
+        write_two_documents(root / "examples", TEXTS)
         write_tokens(root / "tokens", TEXTS, self.tokenizer)
         self.model = LanguageModel(12, units=16, augmented=False, init_scale=0.3)
         self.log_probabilities = {}
@@ -127,6 +124,6 @@ class World:
             output.mkdir(parents=True)
         context = Context("run", folder, progress=False)
         figures = executor.execute(inputs, outputs, Evaluator.Parameters(**parameters), context)
-        evaluation = json.loads((outputs["evaluation"] / "evaluation.json").read_text())
+        evaluation = EVALUATION.read(outputs["evaluation"])
         (blessing,) = outputs["blessing"].iterdir()
         return figures, evaluation, blessing.name, blessing.read_text()

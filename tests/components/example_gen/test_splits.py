@@ -4,6 +4,7 @@ import random
 
 import pytest
 
+from components.artifacts.splits import SPLITS
 from components.base import ComponentError
 from components.example_gen import splits
 from components.example_gen.lines import Run
@@ -38,7 +39,7 @@ def test_hashing_divides_90_5_5_and_depends_on_the_document_alone():
     names = [f"document {number}".encode() for number in range(20_000)]
     fractions = [splits.document_fraction(name) for name in names]
     rule = splits.hold_out_documents(fractions[: splits.HASHES_TO_LOOK_AT], ["eval", "test"])
-    counts = {split: [rule.split_of(fraction) for fraction in fractions].count(split) for split in splits.SPLITS}
+    counts = {split: [rule.split_of(fraction) for fraction in fractions].count(split) for split in SPLITS}
     assert counts["train"] == pytest.approx(18_000, rel=0.01)
     assert counts["eval"] == pytest.approx(1_000, rel=0.1)
     assert counts["test"] == pytest.approx(1_000, rel=0.1)

@@ -1,26 +1,23 @@
-import json
-
 import pytest
 
 from components import base
+from components.artifacts.statistics import ANOMALIES, STATISTICS
 from components.example_validator.component import ExampleValidator
-
-GOOD = {"bytes": 1000, "tokens": 200, "invalid_bytes": 0, "invalid_fraction": 0.0, "nul_bytes": 0}
+from tests.components.artifacts import samples
 
 
 def validate(tmp_path, max_invalid_fraction=0.01, **changes):
     """Runs the component on good statistics changed by split: its figures, and what it wrote."""
     for split in ("train", "eval", "test"):
         (tmp_path / f"Split-{split}").mkdir()
-        statistics = {**GOOD, **changes.get(split, {})}
-        (tmp_path / f"Split-{split}" / "statistics.json").write_text(json.dumps(statistics))
+        STATISTICS.write(tmp_path / f"Split-{split}", samples.split_statistics(split, **changes.get(split, {})))
     component = ExampleValidator(
         ExampleValidator.Parameters(max_invalid_fraction=max_invalid_fraction),
         statistics=base.Channel("StatisticsGen", "statistics", "ExampleStatistics"),
     )
     context = base.Context(run_id="test", workspace=None, progress=False)
     figures = component.execute({"statistics": tmp_path}, {"anomalies": tmp_path}, context)
-    return figures, json.loads((tmp_path / "anomalies.json").read_text())
+    return figures, ANOMALIES.read(tmp_path)
 
 
 def test_sound_data_passes_without_a_word(tmp_path):
@@ -32,7 +29,7 @@ def test_sound_data_passes_without_a_word(tmp_path):
 def test_an_empty_split_stops_the_run_and_is_written_down(tmp_path):
     with pytest.raises(base.ComponentError, match="eval split is empty.*example_gen.pattern"):
         validate(tmp_path, eval={"tokens": 0, "bytes": 3})
-    anomalies = json.loads((tmp_path / "anomalies.json").read_text())
+    anomalies = ANOMALIES.read(tmp_path)
     assert len(anomalies["errors"]) == 1
 
 

@@ -1,6 +1,5 @@
 """Rules on the data, from texts to sentences: StatisticsGen and ExampleValidator run as in a pipeline."""
 
-import json
 import re
 from pathlib import Path
 
@@ -8,6 +7,7 @@ import numpy as np
 import pytest
 
 from components import base
+from components.artifacts.statistics import ANOMALIES, SOURCES, STATISTICS
 from components.example_validator import rules
 from components.example_validator.component import ExampleValidator
 from components.statistics_gen.component import StatisticsGen
@@ -27,7 +27,7 @@ def count(folder: Path, number: int = 2, sources=None, lowercase=False, **splits
         shards[split] = [[(name, 0, text) for name, text in encoded.items()]]
     examples = write_examples(folder / f"examples-{number}", shards)
     if sources is not None:
-        (examples / "sources.json").write_text(json.dumps({"skipped": {}, "outside": 0, "files": {}} | sources))
+        SOURCES.write(examples, {"skipped": {}, "outside": 0, "files": {}} | sources)
     output = folder / "StatisticsGen" / "statistics" / str(number)
     output.mkdir(parents=True)
     parameters = StatisticsGen.Parameters(tokenizer="whitespace", lowercase=lowercase)
@@ -47,10 +47,10 @@ def judge(statistics: Path, **limits) -> dict[str, list[str]]:
     try:
         component.execute({"statistics": statistics}, {"anomalies": output}, CONTEXT)
     except base.ComponentError as error:
-        found = json.loads((output / "anomalies.json").read_text())
+        found = ANOMALIES.read(output)
         assert str(error) == "\n".join(found["errors"])
         return found
-    return json.loads((output / "anomalies.json").read_text())
+    return ANOMALIES.read(output)
 
 
 def test_sound_text_breaks_no_rule(tmp_path):
@@ -139,7 +139,7 @@ def test_frequent_words_and_scripts_are_counted_as_python_counts_them(tmp_path):
     words = [line.split("\t") for line in (statistics / "Split-train/words.tsv").read_text().splitlines()]
     assert words[:2] == [["cat", "200"], ["mat", "200"]] and ["дом", "2"] in words
     assert "<eos>" not in dict(words)
-    found = json.loads((statistics / "Split-train/statistics.json").read_text())
+    found = STATISTICS.read(statistics / "Split-train")
     letters = sum(letter.isascii() and letter.isalpha() for letter in ENGLISH) + len("ull")
     assert found["scripts"] == {
         "LATIN": letters, "CYRILLIC": 6, "CJK": 2, "KATAKANA": 2, "FEMININE": 1, "FULLWIDTH": 1,
@@ -159,7 +159,7 @@ def test_documents_and_lines_are_measured_across_shards(tmp_path):
         StatisticsGen.Parameters(tokenizer="whitespace"), examples=base.Channel("ExampleGen", "examples", "Examples")
     )
     component.execute({"examples": examples}, {"statistics": output}, CONTEXT)
-    found = {s: json.loads((output / f"Split-{s}/statistics.json").read_text()) for s in ("train", "eval", "test")}
+    found = {s: STATISTICS.read(output / f"Split-{s}") for s in ("train", "eval", "test")}
     assert found["train"]["largest_document"] == {"name": "b", "bytes": 17, "share": 17 / 22}
     assert found["train"]["longest_line"] == {"bytes": 9, "document": "b", "line": 2, "text": "123456789"}
     assert found["test"]["largest_document"]["bytes"] == 5

@@ -146,7 +146,7 @@ def test_the_probe_imports_nothing_of_this_project():
 def test_an_eval_split_without_text_is_an_error(inputs, tmp_path):
     empty = write_texts(tmp_path / "empty", eval=b"\n\n")
     with pytest.raises(ComponentError, match="Split-eval has no text"):
-        executor.write_sample(tmp_path, empty / "Split-eval", inputs["transformed_examples"] / "Split-eval")
+        executor.write_sample(tmp_path, empty, inputs["transformed_examples"], "eval")
 
 
 def answering(**answers):

@@ -6,6 +6,9 @@ import pytest
 import tensorflow as tf
 
 from components import base, beam_pipeline
+from components.artifacts import vocabulary
+from components.artifacts.examples import ExamplesShard, read_batches
+from components.artifacts.splits import SPLITS
 from components.transform import executor
 from components.transform.component import Transform
 from models.text.token_stream import TokenStream
@@ -19,7 +22,7 @@ def write_vocabulary(folder, words, train_tokens):
     (folder / "vocabulary.txt").write_text("".join(f"{word}\n" for word in ["<unk>", "<eos>", *words]))
     settings = {"tokenizer": "whitespace", "lowercase": False, "keep_blank_lines": False}
     (folder / "tokenizer.json").write_text(json.dumps(settings))
-    (folder / "vocabulary.json").write_text(json.dumps({"tokens": train_tokens}))
+    vocabulary.FIGURES.write(folder, {"size": len(words) + 2, "tokens": train_tokens, "coverage": 1.0})
     return folder
 
 
@@ -60,7 +63,7 @@ def test_examples_are_batched_within_a_shard_without_changing_the_stream(tmp_pat
     shard = [("doc", i, line) for i, line in enumerate(lines)]
     examples = write_examples(tmp_path / "examples", {"train": [shard], "eval": [shard[:1]], "test": [shard[:2]]})
     (path,) = (examples / "Split-train").iterdir()
-    batches = list(beam_pipeline.read_batches(beam_pipeline.ExamplesShard("train", 0, 1, str(path))))
+    batches = list(read_batches(ExamplesShard("train", 0, 1, str(path))))
     assert [example.position for batch in batches for example in batch] == list(range(30))
     assert 1 < len(batches) < 10
     output, _ = transform(tmp_path, examples, write_vocabulary(tmp_path / "vocabulary", "ab", 30 * 50_002))
@@ -68,13 +71,13 @@ def test_examples_are_batched_within_a_shard_without_changing_the_stream(tmp_pat
 
 
 def test_shards_that_come_back_in_any_order_are_put_in_theirs(tmp_path):
-    shards = [beam_pipeline.ExamplesShard(s, n, 12, "") for s in beam_pipeline.SPLITS for n in range(12)]
+    shards = [ExamplesShard(s, n, 12, "") for s in SPLITS for n in range(12)]
     written = [executor.WrittenShard(shard, f"tokens-{shard.number}", (shard.number,), 1, 0) for shard in shards]
     random.Random(1).shuffle(written)
-    for split in beam_pipeline.SPLITS:
+    for split in SPLITS:
         (tmp_path / f"Split-{split}").mkdir()
     executor.write_indexes(str(tmp_path), shards, written)
-    for split in beam_pipeline.SPLITS:
+    for split in SPLITS:
         index = json.loads((tmp_path / f"Split-{split}" / "index.json").read_text())
         assert [shard["records"] for shard in index["shards"]] == [[n] for n in range(12)]
     with pytest.raises(RuntimeError, match="35 shards of 36"):
@@ -95,7 +98,7 @@ def test_tokens_that_are_lost_or_belong_to_other_examples_are_an_error(tmp_path)
     examples = write_texts(tmp_path / "examples", train=b"a b\n", eval=b"a\n", test=b"b\n")
     with pytest.raises(base.ComponentError, match="counted 3 tokens in the train split, VocabularyGen 4"):
         transform(tmp_path, examples, write_vocabulary(tmp_path / "vocabulary", "ab", 4))
-    counts = {split: {"tokens": 3, "unknown": 0} for split in beam_pipeline.SPLITS}
+    counts = {split: {"tokens": 3, "unknown": 0} for split in SPLITS}
     with pytest.raises(base.ComponentError, match="Split-eval holds 2 tokens, but 3 were counted"):
         executor.check_conservation(tmp_path / "transformed", counts, 3)
 

@@ -47,7 +47,6 @@ def write(folder: Path) -> dict[str, Path]:
     vocabulary.mkdir()
     words = ["<unk>", "<eos>", *(f"word{i}" for i in range(WORDS))]
     (vocabulary / "vocabulary.txt").write_text("\n".join(words) + "\n")
-    (vocabulary / "counts.tsv").write_text("".join(f"{word}\t1\n" for word in words))
     settings = {"tokenizer": "whitespace", "lowercase": False, "keep_blank_lines": False}
     (vocabulary / "tokenizer.json").write_text(json.dumps(settings))
     return inputs_of(folder)

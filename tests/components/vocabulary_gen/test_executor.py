@@ -1,4 +1,3 @@
-import json
 import random
 
 import numpy as np
@@ -7,6 +6,7 @@ import pytest
 import tensorflow as tf
 
 from components import base
+from components.artifacts import vocabulary
 from components.vocabulary_gen.component import VocabularyGen
 from models.text.tokenizer import Tokenizer
 from tests.components.examples_artifact import write_texts
@@ -24,17 +24,16 @@ def vocabulary_of(tmp_path, train, name="vocabulary", chunk_bytes=1 << 18, **par
     (tmp_path / name).mkdir()
     figures = component.execute({"examples": examples}, {"vocabulary": tmp_path / name}, CONTEXT)
     words = (tmp_path / name / "vocabulary.txt").read_bytes().decode().split("\n")[:-1]
-    table = (tmp_path / name / "counts.tsv").read_bytes().decode().split("\n")[:-1]
-    counts = [line.split("\t") for line in table]
-    assert [word for word, _ in counts] == words
-    return figures, {word: int(count) for word, count in counts}
+    counts = {word.decode(): count for word, count in vocabulary.read_counts(tmp_path / name)}
+    assert list(counts) == words
+    return figures, counts
 
 
 def test_words_are_ordered_by_count_then_by_bytes_after_the_reserved_ones(tmp_path):
     figures, counts = vocabulary_of(tmp_path, "b a Z é z\nb a\n".encode())
     assert list(counts.items()) == [("<unk>", 0), ("<eos>", 2), ("a", 2), ("b", 2), ("Z", 1), ("z", 1), ("é", 1)]
     assert figures == {"size": 7, "tokens": 9, "coverage": 1.0}
-    assert json.loads((tmp_path / "vocabulary" / "vocabulary.json").read_text()) == figures
+    assert vocabulary.FIGURES.read(tmp_path / "vocabulary") == figures
 
 
 def test_unk_in_the_text_is_that_symbol_and_eval_words_are_not_counted(tmp_path):

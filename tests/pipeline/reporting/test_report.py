@@ -1,8 +1,6 @@
 """The report of runs that went well, were refused, failed early, or hold what a page must not trust."""
 
 import html.parser
-import json
-import math
 import shutil
 import subprocess
 import sys
@@ -11,9 +9,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from components.artifacts import vocabulary
+from components.artifacts.evaluation import EMBEDDING, EVALUATION, PREDICTIONS
+from components.artifacts.model_run import HISTORY
+from components.artifacts.splits import split_dir
+from components.artifacts.statistics import ANOMALIES, SOURCES, STATISTICS
 from pipeline import report
 from pipeline.reporting import charts, lineage_drawing, sections
 from pipeline.reporting.page import write_comparison, write_report
+from tests.components.artifacts import samples
 
 NAUGHTY = "<script>alert('$x^$')</script>&\"'"
 WIRING = {  # component -> (inputs as component.output, outputs)
@@ -58,61 +62,34 @@ class Page(html.parser.HTMLParser):
             self.text += data + " "
 
 
-def _splits_figures(perplexity):
-    bucket = {"num_tokens": 50, "cross_entropy": math.log(perplexity), "perplexity": perplexity, "top_1_accuracy": 0.3}
-    whole = {**bucket, "unigram_perplexity": 600.0, "bits_per_word": 6.6, "bits_per_character": 1.4, "num_lines": 9}
-    whole |= {"top_5_accuracy": 0.4, "top_10_accuracy": 0.5, "expected_calibration_error": 0.02}
-    whole["calibration"] = [
-        {"probability": 0.1, "accuracy": 0.2, "tokens": 9},
-        {"probability": 0.5, "accuracy": 0.4, "tokens": 3},
-    ]
-    whole["slices"] = {"line_length": {"1": bucket, "2-5": bucket}, "document": {NAUGHTY: bucket}}
-    return whole
-
-
-def _write(folder, name, value):
-    (folder / name).parent.mkdir(parents=True, exist_ok=True)
-    (folder / name).write_text(value if isinstance(value, str) else json.dumps(value))
-
-
 def _write_artifacts(folders):
-    lengths = {"mean": 20.5, "median": 19, "max": 80, "edges": [0, 1, 10], "counts": [0, 5, 20]}
-    statistics = {name: 25 for name in ("documents", "lines", "tokens", "characters", "invalid_bytes")}
-    statistics |= {"unk_share": 0.05, "duplicated_share": 0.01, "line_length": lengths}
     for split in ("train", "eval", "test"):
         overlap = {} if split == "train" else {"overlap_with_train": {"lines": 1, "share": 0.04}}
-        _write(folders["statistics"], f"Split-{split}/statistics.json", statistics | overlap)
+        split_dir(folders["statistics"], split).mkdir(parents=True)
+        STATISTICS.write(split_dir(folders["statistics"], split), samples.split_statistics(split, **overlap))
+    for name in ("anomalies", "vocabulary", "model_run", "evaluation"):
+        folders[name].mkdir(parents=True, exist_ok=True)
     suspect = {NAUGHTY: {"bytes": 1234, "invalid_bytes": 56, "nul_bytes": 7}}
-    sources = {"skipped": {f"{NAUGHTY}/pipe": "a named pipe"}, "outside": 3, "files": suspect}
-    _write(folders["statistics"], "sources.json", sources)
-    _write(folders["anomalies"], "anomalies.json", {"errors": [], "warnings": [f"Overlap of {NAUGHTY}"]})
-    _write(folders["vocabulary"], "counts.tsv", f"<unk>\t5\n<eos>\t9\n{NAUGHTY}\t7\nword\t1\n")
-    _write(folders["vocabulary"], "vocabulary.json", {"size": 4, "tokens": 23, "coverage": 0.95})
-    epochs = [
-        {"epoch": n, "train_perplexity": 500 / n, "valid_perplexity": 400 / n, "learning_rate": 0.9**n,
-         "cross_entropy": 6.0 / n, "augmented_loss": 0.1, "gradient_norm": 2.0, "tokens_per_second": 9000.0}
-        for n in (1, 2, 3)
-    ]  # fmt: skip
-    _write(folders["model_run"], "history.json", {"steps_per_epoch": 10, "best_epoch": 3, "epochs": epochs})
-    rule = {"rule": "evaluator.max_regression", "split": "eval", "slice": None, "value": 0.01, "limit": 0.02}
-    rule |= {"verdict": "passed", "undecided": True, "reason": f"Because of {NAUGHTY}."}
-    baseline = {"metric": "perplexity", "candidate": 101.0, "baseline": 100.0, "change": 0.01, "low": -0.01}
-    baseline |= {"high": 0.03, "judgement": "undecided", "version": 3, "splits": {"eval": _splits_figures(100.0)}}
-    splits = {"eval": _splits_figures(101.0), "test": _splits_figures(99.0)}
-    _write(folders["evaluation"], "evaluation.json", {"splits": splits, "baseline": baseline, "rules": [rule]})
-    guesses = [{"word": NAUGHTY, "probability": 0.25}, {"word": "", "probability": 0.0}]
-    _write(
-        folders["evaluation"],
-        "predictions.json",
-        {"phrases": [{"text": NAUGHTY, "candidate": guesses, "baseline": guesses}]},
+    SOURCES.write(
+        folders["statistics"], {"skipped": {f"{NAUGHTY}/pipe": "a named pipe"}, "outside": 3, "files": suspect}
     )
-    places = [
-        {"word": NAUGHTY, "x": 0.0, "y": 0.5},
-        {"word": "$a_1$ 語", "x": 1.0, "y": 0.0},
-        {"word": "b", "x": 0.2, "y": 0},
-    ]
+    ANOMALIES.write(folders["anomalies"], {"errors": [], "warnings": [f"Overlap of {NAUGHTY}"]})
+    counts = {b"<unk>": 5, b"<eos>": 9, NAUGHTY.encode(): 7, b"word": 1}
+    vocabulary.write_words(folders["vocabulary"], list(counts), counts)
+    vocabulary.FIGURES.write(folders["vocabulary"], {"size": 4, "tokens": 23, "coverage": 0.95})
+    epochs = [samples.epoch(number) for number in (1, 2, 3)]
+    HISTORY.write(folders["model_run"], {"steps_per_epoch": 10, "best_epoch": 3, "epochs": epochs})
+    found = samples.evaluation(reason=f"Because of {NAUGHTY}.", document=NAUGHTY)
+    EVALUATION.write(folders["evaluation"], found)
+    guesses = [{"word": NAUGHTY, "probability": 0.25}, {"word": "", "probability": 0.0}]
+    PREDICTIONS.write(
+        folders["evaluation"], {"phrases": [{"text": NAUGHTY, "candidate": guesses, "baseline": guesses}]}
+    )
+    places = [{"word": NAUGHTY, "x": 0.0, "y": 0.5}, {"word": "$a_1$ 語", "x": 1.0, "y": 0.0}]
     neighbours = [{"word": NAUGHTY, "neighbours": [{"word": "near", "cosine": 0.75}]}]
-    _write(folders["evaluation"], "embedding.json", {"neighbours": neighbours, "map": places})
+    EMBEDDING.write(
+        folders["evaluation"], {"neighbours": neighbours, "map": [*places, {"word": "b", "x": 0.2, "y": 0}]}
+    )
 
 
 def make_run(root: Path, last: str = "Pusher", exit_code: int = 0, run_id: str = "run-1") -> dict:
@@ -216,8 +193,8 @@ def test_a_run_that_failed_says_why_and_leaves_out_what_is_missing(tmp_path, las
 
 def test_the_distance_of_an_untied_models_subspaces_is_shown(page, tmp_path):
     run = make_run(tmp_path)
-    path = tmp_path / "Evaluator" / "evaluation" / "1" / "evaluation.json"
-    path.write_text(json.dumps(json.loads(path.read_text()) | {"subspace_distance": 0.4321}))
+    folder = tmp_path / "Evaluator" / "evaluation" / "1"
+    EVALUATION.write(folder, EVALUATION.read(folder) | {"subspace_distance": 0.4321})
     write_report(run, tmp_path / "report.html")
     untied = Page((tmp_path / "report.html").read_text())
     assert "embedding’s column space: 0.4321" in untied.text and "column space" not in page.text
@@ -306,6 +283,15 @@ def test_runs_that_failed_can_be_compared(tmp_path):
     runs = [make_run(tmp_path / name, last="Trainer", exit_code=1) for name in "ab"]
     write_comparison(*runs, tmp_path / "compared.html")
     assert "Neither run was evaluated." in (tmp_path / "compared.html").read_text()
+
+
+def test_comparing_a_run_with_a_damaged_artifact_names_the_file(tmp_path, capsys, monkeypatch):
+    runs = {name: make_run(tmp_path / name, run_id=f"run-{name}") for name in "ab"}
+    file = tmp_path / "b" / "Evaluator" / "evaluation" / "1" / EVALUATION.file
+    file.write_text(file.read_text().replace('"format": 1', '"format": 99'))
+    monkeypatch.setattr(report.history, "load_run", lambda root, run_id: runs[run_id])
+    assert report.main(["--compare", "a", "b", "--root", str(tmp_path)]) == 2
+    assert f"{file} has format 99" in capsys.readouterr().err
 
 
 def test_comparing_a_run_that_does_not_exist_is_a_usage_error(tmp_path, capsys):

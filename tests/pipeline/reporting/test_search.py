@@ -1,35 +1,29 @@
 """The report's section about a search for hyperparameters."""
 
-import json
-
 import pytest
 
+from components.artifacts.trials import TRIALS
 from pipeline.reporting import page, search
+from tests.components.artifacts import samples
 
 SPACE = [{"name": "learning_rate", "kind": "float", "min": 0.1, "max": 10.0, "scale": "log"},
          {"name": "units", "kind": "choice", "values": [8, 16], "scale": "linear"}]  # fmt: skip
 
 
 def _trial(name, rate, units, perplexities, status="completed"):
-    return {"trial": name, "tuner": "tuner0", "valid_perplexity": perplexities, "values": {"learning_rate": rate,
-            "units": units}, "epochs": 2, "status": status, "reason": None, "seconds": 3.2}  # fmt: skip
+    return samples.trial(name, perplexities, status, learning_rate=rate, units=units)
 
 
 def _summary(best="1"):
-    trials = [_trial("0", 1.0, 12, [120.0, 100.0]), _trial("1", 2.0, 16, [95.0, 90.0]),
-              _trial("2", 10.0, 8, [900.0], "diverged"), _trial("3", 5.0, 8, [], "diverged")]  # fmt: skip
-    short = [
-        {"trial": t["trial"], "valid_perplexity": min(t["valid_perplexity"]), "values": t["values"]} for t in trials[:2]
-    ]
-    return {"objective": "val_perplexity", "algorithm": "grid", "epochs": 2, "space": SPACE, "seconds": 12.0,
-            "unigram_perplexity": 700.0, "default": short[0], "best": short[int(best)], "gain": 0.1 * int(best),
-            "counts": {"completed": 2, "diverged": 2, "failed": 0}, "ended_by": "space", "trials": trials}  # fmt: skip
+    ended = [_trial("0", 1.0, 12, [120.0, 100.0]), _trial("1", 2.0, 16, [95.0, 90.0]),
+             _trial("2", 10.0, 8, [900.0], "diverged"), _trial("3", 5.0, 8, [], "diverged")]  # fmt: skip
+    return samples.trials(*ended, best=int(best), space=SPACE)
 
 
 def _page(root, summary):
     folder = root / "Tuner" / "best_hyperparameters" / "6"
     folder.mkdir(parents=True)
-    (folder / "trials.json").write_text(json.dumps(summary))
+    TRIALS.write(folder, summary)
     output = {"uri": "Tuner/best_hyperparameters/6", "type": "HyperParameters", "artifact_id": 1}
     tuner = {"name": "Tuner", "status": "executed", "seconds": 12.0, "execution_id": 6, "figures": {},
              "parameters": {}, "inputs": {}, "outputs": {"best_hyperparameters": output}}  # fmt: skip

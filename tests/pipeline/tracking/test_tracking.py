@@ -14,10 +14,13 @@ from pathlib import Path
 
 import pytest
 
+from components.artifacts.model_run import HISTORY
+from components.artifacts.trials import TRIALS
 from pipeline import report
 from pipeline.metadata.store import Metadata
 from pipeline.runner.local_runner import LocalRunner
 from pipeline.tracking.tracker import Tracker
+from tests.components.artifacts import samples
 
 mlflow = pytest.importorskip("mlflow", reason="mlflow is not installed (extra mlflow)")
 pytestmark = pytest.mark.mlflow
@@ -182,11 +185,11 @@ def test_an_epoch_is_logged_while_the_run_goes_on(store, tmp_path):
     with LocalRunner(tmp_path) as runner:
         runner.start_run("2026-01-01T00:00:00+00:00")
         with Tracker(store, runner, {"trainer.epochs": 2}):
-            history = tmp_path / ".work" / "Trainer" / "0123" / "history.json"
-            history.parent.mkdir(parents=True)
-            records = [{"epoch": 1, "valid_perplexity": 90.0}, {"epoch": 2, "valid_perplexity": 80.5}]
+            workspace = tmp_path / ".work" / "Trainer" / "0123"
+            workspace.mkdir(parents=True)
+            records = [samples.epoch(1), samples.epoch(2)]
             for epochs in (records[:1], records):
-                history.write_text(json.dumps({"epochs": epochs}))
+                HISTORY.write(workspace, {"steps_per_epoch": 9, "best_epoch": None, "epochs": epochs})
                 deadline = time.monotonic() + 240
                 logged = []
                 while len(logged) < len(epochs) and time.monotonic() < deadline:
@@ -194,7 +197,7 @@ def test_an_epoch_is_logged_while_the_run_goes_on(store, tmp_path):
                     with contextlib.suppress(ValueError):  # the run is not there yet
                         tracked = the_run(client, runner.run_id).info
                         logged = client.get_metric_history(tracked.run_id, "valid_perplexity")
-                assert [{"epoch": of.step, "valid_perplexity": of.value} for of in logged] == epochs
+                assert [(of.step, of.value) for of in logged] == [(e["epoch"], e["valid_perplexity"]) for e in epochs]
             assert tracked.status == "RUNNING"
     assert the_run(client, runner.run_id).info.status == "KILLED"  # it never said how it ended
 
@@ -230,13 +233,10 @@ def test_the_champion_is_the_newest_push_a_rollback_too(exported_models, store, 
 def test_the_trials_of_a_search_are_nested_runs_once(store, tmp_path):
     from pipeline.tracking.publisher import Publisher
 
-    trials = [
-        {"trial": "0", "status": "completed", "values": {"gamma": 0.65}, "valid_perplexity": [120.0, 100.0]},
-        {"trial": "1", "status": "diverged", "values": {"gamma": 2.0}, "valid_perplexity": [900.0]},
-    ]
+    trials = [samples.trial("0", [120.0, 100.0], gamma=0.65), samples.trial("1", [900.0], "diverged", gamma=2.0)]
     output = {"uri": "Tuner/best_hyperparameters/6"}
     (tmp_path / output["uri"]).mkdir(parents=True)
-    (tmp_path / output["uri"] / "trials.json").write_text(json.dumps({"trials": trials}))
+    TRIALS.write(tmp_path / output["uri"], samples.trials(*trials))
     tuner = {"name": "Tuner", "figures": {}, "outputs": {"best_hyperparameters": output}}
     summary = {"blessed": None, "pushed_model": None}
     record = {"run_id": "search", "root": str(tmp_path), "seconds": 1.0, "exit": 1, "error": "Trainer: it broke",

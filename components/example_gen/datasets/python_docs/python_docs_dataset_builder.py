@@ -6,6 +6,7 @@ from pathlib import Path
 
 import tensorflow_datasets as tfds
 
+from components.artifacts.splits import SPLITS
 from components.example_gen import python_library, splits
 from components.example_gen.datasets import features
 from components.example_gen.lines import file_runs, split_lines
@@ -32,7 +33,7 @@ class Builder(tfds.core.GeneratorBasedBuilder):
         del dl_manager
         documents = list(python_library.documents(self.LIBRARY))
         held_out = _hold_out(documents)
-        divided: dict[str, list[tuple[str, str]]] = {split: [] for split in splits.SPLITS}
+        divided: dict[str, list[tuple[str, str]]] = {split: [] for split in SPLITS}
         for name, text in documents:
             divided[held_out.get(python_library.module(name), "train")].append((name, text))
         return {

@@ -1,0 +1,140 @@
+"""Examples: `Split-<split>/data_tfrecord-00000-of-00012`, each record a run of consecutive whole lines of one document.
+
+A record is a `tf.train.Example` with the features `document` (bytes), `position` (int64: the index in the document of
+the first line) and `text` (bytes).
+"""
+
+import os
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import tensorflow as tf
+from google.protobuf.message import DecodeError
+
+from components.artifacts.splits import SPLITS, split_dir
+from components.base import ComponentError
+
+FRAME_BYTES = 16  # of a TFRecord, around its data: length, and two checksums
+BATCH_BYTES = 1 << 20  # text that is tokenized at once: larger is no faster, smaller pays per operation
+
+_SHARD_NAME = re.compile(r"data_tfrecord-(\d{5})-of-(\d{5})")
+
+
+@dataclass(frozen=True, order=True)
+class ExamplesShard:
+    """One file of Examples: its split, its place in the split's order (from 0), the split's shards, its path."""
+
+    split: str
+    number: int
+    of: int
+    path: str
+
+
+@dataclass(frozen=True)
+class Example:
+    """A run of consecutive whole lines of one document.
+
+    Attributes:
+        document: Name of the document.
+        position: Index of the first line in the document.
+        text: The lines' bytes as found.
+    """
+
+    document: bytes
+    position: int
+    text: bytes
+
+
+def shard_name(number: int, of: int) -> str:
+    """The file name of a split's shard."""
+    return f"data_tfrecord-{number:05d}-of-{of:05d}"
+
+
+def serialize(example: Example) -> bytes:
+    """A record. The same Example gives the same bytes in every process."""
+    # Deterministic: the keys of a protobuf map come in another order in every process, and caches compare contents.
+    feature = tf.train.Feature
+    features = {
+        "document": feature(bytes_list=tf.train.BytesList(value=[example.document])),
+        "position": feature(int64_list=tf.train.Int64List(value=[example.position])),
+        "text": feature(bytes_list=tf.train.BytesList(value=[example.text])),
+    }
+    record: bytes = tf.train.Example(features=tf.train.Features(feature=features)).SerializeToString(deterministic=True)
+    return record
+
+
+def list_shards(examples: Path, splits: Sequence[str] = SPLITS) -> list[ExamplesShard]:
+    """The shards of an Examples artifact, split by split, in the corpus's order.
+
+    Raises:
+        ComponentError: If a split has no shards or lacks one of those that its shards' names promise.
+    """
+    shards = []
+    for split in splits:
+        folder = split_dir(examples, split)
+        names = sorted(path.name for path in folder.glob("data_tfrecord-*")) if folder.is_dir() else []
+        matches = [match for match in map(_SHARD_NAME.fullmatch, names) if match]
+        expected = [(number, len(names)) for number in range(len(names))]
+        if not names:
+            raise ComponentError(f"{folder} has no shards (data_tfrecord-*). Run ExampleGen again (--no-cache).")
+        if [tuple(map(int, match.groups())) for match in matches] != expected:
+            raise ComponentError(
+                f"{folder} should have the shards data_tfrecord-00000-of-{len(names):05d} and so on, and has "
+                f"{', '.join(names[:5])}{' ...' if len(names) > 5 else ''}. Run ExampleGen again (--no-cache)."
+            )
+        shards += [
+            ExamplesShard(split, number, of, str(folder / name))
+            for (number, of), name in zip(expected, names, strict=True)
+        ]
+    return shards
+
+
+def read_batches(shard: ExamplesShard) -> Iterator[list[Example]]:
+    """A shard's Examples in order, in batches of about `BATCH_BYTES` of text, one larger Example being one batch.
+
+    Raises:
+        ComponentError: If the shard is gone or damaged.
+    """
+    batch: list[Example] = []
+    size = 0
+    for example in _read_examples(shard.path):
+        if batch and size + len(example.text) > BATCH_BYTES:
+            yield batch
+            batch, size = [], 0
+        batch.append(example)
+        size += len(example.text)
+    if batch:
+        yield batch
+
+
+def _read_examples(path: str) -> Iterator[Example]:
+    records = tf.data.TFRecordDataset(path).as_numpy_iterator()
+    number = size = 0
+    while True:
+        try:
+            record = next(records, None)
+            if record is None:
+                break
+            yield _parse(record)
+        except (tf.errors.DataLossError, tf.errors.NotFoundError, DecodeError, IndexError) as error:
+            place = re.search(r"(?:corrupted|truncated) record at \d+", str(error))
+            found = place[0] if place else f"record {number + 1:,}: {str(error).splitlines()[0]}"
+            raise ComponentError(f"{path} is damaged ({found}). Run ExampleGen again (--no-cache).") from error
+        number, size = number + 1, size + FRAME_BYTES + len(record)
+    if size != os.path.getsize(path):  # TensorFlow takes a few bytes, as of a record that was cut short, for the end
+        raise ComponentError(
+            f"{path} is damaged ({os.path.getsize(path) - size:,} bytes after record {number:,} that are none). Run "
+            "ExampleGen again (--no-cache)."
+        )
+
+
+def _parse(record: bytes) -> Example:
+    features: Mapping[str, Any] = tf.train.Example.FromString(record).features.feature
+    return Example(
+        document=features["document"].bytes_list.value[0],
+        position=features["position"].int64_list.value[0],
+        text=features["text"].bytes_list.value[0],
+    )

@@ -1,0 +1,46 @@
+"""Vocabulary: `vocabulary.txt` and `tokenizer.json`, which an exported model has, too; words' counts; its figures."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from typing_extensions import TypedDict
+
+from components.artifacts.document import Document
+from components.base import ComponentError
+from models import files
+from models.text.vocabulary_files import VOCABULARY_FILE
+
+COUNTS_FILE = "counts.tsv"
+
+
+class VocabularyFigures(TypedDict):
+    """Words that have an id, tokens of the train split, and the share of those whose word has an id."""
+
+    size: int
+    tokens: int
+    coverage: float
+
+
+FIGURES = Document("vocabulary.json", VocabularyFigures, "VocabularyGen")
+
+
+def write_words(folder: Path, words: Sequence[bytes], counts: Mapping[bytes, int]) -> None:
+    """Writes the words by id, one a line, and each with its count in the train split."""
+    with files.writing(folder / VOCABULARY_FILE) as vocabulary, files.writing(folder / COUNTS_FILE) as table:
+        for word in words:
+            vocabulary.write(word + b"\n")
+            table.write(b"%s\t%d\n" % (word, counts.get(word, 0)))
+
+
+def read_counts(folder: Path) -> list[tuple[bytes, int]]:
+    """Words by id, each with its count in the train split.
+
+    Raises:
+        ComponentError: If the file is missing or damaged.
+    """
+    path = folder / COUNTS_FILE
+    try:
+        rows = [line.rpartition(b"\t") for line in path.read_bytes().split(b"\n")[:-1]]
+        return [(word, int(count)) for word, _, count in rows]
+    except (OSError, ValueError) as error:
+        raise ComponentError(f"{path} cannot be read ({error}). Run VocabularyGen again (--no-cache).") from error
