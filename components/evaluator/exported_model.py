@@ -102,11 +102,6 @@ class ExportedModel:
                 yield offset, state.copy()
             state[rows] = self._model.read_ids(tf.constant(tokens[:, :-1]), tf.constant(state[rows])).numpy()
 
-    @property
-    def tells_states(self) -> bool:
-        """Whether `states` works: models that were exported by older versions cannot read without predicting."""
-        return hasattr(self._model, "read_ids")
-
     def _zeros(self, streams: Sequence) -> np.ndarray:
         return np.zeros([len(streams), *self._state_shape], np.float32)
 

@@ -48,7 +48,7 @@ def windows(
     """
     window = exported_model.WINDOW
     size = max(1, SHARD_PROBABILITIES // len(model.words) // window) * window
-    if max(map(len, streams)) <= size or not model.tells_states:
+    if max(map(len, streams)) <= size:
         yield from model.windows(streams)
         return
     shards = [TokenRange(start, start + size, state) for start, state in model.states(streams, size)]

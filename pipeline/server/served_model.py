@@ -17,8 +17,6 @@ from models.serving import saved_model
 from pipeline.server.errors import STATUS_OF_CODE, RequestError, shortened
 from pipeline.server.tensors import NUMPY_TYPES, TensorSpec
 
-DEFAULT_SIGNATURE = "serving_default"
-
 
 @dataclass(frozen=True)
 class Signature:

@@ -195,16 +195,6 @@ def test_workers_in_other_processes_read_each_window_once_and_from_its_own_state
         np.testing.assert_allclose(one.top_probability, other.top_probability, rtol=1e-6)
 
 
-def test_a_model_of_an_older_version_that_cannot_tell_its_state_is_read_in_one_process(world, tmp_path, monkeypatch):
-    model = exported_model.ExportedModel(world.root / "good" / "Format-Serving")
-    stream = TokenStream(world.root / "tokens" / "Split-train")
-    expected = [window.targets for _, window in model.windows([stream])]
-    del model._model.read_ids
-    monkeypatch.setattr(sharded_reading, "SHARD_PROBABILITIES", 1)
-    found = [window.targets for _, window in sharded_reading.windows(model, [stream], [], tmp_path)]
-    np.testing.assert_array_equal(np.concatenate(found), np.concatenate(expected))
-
-
 @pytest.mark.parametrize("dtype", ["float32", "int8"])
 def test_how_far_an_untied_projection_is_from_the_embeddings_column_space_is_told(world, tmp_path, dtype):
     model = LanguageModel(12, units=4, augmented=False, tie_embeddings=False, output_bias=True, init_scale=0.3)
