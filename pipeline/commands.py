@@ -7,7 +7,7 @@ import importlib.util
 import logging
 import sys
 from pathlib import Path
-from typing import Any, TextIO
+from typing import TextIO
 
 import pydantic
 
@@ -25,11 +25,12 @@ from pipeline.runner import artifact_files, tuner_worker
 from pipeline.runner.code_digest import code_digest
 from pipeline.runner.local_runner import FAILED, REFUSED, LocalRunner
 from pipeline.runner.progress import Progress
+from pipeline.runner.record import RunRecord, Summary
 from pipeline.runner.rollback import roll_back
 from pipeline.tracking.tracker import Tracker
 
 
-def local(parsed: argparse.Namespace, configuration: config.Configuration) -> dict[str, Any]:
+def local(parsed: argparse.Namespace, configuration: config.Configuration) -> Summary:
     """Runs the pipeline; returns its summary.
 
     Raises:
@@ -46,7 +47,7 @@ def local(parsed: argparse.Namespace, configuration: config.Configuration) -> di
         _tracker(configuration, runner) as tracker,
     ):
         run = runner.run(components, parsed.until)
-        run |= {"configuration": configuration.values, "defaults": configuration.defaults}
+        run["configuration"], run["defaults"] = configuration.values, configuration.defaults
         run["code"] = artifact_files.json_digest({step.name: code_digest(type(step)) for step in components})
         run["summary"] = summary.summarize(run)
         _keep(run, runner, progress)
@@ -56,13 +57,13 @@ def local(parsed: argparse.Namespace, configuration: config.Configuration) -> di
     return run["summary"]
 
 
-def rollback(parsed: argparse.Namespace, configuration: config.Configuration) -> dict[str, Any]:
+def rollback(parsed: argparse.Namespace, configuration: config.Configuration) -> Summary:
     """Republishes the previous version; returns a summary in the form of a run's."""
     settings, progress = configuration.settings, _start_showing(parsed.verbose)
     with LocalRunner(root(configuration), progress=progress) as runner, _tracker(configuration, runner) as tracker:
         parameters = Pusher.Parameters(**dict(settings.pusher), serving_dir=serving_dir(settings))
         run = roll_back(runner, parameters)
-        run |= {"configuration": configuration.values, "defaults": configuration.defaults}
+        run["configuration"], run["defaults"] = configuration.values, configuration.defaults
         run["summary"] = summary.summarize(run)
         runner.metadata.finish_run(runner.run_id, {"exit": run["exit"], "run": run})
         progress.message(run["message"])
@@ -149,7 +150,7 @@ def _check_until(until: str | None, components: list[Component]) -> None:
         )
 
 
-def _keep(run: dict[str, Any], runner: LocalRunner, progress: Progress) -> None:
+def _keep(run: RunRecord, runner: LocalRunner, progress: Progress) -> None:
     """Records the run in the metadata, then in `runs/<run_id>/`; what cannot be written is said."""
     try:
         runner.metadata.finish_run(runner.run_id, {"exit": run["exit"], "run": run})
@@ -158,7 +159,7 @@ def _keep(run: dict[str, Any], runner: LocalRunner, progress: Progress) -> None:
         progress.message(f"The run's report could not be written: {runner.describe(error)}", "bold red")
 
 
-def _tell_the_end(run: dict[str, Any], progress: Progress) -> None:
+def _tell_the_end(run: RunRecord, progress: Progress) -> None:
     if run["exit"] == FAILED:
         progress.message(run["error"], "bold red")
     elif run["exit"] == REFUSED:

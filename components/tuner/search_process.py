@@ -2,7 +2,6 @@
 
 import contextlib
 import io
-import json
 import logging
 import math
 import os
@@ -15,8 +14,7 @@ from typing import Any
 from components.artifacts.splits import split_dir
 from components.base import ComponentError, Context
 from components.tuner.component import Tuner
-
-INVITATION = "invitation.json"  # a chief's, in its workspace, for workers
+from components.tuner.invitation import INVITATION
 
 
 def search(
@@ -31,21 +29,17 @@ def search(
 
     folder = context.workspace
     tuner = _make_tuner(inputs, parameters, folder)
-    invitation = folder / INVITATION
-    aside = invitation.with_suffix(".aside")  # whole or not at all: workers look for it all the time
-    aside.write_text(
-        json.dumps(
-            {
-                "inputs": {key: str(path.absolute()) for key, path in inputs.items()},
-                "parameters": parameters.model_dump(mode="json"),
-                "host": socket.gethostname(),
-                "process": os.getpid(),
-            }
-        )
+    INVITATION.write(
+        folder,
+        {
+            "inputs": {key: str(path.absolute()) for key, path in inputs.items()},
+            "parameters": parameters.model_dump(mode="json"),
+            "host": socket.gethostname(),
+            "process": os.getpid(),
+        },
     )
-    aside.replace(invitation)
     _search(tuner)
-    invitation.unlink()
+    (folder / INVITATION.file).unlink()
     return results.write(tuner, outputs["best_hyperparameters"])
 
 
@@ -55,7 +49,7 @@ def work(folder: Path) -> dict[str, Any]:
     Args:
         folder: The chief's workspace, with its invitation.
     """
-    invitation = json.loads((folder / INVITATION).read_text(encoding="utf-8"))
+    invitation = INVITATION.read(folder)
     inputs = {key: Path(path) for key, path in invitation["inputs"].items()}
     tuner = _make_tuner(inputs, Tuner.Parameters.model_validate(invitation["parameters"]), folder)
     _search(tuner)

@@ -1,6 +1,5 @@
 """Two runs side by side, as one page."""
 
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +7,7 @@ from components.artifacts.evaluation import EVALUATION, Evaluation
 from components.artifacts.model_run import HISTORY, History
 from pipeline.reporting import charts, sections
 from pipeline.reporting.sections import Artifacts
+from pipeline.runner.record import RunRecord
 
 FIGURES = (  # split, key, whether it is a share; lower is better but for accuracies
     ("eval", "perplexity", False),
@@ -19,7 +19,7 @@ FIGURES = (  # split, key, whether it is a share; lower is better but for accura
 )
 
 
-def compare(first: Mapping[str, Any], second: Mapping[str, Any]) -> dict[str, Any]:
+def compare(first: RunRecord, second: RunRecord) -> dict[str, Any]:
     """What the comparison's template shows of two runs' records."""
     artifacts = Artifacts(first), Artifacts(second)
     evaluations = [found.read("Evaluator", "evaluation", EVALUATION) for found in artifacts]
@@ -36,7 +36,7 @@ def compare(first: Mapping[str, Any], second: Mapping[str, Any]) -> dict[str, An
     }
 
 
-def _read_the_same(first: Mapping[str, Any], second: Mapping[str, Any]) -> bool:
+def _read_the_same(first: RunRecord, second: RunRecord) -> bool:
     """Whether both runs judged on the same tokens, so that perplexities compare: what decides the data is equal."""
     keys = {
         key
@@ -104,14 +104,14 @@ def _predictions(phrases: list[list[dict] | None]) -> list[dict]:
     ]
 
 
-def _configuration(first: Mapping[str, Any], second: Mapping[str, Any]) -> list[tuple[str, str, str]]:
+def _configuration(first: RunRecord, second: RunRecord) -> list[tuple[str, str, str]]:
     """The keys whose values differ."""
     keys = [*first["configuration"], *(key for key in second["configuration"] if key not in first["configuration"])]
     values = [(key, first["configuration"].get(key), second["configuration"].get(key)) for key in keys]
     return [(key, sections.as_text(a), sections.as_text(b)) for key, a, b in values if a != b]
 
 
-def _seconds(first: Mapping[str, Any], second: Mapping[str, Any]) -> list[dict]:
+def _seconds(first: RunRecord, second: RunRecord) -> list[dict]:
     of_second = {component["name"]: component for component in second["components"]}
     of_first = {component["name"]: component for component in first["components"]}
     names = [*of_first, *(name for name in of_second if name not in of_first)]

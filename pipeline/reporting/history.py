@@ -64,7 +64,7 @@ def show_run(root: Path, run_id: str, output: TextIO) -> int:
 
 
 def load_run(root: Path, run_id: str) -> dict[str, Any]:
-    """The whole record of a finished run, as `write_report` takes it.
+    """The whole record of a finished run.
 
     Raises:
         RunnerError: If there is no such run or it was stopped before its end.

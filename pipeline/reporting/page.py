@@ -11,6 +11,7 @@ import jinja2
 from components.base import ComponentError
 from pipeline.reporting import comparison, lineage_drawing, search, sections
 from pipeline.runner.progress import number
+from pipeline.runner.record import RunRecord
 
 TEMPLATES = Path(__file__).parent / "templates"
 SECTIONS: dict[str, Callable[[sections.Artifacts], Any]] = {
@@ -23,11 +24,11 @@ SECTIONS: dict[str, Callable[[sections.Artifacts], Any]] = {
 }
 
 
-def write_report(run: Mapping[str, Any], path: Path) -> None:
+def write_report(run: RunRecord, path: Path) -> None:
     """Writes the report of a run that has ended, whatever its end.
 
     Args:
-        run: The run's record: what `LocalRunner.run` returns, with `configuration`, `defaults` and `summary`.
+        run: The record of a run that has ended.
         path: The HTML file to write; its folder exists or can be made.
     """
     artifacts = sections.Artifacts(run)
@@ -58,8 +59,8 @@ def write_report(run: Mapping[str, Any], path: Path) -> None:
     path.write_text(page, encoding="utf-8")
 
 
-def write_comparison(first: Mapping[str, Any], second: Mapping[str, Any], path: Path) -> None:
-    """Writes a page that shows two runs (records, as `write_report` takes them) side by side."""
+def write_comparison(first: RunRecord, second: RunRecord, path: Path) -> None:
+    """Writes a page that shows two runs side by side."""
     runs = (first, second)
     page = (
         _environment()
@@ -70,7 +71,7 @@ def write_comparison(first: Mapping[str, Any], second: Mapping[str, Any], path: 
     path.write_text(page, encoding="utf-8")
 
 
-def outcome(run: Mapping[str, Any]) -> str:
+def outcome(run: RunRecord) -> str:
     """The run's end in a few words."""
     if run["exit"] == 0:
         version = _figures(run, "Pusher").get("version")
@@ -81,7 +82,7 @@ def outcome(run: Mapping[str, Any]) -> str:
     return {1: "Failed", 3: "Refused: nothing pushed"}.get(run["exit"], "Interrupted")
 
 
-def headline(run: Mapping[str, Any]) -> list[tuple[str, str, str]]:
+def headline(run: RunRecord) -> list[tuple[str, str, str]]:
     """The figures to see first: (what, value, remark)."""
     summary, evaluator, trainer = run.get("summary", {}), _figures(run, "Evaluator"), _figures(run, "Trainer")
     rows = [
@@ -109,17 +110,17 @@ def percent(share: float | None) -> str:
     return "–" if share is None else f"{share:.1%}"
 
 
-def _figures(run: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+def _figures(run: RunRecord, name: str) -> Mapping[str, Any]:
     return next((component["figures"] for component in run["components"] if component["name"] == name), {})
 
 
-def _source(run: Mapping[str, Any]) -> str:
+def _source(run: RunRecord) -> str:
     values = run.get("configuration", {})
     place = values.get("example_gen.data_dir")
     return f"{values.get('example_gen.dataset', 'source')}{f' in {place}' if place else ''}"
 
 
-def _pushed(run: Mapping[str, Any]) -> str | None:
+def _pushed(run: RunRecord) -> str | None:
     version = _figures(run, "Pusher").get("version")
     return None if version is None else f"version {version}"
 

@@ -5,7 +5,6 @@ A run that failed early has few artifacts, and a section without its artifact is
 
 import json
 import math
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -18,6 +17,7 @@ from components.artifacts.model_run import HISTORY
 from components.artifacts.splits import split_dir
 from components.artifacts.statistics import ANOMALIES, SOURCES, STATISTICS
 from pipeline.reporting import charts
+from pipeline.runner.record import RunRecord
 
 T = TypeVar("T")
 
@@ -42,10 +42,10 @@ class Artifacts:
     """The files of a run's output artifacts.
 
     Args:
-        run: The run's record, as `LocalRunner.run` returns it.
+        run: The run's record.
     """
 
-    def __init__(self, run: Mapping[str, Any]):
+    def __init__(self, run: RunRecord):
         self._root = Path(run["root"])
         self._components = {component["name"]: component for component in run["components"]}
 
@@ -193,7 +193,7 @@ def embedding(artifacts: Artifacts) -> dict | None:
     return {"neighbours": found["neighbours"], "map": charts.words(found["map"], MAP_TITLE) if found["map"] else None}
 
 
-def configuration(run: Mapping[str, Any]) -> list[dict]:
+def configuration(run: RunRecord) -> list[dict]:
     """Every key with its value, those that differ from the default marked."""
     defaults = run.get("defaults", {})
     return [

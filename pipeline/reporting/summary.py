@@ -1,16 +1,16 @@
 """A run's summary, the JSON line that other people's scripts read, and the files that a run leaves about itself."""
 
 import os
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from models import files
 from pipeline.runner import artifact_files
+from pipeline.runner.record import RunRecord, Summary
 
 
-def summarize(run: Mapping[str, Any]) -> dict[str, Any]:
-    """The summary of a run's record (`LocalRunner.run`): null where the run did not get that far."""
+def summarize(run: RunRecord) -> Summary:
+    """The summary of a run's record."""
     figures = [step["figures"] for step in run["components"] if step["status"] in ("executed", "cached")]
 
     def last(name: str) -> Any:
@@ -35,7 +35,7 @@ def summarize(run: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def write_run(run: Mapping[str, Any]) -> Path:
+def write_run(run: RunRecord) -> Path:
     """Writes `runs/<run_id>/summary.json` and `report.html` below the run's root; returns the report's path."""
     from pipeline.reporting.page import write_report  # here: only a run draws charts
 

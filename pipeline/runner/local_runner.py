@@ -16,7 +16,6 @@ import time
 import traceback
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 from components import run_log
 from components.base import Component, ComponentError, Context
@@ -26,6 +25,7 @@ from pipeline.metadata import lineage_records, recovery, store
 from pipeline.runner import artifact_files, root_lock, stopping
 from pipeline.runner.code_digest import code_digest
 from pipeline.runner.progress import Progress
+from pipeline.runner.record import RunRecord, run_record
 from pipeline.runner.step import Step, check_order
 
 DONE, FAILED, REFUSED, INTERRUPTED = 0, 1, 3, 130  # exit codes; 2, bad usage or configuration, is the command line's
@@ -73,7 +73,7 @@ class LocalRunner:
     def __exit__(self, *_) -> None:
         self._exit_stack.close()
 
-    def run(self, components: Sequence[Component], until: str | None = None) -> dict[str, Any]:
+    def run(self, components: Sequence[Component], until: str | None = None) -> RunRecord:
         """Runs the components in the order given.
 
         Args:
@@ -81,8 +81,7 @@ class LocalRunner:
             until: Name of the last component to run; None runs all.
 
         Returns:
-            The run's record: `run_id`, `root`, `started` (ISO 8601), `seconds`, `exit` (0, 1 or 3), `error` and
-            `components`, a dict each (see `Step.record`), skipped ones included.
+            The run's record.
 
         Raises:
             ValueError: If an input is not the output of an earlier component.
@@ -101,15 +100,8 @@ class LocalRunner:
                 raise
             if exit_code != DONE or step.component.name == until:
                 break
-        return {
-            "run_id": self.run_id,
-            "root": str(self.root),
-            "started": started.isoformat(timespec="seconds"),
-            "seconds": round(time.monotonic() - clock, 3),
-            "exit": exit_code,
-            "error": error,
-            "components": [step.record() for step in steps],
-        }
+        took = time.monotonic() - clock
+        return run_record(self.run_id, self.root, started.isoformat(timespec="seconds"), took, exit_code, error, steps)
 
     def start_run(self, started: str) -> None:
         """Records that this run has begun, at an ISO 8601 time.

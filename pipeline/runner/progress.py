@@ -12,6 +12,7 @@ import rich.markup
 import rich.table
 
 from components import run_log
+from pipeline.runner.record import RunRecord
 
 STYLES = {"executed": "green", "cached": "cyan", "skipped": "dim", "failed": "bold red"}
 SHOWN_FIGURES = 6
@@ -53,7 +54,7 @@ class Progress:
         run_log.write(text, logging.ERROR if "red" in style else logging.INFO)
         self.console.print(text, style=style, markup=False)
 
-    def table(self, run: Mapping[str, Any]) -> None:
+    def table(self, run: RunRecord) -> None:
         """All components of a run: status, seconds, key figures."""
         table = rich.table.Table(title=f"Run {run['run_id']}", title_justify="left", box=rich.box.SIMPLE_HEAD)
         table.add_column("component", no_wrap=True)

@@ -3,7 +3,7 @@
 import datetime
 import sqlite3
 import time
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from components.artifacts.pushed_model import PUSHED, Pushed
 from components.base import Component, ComponentError
@@ -12,7 +12,8 @@ from components.pusher.component import Pusher
 from pipeline.errors import RunnerError, describe
 from pipeline.metadata.store import Artifact
 from pipeline.runner import artifact_files
-from pipeline.runner.local_runner import LocalRunner
+from pipeline.runner.local_runner import DONE, LocalRunner
+from pipeline.runner.record import RunRecord, run_record
 from pipeline.runner.step import Step
 
 
@@ -23,7 +24,7 @@ class Rollback(Component):
     Parameters: ClassVar = Pusher.Parameters
 
 
-def roll_back(runner: LocalRunner, parameters: Pusher.Parameters) -> dict[str, Any]:
+def roll_back(runner: LocalRunner, parameters: Pusher.Parameters) -> RunRecord:
     """Republishes the previous version and records what it was made from.
 
     Args:
@@ -31,7 +32,7 @@ def roll_back(runner: LocalRunner, parameters: Pusher.Parameters) -> dict[str, A
         parameters: The Pusher's.
 
     Returns:
-        A run's record as `LocalRunner.run` returns it, with a `message` for people.
+        The run's record, with a `message`.
 
     Raises:
         RunnerError: If there is no version to go back to; nothing has changed then.
@@ -54,17 +55,12 @@ def roll_back(runner: LocalRunner, parameters: Pusher.Parameters) -> dict[str, A
             f"not have it: {describe(error, runner.root)}"
         ) from error
     step.seconds = time.monotonic() - clock
-    return {
-        "run_id": runner.run_id,
-        "root": str(runner.root),
-        "started": started,
-        "seconds": round(step.seconds, 3),
-        "exit": 0,
-        "error": None,
-        "message": f"Version {pushed['replaced']} gave way to version {pushed['version']}, which is version "
-        f"{pushed['rollback_of']} again: {pushed['path']}",
-        "components": [step.record()],
-    }
+    record = run_record(runner.run_id, runner.root, started, step.seconds, DONE, None, [step])
+    record["message"] = (
+        f"Version {pushed['replaced']} gave way to version {pushed['version']}, which is version "
+        f"{pushed['rollback_of']} again: {pushed['path']}"
+    )
+    return record
 
 
 def _publish(runner: LocalRunner, step: Step, pushed: Pushed) -> None:

@@ -2,10 +2,35 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NotRequired
+
+from typing_extensions import TypedDict
 
 from components.base import Component
 from pipeline.metadata.store import Artifact
+
+
+class ArtifactRecord(TypedDict):
+    """An artifact that a component read or wrote; of an input its producer is known, of an output its digest."""
+
+    uri: str
+    type: str
+    artifact_id: int
+    producer: NotRequired[str]
+    digest: NotRequired[str]
+
+
+class StepRecord(TypedDict):
+    """What became of one component in one run, as JSON; `status` is executed, cached, failed or skipped."""
+
+    name: str
+    status: str
+    seconds: float
+    execution_id: int | None
+    figures: dict[str, Any]
+    parameters: dict[str, Any]
+    inputs: dict[str, ArtifactRecord]
+    outputs: dict[str, ArtifactRecord]
 
 
 @dataclass
@@ -20,13 +45,13 @@ class Step:
     inputs: dict[str, Artifact] = field(default_factory=dict)
     outputs: dict[str, Artifact] = field(default_factory=dict)
 
-    def record(self) -> dict[str, Any]:
+    def record(self) -> StepRecord:
         """The step for the report: everything as JSON."""
-        inputs = {
+        inputs: dict[str, ArtifactRecord] = {
             key: {"uri": artifact.uri, "type": artifact.type, "artifact_id": artifact.id, "producer": artifact.producer}
             for key, artifact in self.inputs.items()
         }
-        outputs = {
+        outputs: dict[str, ArtifactRecord] = {
             key: {"uri": artifact.uri, "type": artifact.type, "artifact_id": artifact.id, "digest": artifact.digest}
             for key, artifact in self.outputs.items()
         }

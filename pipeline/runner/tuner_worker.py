@@ -5,7 +5,8 @@ same command with another `KERASTUNER_TUNER_ID`, trains trials for the chief of 
 the search; it runs no component and writes no artifact.
 """
 
-import json
+import contextlib
+import datetime
 import os
 import socket
 import time
@@ -15,10 +16,13 @@ from typing import Any
 
 from components.base import Component, ComponentError
 from components.child_process import run_in_child
+from components.tuner.invitation import INVITATION, Invitation
 from pipeline import config
 from pipeline.errors import RunnerError, describe
 from pipeline.runner.local_runner import DONE, FAILED
 from pipeline.runner.progress import Progress
+from pipeline.runner.record import RunRecord, run_record
+from pipeline.runner.step import Step
 
 VARIABLES = ("KERASTUNER_TUNER_ID", "KERASTUNER_ORACLE_IP", "KERASTUNER_ORACLE_PORT")
 CHIEF_WAIT = 1800.0  # seconds that a worker waits for a chief's search to begin
@@ -41,32 +45,29 @@ def is_worker(components: Sequence[Component]) -> bool:
     return "chief" not in os.environ[VARIABLES[0]]
 
 
-def join(components: Sequence[Component], root: Path, progress: Progress) -> dict[str, Any]:
+def join(components: Sequence[Component], root: Path, progress: Progress) -> RunRecord:
     """Trains trials for the chief below `root` until there are no more.
 
     Returns:
-        A run's record, as `LocalRunner.run` returns it, of the one step that the worker shared.
+        A run's record, of the one step that the worker shared.
 
     Raises:
         RunnerError: If no search with these components' parameters begins below `root`.
     """
     tuner = next(component for component in components if component.name == "Tuner")
     name, clock, error, figures = os.environ[VARIABLES[0]], time.monotonic(), None, {}
+    started = datetime.datetime.now().astimezone().isoformat(timespec="seconds")
     folder = _search_of(tuner, root, progress)
     progress.message(f"{name} joins the search in {folder}.")
     try:
         figures = run_in_child(_work, folder)
     except (ComponentError, RuntimeError) as failure:
         error = f"Tuner: {describe(failure, root)}"
-    seconds = round(time.monotonic() - clock, 3)
-    status = "failed" if error else "executed"
-    progress.finished("Tuner", status, seconds, figures)
+    step = Step(tuner, "failed" if error else "executed", time.monotonic() - clock, figures=figures)
+    progress.finished("Tuner", step.status, step.seconds, figures)
     if error:
         progress.message(error, "bold red")
-    step = {"name": "Tuner", "status": status, "seconds": seconds, "figures": figures}
-    exit_code = FAILED if error else DONE
-    return {"run_id": name, "root": str(root), "seconds": seconds, "exit": exit_code, "error": error,
-            "components": [step]}  # fmt: skip
+    return run_record(name, root, started, step.seconds, FAILED if error else DONE, error, [step])
 
 
 def _work(folder: Path) -> dict[str, Any]:
@@ -80,10 +81,11 @@ def _search_of(tuner: Component, root: Path, progress: Progress) -> Path:
     expected = tuner.parameters.model_dump(mode="json")
     deadline, reported = time.monotonic() + CHIEF_WAIT, False
     while time.monotonic() < deadline:
-        for path in (root / ".work" / "Tuner").glob("*/invitation.json"):
-            invitation = json.loads(path.read_text(encoding="utf-8"))
-            if invitation.get("parameters") == expected and _lives(invitation):
-                return path.parent
+        for path in (root / ".work" / "Tuner").glob(f"*/{INVITATION.file}"):
+            with contextlib.suppress(ComponentError):  # the search has just ended, or another version's
+                invitation = INVITATION.read(path.parent)
+                if invitation["parameters"] == expected and _lives(invitation):
+                    return path.parent
         if not reported:
             progress.message(f"Waiting for the search of a chief below {root} with this configuration.")
             reported = True
@@ -94,10 +96,10 @@ def _search_of(tuner: Component, root: Path, progress: Progress) -> Path:
     )
 
 
-def _lives(invitation: dict[str, Any]) -> bool:
+def _lives(invitation: Invitation) -> bool:
     """Whether the chief that wrote it is still there, as far as this machine can tell."""
-    if invitation.get("host") != socket.gethostname():
-        return "host" in invitation
+    if invitation["host"] != socket.gethostname():
+        return True
     try:
         os.kill(invitation["process"], 0)
     except ProcessLookupError:

@@ -11,6 +11,7 @@ from components.artifacts.model_run import HISTORY
 from components.artifacts.trials import TRIALS
 from pipeline.reporting import sections
 from pipeline.reporting.sections import Artifacts
+from pipeline.runner.record import RunRecord
 
 MAX_TEXT = 6000  # characters that MLflow takes of a parameter
 STYLE = """<style>:root { --ink: #1c2024; --line: #dcdfe3;
@@ -29,13 +30,13 @@ def epochs(history: Mapping[str, Any] | None) -> dict[int, dict[str, float]]:
     return {record["epoch"]: _numbers({k: v for k, v in record.items() if k != "epoch"}) for record in records}
 
 
-def figures(run: Mapping[str, Any]) -> dict[str, float]:
+def figures(run: RunRecord) -> dict[str, float]:
     """The Evaluator's figures, and of the run how long it took."""
     found = {f"evaluator.{name}": value for name, value in _figures(run, "Evaluator").items()}
     return _numbers(found | {"run_seconds": run["seconds"]})
 
 
-def tags(run: Mapping[str, Any]) -> dict[str, str]:
+def tags(run: RunRecord) -> dict[str, str]:
     """What identifies a run and its outcome."""
     corpus = next((step["outputs"] for step in run["components"] if step["name"] == "ExampleGen"), {}).get("examples")
     found = {
@@ -49,30 +50,30 @@ def tags(run: Mapping[str, Any]) -> dict[str, str]:
     return {name: _text(value) for name, value in found.items() if value is not None}
 
 
-def version(run: Mapping[str, Any]) -> int | None:
+def version(run: RunRecord) -> int | None:
     """The version that a run pushed, or returned to."""
     return _figures(run, "Rollback").get("version") or _figures(run, "Pusher").get("version")
 
 
-def history(run: Mapping[str, Any]) -> Any:
+def history(run: RunRecord) -> Any:
     """The Trainer's `history.json`, or None where the run did not get that far."""
     return Artifacts(run).read("Trainer", "model_run", HISTORY)
 
 
-def files(run: Mapping[str, Any]) -> Iterator[Path]:
+def files(run: RunRecord) -> Iterator[Path]:
     """The run's report and summary, as far as they are there."""
     folder = Path(run["root"]) / "runs" / run["run_id"]
     return (path for name in ("report.html", "summary.json") if (path := folder / name).is_file())
 
 
-def plots(run: Mapping[str, Any]) -> dict[str, str]:
+def plots(run: RunRecord) -> dict[str, str]:
     """The report's curves as SVG files, by name."""
     found = sections.training(Artifacts(run))
     charts = found["charts"] if found else []
     return {f"{re.sub('[^a-z]+', '_', title.lower())}.svg": _standalone(chart) for title, chart in charts}
 
 
-def trials(run: Mapping[str, Any]) -> list[dict[str, Any]]:
+def trials(run: RunRecord) -> list[dict[str, Any]]:
     """The search's trials: `trial`, `status`, `values` by name, `valid_perplexity` by epoch."""
     found = Artifacts(run).read("Tuner", "best_hyperparameters", TRIALS)
     return found["trials"] if found else []
@@ -85,7 +86,7 @@ def _standalone(svg: str) -> str:
     return f"{svg[:end]}{namespace}>{STYLE}{svg[end + 1 :]}\n"
 
 
-def _figures(run: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+def _figures(run: RunRecord, name: str) -> Mapping[str, Any]:
     return next((step["figures"] for step in run["components"] if step["name"] == name), {})
 
 

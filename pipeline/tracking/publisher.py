@@ -9,6 +9,7 @@ import mlflow
 from mlflow.entities import Metric, Param, RunTag
 
 from pipeline.config import tracking_options
+from pipeline.runner.record import RunRecord
 from pipeline.tracking import contents, registry
 
 EXPERIMENT = "tied-language-model"
@@ -48,7 +49,7 @@ class Publisher:
                 self._log_metrics(self.mlflow_id, figures, epoch)
                 self._known_epochs.add(epoch)
 
-    def finish(self, run: Mapping[str, Any]) -> None:
+    def finish(self, run: RunRecord) -> None:
         """Logs all there is of a run that has ended, and registers the model that it pushed.
 
         Args:

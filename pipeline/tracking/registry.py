@@ -1,9 +1,7 @@
 """A pushed version as a version of a registered model, whose alias `champion` is the newest pushed one."""
 
 import importlib.metadata
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import mlflow
 import pandas as pd
@@ -13,6 +11,7 @@ from mlflow.types import ColSpec, DataType, ParamSchema, ParamSpec, Schema
 from mlflow.types.schema import Array
 
 from pipeline.errors import RunnerError
+from pipeline.runner.record import RunRecord
 from pipeline.tracking import contents
 
 ALIAS = "champion"
@@ -38,7 +37,7 @@ class RegistryError(RunnerError):
     """The model cannot be registered under this name: the message says why and what to do."""
 
 
-def register(client: mlflow.MlflowClient, mlflow_id: str, run: Mapping[str, Any]) -> None:
+def register(client: mlflow.MlflowClient, mlflow_id: str, run: RunRecord) -> None:
     """Registers the version that a run pushed, unless it has been, and sets the alias; else does nothing.
 
     Raises:

@@ -14,6 +14,7 @@ import pytest
 from components.base import ComponentError
 from components.trainer import hyperparameters
 from components.tuner import executor
+from components.tuner.invitation import INVITATION
 from pipeline import config
 from pipeline.pipeline import create_pipeline
 from pipeline.runner import tuner_worker
@@ -198,7 +199,8 @@ def test_a_worker_waits_for_a_search_of_its_own_configuration(tmp_path, monkeypa
     assert tuner_worker.is_worker(components)
     folder = tmp_path / ".work" / "Tuner" / "key"
     folder.mkdir(parents=True)
-    (folder / "invitation.json").write_text('{"parameters": {"another": "search"}}')
+    another = {"inputs": {}, "parameters": {"another": "search"}, "host": socket.gethostname(), "process": os.getpid()}
+    INVITATION.write(folder, another)
     monkeypatch.setattr(tuner_worker, "CHIEF_WAIT", 0.1)
     with pytest.raises(tuner_worker.RunnerError, match="no chief below"):
         tuner_worker.join(components, tmp_path, tuner_worker.Progress())

@@ -1,0 +1,26 @@
+"""What a chief leaves in its workspace for workers: which search this is, and on which inputs."""
+
+from typing import Any
+
+from typing_extensions import TypedDict
+
+from components.artifacts.document import Document
+
+
+class Invitation(TypedDict):
+    """A search that has begun.
+
+    Attributes:
+        inputs: The Tuner's inputs: absolute paths by key.
+        parameters: The Tuner's parameters, as JSON.
+        host: The chief's machine.
+        process: Its process there.
+    """
+
+    inputs: dict[str, str]
+    parameters: dict[str, Any]
+    host: str
+    process: int
+
+
+INVITATION = Document("invitation.json", Invitation, "Tuner")
