@@ -181,7 +181,7 @@ def _array_matches(path, index, units):
         raise ValueError(f"{list_path}: found no such file, expected the words of {path.name}, one a line.")
     try:
         array = np.lib.format.open_memmap(path, mode="r")  # np.load would take pickles and archives for arrays, too
-    except (ValueError, OSError, OverflowError) as error:
+    except Exception as error:  # its header is Python, whose tokenizer and parser have errors of their own
         raise ValueError(f"{path} is not an array in NumPy's format ({error}).") from None
     if array.ndim != 2 or not np.issubdtype(array.dtype, np.number) or np.iscomplexobj(array):
         raise ValueError(f"{path}: found {array.dtype} {list(array.shape)}, expected numbers [words, {units}].")

@@ -33,7 +33,7 @@ def test_word_vectors(tmp_path):
         b"99999999999 4\n", b"3 99999999999\n", b"3 0\n", b"0 4\n", b"3 4", b"3 4\n" + b"x" * 5000,
         b"1 4\nthe " + b"\xff" * 16,
     )]  # fmt: skip
-    for header in ("'descr': '|O'", "'descr': '<f4', 'shape': (10**9, 4)", "'descr': __import__('os')"):
+    for header in ("'descr': '|O'", "'descr': '<f4', 'shape': (10**9, 4)", "'descr': __import__('os')", "{"):
         body = ("{" + header + ", 'fortran_order': False, 'shape': (3, 4), }\n").encode()
         contents.append(
             ("array.npy", header, b"\x93NUMPY\x01\x00" + len(body).to_bytes(2, "little") + body + b"\0" * 48)
