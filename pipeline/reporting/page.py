@@ -42,7 +42,7 @@ def write_report(run: Mapping[str, Any], path: Path) -> None:
                 contents[name] = None
                 unreadable.append(f"{name}: {type(error).__name__}: {error}")
     page = (
-        _environment()
+        environment()
         .get_template("report.html.j2")
         .render(
             run=run,
@@ -61,7 +61,7 @@ def write_comparison(first: Mapping[str, Any], second: Mapping[str, Any], path: 
     """Writes a page that shows two runs (records, as `write_report` takes them) side by side."""
     runs = (first, second)
     page = (
-        _environment()
+        environment()
         .get_template("comparison.html.j2")
         .render(runs=runs, outcomes=[outcome(run) for run in runs], **comparison.compare(first, second))
     )
@@ -123,7 +123,8 @@ def _pushed(run: Mapping[str, Any]) -> str | None:
     return None if version is None else f"version {version}"
 
 
-def _environment() -> jinja2.Environment:
+def environment() -> jinja2.Environment:
+    """Of the templates, with the filters `number` and `percent`."""
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(TEMPLATES),
         autoescape=True,
