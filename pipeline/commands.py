@@ -12,6 +12,7 @@ from typing import Any, TextIO
 import pydantic
 
 from components.base import Component, ComponentError
+from components.child_process import show_warnings_alone
 from components.example_gen.corpora import check_dataset
 from components.pusher.component import Pusher
 from models import files
@@ -37,7 +38,7 @@ def local(parsed: argparse.Namespace, configuration: config.Configuration) -> di
     """
     components = checked_pipeline(configuration)
     _check_until(parsed.until, components)
-    progress = _start_showing(parsed.verbose)
+    progress = _start_showing(parsed)
     if tuner_worker.is_worker(components):
         return summary.summarize(tuner_worker.join(components, root(configuration), progress))
     with (
@@ -57,7 +58,7 @@ def local(parsed: argparse.Namespace, configuration: config.Configuration) -> di
 
 def rollback(parsed: argparse.Namespace, configuration: config.Configuration) -> dict[str, Any]:
     """Republishes the previous version; returns a summary in the form of a run's."""
-    settings, progress = configuration.settings, _start_showing(parsed.verbose)
+    settings, progress = configuration.settings, _start_showing(parsed)
     with LocalRunner(root(configuration), progress=progress) as runner, _tracker(configuration, runner) as tracker:
         parameters = Pusher.Parameters(**dict(settings.pusher), serving_dir=serving_dir(settings))
         run = roll_back(runner, parameters)
@@ -73,14 +74,17 @@ def _tracker(configuration: config.Configuration, runner: LocalRunner) -> Tracke
     return Tracker(configuration.settings.tracking.mlflow_uri, runner, configuration.values)
 
 
-def _start_showing(verbose: bool) -> Progress:
+def _start_showing(parsed: argparse.Namespace) -> Progress:
+    verbose = parsed.verbose
     logging.basicConfig(level=logging.INFO if verbose else logging.ERROR, format="%(message)s")
     for handler in [] if verbose else logging.getLogger().handlers:
         # A failure is one line; Beam's own traceback is in the run's log.
         handler.addFilter(lambda record: not record.name.startswith("apache_beam"))
     for name in ("components", "models", "pipeline"):  # what the project itself has to say is always shown
         logging.getLogger(name).setLevel(logging.INFO)
-    return Progress(verbose)
+    if parsed.quiet:
+        show_warnings_alone()
+    return Progress(verbose, parsed.quiet)
 
 
 def show_history(parsed: argparse.Namespace, configuration: config.Configuration, output: TextIO) -> int:
@@ -166,6 +170,6 @@ def _tell_the_end(run: dict[str, Any], progress: Progress) -> None:
         for output in judge["outputs"].values():
             for verdict in sorted((Path(run["root"]) / output["uri"]).glob("*NOT_BLESSED")):
                 with contextlib.suppress(OSError):
-                    progress.message(verdict.read_text(encoding="utf-8").strip())
+                    progress.message(verdict.read_text(encoding="utf-8").strip(), "red")
     elif run["summary"]["pushed_model"]:
         progress.message(f"Model: {run['summary']['pushed_model']}")

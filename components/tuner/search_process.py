@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from components import child_process
 from components.base import ComponentError, Context
 from components.tuner.component import Tuner
 
@@ -29,6 +30,8 @@ def search(
     from components.tuner import results
 
     folder = context.workspace
+    if context.quiet:
+        child_process.show_warnings_alone()
     tuner = _make_tuner(inputs, parameters, folder)
     invitation = folder / INVITATION
     aside = invitation.with_suffix(".aside")  # whole or not at all: workers look for it all the time
@@ -45,7 +48,7 @@ def search(
     aside.replace(invitation)
     _search(tuner)
     invitation.unlink()
-    return results.write(tuner, outputs["best_hyperparameters"])
+    return results.write(tuner, outputs["best_hyperparameters"], context.quiet)
 
 
 def work(folder: Path) -> dict[str, Any]:

@@ -85,6 +85,8 @@ class Training:
         self.left_over = len(train) % recipe.batch_size
         self._resumable = ResumableEpochs(self, Checkpoint(folder))
         self._resumable.restore()
+        if self.history or self.window:
+            logging.info("Resuming from the checkpoint at epoch %d, step %d.", len(self.history) + 1, self.window)
 
     @property
     def history(self) -> list[dict]:
@@ -181,7 +183,6 @@ class ResumableEpochs(keras.callbacks.Callback):
             model.carried_state.restore(saved["state"])
         self.history, self.window, self.train_seconds = saved["history"], saved["window"], saved["train_seconds"]
         self._metrics = saved["metrics"] if self.window else None
-        logging.info("Resuming from the checkpoint at epoch %d, step %d.", len(self.history) + 1, self.window)
 
     def load_best(self) -> None:
         """Gives the model the weights of the best epoch."""
