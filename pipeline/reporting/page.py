@@ -9,7 +9,7 @@ from typing import Any
 import jinja2
 
 from pipeline.reporting import comparison, lineage_drawing, search, sections
-from pipeline.runner.progress import number
+from pipeline.runner.progress import figure, label, number
 
 TEMPLATES = Path(__file__).parent / "templates"
 SECTIONS: dict[str, Callable[[sections.Artifacts], Any]] = {
@@ -124,7 +124,7 @@ def _pushed(run: Mapping[str, Any]) -> str | None:
 
 
 def environment() -> jinja2.Environment:
-    """Of the templates, with the filters `number` and `percent`."""
+    """Of the templates, with the filters `number`, `percent`, `label` and `figure`."""
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(TEMPLATES),
         autoescape=True,
@@ -133,4 +133,5 @@ def environment() -> jinja2.Environment:
         lstrip_blocks=True,
     )
     environment.filters |= {"number": lambda value: "–" if value is None else number(value), "percent": percent}
+    environment.filters |= {"label": label, "figure": figure}
     return environment

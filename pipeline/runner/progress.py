@@ -98,11 +98,16 @@ class Progress:
 def key_figures(figures: Mapping[str, Any]) -> str:
     """The first few plain figures as `name 1.234`, four significant digits each, shares as percentages."""
     plain = [(name, value) for name, value in figures.items() if isinstance(value, bool | int | float | str)]
-    return ", ".join(f"{WORDS.get(name, name.replace('_', ' '))} {_figure(name, value)}"
-                     for name, value in plain[:SHOWN_FIGURES])  # fmt: skip
+    return ", ".join(f"{label(name)} {figure(name, value)}" for name, value in plain[:SHOWN_FIGURES])
 
 
-def _figure(name: str, value: Any) -> str:
+def label(name: str) -> str:
+    """What people call a figure."""
+    return WORDS.get(name, name.replace("_", " "))
+
+
+def figure(name: str, value: Any) -> str:
+    """A figure for people, a share as a percentage."""
     return f"{value:.1%}" if name.endswith(SHARES) and isinstance(value, float) else number(value)
 
 
