@@ -41,11 +41,13 @@ class Context:
         workspace: A folder that survives a killed or failed attempt where the component is `RESUMABLE`. It is removed
             once the component has finished, but where it has a `BUDGET`, so that a larger one continues its work.
         progress: Whether standard error may show progress bars.
+        quiet: Whether it shows warnings and errors alone.
     """
 
     run_id: str
     workspace: Path
     progress: bool = True
+    quiet: bool = False
 
 
 class Component:

@@ -78,6 +78,13 @@ def stoppable() -> Iterator[None]:
         signal.signal(signal.SIGTERM, before)
 
 
+def show_warnings_alone() -> None:
+    """Keeps what is less than a warning from standard error; the run's log still has it."""
+    for handler in logging.getLogger().handlers:
+        if type(handler) is logging.StreamHandler:
+            handler.setLevel(logging.WARNING)
+
+
 def _death(exit_code: int | None) -> str:
     if exit_code == -signal.SIGKILL:
         return (

@@ -13,6 +13,7 @@ import pydantic
 
 from components.artifacts import blessing
 from components.base import Component, ComponentError
+from components.child_process import show_warnings_alone
 from components.example_gen.corpora import check_dataset
 from components.pusher.component import Pusher
 from models import files
@@ -39,7 +40,7 @@ def local(parsed: argparse.Namespace, configuration: config.Configuration) -> Su
     """
     components = checked_pipeline(configuration)
     _check_until(parsed.until, components)
-    progress = _start_showing(parsed.verbose)
+    progress = _start_showing(parsed)
     if tuner_worker.is_worker(components):
         return summary.summarize(tuner_worker.join(components, root(configuration), progress))
     with (
@@ -59,7 +60,7 @@ def local(parsed: argparse.Namespace, configuration: config.Configuration) -> Su
 
 def rollback(parsed: argparse.Namespace, configuration: config.Configuration) -> Summary:
     """Republishes the previous version; returns a summary in the form of a run's."""
-    settings, progress = configuration.settings, _start_showing(parsed.verbose)
+    settings, progress = configuration.settings, _start_showing(parsed)
     with LocalRunner(root(configuration), progress=progress) as runner, _tracker(configuration, runner) as tracker:
         parameters = Pusher.Parameters(**dict(settings.pusher), serving_dir=serving_dir(settings))
         run = roll_back(runner, parameters)
@@ -75,14 +76,17 @@ def _tracker(configuration: config.Configuration, runner: LocalRunner) -> Tracke
     return Tracker(configuration.settings.tracking.mlflow_uri, runner, configuration.values)
 
 
-def _start_showing(verbose: bool) -> Progress:
+def _start_showing(parsed: argparse.Namespace) -> Progress:
+    verbose = parsed.verbose
     logging.basicConfig(level=logging.INFO if verbose else logging.ERROR, format="%(message)s")
     for handler in [] if verbose else logging.getLogger().handlers:
         # A failure is one line; Beam's own traceback is in the run's log.
         handler.addFilter(lambda record: not record.name.startswith("apache_beam"))
     for name in ("components", "models", "pipeline"):  # what the project itself has to say is always shown
         logging.getLogger(name).setLevel(logging.INFO)
-    return Progress(verbose)
+    if parsed.quiet:
+        show_warnings_alone()
+    return Progress(verbose, parsed.quiet)
 
 
 def show_history(parsed: argparse.Namespace, configuration: config.Configuration, output: TextIO) -> int:
@@ -168,6 +172,6 @@ def _tell_the_end(run: RunRecord, progress: Progress) -> None:
         for output in judge["outputs"].values():
             with contextlib.suppress(OSError):
                 for reasons in blessing.refusals(Path(run["root"]) / output["uri"]):
-                    progress.message(reasons)
+                    progress.message(reasons, "red")
     elif run["summary"]["pushed_model"]:
         progress.message(f"Model: {run['summary']['pushed_model']}")

@@ -58,7 +58,9 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--until", metavar="COMPONENT", help="stop after this component, such as Transform")
     parser.add_argument("--tune", action="store_true", help="search for hyperparameters first: tuner.enabled=true")
     parser.add_argument("--no-cache", action="store_true", help="run every component, also where nothing has changed")
-    parser.add_argument("--verbose", action="store_true", help="show tracebacks and the libraries' logs")
+    shown = parser.add_mutually_exclusive_group()
+    shown.add_argument("--verbose", action="store_true", help="show tracebacks and the libraries' logs")
+    shown.add_argument("--quiet", action="store_true", help="show warnings, errors and the summary alone")
     parsed = parser.parse_args(arguments)
     if not parsed.local and (parsed.until or not parsed.compile and (parsed.no_cache or parsed.tune)):
         parser.error("--until, --tune and --no-cache go with --local (the last two with --compile, too)")
@@ -78,7 +80,7 @@ def main(arguments: list[str] | None = None) -> int:
     stopping.install()
     program.quiet_libraries(parsed.verbose)
     try:
-        with standard_output_for_results() as output:
+        with standard_output_for_results(parsed.quiet) as output:
             return run_command(parsed, output)
     except BaseException:
         if stopping.exit_code() is None:
@@ -112,11 +114,16 @@ def run_command(parsed: argparse.Namespace, output: TextIO) -> int:
 
 
 @contextlib.contextmanager
-def standard_output_for_results() -> Iterator[TextIO]:
-    """The real standard output, while whatever libraries and child processes print there goes to standard error."""
+def standard_output_for_results(quiet: bool) -> Iterator[TextIO]:
+    """The real standard output, while what libraries and child processes print there goes to standard error, or, if
+    quiet, nowhere."""
     sys.stdout.flush()
     with os.fdopen(os.dup(1), "w", encoding="utf-8") as output:
-        os.dup2(2, 1)
+        if quiet:
+            with open(os.devnull, "wb") as nowhere:
+                os.dup2(nowhere.fileno(), 1)
+        else:
+            os.dup2(2, 1)
         try:
             yield output
         finally:

@@ -14,6 +14,7 @@ from components.artifacts.model_run import HISTORY
 from components.base import Context
 
 BAR_SECONDS = 1.0  # between two changes of the bar: to draw it takes time from the step
+FIRST_LINE_SECONDS, LINE_SECONDS = 30.0, 600.0  # without a bar: until a line says how long it will take, and the next
 
 
 class Progress(keras.callbacks.Callback):
@@ -32,14 +33,14 @@ class Progress(keras.callbacks.Callback):
         self.logs = context.workspace / "logs"
         self._folder = context.workspace
         self._epochs = epochs
-        console = Console(stderr=True)
-        text = "epoch {task.fields[epoch]}  {task.fields[figures]}"
-        columns = rich.progress.TextColumn(text), rich.progress.BarColumn(), rich.progress.TimeRemainingColumn()
+        console = Console(stderr=True, quiet=context.quiet, soft_wrap=True)
+        columns = rich.progress.TextColumn("{task.fields[text]}"), rich.progress.BarColumn(20)
         self._bar = rich.progress.Progress(
             *columns, console=console, transient=True, refresh_per_second=1 / BAR_SECONDS,
             disable=not (context.progress and console.is_terminal),
         )  # fmt: skip
-        self._task = self._bar.add_task("", epoch=1, figures="")
+        self._task = self._bar.add_task("", text="")
+        self._began: tuple[float, int] | None = None  # when the first step was done, and how many were by then
         self._shown = 0.0
 
     @contextlib.contextmanager
@@ -57,23 +58,44 @@ class Progress(keras.callbacks.Callback):
 
     def on_train_batch_end(self, batch, logs=None):
         now = time.monotonic()
-        if self._bar.disable or now - self._shown < BAR_SECONDS:
+        if self._began is None:  # the first step, which compiles, says nothing of the others
+            self._began = now, self._steps_done
+            self._shown = now + FIRST_LINE_SECONDS - LINE_SECONDS
+        if now - self._shown < (LINE_SECONDS if self._bar.disable else BAR_SECONDS):
             return
         self._shown = now
         training = self._training
-        figures = f"perplexity {logs['perplexity']:8.2f}  {training.tokens_per_second:7,.0f} tokens/s"
-        epoch = len(training.history) + 1
-        self._bar.update(self._task, completed=training.window, total=training.steps, epoch=epoch, figures=figures)
+        place = f"epoch {len(training.history) + 1:3}/{self._epochs}"
+        if self._bar.disable:
+            place += f" {training.window / training.steps:4.0%}"
+        text = f"{place}  training {logs['perplexity']:8.2f}  {self._speed(training.tokens_per_second)}"
+        if self._bar.disable:
+            self._bar.console.print(text, highlight=False)
+        else:
+            self._bar.update(self._task, completed=self._steps_done, total=self._epochs * training.steps, text=text)
 
     def on_epoch_end(self, epoch, logs=None):
         record = self._training.history[-1]
         self._log(record)
         self._write_history()
         self._bar.console.print(
-            "epoch {epoch:3}/{epochs}  training {train_perplexity:8.2f}  valid {valid_perplexity:8.2f}  "
-            "rate {learning_rate:.3f}  {tokens_per_second:6,.0f} tokens/s".format(epochs=self._epochs, **record),
+            f"epoch {record['epoch']:3}/{self._epochs}  training {record['train_perplexity']:8.2f}  "
+            f"valid {record['valid_perplexity']:8.2f}  {self._speed(record['tokens_per_second'])}",
             highlight=False,
         )
+
+    @property
+    def _steps_done(self) -> int:
+        return len(self._training.history) * self._training.steps + self._training.window
+
+    def _speed(self, tokens_per_second: float) -> str:
+        """Tokens a second and, before the end, the time that the training still takes at the pace of this process."""
+        speed = f"{tokens_per_second:6,.0f} tokens/s"
+        if self._began is None or self._training.finished:
+            return speed
+        since, first = self._began
+        done, left = self._steps_done - first, self._epochs * self._training.steps - self._steps_done
+        return f"{speed}  {time_left((time.monotonic() - since) * left / done)}" if done else speed
 
     def _log(self, record: dict):
         with self._writer.as_default(step=record["epoch"]):
@@ -86,3 +108,14 @@ class Progress(keras.callbacks.Callback):
         training = self._training
         record = {"steps_per_epoch": training.steps, "best_epoch": training.best_epoch, "epochs": training.history}
         HISTORY.write(self._folder, record)
+
+
+def time_left(seconds: float) -> str:
+    """A remaining time in words, as fine as such an estimate is."""
+    minutes = round(seconds / 60)
+    if minutes < 1:
+        return "under 1 min left"
+    if minutes < 60:
+        return f"{minutes} min left"
+    hours = minutes // 60
+    return f"{hours} h {minutes % 60} min left" if hours < 48 else f"{hours // 24} days {hours % 24} h left"

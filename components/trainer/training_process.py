@@ -24,6 +24,8 @@ def train_and_export(
         ComponentError: If the data are too few for the batch, or the training diverged.
     """
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
+    if context.quiet:
+        child_process.show_warnings_alone()
 
     from components.trainer.progress import Progress
     from models.language_model import LanguageModel

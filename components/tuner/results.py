@@ -27,12 +27,13 @@ from components.tuner.trial_tuner import TrialTuner
 METRIC = "val_perplexity"
 
 
-def write(tuner: TrialTuner, folder: Path) -> dict[str, Any]:
+def write(tuner: TrialTuner, folder: Path, quiet: bool) -> dict[str, Any]:
     """Writes the outputs of a search that has ended, and returns its figures.
 
     Args:
         tuner: Alone, or the chief.
         folder: Of the artifact.
+        quiet: Whether the table of trials is left out on standard error.
 
     Raises:
         ComponentError: If no trial was trained to its end.
@@ -66,7 +67,8 @@ def write(tuner: TrialTuner, folder: Path) -> dict[str, Any]:
     config = oracle.get_trial(best["trial"]).hyperparameters.get_config()
     write_best(folder, config)
     _write_logs(folder / "logs", trials, parameters.space)
-    _show(summary)
+    if not quiet:
+        _show(summary)
     return {
         "trials": len(trials),
         "diverged": summary["counts"]["diverged"],

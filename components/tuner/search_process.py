@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from components import child_process
 from components.artifacts.splits import split_dir
 from components.base import ComponentError, Context
 from components.tuner.component import Tuner
@@ -28,6 +29,8 @@ def search(
     from components.tuner import results
 
     folder = context.workspace
+    if context.quiet:
+        child_process.show_warnings_alone()
     tuner = _make_tuner(inputs, parameters, folder)
     INVITATION.write(
         folder,
@@ -40,7 +43,7 @@ def search(
     )
     _search(tuner)
     (folder / INVITATION.file).unlink()
-    return results.write(tuner, outputs["best_hyperparameters"])
+    return results.write(tuner, outputs["best_hyperparameters"], context.quiet)
 
 
 def work(folder: Path) -> dict[str, Any]:

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import tensorflow as tf
 
+from models.serving import saved_model, warm_up
 from models.serving.exported_weights import ExportedWeights
 from models.serving.reader import WindowedReader
 from models.serving.sampling import choose_tokens
@@ -15,7 +16,6 @@ MAX_WORDS = 10_000  # `generate` writes no more in one answer, whatever `max_wor
 PROMPT_TOKENS = 512  # read of a prompt, its last ones: an LSTM makes use of about 200, and 400,000 take minutes
 MAX_NEWLINES = 2  # that `generate` writes in a row; then comes a word
 FIRST_WORD_ID = max(UNK_ID, EOS_ID) + 1
-CARD_FILE = "assets.extra/model_card.json"
 
 
 def export(model, tokenizer, path: str | Path, card: dict, dtype: str = "float32") -> None:
@@ -29,7 +29,7 @@ def export(model, tokenizer, path: str | Path, card: dict, dtype: str = "float32
         tokenizer: The `Tokenizer` with the model's vocabulary, which becomes `assets/vocabulary.txt`.
         path: The folder to write.
         card: JSON-serialisable description (data, recipe, perplexities, lineage), written to
-            `assets.extra/model_card.json`.
+            `assets.extra/model_card.json`, beside the requests that warm TensorFlow Serving up.
         dtype: What the weights are stored as: "float32", "float16" or "int8"; see `ExportedWeights`.
 
     Raises:
@@ -43,11 +43,12 @@ def export(model, tokenizer, path: str | Path, card: dict, dtype: str = "float32
     module = SignatureModule(model, tokenizer, dtype)
     tf.saved_model.save(module, str(path), signatures=module.endpoints)
     write_card(path, card)
+    warm_up.write(path, model.num_layers, model.units)
 
 
 def write_card(path: str | Path, card: dict) -> None:
     """Writes the card of a SavedModel, in the place of one that is there."""
-    card_file = Path(path) / CARD_FILE
+    card_file = Path(path) / saved_model.CARD
     card_file.parent.mkdir(exist_ok=True)
     card_file.write_text(json.dumps(card, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
 

@@ -10,6 +10,7 @@ from typing import Any
 EXPORT = "Format-Serving"  # the SavedModel's folder in a Model artifact
 VOCABULARY = Path("assets") / "vocabulary.txt"
 CARD = Path("assets.extra") / "model_card.json"  # it names the run, so that it differs between two equal models
+WARM_UP = Path("assets.extra") / "tf_serving_warmup_requests"  # the name that TensorFlow Serving looks for
 
 
 def is_saved_model(folder: Path) -> bool:
@@ -37,7 +38,7 @@ def newest(folder: Path) -> Path:
 
 
 def digest(saved_model: Path) -> str:
-    """SHA-256 over names and contents of a SavedModel's files, its card's folder left out.
+    """SHA-256 over names and contents of a SavedModel's files, `assets.extra` left out.
 
     Raises:
         OSError: If the folder cannot be read.

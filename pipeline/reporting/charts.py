@@ -37,6 +37,7 @@ _STYLE = {
     "legend.frameon": False,
     "lines.linewidth": 1.8,
 }
+FEWEST_FOR_A_CURVE = 3  # points
 FEWEST = 10  # tokens of a calibration bin whose share right says something
 _SIZE = (4.4, 2.7)  # inches
 _WRAPPING = re.compile(r"<metadata>.*?</metadata>|<\?xml.*?\?>|<!DOCTYPE.*?>|<!--.*?-->", re.DOTALL)
@@ -48,7 +49,7 @@ def lines(
     log: bool = False,
     mark: int | None = None,
 ) -> str:
-    """Curves over epochs, from 1.
+    """Curves over epochs, from 1; fewer than three values are dots.
 
     Args:
         series: Values by name; None where there is none.
@@ -60,10 +61,10 @@ def lines(
     def draw(axes) -> None:
         for (name, values), color, style in zip(series.items(), SERIES, ("-", "--", "-.", ":"), strict=False):
             known = [(epoch, value) for epoch, value in enumerate(values, start=1) if value is not None]
-            marker = "o" if len(known) == 1 else None
-            axes.plot(
-                *zip(*known, strict=True), color=color, label=name, marker=marker, linestyle=style
-            ) if known else None
+            few = len(known) < FEWEST_FOR_A_CURVE  # a line through two points would look like a trend
+            look = {"marker": "o", "linestyle": "none"} if few else {"linestyle": style}
+            if known:
+                axes.plot(*zip(*known, strict=True), color=color, label=name, **look)
         if mark is not None:
             axes.axvline(mark, color=INK, linewidth=1, linestyle=":")
         if log:
@@ -72,8 +73,8 @@ def lines(
             axes.yaxis.set_minor_formatter(NullFormatter())
         axes.yaxis.set_major_formatter(FuncFormatter(_short))
         axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=8))
-        if max(map(len, series.values())) == 1:
-            axes.set_xticks([1])
+        if (epochs := max(map(len, series.values()))) < FEWEST_FOR_A_CURVE:
+            axes.set_xticks(range(1, epochs + 1))
         axes.set_xlabel("epoch")
         if len(series) > 1:
             axes.legend()

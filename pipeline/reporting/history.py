@@ -20,7 +20,7 @@ PIPE_WIDTH = 160  # characters; a pipe has no width of its own
 
 def list_runs(root: Path, output: TextIO) -> int:
     """Prints a line a run, newest first: when, outcome, perplexities, what was pushed. Returns the exit code."""
-    runs = _read(root)
+    runs = read_runs(root)
     if not runs:
         print(f"No run has been recorded in {root} yet.", file=output)
         return 0
@@ -45,7 +45,7 @@ def show_run(root: Path, run_id: str, output: TextIO) -> int:
     Raises:
         RunnerError: If there is no such run.
     """
-    found = _find(_read(root), run_id, root)
+    found = _find(read_runs(root), run_id, root)
     console = _console(output)
     record = found.get("run")
     console.print(f"Run {found['run_id']}, started {found['started']}: {OUTCOMES[found.get('exit')]}.", markup=False)
@@ -69,13 +69,18 @@ def load_run(root: Path, run_id: str) -> dict[str, Any]:
     Raises:
         RunnerError: If there is no such run or it was stopped before its end.
     """
-    found = _find(_read(root), run_id, root)
+    found = _find(read_runs(root), run_id, root)
     if "run" not in found:
         raise RunnerError(f"The run {found['run_id']} in {root} was stopped before its end; nothing is recorded of it.")
     return found["run"] | {"root": str(root.absolute())}  # the folder may have been moved since
 
 
-def _read(root: Path) -> list[dict[str, Any]]:
+def read_runs(root: Path) -> list[dict[str, Any]]:
+    """Every run below the root, newest first, as `Metadata.runs` has them; none where nothing is recorded.
+
+    Raises:
+        RunnerError: If the metadata cannot be read.
+    """
     path = root / "metadata.sqlite"
     try:
         if not path.is_file():

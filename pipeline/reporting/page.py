@@ -10,7 +10,7 @@ import jinja2
 
 from components.base import ComponentError
 from pipeline.reporting import comparison, lineage_drawing, search, sections
-from pipeline.runner.progress import number
+from pipeline.runner.progress import figure, label, number
 from pipeline.runner.record import RunRecord
 
 TEMPLATES = Path(__file__).parent / "templates"
@@ -44,7 +44,7 @@ def write_report(run: RunRecord, path: Path) -> None:
                 contents[name] = None
                 unreadable.append(f"{name}: {error}")
     page = (
-        _environment()
+        environment()
         .get_template("report.html.j2")
         .render(
             run=run,
@@ -63,7 +63,7 @@ def write_comparison(first: RunRecord, second: RunRecord, path: Path) -> None:
     """Writes a page that shows two runs side by side."""
     runs = (first, second)
     page = (
-        _environment()
+        environment()
         .get_template("comparison.html.j2")
         .render(runs=runs, outcomes=[outcome(run) for run in runs], **comparison.compare(first, second))
     )
@@ -125,7 +125,8 @@ def _pushed(run: RunRecord) -> str | None:
     return None if version is None else f"version {version}"
 
 
-def _environment() -> jinja2.Environment:
+def environment() -> jinja2.Environment:
+    """Of the templates, with the filters `number`, `percent`, `label` and `figure`."""
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(TEMPLATES),
         autoescape=True,
@@ -134,4 +135,5 @@ def _environment() -> jinja2.Environment:
         lstrip_blocks=True,
     )
     environment.filters |= {"number": lambda value: "–" if value is None else number(value), "percent": percent}
+    environment.filters |= {"label": label, "figure": figure}
     return environment

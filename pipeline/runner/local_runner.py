@@ -7,6 +7,7 @@ An output appears under `<root>/<Component>/<output>/<execution id>/` whole or n
 import contextlib
 import datetime
 import errno
+import functools
 import logging
 import os
 import secrets
@@ -57,7 +58,8 @@ class LocalRunner:
         try:
             self.root.mkdir(parents=True, exist_ok=True)
             self._exit_stack.enter_context(root_lock.held(self.root))
-            self.metadata = self._exit_stack.enter_context(recovery.opened(self.root, self.progress.message))
+            said = functools.partial(self.progress.message, style="yellow")
+            self.metadata = self._exit_stack.enter_context(recovery.opened(self.root, said))
             self._clear_leftovers()
             self._exit_stack.enter_context(artifact_files.temporary(self.root / ".work" / "tmp"))
             self._exit_stack.callback(run_log.end)
@@ -189,7 +191,9 @@ class LocalRunner:
                 workspace = self._resumable_workspace(component.name, work_key)
             for folder in (workspace, *staged.values()):
                 folder.mkdir(parents=True, exist_ok=True)
-            context = Context(run_id=self.run_id, workspace=workspace, progress=self.progress.interactive)
+            context = Context(
+                run_id=self.run_id, workspace=workspace, progress=self.progress.interactive, quiet=self.progress.quiet
+            )
             try:
                 figures = artifact_files.as_json(component.execute(paths, staged, context) or {})
             except Exception as error:

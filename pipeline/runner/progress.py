@@ -10,12 +10,27 @@ import rich.box
 import rich.console
 import rich.markup
 import rich.table
+import rich.text
 
 from components import run_log
 from pipeline.runner.record import RunRecord
 
 STYLES = {"executed": "green", "cached": "cyan", "skipped": "dim", "failed": "bold red"}
 SHOWN_FIGURES = 6
+NAME_WIDTH = 16  # of the longest component's name
+# What people call a figure whose key does not say it well; other keys are read as they are spelled.
+WORDS = {
+    "train_unk_rate": "<unk> in train",
+    "eval_unk_rate": "<unk> in eval",
+    "test_unk_rate": "<unk> in test",
+    "size": "words",
+    "coverage": "tokens that they cover",
+    "train_tokens_per_second": "training tokens/s",
+    "latency_ms": "ms for next words",
+    "load_seconds": "seconds to load",
+    "valid_bits_per_character": "bits per character",
+}
+SHARES = ("_rate", "_share", "_accuracy", "coverage")
 
 
 class Progress:
@@ -23,26 +38,36 @@ class Progress:
 
     Args:
         verbose: Whether tracebacks are shown.
+        quiet: Whether only errors are shown; the run's log has the rest.
     """
 
-    def __init__(self, verbose: bool = False):
+    def __init__(self, verbose: bool = False, quiet: bool = False):
         self.interactive = sys.stderr.isatty()
         # A pipe has no width of its own: wide enough that a component's figures stay on a line.
         width = None if self.interactive else 160
         self.console = rich.console.Console(stderr=True, highlight=False, soft_wrap=True, width=width)
         self._verbose = verbose
+        self.quiet = quiet
 
     def started(self, name: str) -> None:
         """A component begins its work."""
         run_log.write(f"{name} started")
-        self.console.print(f"[bold]{name}[/bold] [dim]started {time.strftime('%H:%M:%S')}[/dim]")
+        if not self.quiet:
+            self.console.print(f"[bold]{name:<{NAME_WIDTH}}[/bold] [dim]started {time.strftime('%H:%M:%S')}[/dim]")
 
     def finished(self, name: str, status: str, seconds: float, figures: Mapping[str, Any]) -> None:
         """What became of it."""
         run_log.write(f"{name} {status} in {seconds:.3f} s  {key_figures(figures)}")
-        style = STYLES[status]
-        self.console.print(f"[bold]{name}[/bold] [{style}]{status}[/{style}] in {seconds:.1f} s  ", end="")
-        self.console.print(key_figures(figures), markup=False)
+        if self.quiet:
+            return
+        # In a terminal, figures that do not fit are broken between words; a log keeps a component on a line.
+        line = rich.text.Text.assemble(
+            (f"{name:<{NAME_WIDTH}}", "bold"),
+            " ",
+            (status, STYLES[status]),
+            f" in {seconds:.1f} s  {key_figures(figures)}",
+        )
+        self.console.print(line, soft_wrap=not self.interactive)
 
     def traceback(self, text: str) -> None:
         """A failure's traceback, for who asked for it."""
@@ -50,12 +75,15 @@ class Progress:
             self.console.print(text, markup=False)
 
     def message(self, text: str, style: str = "") -> None:
-        """A line of text, taken literally."""
+        """A line of text, taken literally; with a style it is shown even where little is."""
         run_log.write(text, logging.ERROR if "red" in style else logging.INFO)
-        self.console.print(text, style=style, markup=False)
+        if style or not self.quiet:
+            self.console.print(text, style=style, markup=False)
 
     def table(self, run: RunRecord) -> None:
         """All components of a run: status, seconds, key figures."""
+        if self.quiet:
+            return
         table = rich.table.Table(title=f"Run {run['run_id']}", title_justify="left", box=rich.box.SIMPLE_HEAD)
         table.add_column("component", no_wrap=True)
         table.add_column("status", no_wrap=True)
@@ -69,9 +97,19 @@ class Progress:
 
 
 def key_figures(figures: Mapping[str, Any]) -> str:
-    """The first few plain figures as `name 1.234`, four significant digits each."""
+    """The first few plain figures as `name 1.234`, four significant digits each, shares as percentages."""
     plain = [(name, value) for name, value in figures.items() if isinstance(value, bool | int | float | str)]
-    return ", ".join(f"{name.replace('_', ' ')} {number(value)}" for name, value in plain[:SHOWN_FIGURES])
+    return ", ".join(f"{label(name)} {figure(name, value)}" for name, value in plain[:SHOWN_FIGURES])
+
+
+def label(name: str) -> str:
+    """What people call a figure."""
+    return WORDS.get(name, name.replace("_", " "))
+
+
+def figure(name: str, value: Any) -> str:
+    """A figure for people, a share as a percentage."""
+    return f"{value:.1%}" if name.endswith(SHARES) and isinstance(value, float) else number(value)
 
 
 def number(value: Any) -> str:
@@ -81,5 +119,5 @@ def number(value: Any) -> str:
     if isinstance(value, int):
         return f"{value:,}"
     if isinstance(value, float):
-        return f"{value:,.1f}" if abs(value) >= 100 else f"{value:.4g}"
+        return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.1f}" if abs(value) >= 100 else f"{value:.4g}"
     return str(value)

@@ -1,10 +1,15 @@
 """The command line, as scripts and people meet it: in processes of its own."""
 
+import fcntl
 import json
 import os
+import pty
+import re
 import signal
+import struct
 import subprocess
 import sys
+import termios
 import time
 from pathlib import Path
 
@@ -227,3 +232,54 @@ def test_rolling_back_is_a_run_in_the_lineage(tmp_path):
     assert result.keys() == SUMMARY_KEYS and result["pushed_model"] == str(tmp_path / "serving" / "3")
     assert (tmp_path / "serving" / "3" / "saved_model.pb").read_text() == "first"
     assert "Rollback" in fake(tmp_path, "--show", "latest").stdout
+
+
+def test_quiet_shows_errors_and_the_summary_alone(tmp_path):
+    well = fake(tmp_path, "--local", "--quiet")
+    assert (well.returncode, well.stderr) == (0, "") and summary(well)["exit"] == 0
+    assert "Ship executed" in next(tmp_path.glob("runs/*/log.jsonl")).read_text()  # the log has it all
+    refused = fake(tmp_path, "--local", "--quiet", text="other", blessed=False)
+    assert refused.stderr == "Judge refused the model; nothing was pushed. Its reasons:\ntoo loud\n"
+    failed = fake(tmp_path, "--local", "--quiet", error="component")
+    assert failed.stderr.splitlines() == ["Shout: loss.gamma: found -1, expected a positive number."]
+    assert fake(tmp_path, "--local", "--quiet", "--verbose").returncode == 2
+
+
+def in_terminal(root: Path, columns: int, **environment: str) -> str:
+    """What a terminal of that width is sent by a run."""
+    leader, follower = pty.openpty()
+    fcntl.ioctl(follower, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
+    command = [sys.executable, "-m", "tests.pipeline.runner.fake_run", "--local", "--set", f"pipeline.root={root}"]
+    options = {"FAKE_OPTIONS": "{}", "TERM": "xterm", **environment}
+    process = subprocess.Popen(
+        command, cwd=REPOSITORY, env=os.environ | options, stdout=subprocess.DEVNULL, stderr=follower
+    )
+    os.close(follower)
+    sent = b""
+    while True:
+        try:
+            part = os.read(leader, 65536)
+        except OSError:  # the other end is closed
+            break
+        if not part:
+            break
+        sent += part
+    os.close(leader)
+    assert process.wait() == 0
+    return sent.decode()
+
+
+def test_a_terminal_of_80_columns_gets_lines_that_fit_and_no_colour_where_none_is_wanted(tmp_path):
+    plain = in_terminal(tmp_path / ("a-root-with-a-long-name" * 3), 80, NO_COLOR="1")
+    assert not re.search(r"\x1b\[[\d;]*3\d", plain)  # bold, dim and italics at most
+    lines = [re.sub(r"\x1b\[\d*m", "", line) for line in plain.splitlines()]
+    assert any("Judge" in line for line in lines)
+    table = lines[next(i for i, line in enumerate(lines) if line.startswith("Run ")) :]
+    assert max(len(line.rstrip()) for line in table if "/" not in line) <= 80  # a path is left in one piece
+    coloured = in_terminal(tmp_path / "coloured", 80)
+    assert "\x1b[32m" in coloured
+
+
+def test_a_log_has_no_carriage_returns_and_no_escapes(tmp_path):
+    said = fake(tmp_path).stderr
+    assert "\r" not in said and "\x1b" not in said

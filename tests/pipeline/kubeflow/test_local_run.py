@@ -18,7 +18,7 @@ from kfp.local import docker_task_handler, status  # noqa: E402
 pytestmark = pytest.mark.kubeflow
 
 REPOSITORY = Path(__file__).parents[3]
-IMAGE = os.environ.get("KUBEFLOW_TEST_IMAGE")  # built from this checkout: pipeline/kubeflow/Dockerfile
+IMAGE = os.environ.get("KUBEFLOW_TEST_IMAGE")  # built from this checkout by its Dockerfile
 BEFORE_GATES = "example-gen statistics-gen example-validator vocabulary-gen transform trainer".split()
 
 
@@ -65,7 +65,8 @@ class Runs:
     def run(self, **parameters) -> Path:
         """Runs the compiled file; returns the folder in which the run has a folder for each component that ran."""
         before = set(self.root.glob("tied-language-model-*"))
-        local.init(local.DockerRunner(network_mode="none"), pipeline_root=str(self.root), enable_caching=True)
+        runner = local.DockerRunner(network_mode="none", user=f"{os.getuid()}:{os.getgid()}")  # whose folder it is
+        local.init(runner, pipeline_root=str(self.root), enable_caching=True)
         components.load_component_from_file(str(self.root / "pipeline.yaml"))(**parameters)
         [made] = set(self.root.glob("tied-language-model-*")) - before
         return made

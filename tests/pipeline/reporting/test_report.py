@@ -226,6 +226,12 @@ def test_an_epoch_alone_and_figures_that_are_no_numbers_can_be_drawn():
         assert drawn.startswith("<svg") and "var(--" in drawn
 
 
+def test_two_epochs_are_dots_and_no_trend():
+    line = "fill: none; stroke: var(--series-1)"
+    assert line not in charts.lines({"perplexity": [9.0, 5.0]}, "two")
+    assert line in charts.lines({"perplexity": [9.0, 5.0, 4.0]}, "three")
+
+
 def test_lineage_draws_a_lane_for_each_artifact_that_is_read(tmp_path):
     run = make_run(tmp_path)
     drawing = lineage_drawing.draw(run["components"], "source", "version 4")

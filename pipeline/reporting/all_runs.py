@@ -1,0 +1,61 @@
+"""A page of all runs below a root: when, on what, with which settings, how good, and a link to each report."""
+
+import base64
+import hashlib
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+from pipeline.reporting import history, page, sections
+
+# They say where a run writes and what it reads, which has a column of its own.
+NOT_SETTINGS = frozenset("pipeline.root pipeline.serving_dir example_gen.dataset example_gen.data_dir".split())
+GOOD, BAD, OPEN = "good", "bad", "open"
+
+
+def write(root: Path, path: Path) -> None:
+    """Writes the page.
+
+    Args:
+        root: `pipeline.root` of the runs.
+        path: The HTML file to write; its folder is made.
+
+    Raises:
+        RunnerError: If the metadata cannot be read.
+        OSError: If the file cannot be written.
+    """
+    template = page.environment().get_template("all_runs.html.j2")
+    script = (page.TEMPLATES / "sort.js").read_text(encoding="utf-8")
+    # The page runs this script and no other, whatever the runs' texts hold.
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    rows = [_row(run, root, path.parent) for run in history.read_runs(root)]
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(template.render(rows=rows, root=root, script=script, digest=digest), encoding="utf-8")
+
+
+def _row(found: Mapping[str, Any], root: Path, folder: Path) -> dict[str, Any]:
+    run = found.get("run") or {}
+    summary, values, defaults = run.get("summary", {}), run.get("configuration", {}), run.get("defaults", {})
+    report = root / "runs" / found["run_id"] / "report.html"
+    changed = {key: value for key, value in values.items() if value != defaults.get(key) and key not in NOT_SETTINGS}
+    ended = run.get("exit") is not None
+    return {
+        "run_id": found["run_id"],
+        "started": found["started"][:16].replace("T", " "),
+        "link": _address(report, folder) if report.is_file() else None,
+        "corpus": values.get("example_gen.dataset"),
+        "folder": values.get("example_gen.data_dir"),
+        "settings": [(key, sections.as_text(value)) for key, value in changed.items()],
+        "valid": summary.get("valid_perplexity"),
+        "test": summary.get("test_perplexity"),
+        "seconds": run.get("seconds"),
+        "outcome": page.outcome(run) if ended else "Stopped before its end",
+        "style": {0: GOOD, 1: BAD, 3: BAD}.get(run.get("exit"), OPEN),
+    }
+
+
+def _address(file: Path, folder: Path) -> str:
+    """A file's address in a page of the folder."""
+    return quote(Path(os.path.relpath(file, folder)).as_posix())

@@ -1,0 +1,125 @@
+"""The page of all runs, written by the real command after runs with stand-ins for the components, and in a browser."""
+
+import contextlib
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from selenium import webdriver
+from selenium.webdriver.chrome.service import Service
+from selenium.webdriver.common.by import By
+from selenium.webdriver.common.keys import Keys
+
+from pipeline import report
+
+REPOSITORY = Path(__file__).parents[3]
+BROWSER, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
+FLAGS = (
+    "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking "
+    "--disable-component-update --disable-sync --disable-dev-shm-usage"
+).split()
+NAUGHTY = "</script><b>x&"
+
+
+def run(root, *assignments, **fake_options):
+    settings = [argument for setting in assignments for argument in ("--set", setting)]
+    command = [sys.executable, "-m", "tests.pipeline.runner.fake_run", "--local", "--set", f"pipeline.root={root}"]
+    environment = os.environ | {"FAKE_OPTIONS": json.dumps(fake_options)}
+    done = subprocess.run([*command, *settings], cwd=REPOSITORY, env=environment, capture_output=True, text=True)
+    return json.loads(done.stdout.splitlines()[-1])["run_id"]
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory):
+    """A root of three runs: pushed, refused, and failed with a long name for its corpus's folder."""
+    root = tmp_path_factory.mktemp("all") / "root"
+    run(root, "trainer.epochs=3")
+    run(root, "model.units=300", text="other", blessed=False)
+    texts = root.parent / "a_very_long_name_of_a_folder" / NAUGHTY / "with-many-parts"
+    texts.mkdir(parents=True)
+    (texts / "one.txt").write_text("a b c")
+    run(root, "example_gen.dataset=text_files", f"example_gen.data_dir={texts}", error="component")
+    return root
+
+
+@pytest.fixture(scope="module")
+def written(root):
+    assert report.main(["--all", "--root", str(root)]) == 0
+    return root / "runs" / "index.html"
+
+
+@contextlib.contextmanager
+def browser(tmp_path, width):
+    options = webdriver.ChromeOptions()
+    options.binary_location = BROWSER
+    for flag in [*FLAGS, f"--user-data-dir={tmp_path / 'profile'}"]:
+        options.add_argument(flag)
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
+    driver = webdriver.Chrome(options, Service(DRIVER))
+    size = {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": width < 500}
+    driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
+    try:
+        yield driver
+    finally:
+        driver.quit()
+
+
+def cells(driver, column):
+    return [cell.text for cell in driver.find_elements(By.CSS_SELECTOR, f"tbody td:nth-child({column})")]
+
+
+def test_each_run_has_its_settings_figures_verdict_and_report(written):
+    text = written.read_text("utf-8")
+    newest_first = [text.index(word) for word in ("Failed", "Refused", "Done as far as Ship")]
+    assert newest_first == sorted(newest_first)
+    assert "trainer.epochs = 3" in text and "model.units = 300" in text and "pipeline.root =" not in text
+    assert NAUGHTY not in text and "&lt;/script&gt;" in text
+    for run_id in (path.name for path in (written.parent).iterdir() if path.is_dir()):
+        assert f'href="{run_id}/report.html"' in text
+
+
+def test_links_lead_to_the_reports_from_wherever_the_page_is(root, tmp_path, capsys):
+    assert report.main(["--all", "--root", str(root), "--output", str(tmp_path / "pages" / "all.html")]) == 0
+    assert capsys.readouterr().out.strip() == str(tmp_path / "pages" / "all.html")
+    text = (tmp_path / "pages" / "all.html").read_text("utf-8")
+    links = [part.partition('"')[0] for part in text.split('href="')[1:] if not part.startswith("data:")]
+    assert len(links) == 3 and all((tmp_path / "pages" / link).is_file() for link in links)
+
+
+def test_a_root_without_runs_says_so(tmp_path):
+    assert report.main(["--all", "--root", str(tmp_path)]) == 0
+    assert "No run has been recorded" in (tmp_path / "runs" / "index.html").read_text("utf-8")
+
+
+def test_a_page_that_cannot_be_written_is_a_usage_error(root, tmp_path, capsys):
+    (tmp_path / "file").touch()
+    assert report.main(["--all", "--root", str(root), "--output", str(tmp_path / "file" / "x.html")]) == 2
+    assert "file" in capsys.readouterr().err
+
+
+@pytest.mark.skipif(not (BROWSER and DRIVER), reason="There is no chromium with chromedriver.")
+@pytest.mark.parametrize("width", [390, 1440])
+def test_in_a_browser_the_table_sorts_by_mouse_and_keyboard_and_fits(written, tmp_path, width):
+    with browser(tmp_path, width) as driver:
+        driver.get(written.as_uri())
+        assert driver.execute_script("return document.documentElement.scrollWidth") <= width
+        section = driver.find_element(By.TAG_NAME, "section")
+        assert section.find_element(By.TAG_NAME, "table").size["width"] < section.size["width"]
+        perplexity, seconds = (driver.find_element(By.CSS_SELECTOR, f"th:nth-child({n}) button") for n in (5, 7))
+        for _ in range(2):
+            perplexity.click()
+            assert cells(driver, 5) == ["100.00", "100.00", "–"]  # the failed run has none, and stays last
+        seconds.click()
+        upwards = cells(driver, 7)
+        seconds.send_keys(Keys.ENTER)
+        assert cells(driver, 7) == upwards[::-1]
+        assert seconds.find_element(By.XPATH, "..").get_attribute("aria-sort") == "descending"
+        driver.execute_cdp_cmd(
+            "Emulation.setEmulatedMedia", {"features": [{"name": "prefers-color-scheme", "value": "dark"}]}
+        )
+        assert driver.execute_script("return getComputedStyle(document.body).backgroundColor") == "rgb(21, 24, 27)"
+        assert driver.get_log("browser") == []
