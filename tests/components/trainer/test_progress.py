@@ -7,6 +7,7 @@ import pytest
 from components.base import Context
 from components.trainer import progress
 from components.trainer.progress import Progress, time_left
+from tests.components.artifacts import samples
 
 
 class Training:
@@ -37,7 +38,7 @@ def shown(tmp_path, clock, capfd, **options):
                 shown.on_train_batch_end(training.window - 1, {"perplexity": 99.0})
             training.window = 0
             training.history.append(
-                {"epoch": epoch + 1, "train_perplexity": 99.0, "valid_perplexity": 98.0, "tokens_per_second": 35.0}
+                samples.epoch(epoch + 1, train_perplexity=99.0, valid_perplexity=98.0, tokens_per_second=35.0)
             )
             shown.on_epoch_end(epoch)
     return capfd.readouterr().err
