@@ -40,9 +40,11 @@ def write_report(run: RunRecord, path: Path) -> None:
         for name, read in SECTIONS.items():
             try:
                 contents[name] = read(artifacts)
-            except ComponentError as error:  # a damaged or foreign artifact
+            # A damaged or foreign artifact, or one of the right type whose contents do not go together.
+            except (ComponentError, OSError, ValueError, KeyError, TypeError, IndexError) as error:
                 contents[name] = None
-                unreadable.append(f"{name}: {error}")
+                kind = "" if isinstance(error, ComponentError) else f"{type(error).__name__}: "
+                unreadable.append(f"{name}: {kind}{error}")
     page = (
         environment()
         .get_template("report.html.j2")

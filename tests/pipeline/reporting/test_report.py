@@ -214,6 +214,16 @@ def test_a_damaged_artifact_costs_its_section_only(tmp_path):
     assert "could not be read and is left out: training" in page.text
 
 
+def test_artifacts_that_are_whole_but_make_no_sense_cost_their_sections_only(tmp_path):
+    run = make_run(tmp_path)
+    (tmp_path / "VocabularyGen" / "vocabulary" / "1" / "counts.tsv").write_text("")
+    folder = tmp_path / "Trainer" / "model_run" / "1"
+    HISTORY.write(folder, HISTORY.read(folder) | {"best_epoch": 99})
+    write_report(run, tmp_path / "report.html")
+    page = Page((tmp_path / "report.html").read_text())
+    assert not {"training", "data"} & set(page.ids) and "evaluation" in page.ids
+
+
 def test_changed_configuration_is_marked(page):
     text = " ".join(page.text.split())
     assert "trainer.epochs 3 40" in text and "3 ← changed" in text
