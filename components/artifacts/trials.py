@@ -1,6 +1,7 @@
 """HyperParameters: `trials.json`, the search, and `best_hyperparameters.txt`, the best trial's, for Keras Tuner."""
 
 import json
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NotRequired
@@ -61,6 +62,11 @@ RECORD = Document("record.json", Trial, "Tuner")  # of one trial, in the search'
 def lowest_perplexity(trial: Trial) -> float | None:
     """The lowest valid perplexity of a trial, or None where no epoch was completed."""
     return min(trial["valid_perplexity"], default=None)
+
+
+def rank(trial: Trial) -> tuple[int, float]:
+    """What trials are sorted by, best first."""
+    return STATUSES.index(trial["status"]), lowest_perplexity(trial) or math.inf
 
 
 def write_best(folder: Path, config: Mapping[str, Any]) -> None:

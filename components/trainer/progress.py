@@ -4,6 +4,7 @@ import contextlib
 import shutil
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import keras
 import rich.progress
@@ -54,7 +55,7 @@ class Progress(keras.callbacks.Callback):
         with self._bar:
             yield
         self._writer.close()
-        self._write_history()
+        self.write_history(self._folder)
 
     def on_train_batch_end(self, batch, logs=None):
         now = time.monotonic()
@@ -77,7 +78,7 @@ class Progress(keras.callbacks.Callback):
     def on_epoch_end(self, epoch, logs=None):
         record = self._training.history[-1]
         self._log(record)
-        self._write_history()
+        self.write_history(self._folder)
         self._bar.console.print(
             f"epoch {record['epoch']:3}/{self._epochs}  training {record['train_perplexity']:8.2f}  "
             f"valid {record['valid_perplexity']:8.2f}  {self._speed(record['tokens_per_second'])}",
@@ -104,10 +105,11 @@ class Progress(keras.callbacks.Callback):
                     tf.summary.scalar(name, value)
         self._writer.flush()
 
-    def _write_history(self):
+    def write_history(self, folder: Path) -> None:
+        """Writes `history.json`, the epochs so far."""
         training = self._training
         record = {"steps_per_epoch": training.steps, "best_epoch": training.best_epoch, "epochs": training.history}
-        HISTORY.write(self._folder, record)
+        HISTORY.write(folder, record)
 
 
 def time_left(seconds: float) -> str:

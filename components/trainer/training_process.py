@@ -7,7 +7,6 @@ import sys
 from pathlib import Path
 
 from components import child_process
-from components.artifacts.model_run import HISTORY
 from components.artifacts.splits import split_dir
 from components.base import ComponentError, Context
 from components.trainer import hyperparameters
@@ -89,7 +88,7 @@ def _write_outputs(outputs, model, tokenizer, card, dtype, progress, training, s
     model.save_weights(outputs["model"] / "model.weights.h5")
     description = {"model": model.get_config(), "recipe": card["recipe"]}
     (outputs["model"] / "model.json").write_text(json.dumps(description, indent=2) + "\n")
-    HISTORY.write(outputs["model_run"], HISTORY.read(progress.logs.parent))
+    progress.write_history(outputs["model_run"])
     shutil.move(progress.logs, outputs["model_run"] / "logs")
     return figures
 

@@ -17,6 +17,7 @@ from components.artifacts.trials import (
     Trial,
     Trials,
     lowest_perplexity,
+    rank,
     write_best,
 )
 from components.base import ComponentError
@@ -122,9 +123,7 @@ def _show(summary: Trials) -> None:
     for title in ("trial", *names, "epochs", "valid perplexity", "seconds"):
         table.add_column(title.replace("_", " "), justify="right")
     table.add_column("status", no_wrap=True)
-    for trial in sorted(
-        summary["trials"], key=lambda t: (STATUSES.index(t["status"]), lowest_perplexity(t) or float("inf"))
-    ):
+    for trial in sorted(summary["trials"], key=rank):
         values = [f"{value:.4g}" if isinstance(value, float) else str(value) for value in trial["values"].values()]
         perplexity = lowest_perplexity(trial)
         remarks = [name for name in ("best", "default") if trial["trial"] == (summary[name] or {}).get("trial")]

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from html import escape
 from typing import Any
 
-from components.artifacts.trials import STATUSES, TRIALS, lowest_perplexity
+from components.artifacts.trials import TRIALS, lowest_perplexity, rank
 from pipeline.reporting.sections import Artifacts
 from pipeline.runner.progress import number
 
@@ -24,7 +24,7 @@ def tuning(artifacts: Artifacts) -> dict | None:
         | {"perplexity": lowest_perplexity(trial), "best": trial["trial"] == best, "default": trial["trial"] == default}
         for trial in found["trials"]
     ]
-    trials.sort(key=lambda trial: (STATUSES.index(trial["status"]), trial["perplexity"] or math.inf))
+    trials.sort(key=rank)
     names = [hyperparameter["name"] for hyperparameter in found["space"]]
     return found | {"trials": trials, "names": names, "chart": parallel_coordinates(found["space"], trials)}
 

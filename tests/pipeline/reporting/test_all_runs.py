@@ -3,25 +3,18 @@
 import contextlib
 import json
 import os
-import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
-from selenium import webdriver
-from selenium.webdriver.chrome.service import Service
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 
 from pipeline import report
+from tests.pipeline.browser import browser, needs_browser
 
 REPOSITORY = Path(__file__).parents[3]
-BROWSER, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
-FLAGS = (
-    "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking "
-    "--disable-component-update --disable-sync --disable-dev-shm-usage"
-).split()
 NAUGHTY = "</script><b>x&"
 
 
@@ -53,19 +46,12 @@ def written(root):
 
 
 @contextlib.contextmanager
-def browser(tmp_path, width):
-    options = webdriver.ChromeOptions()
-    options.binary_location = BROWSER
-    for flag in [*FLAGS, f"--user-data-dir={tmp_path / 'profile'}"]:
-        options.add_argument(flag)
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
-    driver = webdriver.Chrome(options, Service(DRIVER))
-    size = {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": width < 500}
-    driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
-    try:
+def window(tmp_path, width):
+    """A browser whose window is `width` pixels wide."""
+    with browser(tmp_path / "profile") as driver:
+        size = {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": width < 500}
+        driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
         yield driver
-    finally:
-        driver.quit()
 
 
 def cells(driver, column):
@@ -101,10 +87,10 @@ def test_a_page_that_cannot_be_written_is_a_usage_error(root, tmp_path, capsys):
     assert "file" in capsys.readouterr().err
 
 
-@pytest.mark.skipif(not (BROWSER and DRIVER), reason="There is no chromium with chromedriver.")
+@needs_browser
 @pytest.mark.parametrize("width", [390, 1440])
 def test_in_a_browser_the_table_sorts_by_mouse_and_keyboard_and_fits(written, tmp_path, width):
-    with browser(tmp_path, width) as driver:
+    with window(tmp_path, width) as driver:
         driver.get(written.as_uri())
         assert driver.execute_script("return document.documentElement.scrollWidth") <= width
         section = driver.find_element(By.TAG_NAME, "section")
