@@ -43,11 +43,13 @@ class Context:
         workspace: A folder that survives a killed or failed attempt where the component is `RESUMABLE`. It is removed
             once the component has finished, but where it has a `BUDGET`, so that a larger one continues its work.
         progress: Whether standard error may show progress bars.
+        peers: The other workers, where several train together (`components.trainer.peers.Peers`).
     """
 
     run_id: str
     workspace: Path
     progress: bool = True
+    peers: Any = None
 
 
 class Component:
