@@ -99,11 +99,12 @@ class WindowTraining(keras.Model):
                 a token is not in the vocabulary, or `x` starts in the middle and the model carries no state for it.
         """
         self._assert_compile_called("fit")
-        check_windows("x", x, y, self.vocabulary_size)
+        share = replicated.worker_index(self.distribute_strategy), replicated.num_workers(self.distribute_strategy)
+        check_windows("x", x, y, self.vocabulary_size, share)
         check_lanes("x", x, self.distribute_strategy.num_replicas_in_sync)
-        check_carried("x", x, self.carried_state.lanes * replicated.num_workers(self.distribute_strategy))
+        check_carried("x", x, self.carried_state.lanes * share[1])
         if validation_data is not None:
-            check_windows("validation_data", validation_data, None, self.vocabulary_size)
+            check_windows("validation_data", validation_data, None, self.vocabulary_size, share)
             validation_data = replicated.evaluation_lanes(validation_data, self.distribute_strategy)
         self._trace_for("train_function", x)
         x = replicated.lanes_of_this_worker(x, self.distribute_strategy)

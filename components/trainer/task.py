@@ -28,7 +28,7 @@ class Task:
     def name(self, index: int) -> str:
         """A worker in messages: `worker 1 (10.0.0.2:2222)`."""
         host, port = self.addresses[index]
-        return f"{'worker' if index else 'the chief, worker'} {index} ({host}:{port})"
+        return f"worker {index}{'' if index else ', the chief'} ({host}:{port})"
 
 
 def from_environment(environment: Mapping[str, str]) -> Task:
