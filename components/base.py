@@ -42,12 +42,14 @@ class Context:
             once the component has finished, but where it has a `BUDGET`, so that a larger one continues its work.
         progress: Whether standard error may show progress bars.
         quiet: Whether it shows warnings and errors alone.
+        peers: The other workers, where several train together (`components.trainer.peers.Peers`).
     """
 
     run_id: str
     workspace: Path
     progress: bool = True
     quiet: bool = False
+    peers: Any = None
 
 
 class Component:

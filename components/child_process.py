@@ -8,9 +8,9 @@ import signal
 import sys
 import threading
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from multiprocessing.connection import wait
-from typing import Any
+from typing import Any, Protocol
 
 from components import run_log
 from components.base import ComponentError
@@ -26,7 +26,18 @@ class ChildDied(ComponentError):
     """A child process ended without an answer."""
 
 
-def run_in_child(function: Callable[..., Any], *args: Any) -> Any:
+class Watch(Protocol):
+    """Connections to processes that the child's work depends on."""
+
+    @property
+    def sockets(self) -> Sequence[Any]:
+        """What is readable when `hear` has to be called."""
+
+    def hear(self, seconds: float | None) -> Any:
+        """Looks at them; raises ComponentError where the work has become useless."""
+
+
+def run_in_child(function: Callable[..., Any], *args: Any, watch: Watch | None = None) -> Any:
     """Calls `function(*args)` in a new process and returns its result; all three must pickle.
 
     The child ends with its parent, even where that is killed. Where this process is interrupted, the child has
@@ -35,9 +46,10 @@ def run_in_child(function: Callable[..., Any], *args: Any) -> Any:
     Args:
         function: A module's top-level function.
         *args: Its arguments.
+        watch: What may make the work useless while it runs; the child is killed then.
 
     Raises:
-        ComponentError: If the function raised one, or (`ChildDied`) the process died.
+        ComponentError: If the function or `watch` raised one, or (`ChildDied`) the process died.
         RuntimeError: If the function raised anything else; the message holds the child's traceback.
     """
     context = multiprocessing.get_context("spawn")
@@ -46,10 +58,15 @@ def run_in_child(function: Callable[..., Any], *args: Any) -> Any:
     process.start()
     sender.close()
     try:
+        while watch and receiver not in wait([receiver, *watch.sockets]):
+            watch.hear(0)
         kind, value = receiver.recv()
     except EOFError:
         process.join()
         raise ChildDied(_death(process.exitcode)) from None
+    except ComponentError:  # of `watch`
+        process.kill()
+        raise
     except BaseException:  # this process was interrupted
         process.terminate()
         raise

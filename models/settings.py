@@ -264,9 +264,17 @@ class TrainingSettings(Parameters):
     )
     replicas: Whole | None = setting(
         None,
-        "Devices to train on; must divide batch_size.",
+        "Devices to train on, of all workers together; must divide batch_size.",
         null="all GPUs or as many as divide it, one CPU without",
         ge=1,
+    )
+    strategy: Literal["mirrored", "multi_worker_mirrored"] = setting(
+        "mirrored",
+        "mirrored (the devices of this machine) or multi_worker_mirrored (a process for each worker that TF_CONFIG "
+        "names, docs/scaling.md).",
+    )
+    meeting_seconds: float = setting(
+        120.0, "Time that workers wait for each other before training, in seconds.", gt=0, le=86_400
     )
     seed: Whole = setting(1, "Seed of weights and dropout.", ge=0)
     checkpoint_seconds: float = setting(60.0, "Time between two checkpoints within an epoch, in seconds.", gt=0)

@@ -7,6 +7,7 @@ import tensorflow as tf
 
 from models.layers.carried_state import CarriedState
 from models.text.checks import check_carried, check_lanes, check_windows
+from models.training import replicas as replicated
 from models.training.metrics import Perplexity, TokenMean
 from models.training.optimizers import OnePassSGD, take_reduced_gradients
 
@@ -98,13 +99,15 @@ class WindowTraining(keras.Model):
                 a token is not in the vocabulary, or `x` starts in the middle and the model carries no state for it.
         """
         self._assert_compile_called("fit")
-        check_windows("x", x, y, self.vocabulary_size)
+        share = replicated.worker_index(self.distribute_strategy), replicated.num_workers(self.distribute_strategy)
+        check_windows("x", x, y, self.vocabulary_size, share)
         check_lanes("x", x, self.distribute_strategy.num_replicas_in_sync)
-        check_carried("x", x, self.carried_state.lanes)
+        check_carried("x", x, self.carried_state.lanes * share[1])
         if validation_data is not None:
-            check_windows("validation_data", validation_data, None, self.vocabulary_size)
-            validation_data = self._for_replicas(validation_data)
+            check_windows("validation_data", validation_data, None, self.vocabulary_size, share)
+            validation_data = replicated.evaluation_lanes(validation_data, self.distribute_strategy)
         self._trace_for("train_function", x)
+        x = replicated.lanes_of_this_worker(x, self.distribute_strategy)
         return super().fit(x, validation_data=validation_data, **{"shuffle": False} | kwargs)
 
     def evaluate(self, x=None, y=None, **kwargs):
@@ -124,7 +127,7 @@ class WindowTraining(keras.Model):
         if not kwargs.get("_use_cached_eval_dataset"):  # set by `fit`, which has checked its data
             self._assert_compile_called("evaluate")
             check_windows("x", x, y, self.vocabulary_size)
-            x = self._for_replicas(x)
+            x = replicated.evaluation_lanes(x, self.distribute_strategy)
         self._trace_for("test_function", x)
         return super().evaluate(x, **kwargs)
 
@@ -141,6 +144,8 @@ class WindowTraining(keras.Model):
         Raises:
             ValueError: If `x` is a data set and its lanes do not divide among the replicas.
         """
+        if replicated.num_workers(self.distribute_strategy) > 1:
+            raise ValueError("predict: not on several workers. Load the saved model in one process for that.")
         if isinstance(x, tf.data.Dataset):
             check_windows("x", x, None, self.vocabulary_size)
             check_lanes("x", x, self.distribute_strategy.num_replicas_in_sync)
@@ -214,6 +219,15 @@ class WindowTraining(keras.Model):
         carried.write(state)
         return logits
 
+    def _make_function(self, step_function):
+        """Keras's function of a step; several workers need another one."""
+        if replicated.num_workers(self.distribute_strategy) > 1:
+            return replicated.make_function(step_function, self.distribute_strategy, self.run_eagerly)
+        return super()._make_function(step_function)
+
+    def _maybe_symbolic_build(self, iterator=None, data_batch=None):
+        """Nothing: the model is built. Keras would read a window for it, which fails on several workers."""
+
     def set_loss_weights(self, temperature: float | None = None, gamma: float | None = None) -> None:
         """Changes τ or γ of the augmented loss from the next step on.
 
@@ -272,19 +286,3 @@ class WindowTraining(keras.Model):
             return data
         lanes = self._untracked.specs[function][1].shape[0] // self.distribute_strategy.num_replicas_in_sync
         return tf.nest.map_structure(lambda t: tf.ensure_shape(t, [lanes, *t.shape[1:]]), data)
-
-    def _for_replicas(self, data: tf.data.Dataset) -> tf.data.Dataset:
-        """Windows to evaluate, filled up with lanes of weight 0 to a multiple of the replicas."""
-        lanes, replicas = data.element_spec[1].shape[0], self.distribute_strategy.num_replicas_in_sync
-        missing = -lanes % replicas
-        if not missing:
-            return data
-
-        def fill(inputs, targets, weights):
-            def rows(tensor):
-                return tf.pad(tensor, [[0, missing], *[[0, 0]] * (tensor.shape.rank - 1)])
-
-            filled = {key: rows(value) for key, value in inputs.items()}
-            return filled | {"window": tf.fill([lanes + missing], inputs["window"][0])}, rows(targets), rows(weights)
-
-        return data.map(fill)

@@ -7,7 +7,7 @@ import importlib.util
 import logging
 import sys
 from pathlib import Path
-from typing import TextIO
+from typing import Any, TextIO
 
 import pydantic
 
@@ -16,13 +16,14 @@ from components.base import Component, ComponentError
 from components.child_process import show_warnings_alone
 from components.example_gen.corpora import check_dataset
 from components.pusher.component import Pusher
+from components.trainer.peers import Peers
 from models import files
 from pipeline import config
 from pipeline.config import beam_options, messages
 from pipeline.errors import RunnerError
 from pipeline.pipeline import create_pipeline, serving_dir
 from pipeline.reporting import history, summary
-from pipeline.runner import artifact_files, tuner_worker
+from pipeline.runner import artifact_files, training_worker, tuner_worker
 from pipeline.runner.code_digest import code_digest
 from pipeline.runner.local_runner import FAILED, REFUSED, LocalRunner
 from pipeline.runner.progress import Progress
@@ -43,11 +44,26 @@ def local(parsed: argparse.Namespace, configuration: config.Configuration) -> Su
     progress = _start_showing(parsed)
     if tuner_worker.is_worker(components):
         return summary.summarize(tuner_worker.join(components, root(configuration), progress))
+    with training_worker.meeting(components, parsed.until, configuration.values) as peers:
+        if peers and not peers.task.is_chief:
+            return summary.summarize(training_worker.join(components, peers, root(configuration), progress))
+        return _run(parsed, configuration, components, progress, peers)
+
+
+def _run(
+    parsed: argparse.Namespace,
+    configuration: config.Configuration,
+    components: list[Component],
+    progress: Progress,
+    peers: Peers | None,
+) -> dict[str, Any]:
     with (
-        LocalRunner(root(configuration), not parsed.no_cache, progress) as runner,
+        LocalRunner(root(configuration), not parsed.no_cache, progress, peers) as runner,
         _tracker(configuration, runner) as tracker,
     ):
         run = runner.run(components, parsed.until)
+        if peers:
+            peers.tell(failed=run["error"], end=True)
         run["configuration"], run["defaults"] = configuration.values, configuration.defaults
         run["code"] = artifact_files.json_digest({step.name: code_digest(type(step)) for step in components})
         run["summary"] = summary.summarize(run)

@@ -1,9 +1,11 @@
 """What the training process does: train, keep the best epoch, export it. TensorFlow is imported in here only."""
 
+import contextlib
 import json
 import logging
 import shutil
 import sys
+import zlib
 from pathlib import Path
 
 from components import child_process
@@ -19,6 +21,13 @@ def train_and_export(
 ) -> dict:
     """Trains the model, going on from a checkpoint in the workspace where there is one, and writes the outputs.
 
+    Args:
+        inputs, outputs, parameters, context: As the executor has them; without outputs (of a worker that is not the
+            chief) nothing is written.
+
+    Returns:
+        The figures of the run.
+
     Raises:
         ComponentError: If the data are too few for the batch, or the training diverged.
     """
@@ -30,9 +39,10 @@ def train_and_export(
     from models.language_model import LanguageModel
     from models.text.token_stream import TokenStream
     from models.text.tokenizer import Tokenizer
+    from models.training.agreement import Agreement
     from models.training.callbacks import TrainingDiverged
-    from models.training.devices import make_strategy
-    from models.training.resumable import Training
+    from models.training.devices import make_strategy, make_worker_strategy
+    from models.training.resumable import Training, TrainingStopped
     from models.training.setup import make_model, model_config
 
     for name in ("tensorflow", "absl"):  # their export warnings are noise
@@ -41,26 +51,40 @@ def train_and_export(
     if "hyperparameters" in inputs:
         parameters, tuned = hyperparameters.apply(inputs["hyperparameters"], parameters)
     try:
-        strategy = make_strategy(parameters.replicas, parameters.batch_size)
+        make = make_worker_strategy if parameters.strategy == "multi_worker_mirrored" else make_strategy
+        strategy = make(parameters.replicas, parameters.batch_size)
         splits = {s: TokenStream(split_dir(inputs["transformed_examples"], s)) for s in ("train", "eval")}
         tokenizer = Tokenizer.load(inputs["vocabulary"])
         model, initial = make_model(parameters, tokenizer, strategy)
-        progress = Progress(context, parameters.epochs)
-        options = [progress], child_process.stop_requested
+        _check_alike(Agreement(strategy), model, splits)
+        progress = Progress(context, parameters.epochs) if outputs else None
+        options = [progress] if progress else [], child_process.stop_requested
         training = Training(model, *splits.values(), parameters, context.workspace, *options)
-        with progress.of(training), child_process.stoppable():
+        shown = progress.of(training) if progress else contextlib.nullcontext()
+        with shown, child_process.stoppable():
             history = training.run()
+    except TrainingStopped:
+        if child_process.stop_requested():
+            raise
+        raise ComponentError(
+            "another worker was asked to stop, and the chief has written a checkpoint. Start all workers again with "
+            "the same command to resume."
+        ) from None
     except TrainingDiverged as error:
         raise ComponentError(f"{error} {_remedy(parameters)}") from None
     except ValueError as error:
         raise ComponentError(str(error)) from None
     best = history[training.best_epoch - 1]
     config = model_config(parameters, tokenizer.vocabulary_size)
-    exported = LanguageModel(**config | {"target": "current"})
-    for target, source in zip(exported.trainable_variables, model.trainable_variables, strict=True):
-        target.assign(source.numpy())
-    card = _card(parameters, context, tokenizer, splits, best)
-    figures = _write_outputs(outputs, exported, tokenizer, card, parameters.export_dtype, progress, training, splits)
+    figures = {}
+    if outputs:
+        exported = LanguageModel(**config | {"target": "current"})
+        for target, source in zip(exported.trainable_variables, model.trainable_variables, strict=True):
+            target.assign(source.numpy())
+        card = _card(parameters, context, tokenizer, splits, best)
+        figures = _write_outputs(
+            outputs, exported, tokenizer, card, parameters.export_dtype, progress, training, splits
+        )
     tokens_per_epoch = len(splits["train"]) - training.left_over
     seconds = sum(tokens_per_epoch / record["tokens_per_second"] for record in history)
     return {
@@ -72,12 +96,23 @@ def train_and_export(
         "train_tokens_per_second": round(tokens_per_epoch * len(history) / seconds, 1),
         "replicas": strategy.num_replicas_in_sync,
         "precision": config["precision"],
-        "parameters": exported.count_params(),
+        "parameters": sum(v.shape.num_elements() for v in model.trainable_variables),
         "tokens_per_epoch": tokens_per_epoch,
         "tokens_left_over": training.left_over,
         **figures,
         **initial,
     }
+
+
+def _check_alike(agreement, model, splits) -> None:
+    """Raises ValueError where what the machines decide themselves is not the same on all workers."""
+    values = {f"the number of tokens of Split-{split}": len(stream) for split, stream in splits.items()}
+    precision = zlib.crc32(model.precision.encode()) >> 1
+    if differing := agreement.differing(**{"trainer.precision": precision}, **values):
+        raise ValueError(
+            f"The workers differ in {' and '.join(differing)}. With trainer.precision auto each machine chooses: set "
+            "float32 or bfloat16; pipeline.root must be the same folder on all machines."
+        )
 
 
 def _write_outputs(outputs, model, tokenizer, card, dtype, progress, training, splits) -> dict:

@@ -12,10 +12,13 @@ class CarriedState:
     Args:
         num_layers, units: Of the model.
         dtype: Of the state.
+
+    Attributes:
+        variable: The state, `[lanes of a replica, layers, 2, units]` on each.
     """
 
     def __init__(self, num_layers: int, units: int, dtype):
-        self._variable = tf.Variable(
+        self.variable = tf.Variable(
             tf.zeros([0, num_layers, 2, units], dtype),
             trainable=False,
             shape=[None, num_layers, 2, units],
@@ -30,25 +33,25 @@ class CarriedState:
             window: int scalar tensor, the window's index in its epoch.
             lanes: Of this replica.
         """
-        shape = [lanes, *self._variable.shape[1:]]
-        kept = self._variable.read_value()
+        shape = [lanes, *self.variable.shape[1:]]
+        kept = self.variable.read_value()
         return tf.ensure_shape(tf.cond(window == 0, lambda: tf.zeros(shape, kept.dtype), lambda: kept), shape)
 
     def write(self, state) -> None:
         """Keeps the state after a window, of this replica's lanes."""
-        self._variable.assign(state)
+        self.variable.assign(state)
 
     @property
     def _replicas(self) -> list[tf.Variable]:
-        return list(getattr(self._variable, "values", [self._variable]))
+        return list(getattr(self.variable, "values", [self.variable]))
 
     @property
     def lanes(self) -> int:
-        """Lanes of all replicas whose state is kept; 0 before the first window."""
+        """Lanes of all replicas of this process whose state is kept; 0 before the first window."""
         return sum(int(tf.shape(part)[0]) for part in self._replicas)
 
     def numpy(self) -> np.ndarray:
-        """The state of all lanes, the first replica's first."""
+        """The state of all lanes of this process, the first replica's first."""
         return np.concatenate([part.numpy() for part in self._replicas])
 
     def restore(self, state: np.ndarray) -> None:

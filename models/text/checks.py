@@ -5,7 +5,7 @@ import numpy as np
 IDS_CHECKED = 2**22  # ids of a stream that are looked at together: 16 MiB
 
 
-def check_windows(name: str, data, targets, vocabulary_size: int) -> None:
+def check_windows(name: str, data, targets, vocabulary_size: int, share: tuple[int, int] = (0, 1)) -> None:
     """Refuses what is no data set of `models.windows`, and tokens that are not in the vocabulary.
 
     Args:
@@ -13,6 +13,7 @@ def check_windows(name: str, data, targets, vocabulary_size: int) -> None:
         data: What was given.
         targets: What was given beside it; None where all is well.
         vocabulary_size: Of the model.
+        share: Which of how many equal parts of the tokens is looked at: each of several workers takes one.
 
     Raises:
         ValueError: With the position of the first token that is not in the vocabulary.
@@ -22,8 +23,9 @@ def check_windows(name: str, data, targets, vocabulary_size: int) -> None:
         found = f"{type(data).__name__}{'' if targets is None else ' with y'}"
         raise ValueError(f"{name}: expected windows(tokens, batch_size, sequence_length) of models, found {found}.")
     tokens = getattr(data, "tokens", ())
-    for start in range(0, len(tokens), IDS_CHECKED):
-        ids = np.asarray(tokens[start : start + IDS_CHECKED])
+    first, end = (len(tokens) * part // share[1] for part in (share[0], share[0] + 1))
+    for start in range(first, end, IDS_CHECKED):
+        ids = np.asarray(tokens[start : min(start + IDS_CHECKED, end)])
         outside = (ids < 0) | (ids >= vocabulary_size)
         if outside.any():
             position = int(outside.argmax())

@@ -31,7 +31,7 @@ def windows(tokens, batch_size: int, sequence_length: int, start: int = 0) -> tf
         `[batch_size, sequence_length]`, `lane` `[batch_size]` and `window` `[batch_size]` (its index from 0); `targets`
         are int32 `[batch_size, sequence_length]`; `sample_weight` is float32 of the same shape: 1, or 0 behind the end
         of a lane, where the last window is padded with id 0. Its attributes `tokens` and `start` are
-        the arguments.
+        the arguments; `of_lanes(first, number)` is the data set of some of its rows.
 
     Raises:
         TypeError: If `tokens` is neither a `TokenStream` nor integers, or a number is no integer.
@@ -67,6 +67,19 @@ def windows(tokens, batch_size: int, sequence_length: int, start: int = 0) -> tf
     if start >= count:
         raise ValueError(f"start: found {start}, expected less than the number of windows, {count}.")
 
+    def of_lanes(first, number):
+        return _of_lanes(read, first, number, lane_length, sequence_length, start, count)
+
+    data = of_lanes(0, batch_size)
+    data.tokens, data.start, data.of_lanes = tokens, start, of_lanes
+    return data
+
+
+def _of_lanes(
+    read, first_lane: int, lanes: int, lane_length: int, sequence_length: int, start: int, count: int
+) -> tf.data.Dataset:
+    """The rows `first_lane` to `first_lane + lanes` of the windows `start` to `count`; other lanes are not read."""
+
     def lane_blocks(lane):
         """Ids [sequence_length] of a lane from the token before its first target on, one block more than windows."""
         first = lane * lane_length + start * sequence_length
@@ -84,20 +97,18 @@ def windows(tokens, batch_size: int, sequence_length: int, start: int = 0) -> tf
         index = tf.cast(index, tf.int32) + start
         inside = index * sequence_length + tf.range(sequence_length) < lane_length
         inputs, targets = tf.where(inside, inputs, 0), tf.where(inside, targets, 0)
-        lanes = {"lane": tf.range(batch_size), "window": tf.fill([batch_size], index)}
-        weights = tf.broadcast_to(tf.cast(inside, tf.float32), [batch_size, sequence_length])
-        return {"token_ids": inputs, **lanes}, targets, weights
+        rows = {"lane": first_lane + tf.range(lanes), "window": tf.fill([lanes], index)}
+        weights = tf.broadcast_to(tf.cast(inside, tf.float32), [lanes, sequence_length])
+        return {"token_ids": inputs, **rows}, targets, weights
 
-    data = tf.data.Dataset.range(batch_size)
+    data = tf.data.Dataset.range(first_lane, first_lane + lanes)
     # In turn over as many readers as lanes, all of them equally long: rows are in the order of the lanes to the end.
-    data = data.interleave(lane_blocks, cycle_length=batch_size, block_length=1, num_parallel_calls=None)
-    data = data.batch(batch_size, drop_remainder=True)
-    data = data.scan(tf.zeros([batch_size, sequence_length], tf.int32), with_next).skip(1)
+    data = data.interleave(lane_blocks, cycle_length=lanes, block_length=1, num_parallel_calls=None)
+    data = data.batch(lanes, drop_remainder=True)
+    data = data.scan(tf.zeros([lanes, sequence_length], tf.int32), with_next).skip(1)
     data = data.enumerate().map(window)
     data = data.apply(tf.data.experimental.assert_cardinality(count - start))
-    data = data.prefetch(2).with_options(_options())
-    data.tokens, data.start = tokens, start
-    return data
+    return data.prefetch(2).with_options(_options())
 
 
 def num_windows(num_tokens: int, batch_size: int, sequence_length: int) -> int:

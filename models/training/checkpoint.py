@@ -3,8 +3,9 @@
 import json
 import logging
 import zipfile
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 
@@ -24,16 +25,8 @@ class Checkpoint:
 
     def save(self, name: str, **values: Any) -> None:
         """Replaces the snapshot `name` by `values`: arrays, lists of arrays, or what JSON can say."""
-        arrays, plain = {}, {}
-        for key, value in values.items():
-            if isinstance(value, np.ndarray):
-                arrays[key] = value
-            elif isinstance(value, list) and value and isinstance(value[0], np.ndarray):
-                arrays.update({f"{key}/{i}": array for i, array in enumerate(value)})
-            else:
-                plain[key] = value
         with files.writing(self._path(name)) as file:
-            np.savez(file, **arrays, **{"": np.array(json.dumps(plain))})
+            write(file, values)
 
     def load(self, name: str) -> dict[str, Any] | None:
         """The values of the snapshot `name`; None where there is none, or a damaged one, which is set aside."""
@@ -41,7 +34,8 @@ class Checkpoint:
         if not path.exists():
             return None
         try:
-            return _read(path)
+            with path.open("rb") as file:
+                return read(file)
         except (PermissionError, MemoryError):
             raise
         except Exception as error:  # zipfile and NumPy raise a dozen types at damaged bytes
@@ -59,16 +53,35 @@ class Checkpoint:
         return self.folder / f"{name}.npz"
 
 
-def _read(path: Path) -> dict[str, Any]:
-    with zipfile.ZipFile(path) as archive:
+def write(file: BinaryIO, values: Mapping[str, Any]) -> None:
+    """Writes values, as `Checkpoint.save` takes them, to an open file."""
+    arrays, plain = {}, {}
+    for key, value in values.items():
+        if isinstance(value, np.ndarray):
+            arrays[key] = value
+        elif isinstance(value, list) and value and isinstance(value[0], np.ndarray):
+            arrays.update({f"{key}/{i}": array for i, array in enumerate(value)})
+        else:
+            plain[key] = value
+    np.savez(file, **arrays, **{"": np.array(json.dumps(plain))})
+
+
+def read(file: BinaryIO) -> dict[str, Any]:
+    """The values that `write` wrote.
+
+    Raises:
+        zipfile.BadZipFile: If the file is damaged, as many other types.
+    """
+    with zipfile.ZipFile(file) as archive:
         if archive.testzip():
             raise zipfile.BadZipFile("a checksum differs")
-    with np.load(path, allow_pickle=False) as file:
-        values = json.loads(str(file[""]))
-        for key in file.files:
+    file.seek(0)
+    with np.load(file, allow_pickle=False) as arrays:
+        values = json.loads(str(arrays[""]))
+        for key in arrays.files:
             name, _, index = key.partition("/")
             if index:
-                values.setdefault(name, []).append(file[key])
+                values.setdefault(name, []).append(arrays[key])
             elif name:
-                values[name] = file[key]
+                values[name] = arrays[key]
     return values

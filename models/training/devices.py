@@ -1,6 +1,8 @@
 """Where training runs, and what is chosen by device."""
 
+import json
 import logging
+import os
 from pathlib import Path
 
 import tensorflow as tf
@@ -40,6 +42,43 @@ def make_strategy(replicas: int | None, batch_size: int) -> tf.distribute.Mirror
     if gpus and count < len(gpus):
         logging.info("%d of %d GPUs stay idle: trainer.batch_size %d.", len(gpus) - count, len(gpus), batch_size)
     return tf.distribute.MirroredStrategy(devices)
+
+
+def make_worker_strategy(replicas: int | None, batch_size: int) -> tf.distribute.MultiWorkerMirroredStrategy:
+    """This process's part of a training by several workers, which `TF_CONFIG` names and which all have to be there.
+
+    Must be called before TensorFlow has initialised its devices.
+
+    Args:
+        replicas: Number of devices of all workers together; None takes all GPUs of each, or else one CPU device.
+        batch_size: Lanes of the global batch.
+
+    Raises:
+        ValueError: If a worker lacks devices, `batch_size` does not divide among them, or the port of this worker is
+            in use.
+    """
+    cluster = json.loads(os.environ["TF_CONFIG"])["cluster"]
+    workers = sum(len(addresses) for addresses in cluster.values())
+    gpus = tf.config.list_physical_devices("GPU")
+    local = len(gpus) or 1 if replicas is None else replicas // workers
+    if replicas is not None and replicas != local * workers or not 0 < local <= (len(gpus) or 1):
+        raise ValueError(
+            f"trainer.replicas is {replicas}, expected a multiple of the {workers} workers, and at most "
+            f"{len(gpus) or 1} for each: this one has {len(gpus)} GPUs; without any it is one replica."
+        )
+    if batch_size % (local * workers):
+        raise ValueError(f"trainer.batch_size {batch_size} does not divide among {local * workers} replicas.")
+    tf.config.set_visible_devices(gpus[:local], "GPU")
+    for gpu in gpus[:local]:
+        tf.config.experimental.set_memory_growth(gpu, True)
+    logging.info("Training on %d workers with %d %s each.", workers, local, "GPU" if gpus else "CPU device")
+    try:
+        return tf.distribute.MultiWorkerMirroredStrategy()
+    except tf.errors.OpError as error:
+        raise ValueError(
+            f"TF_CONFIG: TensorFlow cannot connect the workers ({error.message.splitlines()[0]}). Another process may "
+            "use one of the ports."
+        ) from error
 
 
 def choose_precision(precision: str) -> str:

@@ -19,8 +19,8 @@ from models.settings import Recipe
 from models.text.checks import check_lanes
 from models.text.token_stream import TokenStream
 from models.text.windows import num_windows, windows
+from models.training.agreement import Agreement, SharedCheckpoint
 from models.training.callbacks import AugmentedLossSchedule, FreezeEmbedding, StopWhenDiverged, TargetEmbedding
-from models.training.checkpoint import Checkpoint
 from models.training.optimizers import make_optimizer
 from models.training.schedules import schedules
 
@@ -53,7 +53,8 @@ class Training:
         recipe: How.
         folder: For checkpoints.
         callbacks: Further Keras callbacks. `on_epoch_end` finds the epoch's record last in `history`.
-        should_stop: Asked after every step; where it is true, `run` writes a checkpoint and raises `TrainingStopped`.
+        should_stop: Asked after every step; where it is true (of several workers for one of them), `run` writes a
+            checkpoint and raises `TrainingStopped`.
 
     Attributes:
         history: dicts of `epoch` (from 1), `train_perplexity` (with dropout), `valid_perplexity`, `learning_rate`,
@@ -83,7 +84,7 @@ class Training:
         check_lanes("train", self._windows(), model.distribute_strategy.num_replicas_in_sync)
         self.steps = num_windows(len(train), recipe.batch_size, recipe.sequence_length)
         self.left_over = len(train) % recipe.batch_size
-        self._resumable = ResumableEpochs(self, Checkpoint(folder))
+        self._resumable = ResumableEpochs(self, folder)
         self._resumable.restore()
         if (self.window or self.history) and not self.finished:
             logging.info("Resuming from the checkpoint at epoch %d, step %d.", len(self.history) + 1, self.window)
@@ -155,12 +156,13 @@ class ResumableEpochs(keras.callbacks.Callback):
 
     Args:
         training: Whose.
-        checkpoint: Where snapshots are kept: "latest", and "best" with the weights of the best epoch.
+        folder: Where snapshots are kept: "latest", and "best" with the weights of the best epoch.
     """
 
-    def __init__(self, training: Training, checkpoint: Checkpoint):
+    def __init__(self, training: Training, folder: Path):
         super().__init__()
-        self._training, self._checkpoint = training, checkpoint
+        self._training, self._agreement = training, Agreement(training.model.distribute_strategy)
+        self._checkpoint = SharedCheckpoint(folder, self._agreement)
         self.history: list[dict] = []
         self.window, self.train_seconds = 0, 0.0
         self._metrics: list[np.ndarray] | None = None
@@ -180,7 +182,7 @@ class ResumableEpochs(keras.callbacks.Callback):
         for variable, value in zip(self._variables(), saved["variables"], strict=True):
             variable.assign(value)
         if saved["window"]:
-            model.carried_state.restore(saved["state"])
+            self._agreement.restore_lanes(model.carried_state, saved["state"])
         self.history, self.window, self.train_seconds = saved["history"], saved["window"], saved["train_seconds"]
         self._metrics = saved["metrics"] if self.window else None
 
@@ -201,15 +203,16 @@ class ResumableEpochs(keras.callbacks.Callback):
         now = time.monotonic()
         self.train_seconds += now - self._started
         self._started = now
-        stop = self._training.should_stop()
-        if self.window < self._training.steps and (stop or self._is_due(now)):
+        stop, due = self._agreement.any(self._training.should_stop(), self._is_due(now))
+        if self.window < self._training.steps and (stop or due):
             self.save()
             self._saved = time.monotonic()
             if stop:
                 raise TrainingStopped
 
     def on_test_batch_end(self, batch, logs=None):
-        if self._training.should_stop():
+        [stop] = self._agreement.any(self._training.should_stop())
+        if stop:
             raise TrainingStopped
 
     def on_epoch_end(self, epoch, logs=None):
@@ -239,7 +242,7 @@ class ResumableEpochs(keras.callbacks.Callback):
             "latest",
             variables=[v.numpy() for v in self._variables()],
             metrics=[v.numpy() for v in self._metric_variables()],
-            state=self._training.model.carried_state.numpy(),
+            state=self._agreement.all_lanes(self._training.model.carried_state),
             history=self.history,
             window=self.window,
             train_seconds=self.train_seconds,

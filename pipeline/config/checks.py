@@ -35,4 +35,9 @@ def contradictions(settings: Settings) -> list[str]:
         )
     if model.pretrained_embeddings and trainer.initial_model:
         problems.append("model.pretrained_embeddings and trainer.initial_model both decide the embedding: set one.")
+    if settings.tuner.enabled and trainer.strategy == "multi_worker_mirrored":
+        problems.append(
+            "tuner.enabled (--tune): found true, expected false with trainer.strategy multi_worker_mirrored. Search "
+            "with mirrored first (docs/tuning.md has the search by several workers), then train with what it found."
+        )
     return problems + tracking_options.problems(settings.tracking.mlflow_uri)

@@ -87,6 +87,11 @@ def _check(components: Sequence[Component], settings: KubeflowSettings) -> None:
             "--set kubeflow.image=REGISTRY/tied-lm:1 (docs/scaling.md says how to build one)."
         )
     for component in components:
+        if getattr(component.parameters, "strategy", "mirrored") != "mirrored":
+            raise config.ConfigurationError(
+                "trainer.strategy: found 'multi_worker_mirrored', expected 'mirrored': Kubeflow Pipelines starts one "
+                "container for each component."
+            )
         folder = getattr(component.parameters, "serving_dir", None)
         if folder is not None and not folder.is_absolute():
             raise config.ConfigurationError(

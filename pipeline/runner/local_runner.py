@@ -20,6 +20,7 @@ from pathlib import Path
 
 from components import run_log
 from components.base import Component, ComponentError, Context
+from components.trainer.peers import Peers
 from models import files
 from pipeline.errors import RunnerError, describe, is_of_full_disk
 from pipeline.metadata import lineage_records, recovery, store
@@ -41,13 +42,17 @@ class LocalRunner:
         root: Folder of everything that is written; made where it is missing.
         use_cache: Whether an unchanged component's earlier outputs are reused.
         progress: Where steps are shown.
+        peers: The other workers, where several train together.
 
     Raises:
         RunnerError: On entering, if the root cannot be written or another run holds it.
     """
 
-    def __init__(self, root: Path, use_cache: bool = True, progress: Progress | None = None):
+    def __init__(
+        self, root: Path, use_cache: bool = True, progress: Progress | None = None, peers: Peers | None = None
+    ):
         self.root = root.absolute()
+        self.peers = peers
         self.use_cache = use_cache
         self.progress = progress or Progress()
         self.run_id = datetime.datetime.now().strftime("%Y%m%d-%H%M%S-") + secrets.token_hex(2)
@@ -192,7 +197,11 @@ class LocalRunner:
             for folder in (workspace, *staged.values()):
                 folder.mkdir(parents=True, exist_ok=True)
             context = Context(
-                run_id=self.run_id, workspace=workspace, progress=self.progress.interactive, quiet=self.progress.quiet
+                run_id=self.run_id,
+                workspace=workspace,
+                progress=self.progress.interactive,
+                quiet=self.progress.quiet,
+                peers=self.peers,
             )
             try:
                 figures = artifact_files.as_json(component.execute(paths, staged, context) or {})

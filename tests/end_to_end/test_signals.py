@@ -49,12 +49,13 @@ def start(root: Path, corpus: Path, *assignments: str) -> subprocess.Popen:
 
 
 def wait_for(process: subprocess.Popen, sign: str, seconds: float = 120) -> str:
-    """What the command says up to the line with `sign`; it is killed if that does not come in time."""
+    """What the command says up to the line with `sign`, words one space apart; killed where that does not come in time."""
     timer = threading.Timer(seconds, lambda: os.killpg(process.pid, signal.SIGKILL))
     timer.start()
     said = ""
     for line in process.stderr:
-        said += line
+        line = " ".join(line.split())
+        said += line + "\n"
         if sign in line:
             timer.cancel()
             return said
@@ -101,7 +102,7 @@ def test_beams_workers_end_with_the_command(tmp_path, corpus, number):
 
 def test_training_ends_with_a_checkpoint_and_resumes_from_it(tmp_path, corpus):
     process = start(tmp_path / "root", corpus)
-    wait_for(process, "epoch   3/100000")
+    wait_for(process, "epoch 3/100000")
     time.sleep(0.2)
     assert "training continues from its checkpoint" in end(process, signal.SIGTERM)
     (folder,) = (tmp_path / "root" / ".work" / "Trainer").iterdir()
@@ -111,6 +112,6 @@ def test_training_ends_with_a_checkpoint_and_resumes_from_it(tmp_path, corpus):
     end(process, signal.SIGINT)
     (folder / "latest.npz").write_bytes(b"junk")
     process = start(tmp_path / "root", corpus)
-    said = wait_for(process, "epoch   1/100000")
+    said = wait_for(process, "epoch 1/100000")
     assert f"The checkpoint {folder / 'latest.npz'} is damaged" in said
     end(process, signal.SIGTERM)

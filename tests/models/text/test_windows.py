@@ -1,5 +1,7 @@
 """Windows of ids against a plain cut of the stream into lanes, whatever the shards and wherever they start."""
 
+import shutil
+
 import numpy as np
 import pytest
 
@@ -61,6 +63,22 @@ def test_a_data_set_starts_at_any_window_and_repeats_itself(stream):
             found = [(inputs["window"].numpy()[0], targets.numpy()) for inputs, targets, _ in data]
             assert [window for window, _ in found] == list(range(start, len(whole)))
             np.testing.assert_array_equal([targets for _, targets in found], whole[start:])
+
+
+@pytest.mark.parametrize("first, needed", [(0, (0, 1, 2)), (2, (2, 3, 4))])
+def test_some_lanes_are_rows_of_all_and_read_no_other_lanes_shards(first, needed, stream, tmp_path):
+    """Two workers of two lanes each, without the shards that only the other one's lanes are in; shard 1 is empty."""
+    folder = shutil.copytree(stream.split_dir, tmp_path / "split")
+    tokens = TokenStream(folder)
+    for number in {0, 1, 2, 3, 4} - set(needed):
+        (folder / f"tokens-{number:05}-of-00005").unlink()
+    part = windows(tokens, 4, 5).of_lanes(first, 2)
+    assert part.cardinality() == windows(stream, 4, 5).cardinality()
+    for (inputs, targets, weights), whole in zip(part, windows(stream, 4, 5), strict=True):
+        for name in ("token_ids", "lane", "window"):
+            np.testing.assert_array_equal(inputs[name], whole[0][name][first : first + 2])
+        np.testing.assert_array_equal(targets, whole[1][first : first + 2])
+        np.testing.assert_array_equal(weights, whole[2][first : first + 2])
 
 
 def test_shapes_are_static_and_files_are_not_shared_out(stream):

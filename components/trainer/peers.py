@@ -1,0 +1,272 @@
+"""The workers of one training meet before TensorFlow starts, and watch each other while it trains.
+
+TensorFlow waits for a missing worker without end, deaf to signals, and hangs where one dies. So each worker connects to
+the chief first, on the chief's address of `TF_CONFIG`, which TensorFlow takes over once all are there. The connections
+stay: they carry lines of JSON, and end with their process. As TensorFlow's own, they trust the network.
+"""
+
+import contextlib
+import errno
+import hashlib
+import json
+import logging
+import socket
+import time
+from collections.abc import Iterable, Mapping
+from multiprocessing.connection import wait
+from pathlib import Path
+from typing import Any
+
+from components.base import ComponentError
+from components.trainer.task import Task
+
+GREETING_SECONDS = 5.0  # for the first line of whoever connects
+PORT_SECONDS = 10.0  # until a port that a process which was just killed had is free
+NEWS_SECONDS = 5.0  # after TensorFlow failed, until the peer that made it fail is known
+LONGEST_LINE = 2**20
+
+logger = logging.getLogger(__name__)
+
+
+class MeetingFailed(Exception):
+    """The workers did not meet: one is missing, or is not like the chief."""
+
+
+class PeerLost(ComponentError):
+    """A worker ended in the middle."""
+
+
+class Peers:
+    """The other workers; of a worker that is not the chief, the chief alone. A context manager that closes all.
+
+    Args:
+        task: Which worker this is.
+        connections: By the peer's index.
+    """
+
+    def __init__(self, task: Task, connections: Mapping[int, "Connection"]):
+        self.task, self._connections = task, dict(connections)
+
+    def __enter__(self) -> "Peers":
+        return self
+
+    def __exit__(self, *_) -> None:
+        for connection in self._connections.values():
+            connection.close()
+
+    @property
+    def sockets(self) -> list[socket.socket]:
+        """What becomes readable when a peer ends or has something to say."""
+        return [connection.socket for connection in self._connections.values()]
+
+    def tell(self, **message: Any) -> None:
+        """Sends a message to all; a peer that has gone is found by `hear`."""
+        for connection in self._connections.values():
+            connection.send(message)
+
+    def hear(self, seconds: float | None) -> list[tuple[int, dict[str, Any]]]:
+        """The messages of those peers that are heard first, by index; none after that time.
+
+        Raises:
+            PeerLost: If one has ended, or says that it failed.
+        """
+        ready = wait(self.sockets, seconds)
+        messages = []
+        for index, connection in self._connections.items():
+            if connection.socket in ready:
+                message = connection.receive(GREETING_SECONDS)
+                if message is None:
+                    raise PeerLost(
+                        f"{self.task.name(index)} ended or cannot be reached any more. Start all workers again with "
+                        "the same command: training resumes from its last checkpoint."
+                    )
+                if message.get("failed"):
+                    raise PeerLost(f"{self.task.name(index)} failed: {message['failed']}")
+                messages.append((index, message))
+        return messages
+
+    def start_training(self, inputs: Mapping[str, Path], seconds: float) -> None:
+        """Of the chief: has all workers read these inputs and waits until they have found them as they are here.
+
+        Raises:
+            PeerLost: If one finds others, has ended, or does not answer in time.
+        """
+        paths = {key: str(path.absolute()) for key, path in inputs.items()}
+        self.tell(train=paths, digests={key: digest(path) for key, path in inputs.items()})
+        missing, end = set(self._connections), time.monotonic() + seconds
+        while missing:
+            answers = self.hear(max(0.0, end - time.monotonic()))
+            missing -= {index for index, message in answers if message.get("ready")}
+            if missing and time.monotonic() > end:
+                names = ", ".join(self.task.name(index) for index in sorted(missing))
+                raise PeerLost(f"{names} did not answer in {seconds:g} s (trainer.meeting_seconds).")
+
+    def problem(self) -> str | None:
+        """What a peer that ends the training says or leaves unsaid; None where no peer does."""
+        try:
+            self.hear(NEWS_SECONDS)
+        except PeerLost as lost:
+            return str(lost)
+        return None
+
+
+class Connection:
+    """Lines of JSON over TCP; a peer's machine that is gone is noticed within half a minute."""
+
+    def __init__(self, connected: socket.socket):
+        self.socket = connected
+        connected.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        for name, value in {"TCP_KEEPIDLE": 10, "TCP_KEEPINTVL": 5, "TCP_KEEPCNT": 3}.items():
+            if hasattr(socket, name):
+                connected.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
+
+    def send(self, message: Mapping[str, Any]) -> None:
+        """Sends a message, or nothing where the peer has gone."""
+        with contextlib.suppress(OSError):
+            self.socket.settimeout(GREETING_SECONDS)
+            self.socket.sendall(json.dumps(message).encode() + b"\n")
+
+    def receive(self, seconds: float) -> dict[str, Any] | None:
+        """The next message; None where the peer has gone, is silent for so long, or is no worker."""
+        line, end = b"", time.monotonic() + seconds
+        try:
+            while not line.endswith(b"\n") and len(line) < LONGEST_LINE:
+                self.socket.settimeout(max(0.01, end - time.monotonic()))
+                byte = self.socket.recv(1)  # no more than a line: `wait` looks at the socket alone
+                if not byte:
+                    return None
+                line += byte
+            message = json.loads(line)
+            return message if isinstance(message, dict) else None
+        except (OSError, ValueError):
+            return None
+
+    def close(self) -> None:
+        self.socket.close()
+
+
+def meet(task: Task, settings: Mapping[str, str], seconds: float) -> Peers:
+    """Waits until all workers are there, and compares their settings with the chief's.
+
+    Args:
+        task: Which worker this is.
+        settings: Digests and versions by name, which have to be the same everywhere.
+        seconds: To wait for the others.
+
+    Raises:
+        MeetingFailed: If this worker's port cannot be used, a worker is missing, or one has other settings; the message
+            names it.
+    """
+    with contextlib.closing(_listen(task)) as listener:
+        if task.is_chief:
+            return Peers(task, _gather(task, listener, settings, seconds))
+    return Peers(task, {0: _join(task, settings, seconds)})
+
+
+def _listen(task: Task) -> socket.socket:
+    """This worker's port, which TensorFlow will need."""
+    host, port = task.addresses[task.index]
+    end = time.monotonic() + PORT_SECONDS
+    while True:
+        try:
+            return _bound(host, port)
+        except OSError as error:
+            if error.errno != errno.EADDRINUSE:
+                problem = f"nobody can listen there ({error.strerror or error})"
+            elif time.monotonic() > end:
+                problem = "its port is in use by another process. End that, or give each worker another port"
+            else:
+                time.sleep(0.5)
+                continue
+            raise MeetingFailed(f"TF_CONFIG names {host}:{port} for {task.name(task.index)}: {problem}.") from error
+
+
+def _bound(host: str, port: int) -> socket.socket:
+    try:
+        return socket.create_server((host, port), backlog=128)
+    except OSError as error:
+        if error.errno != errno.EADDRNOTAVAIL:
+            raise
+    return socket.create_server(("", port), backlog=128)  # a name of this machine that others see it by
+
+
+def _gather(task: Task, listener: socket.socket, settings: Mapping[str, str], seconds: float) -> dict[int, Connection]:
+    """Of the chief: the connections of all workers, once all are there and like the chief."""
+    found: dict[int, Connection] = {}
+    end, missing = time.monotonic() + seconds, set(range(1, len(task.addresses)))
+    logger.info("Waiting for %s, at most %g s.", _names(task, missing), seconds)
+    try:
+        while missing:
+            listener.settimeout(max(0.01, end - time.monotonic()))
+            try:
+                connected, _ = listener.accept()
+            except TimeoutError:
+                raise MeetingFailed(
+                    f"{_names(task, missing)} did not come within {seconds:g} s (trainer.meeting_seconds). Start every "
+                    "worker with the same command and its own TF_CONFIG."
+                ) from None
+            connection = Connection(connected)
+            hello = connection.receive(GREETING_SECONDS)
+            index = (hello or {}).get("worker")
+            if not isinstance(index, int) or index not in missing:
+                connection.close()  # no worker, or TensorFlow of a worker that was killed
+                continue
+            found[index] = connection
+            missing.remove(index)
+            if differing := _differing(settings, hello.get("settings", {})):
+                raise MeetingFailed(
+                    f"{task.name(index)} differs from the chief in {', '.join(differing)}. Start all workers with the "
+                    "same configuration and the same installation."
+                )
+    except BaseException as error:
+        for connection in found.values():
+            if isinstance(error, MeetingFailed):
+                connection.send({"refused": str(error)})
+            connection.close()
+        raise
+    for connection in found.values():
+        connection.send({"met": True})
+    return found
+
+
+def _join(task: Task, settings: Mapping[str, str], seconds: float) -> Connection:
+    """Of another worker: the connection to the chief, which has found all workers."""
+    end = time.monotonic() + seconds
+    logger.info("Waiting for %s, at most %g s.", task.name(0), seconds)
+    while time.monotonic() < end:
+        with contextlib.suppress(OSError):
+            connection = Connection(socket.create_connection(task.addresses[0], timeout=GREETING_SECONDS))
+            connection.send({"worker": task.index, "settings": dict(settings)})
+            answer = connection.receive(seconds + GREETING_SECONDS)  # the chief may wait for others
+            if answer and answer.get("met"):
+                return connection
+            connection.close()
+            if answer and answer.get("refused"):
+                raise MeetingFailed(f"The chief refused to start: {answer['refused']}")
+        time.sleep(0.5)  # it does not listen yet, or a TensorFlow that is about to end does
+    raise MeetingFailed(
+        f"{task.name(0)} did not come within {seconds:g} s (trainer.meeting_seconds). Start every worker with the same "
+        "command and its own TF_CONFIG."
+    )
+
+
+def _names(task: Task, indices: Iterable[int]) -> str:
+    return ", ".join(task.name(index) for index in sorted(indices))
+
+
+def _differing(ours: Mapping[str, str], theirs: Mapping[str, str]) -> list[str]:
+    return sorted(name for name in ours.keys() | theirs.keys() if ours.get(name) != theirs.get(name))
+
+
+def digest(folder: Path) -> str:
+    """SHA-256 over an artifact's small files (a vocabulary, the indexes of the splits), and the sizes of its shards.
+
+    Raises:
+        OSError: If it cannot be read.
+    """
+    total = hashlib.sha256()
+    for path in sorted(path for path in [*folder.iterdir(), *folder.glob("*/*")] if path.is_file()):
+        total.update(f"{path.relative_to(folder)} {path.stat().st_size}\n".encode())
+        if path.suffix in (".json", ".txt"):
+            total.update(path.read_bytes())
+    return total.hexdigest()

@@ -1,0 +1,132 @@
+"""Several processes for one training: which of TensorFlow's workers this is, and what one that is not the chief does.
+
+The chief is a run as ever, but its Trainer has others beside it. A worker, which is the same command with another
+`TF_CONFIG`, meets the chief before anything runs, takes part in the Trainer, and ends with it; it runs no other
+component and writes nothing.
+"""
+
+import contextlib
+import hashlib
+import importlib.metadata
+import json
+import os
+import platform
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from components.base import Component, ComponentError, Context
+from components.trainer import executor, peers, task
+from models.settings import TrainingSettings
+from pipeline import config
+from pipeline.errors import RunnerError, describe
+from pipeline.runner.code_digest import code_digest
+from pipeline.runner.local_runner import DONE, FAILED
+from pipeline.runner.progress import Progress
+
+LIBRARIES = ("tensorflow", "keras", "numpy")
+
+
+@contextlib.contextmanager
+def meeting(
+    components: Sequence[Component], until: str | None, values: Mapping[str, Any]
+) -> Iterator[peers.Peers | None]:
+    """The other workers, once all are there and alike; None where one process trains, or none.
+
+    Args:
+        components: Of the pipeline.
+        until: Name of the last component that will run, or None for all.
+        values: The configuration's, by key.
+
+    Raises:
+        ConfigurationError: If `TF_CONFIG` or the number of workers cannot be used.
+        RunnerError: If a worker is missing or differs.
+    """
+    names = [component.name for component in components]
+    trainer = components[names.index("Trainer")]
+    one_process = trainer.parameters.strategy == "mirrored"
+    if one_process or until is not None and names.index(until) < names.index("Trainer"):
+        yield None
+        return
+    try:
+        own = task.from_environment(os.environ)
+    except ValueError as error:
+        raise config.ConfigurationError(str(error)) from error
+    _check_workers(trainer.parameters, len(own.addresses))
+    try:
+        found = peers.meet(own, _settings(trainer, values), trainer.parameters.meeting_seconds)
+    except peers.MeetingFailed as error:
+        raise RunnerError(str(error)) from error
+    with found:
+        yield found
+
+
+def _check_workers(parameters: TrainingSettings, workers: int) -> None:
+    for name in ("batch_size", "replicas"):
+        value = getattr(parameters, name)
+        if value is not None and value % workers:
+            raise config.ConfigurationError(
+                f"trainer.{name}: found {value}, expected a multiple of the {workers} workers in TF_CONFIG."
+            )
+
+
+def _settings(trainer: Component, values: Mapping[str, Any]) -> dict[str, str]:
+    """What has to be the same on all workers, by its name in messages; values as digests."""
+    found = {key: hashlib.sha256(json.dumps(value).encode()).hexdigest() for key, value in values.items()}
+    versions = {name: importlib.metadata.version(name) for name in LIBRARIES}
+    code = {"the project's code": code_digest(type(trainer)), "Python's version": platform.python_version()}
+    return found | {f"the version of {name}": version for name, version in versions.items()} | code
+
+
+def join(components: Sequence[Component], chief: peers.Peers, root: Path, progress: Progress) -> dict[str, Any]:
+    """Takes part in the chief's Trainer, once it gets there.
+
+    Returns:
+        A run's record, as `LocalRunner.run` returns it, of the one step that the worker shared: cached where the chief
+        trained nothing.
+    """
+    trainer = next(component for component in components if component.name == "Trainer")
+    name, clock, error = f"worker-{chief.task.index}", time.monotonic(), None
+    status, figures = "cached", {}
+    progress.message(f"{chief.task.name(chief.task.index)} waits for the chief's Trainer.")
+    try:
+        while "end" not in (message := chief.hear(None)[0][1]):
+            if "train" in message:
+                progress.started("Trainer")
+                clock = time.monotonic()
+                figures, status = _train(trainer, chief, name, message, progress.interactive), "executed"
+    except (ComponentError, RuntimeError) as failure:
+        error, status = f"Trainer: {describe(failure, root)}", "failed"
+        if not isinstance(failure, peers.PeerLost):
+            chief.tell(failed=error)
+    seconds = round(time.monotonic() - clock, 3)
+    progress.finished("Trainer", status, seconds, figures)
+    if error:
+        progress.message(error, "bold red")
+    step = {"name": "Trainer", "status": status, "seconds": seconds, "figures": figures}
+    exit_code = FAILED if error else DONE
+    return {"run_id": name, "root": str(root), "seconds": seconds, "exit": exit_code, "error": error,
+            "components": [step]}  # fmt: skip
+
+
+def _train(
+    trainer: Component, chief: peers.Peers, name: str, message: Mapping[str, Any], interactive: bool
+) -> dict[str, Any]:
+    inputs = {key: Path(path) for key, path in message["train"].items()}
+    for key, path in inputs.items():
+        try:
+            found = peers.digest(path)
+        except OSError as error:
+            raise ComponentError(
+                f"{path} cannot be read ({error.strerror}): pipeline.root must be on a file system that all workers "
+                "share, at the same place."
+            ) from error
+        if found != message["digests"][key]:
+            raise ComponentError(
+                f"{path} ({key}) is not what the chief has there: pipeline.root must be on a file system that all "
+                "workers share."
+            )
+    trainer.external_state(inputs)  # raises where files outside the inputs are missing
+    chief.tell(ready=True)
+    return executor.train_with_peers(inputs, {}, trainer.parameters, Context(name, Path(), interactive, peers=chief))
