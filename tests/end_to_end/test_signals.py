@@ -49,7 +49,7 @@ def start(root: Path, corpus: Path, *assignments: str) -> subprocess.Popen:
 
 
 def wait_for(process: subprocess.Popen, sign: str, seconds: float = 120) -> str:
-    """What the command says up to the line with `sign`, words one space apart; killed where that does not come in time."""
+    """What the command says up to the line with `sign`, one space between words; it is killed if that does not come."""
     timer = threading.Timer(seconds, lambda: os.killpg(process.pid, signal.SIGKILL))
     timer.start()
     said = ""
