@@ -143,7 +143,7 @@ def test_the_trainer_trains_with_the_best_and_says_so(found, tmp_path):
 
 def test_a_damaged_file_of_hyperparameters_is_named(tmp_path):
     for text in ("", "{}", '{"values": {"learning_rates": 1}}'):
-        (tmp_path / hyperparameters.FILE).write_text(text)
+        (tmp_path / "best_hyperparameters.txt").write_text(text)
         with pytest.raises(ComponentError, match="best_hyperparameters.txt cannot be used"):
             hyperparameters.apply(tmp_path, trainer_parameters())
 
