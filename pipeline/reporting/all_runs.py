@@ -1,7 +1,5 @@
 """A page of all runs below a root: when, on what, with which settings, how good, and a link to each report."""
 
-import base64
-import hashlib
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -27,12 +25,9 @@ def write(root: Path, path: Path) -> None:
         OSError: If the file cannot be written.
     """
     template = page.environment().get_template("all_runs.html.j2")
-    script = (page.TEMPLATES / "sort.js").read_text(encoding="utf-8")
-    # The page runs this script and no other, whatever the runs' texts hold.
-    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     rows = [_row(run, root, path.parent) for run in history.read_runs(root)]
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(template.render(rows=rows, root=root, script=script, digest=digest), encoding="utf-8")
+    path.write_text(template.render(rows=rows, root=root), encoding="utf-8")
 
 
 def _row(found: Mapping[str, Any], root: Path, folder: Path) -> dict[str, Any]:

@@ -1,5 +1,7 @@
 """A run, or two side by side, as one self-contained HTML page."""
 
+import base64
+import hashlib
 import logging
 import warnings
 from collections.abc import Callable, Mapping
@@ -128,7 +130,11 @@ def _pushed(run: RunRecord) -> str | None:
 
 
 def environment() -> jinja2.Environment:
-    """Of the templates, with the filters `number`, `percent`, `label` and `figure`."""
+    """Of the templates, with the filters `number`, `percent`, `label` and `figure`.
+
+    A page runs the script that sorts tables, which its policy names by digest, and no other, whatever the runs' texts
+    hold.
+    """
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(TEMPLATES),
         autoescape=True,
@@ -137,5 +143,8 @@ def environment() -> jinja2.Environment:
         lstrip_blocks=True,
     )
     environment.filters |= {"number": lambda value: "–" if value is None else number(value), "percent": percent}
+    script = (TEMPLATES / "sort.js").read_text(encoding="utf-8")
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    environment.globals |= {"sort_script": script, "sort_digest": digest}
     environment.filters |= {"label": label, "figure": figure}
     return environment

@@ -44,9 +44,9 @@ def meeting(
         RunnerError: If a worker is missing or differs.
     """
     names = [component.name for component in components]
-    trainer = components[names.index("Trainer")]
-    one_process = trainer.parameters.strategy == "mirrored"
-    if one_process or until is not None and names.index(until) < names.index("Trainer"):
+    last = len(names) if until is None else names.index(until) + 1
+    trainer = next((component for component in components[:last] if component.name == "Trainer"), None)
+    if trainer is None or trainer.parameters.strategy == "mirrored":
         yield None
         return
     try:

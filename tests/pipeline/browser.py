@@ -32,3 +32,12 @@ def browser(profile: Path) -> Iterator[webdriver.Chrome]:
         yield driver
     finally:
         driver.quit()
+
+
+@contextlib.contextmanager
+def window(tmp_path: Path, width: int) -> Iterator[webdriver.Chrome]:
+    """A browser whose window is `width` pixels wide."""
+    with browser(tmp_path / "profile") as driver:
+        size = {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": width < 500}
+        driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
+        yield driver

@@ -1,6 +1,5 @@
 """The page of all runs, written by the real command after runs with stand-ins for the components, and in a browser."""
 
-import contextlib
 import json
 import os
 import subprocess
@@ -12,7 +11,7 @@ from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 
 from pipeline import report
-from tests.pipeline.browser import browser, needs_browser
+from tests.pipeline.browser import needs_browser, window
 
 REPOSITORY = Path(__file__).parents[3]
 NAUGHTY = "</script><b>x&"
@@ -43,15 +42,6 @@ def root(tmp_path_factory):
 def written(root):
     assert report.main(["--all", "--root", str(root)]) == 0
     return root / "runs" / "index.html"
-
-
-@contextlib.contextmanager
-def window(tmp_path, width):
-    """A browser whose window is `width` pixels wide."""
-    with browser(tmp_path / "profile") as driver:
-        size = {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": width < 500}
-        driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
-        yield driver
 
 
 def cells(driver, column):
