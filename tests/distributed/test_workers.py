@@ -185,3 +185,11 @@ def test_a_tf_config_that_cannot_be_used_is_refused(text, message, settings, tmp
     code, _, errors = finish(start(tmp_path / "root", settings, environment={"TF_CONFIG": text}))
     assert code == 2 and not (tmp_path / "root").exists()
     assert re.search(message, errors), errors
+
+
+@pytest.mark.parametrize("assignment", ["trainer.batch_size=7", "trainer.replicas=5"])
+def test_what_the_workers_do_not_divide_is_refused(assignment, settings, tmp_path):
+    code, _, errors = finish(worker(tmp_path / "root", [*settings, assignment], 0, free_ports()))
+    name, _, value = assignment.partition("=")
+    assert code == 2 and not (tmp_path / "root").exists()
+    assert f"{name}: found {value}, expected a multiple of the 2 workers in TF_CONFIG" in errors

@@ -88,3 +88,8 @@ def test_word_vectors_and_an_initial_model_exclude_each_other(tmp_path):
     (tmp_path / "glove.txt").write_text("the 1 2\n")
     both = f"model.pretrained_embeddings={tmp_path / 'glove.txt'}", f"trainer.initial_model={tmp_path}"
     assert "both decide the embedding: set one" in message(*both)
+
+
+def test_a_search_trains_in_one_process():
+    said = message("tuner.enabled=true", "trainer.strategy=multi_worker_mirrored")
+    assert said.startswith("tuner.enabled (--tune): found true, expected false with trainer.strategy")

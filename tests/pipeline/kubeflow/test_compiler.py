@@ -153,6 +153,7 @@ class TestCompiled:
             ),
             (["kubeflow.resources={Trainer: {memory: much}}"], "kubeflow.resources.Trainer.memory (from --set)"),
             (["kubeflow.resources={Trainer: {accelerators: 2}}"], "expected the type, accelerator, with it"),
+            (["trainer.strategy=multi_worker_mirrored"], "trainer.strategy: found 'multi_worker_mirrored', expected"),
             (["kubeflow.retries=-1"], "kubeflow.retries (from --set): found -1"),
         ],
     )
