@@ -1,10 +1,11 @@
 """Times ExampleGen to Transform, by the command that users run: the Penn Treebank, and texts of growing size.
 
-    python -m benchmarks.data_pipeline [--data-dir DIR] [--megabytes 64 256 1024] [--output FILE]
+    python -m benchmarks.data_pipeline [--data-dir DIR] [--megabytes 64 256 1024] [--distinct 10] [--output FILE]
 
 The texts are the Penn Treebank's train split repeated, each copy perturbed in its own way, as one file. A MB is 10**6
 bytes. Processor seconds are those of all processes: text / processor seconds is the rate of one core. The largest text
-takes three times its size of temporary space (TMPDIR).
+takes three times its size of temporary space (TMPDIR). `--distinct` measures a text of so many million distinct words,
+too, each of them twice in it.
 """
 
 import argparse
@@ -12,6 +13,7 @@ import json
 import sys
 import tempfile
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks import command, corpus
@@ -27,13 +29,22 @@ with beam_pipeline.pipeline(["--runner=FnApiRunner"]) as root:
 """
 
 
-def run_chain(*settings: str) -> command.Usage:
-    """Runs ExampleGen to Transform in a new root."""
+@dataclass(frozen=True)
+class Chain(command.Usage):
+    """What the components used, and the bytes of all that they wrote."""
+
+    disk_bytes: int
+
+
+def run_chain(*settings: str, until: str = "Transform") -> Chain:
+    """Runs ExampleGen to another component in a new root."""
     with tempfile.TemporaryDirectory() as root:
-        arguments = ["--local", "--until", "Transform"]
+        arguments = ["--local", "--until", until]
         for setting in (f"pipeline.root={root}", *settings):
             arguments += ["--set", setting]
-        return command.run([sys.executable, "-m", "pipeline.run", *arguments], memory=True)
+        usage = command.run([sys.executable, "-m", "pipeline.run", *arguments], memory=True)
+        written = sum(path.stat().st_size for path in Path(root).rglob("*") if path.is_file())
+    return Chain(**vars(usage), disk_bytes=written)
 
 
 def seconds_by_component(usage: command.Usage) -> str:
@@ -42,8 +53,10 @@ def seconds_by_component(usage: command.Usage) -> str:
     return ", ".join(f"{name} {c['seconds']:.1f} s" for name, c in components.items() if c["status"] == "executed")
 
 
-def rows(data_dir: Path, sizes: Sequence[int]) -> Iterator[Row]:
+def rows(data_dir: Path, sizes: Sequence[int], millions: Sequence[int]) -> Iterator[Row]:
     """All rows, each as soon as it is measured."""
+    for number in millions:
+        yield from distinct_words(number)
     if absent := skipped("ExampleGen to Transform", data_dir):
         yield from absent
         return
@@ -62,7 +75,7 @@ def treebank(data_dir: Path) -> Iterator[Row]:
 
 def growing(source: Path, sizes: Sequence[int]) -> Iterator[Row]:
     """The chain on texts of each size, then what grows from the first size to the others."""
-    usages: dict[int, command.Usage] = {}
+    usages: dict[int, Chain] = {}
     for size in sizes:
         with tempfile.TemporaryDirectory() as folder:
             corpus.write(Path(folder) / "text.txt", size * MB, source)
@@ -79,19 +92,39 @@ def growing(source: Path, sizes: Sequence[int]) -> Iterator[Row]:
         yield Row(f"{name}: growth of the peak memory", usages[size].peak_bytes / first.peak_bytes, "", 1.1)
 
 
-def _rows(name: str, size: int, usage: command.Usage, with_goals: bool) -> Iterator[Row]:
+def distinct_words(millions: int) -> Iterator[Row]:
+    """ExampleGen to VocabularyGen on a text of many distinct words."""
+    count = millions * 10**6
+    with tempfile.TemporaryDirectory() as folder:
+        with (Path(folder) / "text.txt").open("w") as file:
+            for start in (*range(0, count, 10), *range(0, count, 10)):
+                file.write(" ".join(f"w{number:x}" for number in range(start, start + 10)) + "\n")
+        settings = [
+            "example_gen.dataset=text_files",
+            f"example_gen.data_dir={folder}",
+            "vocabulary.tokenizer=whitespace",
+        ]
+        usage = run_chain(*settings, until="VocabularyGen")
+    name = f"{millions:,} million distinct words, to VocabularyGen"
+    yield Row(f"{name}: the command", usage.seconds, "s", note=seconds_by_component(usage))
+    yield Row(f"{name}: peak memory", usage.peak_bytes / 1e9, "GB", 2.5)
+
+
+def _rows(name: str, size: int, usage: Chain, with_goals: bool) -> Iterator[Row]:
     yield Row(f"{name}: the command, its start included", usage.seconds, "s", note=seconds_by_component(usage))
     rate = size / usage.cpu_seconds
     yield Row(f"{name}: text / processor seconds", rate, "MB/s", 2 if with_goals else None, "at least")
     yield Row(f"{name}: peak memory", usage.peak_bytes / 1e9, "GB", 2.5 if with_goals else None)
+    yield Row(f"{name}: written, of the text", usage.disk_bytes / size / MB, "times")
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0], allow_abbrev=False)
     parser.add_argument("--megabytes", type=int, nargs="*", default=[64, 256, 1024], help="sizes of text, ascending")
+    parser.add_argument("--distinct", type=int, nargs="*", default=[], help="millions of distinct words of a text")
     add_arguments(parser)
     options = parser.parse_args()
-    publish(rows(options.data_dir, options.megabytes), options.output)
+    publish(rows(options.data_dir, options.megabytes, options.distinct), options.output)
 
 
 if __name__ == "__main__":

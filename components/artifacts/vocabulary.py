@@ -1,6 +1,6 @@
 """Vocabulary: `vocabulary.txt` and `tokenizer.json`, which an exported model has, too; words' counts; its figures."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 
 from typing_extensions import TypedDict
@@ -24,12 +24,12 @@ class VocabularyFigures(TypedDict):
 FIGURES = Document("vocabulary.json", VocabularyFigures, "VocabularyGen")
 
 
-def write_words(folder: Path, words: Sequence[bytes], counts: Mapping[bytes, int]) -> None:
-    """Writes the words by id, one a line, and each with its count in the train split."""
+def write_words(folder: Path, counts: Mapping[bytes, int]) -> None:
+    """Writes the words, whose order gives their ids, one a line, and each with its count in the train split."""
     with files.writing(folder / VOCABULARY_FILE) as vocabulary, files.writing(folder / COUNTS_FILE) as table:
-        for word in words:
+        for word, count in counts.items():
             vocabulary.write(word + b"\n")
-            table.write(b"%s\t%d\n" % (word, counts.get(word, 0)))
+            table.write(b"%s\t%d\n" % (word, count))
 
 
 def read_counts(folder: Path) -> list[tuple[bytes, int]]:

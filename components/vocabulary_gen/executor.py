@@ -1,7 +1,9 @@
-"""Counts the train split's words with a Beam combiner and writes the vocabulary."""
+"""Counts the train split's words with Beam and writes the vocabulary."""
 
+import itertools
+import tempfile
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +13,9 @@ import tensorflow as tf
 from components import base, beam_pipeline
 from components.artifacts import vocabulary
 from components.artifacts.examples import ExamplesShard, list_shards, read_batches
-from components.vocabulary_gen import wordpieces
+from components.vocabulary_gen import word_counts, wordpieces
 from models.text import vocabulary_files
-from models.text.tokenizer import EOS, UNK, Tokenizer
+from models.text.tokenizer import Tokenizer
 
 
 def execute(
@@ -32,28 +34,71 @@ def execute(
     folder = outputs["vocabulary"]
     settings = parameters.model_dump(include={"tokenizer", "lowercase", "keep_blank_lines"})
     vocabulary_files.write_settings(folder, settings)
-    with beam_pipeline.pipeline(parameters.beam_args) as root:
-        (
-            beam_pipeline.read_shards(root, list_shards(inputs["examples"], ["train"]))
-            | "Count" >> beam.ParDo(CountWords(settings))
-            | "Add" >> beam.CombineGlobally(AddCounts()).without_defaults()  # a default would be a side input
-            | "Write" >> beam.Map(write_vocabulary, str(folder), parameters)
+    shards = list_shards(inputs["examples"], ["train"])
+    # Beside the output, so that no half file of a lost worker stays in it.
+    with tempfile.TemporaryDirectory(dir=folder, prefix=".words-") as aside:
+        ranked, totals = count_words(shards, settings, parameters.beam_args, Path(aside))
+        if not totals["tokens"]:
+            raise base.ComponentError(
+                "The train split has no words. Check example_gen.data_dir and example_gen.pattern."
+            )
+        reserved = dict(zip(word_counts.RESERVED, totals["reserved"], strict=True))
+        if parameters.tokenizer == "wordpiece":
+            counts = learn_pieces(lambda: word_counts.merged(ranked), reserved, parameters)
+        else:
+            counts = choose_words(word_counts.merged(ranked), reserved, parameters.max_size, parameters.min_count)
+    tokens = sum(counts.values()) if parameters.tokenizer == "wordpiece" else totals["tokens"]
+    # A word without an id is lost; an `<unk>` that the text itself has is a symbol like others, in words.
+    known = sum(list(counts.values())[parameters.tokenizer == "wordpiece" :])
+    figures: vocabulary.VocabularyFigures = {"size": len(counts), "tokens": tokens, "coverage": known / tokens}
+    vocabulary.write_words(folder, counts)
+    vocabulary.FIGURES.write(folder, figures)
+    return dict(figures)
+
+
+def count_words(
+    shards: list[ExamplesShard], settings: dict[str, Any], beam_args: list[str], aside: Path
+) -> tuple[list[Path], word_counts.BucketFigures]:
+    """Counts the words of all shards.
+
+    Args:
+        shards: Of the train split.
+        settings: Arguments of the tokenizer.
+        beam_args: Options of Beam.
+        aside: An empty folder for the counts.
+
+    Returns:
+        The files of ranked words, and the figures of all of them together.
+    """
+    buckets = word_counts.number_of_buckets(sum(Path(shard.path).stat().st_size for shard in shards))
+    files = [aside / f"{shard.number:05d}.counts" for shard in shards]
+    ranked = [aside / f"{bucket:05d}.ranked" for bucket in range(buckets)]
+    with beam_pipeline.pipeline(beam_args) as root:
+        _ = beam_pipeline.read_shards(root, shards) | "Count" >> beam.ParDo(CountWords(settings, str(aside), buckets))
+    with beam_pipeline.pipeline(beam_args) as root:
+        numbers = root | "Buckets" >> beam.Create(range(buckets), reshuffle=True)
+        figures = numbers | "Add" >> beam.Map(
+            lambda bucket: (f"{bucket:05d}", word_counts.add_bucket(bucket, files, ranked[bucket]))
         )
-    figures = vocabulary.FIGURES.read(folder)
-    if not figures["tokens"]:
-        raise base.ComponentError("The train split has no words. Check example_gen.data_dir and example_gen.pattern.")
-    return figures
+        beam_pipeline.keep(figures, aside)
+    found: list[word_counts.BucketFigures] = beam_pipeline.kept(aside, buckets)
+    reserved = [sum(counts) for counts in zip(*(figures["reserved"] for figures in found), strict=True)]
+    return ranked, {"tokens": sum(figures["tokens"] for figures in found), "reserved": reserved}
 
 
 class CountWords(beam.DoFn):
-    """Counts a shard's words: gives one dict, word (bytes) to count.
+    """Counts a shard's words into a file.
 
     Args:
         settings: Arguments of the tokenizer.
+        folder: Where to write `<number>.counts`.
+        buckets: Of the words in it.
     """
 
-    def __init__(self, settings: dict[str, Any]):
+    def __init__(self, settings: dict[str, Any], folder: str, buckets: int):
         self._settings = settings
+        self._folder = folder
+        self._buckets = buckets
 
     def setup(self) -> None:
         self._tokenizer = Tokenizer(**self._settings)
@@ -62,58 +107,39 @@ class CountWords(beam.DoFn):
             input_signature=[tf.TensorSpec([None], tf.string)],
         )
 
-    def process(self, shard: ExamplesShard) -> Iterable[dict[bytes, int]]:
-        total = Counter()
+    def process(self, shard: ExamplesShard) -> None:
+        total: Counter[bytes] = Counter()
         for batch in read_batches(shard):
             words, _, counts = self._count(tf.constant([example.text for example in batch]))
             total.update(dict(zip(words.numpy().tolist(), counts.numpy().tolist(), strict=True)))
-        yield dict(total)
+        word_counts.write_shard(Path(self._folder) / f"{shard.number:05d}.counts", total, self._buckets)
 
 
-class AddCounts(beam.CombineFn):
-    """Adds up dicts of counts."""
-
-    def create_accumulator(self) -> Counter:
-        return Counter()
-
-    def add_input(self, total: Counter, counts: Mapping[bytes, int]) -> Counter:
-        total.update(counts)
-        return total
-
-    def merge_accumulators(self, totals: Iterable[Counter]) -> Counter:
-        merged, *others = totals
-        for total in others:
-            merged.update(total)
-        return merged
-
-    def extract_output(self, total: Counter) -> Counter:
-        return total
-
-
-def choose_words(counts: Mapping[bytes, int], max_size: int, min_count: int) -> list[bytes]:
-    """The vocabulary: `<unk>`, `<eos>`, then words by count (descending), then by bytes.
+def choose_words(
+    ranked: Iterable[word_counts.Count], reserved: Mapping[bytes, int], max_size: int, min_count: int
+) -> dict[bytes, int]:
+    """The vocabulary with its counts: `<unk>`, `<eos>`, then words by count (descending), then by bytes.
 
     Args:
-        counts: Occurrences of each word.
+        ranked: All other words in that order, each with its count.
+        reserved: Counts of `<unk>` and `<eos>`.
         max_size: Words to keep, the first two counted; 0 for all.
         min_count: Occurrences below which a word is left out.
     """
-    reserved = [UNK.encode(), EOS.encode()]
-    words = [word for word, count in counts.items() if count >= min_count and word not in reserved]
-    words = reserved + sorted(words, key=lambda word: (-counts[word], word))
-    return words[: max_size or None]
+    frequent = itertools.takewhile(lambda item: item[1] >= min_count, ranked)
+    return dict(reserved) | dict(itertools.islice(frequent, max_size - len(reserved) if max_size else None))
 
 
-def write_vocabulary(counts: Mapping[bytes, int], folder: str, parameters: base.Parameters) -> None:
-    """Chooses the words, or learns the pieces, and writes the files."""
-    if parameters.tokenizer == "wordpiece":
-        counts = wordpieces.learn(counts, parameters.max_size, parameters.min_count)
-        words = choose_words(counts, max_size=0, min_count=0)
-    else:
-        words = choose_words(counts, parameters.max_size, parameters.min_count)
-    tokens = sum(counts.values())
-    # A word without an id is lost; an `<unk>` that the text itself has is a symbol like others, in words.
-    known = sum(counts.get(word, 0) for word in words[parameters.tokenizer == "wordpiece" :])
-    figures: vocabulary.VocabularyFigures = {"size": len(words), "tokens": tokens, "coverage": known / max(1, tokens)}
-    vocabulary.write_words(Path(folder), words, counts)
-    vocabulary.FIGURES.write(Path(folder), figures)
+def learn_pieces(
+    words: Callable[[], Iterator[word_counts.Count]], reserved: Mapping[bytes, int], parameters: base.Parameters
+) -> dict[bytes, int]:
+    """The vocabulary of wordpieces with their counts, in the order of `choose_words`.
+
+    Args:
+        words: Gives all words but the reserved, each with its count.
+        reserved: Counts of `<unk>` and `<eos>` in the text.
+        parameters: `max_size` and `min_count` bound what is learned.
+    """
+    counts = wordpieces.learn(words, reserved, parameters.max_size, parameters.min_count)
+    first = {word: counts.pop(word) for word in reserved}
+    return first | dict(sorted(counts.items(), key=lambda item: (-item[1], item[0])))

@@ -1,7 +1,8 @@
 """Learns wordpieces from the counts of words."""
 
 import collections
-from collections.abc import Mapping, Sequence
+import itertools
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 import numpy as np
 import tensorflow as tf
@@ -16,11 +17,14 @@ LEARNED_LETTERS = 50  # words up to this length are learned from: the learner ho
 BATCH_WORDS = 100_000
 
 
-def learn(counts: Mapping[bytes, int], max_size: int, min_count: int) -> collections.Counter[bytes]:
+def learn(
+    words: Callable[[], Iterator[tuple[bytes, int]]], reserved: Mapping[bytes, int], max_size: int, min_count: int
+) -> collections.Counter[bytes]:
     """Learns pieces and counts their occurrences.
 
     Args:
-        counts: Occurrences of each word.
+        words: Gives all words but `reserved` with their occurrences, the most frequent first; called for each pass.
+        reserved: Occurrences of `<unk>` and `<eos>`.
         max_size: Pieces to learn at most, `<unk>` and `<eos>` counted; 0 for `DEFAULT_SIZE`.
         min_count: Words with fewer occurrences teach nothing.
 
@@ -29,11 +33,10 @@ def learn(counts: Mapping[bytes, int], max_size: int, min_count: int) -> collect
         and `<unk>` counts the words that cannot be cut.
     """
     size = max_size or DEFAULT_SIZE
-    reserved = {UNK.encode(), EOS.encode()}
-    words = {word.decode(): count for word, count in counts.items() if word not in reserved}
-    letters = frequent_letters(words, min(MAX_LETTERS, size // 4), min_count)
-    teachers = sorted((word, count) for word, count in words.items() if count >= min_count)
-    teachers = [(word, count) for word, count in teachers if len(word) <= LEARNED_LETTERS and letters.issuperset(word)]
+    letters = frequent_letters(words(), min(MAX_LETTERS, size // 4), min_count)
+    decoded = ((word.decode(), count) for word, count in words() if count >= min_count)
+    learnable = (item for item in decoded if len(item[0]) <= LEARNED_LETTERS and letters.issuperset(item[0]))
+    teachers = sorted(itertools.islice(learnable, MAX_WORDS))
     pieces = []
     if teachers:
         pieces = learner.learn(
@@ -47,34 +50,37 @@ def learn(counts: Mapping[bytes, int], max_size: int, min_count: int) -> collect
         )
     # Letters of words that teach nothing: too rare or too long. With them such words can be spelled.
     pieces = dict.fromkeys([*pieces, *sorted(letters), *(f"##{letter}" for letter in sorted(letters))])
-    found = count_pieces(counts, [UNK, EOS, *(piece for piece in pieces if piece not in (UNK, EOS))])
+    found = count_pieces(words(), reserved, [UNK, EOS, *(piece for piece in pieces if piece not in (UNK, EOS))])
     if len(found) > size:  # the learner's search can end above its bound: the letters stay, to spell any word
         kept = sorted(found.keys() - reserved, key=lambda piece: (not _is_letter(piece), -found[piece], piece))
-        found = count_pieces(counts, [UNK, EOS, *(piece.decode() for piece in kept[: size - 2])])
+        found = count_pieces(words(), reserved, [UNK, EOS, *(piece.decode() for piece in kept[: size - 2])])
     return found
 
 
-def frequent_letters(words: Mapping[str, int], limit: int, min_count: int) -> set[str]:
+def frequent_letters(words: Iterable[tuple[bytes, int]], limit: int, min_count: int) -> set[str]:
     """The most frequent letters of all words, at most `limit`, that occur at least `min_count` times."""
     totals: collections.Counter[str] = collections.Counter()
-    for word, count in words.items():
-        for letter in word:
+    for word, count in words:
+        for letter in word.decode():
             totals[letter] += count
     ranked = sorted(totals.items(), key=lambda item: (-item[1], item[0]))
     return {letter for letter, total in ranked[:limit] if total >= min_count}
 
 
-def count_pieces(counts: Mapping[bytes, int], pieces: Sequence[str]) -> collections.Counter[bytes]:
-    """Cuts words into `pieces` and counts how often each occurs."""
+def count_pieces(
+    words: Iterable[tuple[bytes, int]], reserved: Mapping[bytes, int], pieces: Sequence[str]
+) -> collections.Counter[bytes]:
+    """Cuts the words, and the reserved ones, into `pieces` and counts how often each occurs."""
     table = tf.lookup.StaticHashTable(
         tf.lookup.KeyValueTensorInitializer(pieces, tf.range(len(pieces), dtype=tf.int64)), -1
     )
     tokenizer = wordpiece_tokenizer(table, pieces, tf.int64)
     totals = np.zeros(len(pieces), np.int64)
-    words, occurrences = list(counts), np.fromiter(counts.values(), np.int64, len(counts))
-    for start in range(0, len(words), BATCH_WORDS):
-        cut = tokenizer.tokenize(tf.constant(words[start : start + BATCH_WORDS]))
-        weights = np.repeat(occurrences[start : start + BATCH_WORDS], cut.row_lengths().numpy())
+    counted = itertools.chain(reserved.items(), words)
+    while batch := list(itertools.islice(counted, BATCH_WORDS)):
+        texts, occurrences = zip(*batch, strict=True)
+        cut = tokenizer.tokenize(tf.constant(texts))
+        weights = np.repeat(np.array(occurrences, np.int64), cut.row_lengths().numpy())
         np.add.at(totals, cut.flat_values.numpy(), weights)
     return collections.Counter({piece.encode(): int(total) for piece, total in zip(pieces, totals, strict=True)})
 

@@ -23,10 +23,10 @@ def test_a_blessing_is_one_file(infra, tmp_path):
 
 
 def test_words_of_any_bytes_keep_their_counts(tmp_path):
-    words = [b"<unk>", b"<eos>", "é".encode(), b"\xff\x0b", b"a\tb"]
-    vocabulary.write_words(tmp_path, words, {b"<eos>": 9, b"\xff\x0b": 3})
-    assert vocabulary.read_counts(tmp_path) == [(word, {1: 9, 3: 3}.get(i, 0)) for i, word in enumerate(words)]
-    assert (tmp_path / "vocabulary.txt").read_bytes() == b"".join(word + b"\n" for word in words)
+    counts = {b"<unk>": 0, b"<eos>": 9, "é".encode(): 4, b"\xff\x0b": 3, b"a\tb": 0}
+    vocabulary.write_words(tmp_path, counts)
+    assert vocabulary.read_counts(tmp_path) == list(counts.items())
+    assert (tmp_path / "vocabulary.txt").read_bytes() == b"".join(word + b"\n" for word in counts)
     (tmp_path / "counts.tsv").write_bytes(b"word\tmany\n")
     with pytest.raises(ComponentError, match=r"counts.tsv cannot be read .*Run VocabularyGen again"):
         vocabulary.read_counts(tmp_path)

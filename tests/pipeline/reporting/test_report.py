@@ -80,7 +80,7 @@ def _write_artifacts(folders):
     )
     ANOMALIES.write(folders["anomalies"], {"errors": [], "warnings": [f"Overlap of {NAUGHTY}"]})
     counts = {b"<unk>": 5, b"<eos>": 9, NAUGHTY.encode(): 7, b"word": 1}
-    vocabulary.write_words(folders["vocabulary"], list(counts), counts)
+    vocabulary.write_words(folders["vocabulary"], counts)
     vocabulary.FIGURES.write(folders["vocabulary"], {"size": 4, "tokens": 23, "coverage": 0.95})
     epochs = [samples.epoch(number) for number in (1, 2, 3)]
     HISTORY.write(folders["model_run"], {"steps_per_epoch": 10, "best_epoch": 3, "epochs": epochs})

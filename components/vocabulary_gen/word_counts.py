@@ -1,0 +1,89 @@
+"""Counts of words that need not fit in memory: by shard first, then in buckets of words, all of them exact.
+
+Each shard's counts are one file, sorted by bucket. A worker adds up one bucket over all shards and ranks its words; a
+merge of the ranked buckets gives all words, the most frequent first.
+"""
+
+import heapq
+import json
+import zlib
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TypedDict
+
+from components import beam_pipeline
+from models.text.tokenizer import EOS, UNK
+
+BYTES_A_BUCKET = 1 << 24  # of text; in the worst case, two million words that stand there once each
+MAX_BUCKETS = 512  # files that `merged` has open at once
+RESERVED = (UNK.encode(), EOS.encode())
+
+Count = tuple[bytes, int]  # a word and how often it occurs
+
+
+class BucketFigures(TypedDict):
+    """Occurrences of all words of a bucket, and of `RESERVED`, which are in none of the ranked files."""
+
+    tokens: int
+    reserved: list[int]
+
+
+def number_of_buckets(text_bytes: int) -> int:
+    """Buckets for a text of so many bytes."""
+    return max(1, min(MAX_BUCKETS, text_bytes // BYTES_A_BUCKET))
+
+
+def bucket_of(word: bytes, buckets: int) -> int:
+    """The bucket of a word: the same in every process."""
+    return zlib.crc32(word) % buckets
+
+
+def write_shard(path: Path, counts: Mapping[bytes, int], buckets: int) -> None:
+    """Writes a shard's counts: a line with the bytes of each bucket as JSON, then the buckets."""
+    rows: list[list[bytes]] = [[] for _ in range(buckets)]
+    for word, count in counts.items():
+        rows[bucket_of(word, buckets)].append(_row(word, count))
+    parts = [b"".join(part) for part in rows]
+    with beam_pipeline.writing_aside(path) as aside, aside.open("wb") as file:
+        file.write(json.dumps([len(part) for part in parts]).encode() + b"\n")
+        file.writelines(parts)
+
+
+def add_bucket(bucket: int, shards: Sequence[Path], ranked: Path) -> BucketFigures:
+    """Adds up a bucket of all shards, and writes its words but `RESERVED`, the most frequent first."""
+    total: Counter[bytes] = Counter()
+    for path in shards:
+        with path.open("rb") as file:
+            sizes = json.loads(file.readline())
+            file.seek(sum(sizes[:bucket]), 1)
+            for word, count in _rows(file.read(sizes[bucket]).split(b"\n")[:-1]):
+                total[word] += count
+    tokens, reserved = sum(total.values()), [total.pop(word, 0) for word in RESERVED]
+    with beam_pipeline.writing_aside(ranked) as aside, aside.open("wb") as file:
+        file.writelines(_row(*item) for item in sorted(total.items(), key=_rank))
+    return {"tokens": tokens, "reserved": reserved}
+
+
+def merged(ranked: Sequence[Path]) -> Iterator[Count]:
+    """The words of all ranked files: by count (descending), then by bytes. Reads them as a stream."""
+    return heapq.merge(*map(_stream, ranked), key=_rank)
+
+
+def _stream(path: Path) -> Iterator[Count]:
+    with path.open("rb") as file:
+        yield from _rows(line[:-1] for line in file)
+
+
+def _rows(lines: Iterable[bytes]) -> Iterator[Count]:
+    for line in lines:
+        word, _, count = line.rpartition(b"\t")
+        yield word, int(count)
+
+
+def _row(word: bytes, count: int) -> bytes:
+    return b"%s\t%d\n" % (word, count)
+
+
+def _rank(item: Count) -> tuple[int, bytes]:
+    return -item[1], item[0]
