@@ -84,6 +84,7 @@ def augmented_loss(
         output = kernel, tf.cast(kernel, precision) if precision == "bfloat16" else None, bias
         weights = tf.ones_like(hidden[:, 0]) if sample_weight is None else sample_weight
         chunks, order, parts = row_chunks(hidden.shape[0], kernel.shape[0]), None, []
+        sums: dict[str, tf.Tensor] = {}
         if has_table and (gradient_through_target or len(chunks) > 1):
             # Tokens of one word side by side: their logits are summed in 2 ms instead of 8 of one core (Zen 4, 700
             # tokens, 10,000 words), and each chunk has few words whose target distribution it needs.
@@ -93,18 +94,20 @@ def augmented_loss(
             targets_in_order, weights_in_order = targets, weights
         for rows in chunks:
             tokens = hidden[rows], targets_in_order[rows], weights_in_order[rows]
-            if table is None:
-                parts.append(_cross_entropy(*tokens, *output))
-            else:
-                how = temperature, gamma, gradient_through_target
-                parts.append(_augmented(*tokens, *output, table, *how))
-        joined = {key: [part[key] for part in parts] for key in parts[0]}
-        by_token = [tf.concat(joined[key], axis=0) for key in ("ce", "augmented", "d_hidden")]
+            # One chunk after the other: at once, each would hold its logits and gradients of the weights' size.
+            with tf.control_dependencies(list(sums.values())):
+                if table is None:
+                    part = _cross_entropy(*tokens, *output)
+                else:
+                    part = _augmented(*tokens, *output, table, temperature, gamma, gradient_through_target)
+                parts.append([part.pop(key) for key in ("ce", "augmented", "d_hidden")])
+                sums = {key: sums[key] + value if sums else value for key, value in part.items()}
+        by_token = [tf.concat(x, axis=0) for x in zip(*parts, strict=True)]
         if order is not None:
             places = tf.math.invert_permutation(order)
             by_token = [tf.gather(x, places) for x in by_token]
         cross_entropy, augmented, d_hidden = by_token
-        gradients = [d_hidden, *(tf.add_n(joined[k]) for k in ("d_kernel", "d_bias", "d_table") if k in joined)]
+        gradients = [d_hidden, *(sums[key] for key in ("d_kernel", "d_bias", "d_table") if key in sums)]
         if has_table and not gradient_through_target:
             gradients.append(None)
         total = tf.reduce_sum(weights * cross_entropy) + gamma * temperature * tf.reduce_sum(weights * augmented)
