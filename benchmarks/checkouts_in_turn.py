@@ -36,7 +36,8 @@ class Training:
         self._run = [sys.executable, "-m", "pipeline.run", "--local", *settings, "--set", f"pipeline.root={root}"]
         self._where = {"cwd": checkout, "env": os.environ | {"PYTHONPATH": str(checkout), "CUDA_VISIBLE_DEVICES": ""}}
         self.active, self.epochs, self.peak_bytes = 0.0, [], 0
-        self._resumed, self._last = None, (0.0, 0.0)
+        self._resumed: float | None = None  # where it runs
+        self._last = (0.0, 0.0)
 
     def prepare(self) -> None:
         subprocess.run([*self._run, "--until", "Transform"], check=True, stderr=subprocess.DEVNULL, **self._where)
@@ -56,12 +57,17 @@ class Training:
     def _read(self) -> None:
         for line in self._process.stderr:
             if found := EPOCH.match(line):
-                now = (self.active + time.monotonic() - self._resumed, self._cpu())
+                now = (self._clock(), self._cpu())
                 self.epochs.append(tuple(a - b for a, b in zip(now, self._last, strict=True)))
                 self._last = now
                 print(self._where["cwd"], found[0], *(f"{x:.1f}" for x in self.epochs[-1]), file=sys.stderr)
-            elif "Trainer started" in line:
-                self._last = (self.active + time.monotonic() - self._resumed, self._cpu())
+            elif line.split()[:2] == ["Trainer", "started"]:
+                self._last = (self._clock(), self._cpu())
+
+    def _clock(self) -> float:
+        """Seconds in which it ran."""
+        resumed = self._resumed
+        return self.active + (time.monotonic() - resumed if resumed is not None else 0.0)
 
     def _cpu(self) -> float:
         """Seconds of a processor that its processes have taken; the training is a child's."""
@@ -93,8 +99,7 @@ class Training:
                 self.peak_bytes = max(self.peak_bytes, int(peak[1]) * 1024)
         if self._process.poll() is None:
             os.killpg(self._process.pid, signal.SIGSTOP)
-        now = time.monotonic()
-        self.active, self._resumed = self.active + now - self._resumed, now
+        self.active, self._resumed = self._clock(), None
 
     def end(self) -> None:
         self._reader.join()
