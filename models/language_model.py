@@ -87,7 +87,8 @@ class LanguageModel(WindowTraining):
     ):
         # Not cast by Keras: weights, state and logits have the type of the weights under a mixed policy, too.
         super().__init__(**kwargs, autocast=False)
-        _refuse(vocabulary_size, units, num_layers, dropout, init_scale, target, temperature, gamma)
+        _refuse(vocabulary_size, units, num_layers, dropout, init_scale)
+        _refuse_loss(augmented, temperature, gamma, gradient_through_target, target)
         self.vocabulary_size = vocabulary_size
         self.units = units
         self.num_layers = num_layers
@@ -96,16 +97,6 @@ class LanguageModel(WindowTraining):
         self.output_bias = output_bias
         self.init_scale = init_scale
         self.augmented = augmented
-        if not augmented:
-            given = {"temperature": temperature, "gamma": gamma}
-            given["gradient_through_target"] = gradient_through_target or None
-            for name, value in given.items():
-                if value is not None:
-                    raise ValueError(
-                        f"{name}: found {value} with augmented=False, which does not use it. Leave it out."
-                    )
-        if gradient_through_target and target != "current":
-            raise ValueError(f"gradient_through_target needs target='current': a copy ({target}) has no gradient.")
         self.temperature = (20.0 if temperature is None else temperature) if augmented else None
         self.gamma = (0.65 if gamma is None else gamma) if augmented else None
         self.gradient_through_target = gradient_through_target
@@ -118,32 +109,39 @@ class LanguageModel(WindowTraining):
             raise ValueError(
                 f"precision: found {precision}, expected bfloat16 or {self.variable_dtype}, the type of the weights."
             )
+        self._make_layers()
+        self._call_seeds = keras.random.SeedGenerator(seed)
+        self._prepare_training()
+        self.built = True
+
+    def _make_layers(self):
+        units, dtype = self.units, self.variable_dtype
 
         def uniform():
-            return keras.initializers.RandomUniform(-init_scale, init_scale)
+            return keras.initializers.RandomUniform(-self.init_scale, self.init_scale)
 
         # The layers' large products alone are rounded; the output layer is not.
-        dtype = self.variable_dtype
         rounded = "mixed_bfloat16" if self.precision == "bfloat16" else dtype
         self.embedding = keras.layers.Embedding(
-            vocabulary_size, units, embeddings_initializer=uniform(), dtype=dtype, name="embedding"
+            self.vocabulary_size, units, embeddings_initializer=uniform(), dtype=dtype, name="embedding"
         )
         self.lstm_layers = [
-            VariationalLSTM(units, initializer=uniform(), dtype=rounded, name=f"lstm_{i}") for i in range(num_layers)
+            VariationalLSTM(units, initializer=uniform(), dtype=rounded, name=f"lstm_{i}")
+            for i in range(self.num_layers)
         ]
-        tied_to = self.embedding if tie_embeddings else None
-        self.output_layer = TiedDense(vocabulary_size, tied_to, output_bias, uniform(), dtype=dtype, name="output")
+        tied_to = self.embedding if self.tie_embeddings else None
+        self.output_layer = TiedDense(
+            self.vocabulary_size, tied_to, self.output_bias, uniform(), dtype=dtype, name="output"
+        )
         self.embedding.build()
         for layer in self.lstm_layers:
             layer.build((None, None, units))
         self.output_layer.build((None, units))
         self.target_table = None
-        if augmented and target != "current":
-            self.target_table = self.add_weight(name="target_table", shape=(vocabulary_size, units), trainable=False)
+        if self.augmented and self.target != "current":
+            shape = self.vocabulary_size, units
+            self.target_table = self.add_weight(name="target_table", shape=shape, trainable=False)
             self.target_table.assign(self.embedding.embeddings)
-        self._call_seeds = keras.random.SeedGenerator(seed)
-        self._prepare_training()
-        self.built = True
 
     def zero_state(self, batch_size):
         """The state before any text: float32 zeros [batch_size, num_layers, 2, units]."""
@@ -271,8 +269,8 @@ class LanguageModel(WindowTraining):
         return {**super().get_config(), **{name: getattr(self, name) for name in names.split()}}
 
 
-def _refuse(vocabulary_size, units, num_layers, dropout, init_scale, target, temperature, gamma) -> None:
-    """Raises ValueError for the first argument of `LanguageModel` that is out of its range."""
+def _refuse(vocabulary_size, units, num_layers, dropout, init_scale) -> None:
+    """Raises ValueError for the first argument of the network that is out of its range."""
     for name, value in {"vocabulary_size": vocabulary_size, "units": units, "num_layers": num_layers}.items():
         if value < 1:
             raise ValueError(f"{name}: found {value}, expected at least 1.")
@@ -280,9 +278,21 @@ def _refuse(vocabulary_size, units, num_layers, dropout, init_scale, target, tem
         raise ValueError(f"dropout: found {dropout}, expected a probability of dropping in [0, 1).")
     if init_scale < 0:
         raise ValueError(f"init_scale: found {init_scale}, expected at least 0.")
+
+
+def _refuse_loss(augmented, temperature, gamma, gradient_through_target, target) -> None:
+    """Raises ValueError for the first argument of the loss that is out of its range or without effect."""
     if target not in ("current", "held", "average"):
         raise ValueError(f"target: found {target!r}, expected 'current', 'held' or 'average'.")
     if temperature is not None and not temperature > 0:
         raise ValueError(f"temperature: found {temperature}, expected more than 0.")
     if gamma is not None and not gamma >= 0:
         raise ValueError(f"gamma: found {gamma}, expected at least 0.")
+    if not augmented:
+        given = {"temperature": temperature, "gamma": gamma}
+        given["gradient_through_target"] = gradient_through_target or None
+        for name, value in given.items():
+            if value is not None:
+                raise ValueError(f"{name}: found {value} with augmented=False, which does not use it. Leave it out.")
+    if gradient_through_target and target != "current":
+        raise ValueError(f"gradient_through_target needs target='current': a copy ({target}) has no gradient.")

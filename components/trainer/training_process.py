@@ -6,6 +6,7 @@ import logging
 import shutil
 import sys
 import zlib
+from collections.abc import Iterator
 from pathlib import Path
 
 from components import child_process
@@ -31,26 +32,20 @@ def train_and_export(
     Raises:
         ComponentError: If the data are too few for the batch, or the training diverged.
     """
-    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
-    if context.quiet:
-        child_process.show_warnings_alone()
-
-    from components.trainer.progress import Progress
-    from models.language_model import LanguageModel
-    from models.text.token_stream import TokenStream
-    from models.text.tokenizer import Tokenizer
-    from models.training.agreement import Agreement
-    from models.training.callbacks import TrainingDiverged
-    from models.training.devices import make_strategy, make_worker_strategy
-    from models.training.resumable import Training, TrainingStopped
-    from models.training.setup import make_model, model_config
-
-    for name in ("tensorflow", "absl"):  # their export warnings are noise
-        logging.getLogger(name).setLevel(logging.ERROR)
+    _show_messages(context)
     tuned = {}
     if "hyperparameters" in inputs:
         parameters, tuned = hyperparameters.apply(inputs["hyperparameters"], parameters)
-    try:
+
+    from components.trainer.progress import Progress
+    from models.text.token_stream import TokenStream
+    from models.text.tokenizer import Tokenizer
+    from models.training.agreement import Agreement
+    from models.training.devices import make_strategy, make_worker_strategy
+    from models.training.resumable import Training
+    from models.training.setup import make_model
+
+    with _explained(parameters):
         make = make_worker_strategy if parameters.strategy == "multi_worker_mirrored" else make_strategy
         strategy = make(parameters.replicas, parameters.batch_size)
         splits = {s: TokenStream(split_dir(inputs["transformed_examples"], s)) for s in ("train", "eval")}
@@ -63,6 +58,29 @@ def train_and_export(
         shown = progress.of(training) if progress else contextlib.nullcontext()
         with shown, child_process.stoppable():
             history = training.run()
+    figures = _figures(training, history, len(splits["train"]), model) | {"replicas": strategy.num_replicas_in_sync}
+    if outputs:
+        card = _card(parameters, context, tokenizer, splits, history[training.best_epoch - 1])
+        figures |= _write_outputs(outputs, parameters, model, tokenizer, card, progress, splits["eval"])
+    return ({"tuned": hyperparameters.in_words(tuned)} if tuned else {}) | figures | initial
+
+
+def _show_messages(context: Context) -> None:
+    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
+    for name in ("tensorflow", "absl"):  # their export warnings are noise
+        logging.getLogger(name).setLevel(logging.ERROR)
+    if context.quiet:
+        child_process.show_warnings_alone()
+
+
+@contextlib.contextmanager
+def _explained(parameters: Trainer.Parameters) -> Iterator[None]:
+    """Raises what ends a training as a ComponentError that says what to do."""
+    from models.training.callbacks import TrainingDiverged
+    from models.training.resumable import TrainingStopped
+
+    try:
+        yield
     except TrainingStopped:
         if child_process.stop_requested():
             raise
@@ -74,33 +92,22 @@ def train_and_export(
         raise ComponentError(f"{error} {_remedy(parameters)}") from None
     except ValueError as error:
         raise ComponentError(str(error)) from None
-    best = history[training.best_epoch - 1]
-    config = model_config(parameters, tokenizer.vocabulary_size)
-    figures = {}
-    if outputs:
-        exported = LanguageModel(**config | {"target": "current"})
-        for target, source in zip(exported.trainable_variables, model.trainable_variables, strict=True):
-            target.assign(source.numpy())
-        card = _card(parameters, context, tokenizer, splits, best)
-        figures = _write_outputs(
-            outputs, exported, tokenizer, card, parameters.export_dtype, progress, training, splits
-        )
-    tokens_per_epoch = len(splits["train"]) - training.left_over
+
+
+def _figures(training, history, tokens, model) -> dict:
+    """What the run's summary says of a training on so many tokens."""
+    best, tokens_per_epoch = history[training.best_epoch - 1], tokens - training.left_over
     seconds = sum(tokens_per_epoch / record["tokens_per_second"] for record in history)
     return {
-        **({"tuned": hyperparameters.in_words(tuned)} if tuned else {}),
         "best_epoch": training.best_epoch,
         "epochs": len(history),
         "valid_perplexity": best["valid_perplexity"],
         "train_perplexity": best["train_perplexity"],
         "train_tokens_per_second": round(tokens_per_epoch * len(history) / seconds, 1),
-        "replicas": strategy.num_replicas_in_sync,
-        "precision": config["precision"],
+        "precision": model.precision,
         "parameters": sum(v.shape.num_elements() for v in model.trainable_variables),
         "tokens_per_epoch": tokens_per_epoch,
         "tokens_left_over": training.left_over,
-        **figures,
-        **initial,
     }
 
 
@@ -115,11 +122,17 @@ def _check_alike(agreement, model, splits) -> None:
         )
 
 
-def _write_outputs(outputs, model, tokenizer, card, dtype, progress, training, splits) -> dict:
+def _write_outputs(outputs, parameters, trained, tokenizer, card, progress, valid) -> dict:
+    """Writes the model, without what only its training needed, and the record of the training."""
     from components.trainer.exporting import export_measured
+    from models.language_model import LanguageModel
+    from models.training.setup import model_config
 
+    model = LanguageModel(**model_config(parameters, tokenizer.vocabulary_size) | {"target": "current"})
+    for target, source in zip(model.trainable_variables, trained.trainable_variables, strict=True):
+        target.assign(source.numpy())
     path = outputs["model"] / saved_model.EXPORT
-    figures = export_measured(model, tokenizer, path, card, dtype, splits["eval"])
+    figures = export_measured(model, tokenizer, path, card, parameters.export_dtype, valid)
     model.save_weights(outputs["model"] / "model.weights.h5")
     description = {"model": model.get_config(), "recipe": card["recipe"]}
     (outputs["model"] / "model.json").write_text(json.dumps(description, indent=2) + "\n")
