@@ -21,7 +21,7 @@ from pathlib import Path
 from benchmarks.report import Row, add_arguments, publish, skipped
 
 TURN = 4.0  # seconds
-EPOCH = re.compile(r"epoch +(\d+)/")
+EPOCH = re.compile(r"epoch +(\d+)/.* valid +[\d,.]+ ")  # its end; other lines say how far it is
 
 
 class Training:
