@@ -41,7 +41,18 @@ def make_strategy(replicas: int | None, batch_size: int) -> tf.distribute.Mirror
     logging.info("Training on %d %s%s.", count, "GPU" if gpus else "CPU device", "s" if count > 1 else "")
     if gpus and count < len(gpus):
         logging.info("%d of %d GPUs stay idle: trainer.batch_size %d.", len(gpus) - count, len(gpus), batch_size)
-    return tf.distribute.MirroredStrategy(devices)
+    return tf.distribute.MirroredStrategy(devices) if count > 1 else OneReplica(devices)
+
+
+class OneReplica(tf.distribute.MirroredStrategy):
+    """A `MirroredStrategy` of one device, which reads a data set as it is.
+
+    TensorFlow's distributed iterator hands every window from thread to thread, which took 3 of 95 ms of processor time
+    from a step (RE, 200 units, AMD EPYC, two cores).
+    """
+
+    def experimental_distribute_dataset(self, dataset, options=None):
+        return dataset
 
 
 def make_worker_strategy(replicas: int | None, batch_size: int) -> tf.distribute.MultiWorkerMirroredStrategy:
