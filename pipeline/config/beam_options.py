@@ -7,7 +7,6 @@ import difflib
 import importlib
 import io
 import json
-import socket
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -31,9 +30,7 @@ def problem(beam_args: Sequence[str]) -> str | None:
             if type(runner).__name__ == "DataflowRunner":
                 importlib.import_module("apache_beam.runners.dataflow.internal.apiclient")  # else only once it runs
             # A portable runner's job server has options of its own.
-            if isinstance(runner, PortableRunner):
-                return _unreachable_service(options)
-            unknown = _unknown(beam_args, PipelineOptions)
+            unknown = None if isinstance(runner, PortableRunner) else _unknown(beam_args, PipelineOptions)
             return unknown or (_unreachable_dask(options) if type(runner).__name__ == "DaskRunner" else None)
     except SystemExit:
         return heard.getvalue().strip().splitlines()[-1].rpartition("error: ")[2] + "."
@@ -46,28 +43,6 @@ def problem(beam_args: Sequence[str]) -> str | None:
     except (AttributeError, TypeError, ValueError) as error:
         dask = " Dask's is --runner=apache_beam.runners.dask.dask_runner.DaskRunner." if "dask" in name.lower() else ""
         return f"there is no such runner ({error}).{dask}"
-
-
-def _unreachable_service(options: Any) -> str | None:
-    """Which address of a job service or a Flink cluster does not answer; the runners would retry for minutes."""
-    from apache_beam.options.pipeline_options import FlinkRunnerOptions, PortableOptions
-
-    given = {
-        "job_endpoint": options.view_as(PortableOptions).job_endpoint,
-        "flink_master": options.view_as(FlinkRunnerOptions).flink_master,
-    }
-    for name, address in given.items():
-        host, _, port = (address or "").rpartition("://")[2].rpartition(":")
-        if not (host and port.isdecimal()):
-            continue  # a word such as embed or [auto]: the runner starts something on this machine
-        try:
-            socket.create_connection((host.strip("[]"), int(port)), timeout=CONNECT_SECONDS).close()
-        except (OSError, OverflowError) as error:
-            return (
-                f"nothing answers at {address} (--{name}) within {CONNECT_SECONDS} s ({error}). Start the service or "
-                "the cluster, or correct the address."
-            )
-    return None
 
 
 def _unreachable_dask(options: Any) -> str | None:
