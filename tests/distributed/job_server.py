@@ -28,12 +28,10 @@ class JobServer:
         self._environment = os.environ | {"PYTHONPATH": str(REPOSITORY), "TF_CPP_MIN_LOG_LEVEL": "3", "PATH": python}
 
     def __enter__(self):
-        port_file, pool = self._folder / "port", free_port()
-        self.process = self._start("portability.local_job_service_main", "--port_file", str(port_file))
-        self._pool = self._start("worker.worker_pool_main", "--service_port", str(pool))
-        wait_for(port_file.exists)
-        wait_for(lambda: answers(pool))
-        self.endpoint = f"127.0.0.1:{port_file.read_text()}"
+        self._port, pool = free_port(), free_port()
+        self.endpoint = f"127.0.0.1:{self._port}"
+        self._pool = self._start("worker.worker_pool_main", pool, "--service_port", str(pool))
+        self.start_server()
         self.beam_args = [
             "--runner=FlinkRunner", "--flink_master=127.0.0.1:8081", "--parallelism=2",
             f"--job_endpoint={self.endpoint}", "--environment_type=EXTERNAL", f"--environment_config=127.0.0.1:{pool}",
@@ -45,14 +43,20 @@ class JobServer:
             process.terminate()  # a pool that is killed would leave its workers
             process.wait()
 
-    def _start(self, module, *arguments):
-        return subprocess.Popen(
+    def start_server(self):
+        """Starts the job server, as after it was killed, at the same address."""
+        self.process = self._start("portability.local_job_service_main", self._port, "--port", str(self._port))
+
+    def _start(self, module, port, *arguments):
+        process = subprocess.Popen(
             [sys.executable, "-m", f"apache_beam.runners.{module}", *arguments],
             cwd=self._folder,
             env=self._environment,
             stdout=subprocess.DEVNULL,
             stderr=(self._folder / "log.txt").open("ab"),
         )
+        wait_for(lambda: answers(port))
+        return process
 
     def jobs(self):
         """The jobs that were submitted, with their options, and their pipelines."""
