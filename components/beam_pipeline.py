@@ -4,6 +4,7 @@ import contextlib
 import json
 import logging
 import re
+import threading
 import uuid
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -16,6 +17,7 @@ from components.artifacts.examples import ExamplesShard
 from components.base import ComponentError
 
 CLOSING_SECONDS = 10.0  # for a runner that may have lost its scheduler
+READER = "wait_until_finish_read"  # the thread in which the portable runner reads a job's messages
 ENGINES = ("distributed", "grpc")  # packages whose errors say that an engine or its workers were lost
 
 
@@ -35,7 +37,7 @@ def pipeline(beam_args: Sequence[str]) -> Iterator[beam.Pipeline]:
     # Only now, since Dask sets its loggers' levels when it is imported: what it says of a loss is raised anyway.
     logging.getLogger("distributed.client").setLevel(logging.CRITICAL)
     try:
-        with root:
+        with _errors_of_jobs_once(), root:
             yield root
         # Dask's runner takes what its scheduler never finished for done, so ask.
         lost = [future.status for future in getattr(root.result, "futures", ()) if future.status != "finished"]
@@ -43,16 +45,51 @@ def pipeline(beam_args: Sequence[str]) -> Iterator[beam.Pipeline]:
             raise ComponentError(_lost(f"a task is {lost[0]}", beam_args))
     except Exception as error:
         # Runners raise a worker's error as one of their own, whose message ends with the worker's traceback.
-        found = re.search(rf"{ComponentError.__name__}: ((?:.|\n)*?) \[while running", str(error))
+        # A job server's message has the whole traceback, in which that error comes more than once: take the last.
+        found = re.match(rf"(?s).*{ComponentError.__name__}: (.*?) \[while running", str(error))
         if found is not None:
             raise ComponentError(found[1]) from error
         if type(error).__module__.partition(".")[0] in ENGINES:
             raise ComponentError(_lost(f"{type(error).__name__}: {error}", beam_args)) from error
+        job = re.match(r"(?s)Pipeline \S+ failed in state (\w+): (.*)", str(error))  # a job server's verdict
+        if job is not None:
+            raise ComponentError(
+                f"Beam's job ended as {job[1]}: {_essence(job[2])}. The job server's log has more. Check the workers "
+                f"that beam.args {list(beam_args)} name, then start the same command again."
+            ) from error
         raise
     finally:
         client = getattr(getattr(root, "result", None), "client", None)
         if client is not None:  # Dask's, which its runner leaves open
             client.close(timeout=CLOSING_SECONDS)
+
+
+@contextlib.contextmanager
+def _errors_of_jobs_once() -> Iterator[None]:
+    """Keeps the portable runner from printing tracebacks, on the root logger and from its thread, of what it raises."""
+    root_logger, hook = logging.getLogger(), threading.excepthook
+
+    def not_of_a_job(record: logging.LogRecord) -> bool:
+        return record.module != "portable_runner" or record.levelno < logging.ERROR
+
+    root_logger.addFilter(not_of_a_job)
+    threading.excepthook = lambda found: None if getattr(found.thread, "name", "") == READER else hook(found)
+    try:
+        yield
+    except BaseException:
+        for thread in threading.enumerate():
+            if thread.name == READER:  # it fails a moment later than the pipeline
+                thread.join(CLOSING_SECONDS)
+        raise
+    finally:
+        threading.excepthook = hook
+        root_logger.removeFilter(not_of_a_job)
+
+
+def _essence(text: str) -> str:
+    """The exception at the end of a traceback, in one line; any other text as it is."""
+    exceptions = list(re.finditer(r"^[\w.]+: ", text, re.MULTILINE))
+    return " ".join(text[exceptions[-1].start() if exceptions else 0 :].split())
 
 
 def _lost(found: str, beam_args: Sequence[str]) -> str:

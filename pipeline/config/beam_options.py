@@ -7,11 +7,13 @@ import difflib
 import importlib
 import io
 import json
+import shutil
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 EXTRAS = {"dask": "dask"}  # part of a runner's name -> the extra of this project that it needs
+JAVA_OPTIONS = {"FlinkRunner": "--flink_job_server_jar", "SparkRunner": "--spark_job_server_jar"}
 CONNECT_SECONDS = 10
 
 
@@ -29,8 +31,9 @@ def problem(beam_args: Sequence[str]) -> str | None:
             runner = create_runner(name) if name else None
             if type(runner).__name__ == "DataflowRunner":
                 importlib.import_module("apache_beam.runners.dataflow.internal.apiclient")  # else only once it runs
-            # A portable runner's job server has options of its own.
-            unknown = None if isinstance(runner, PortableRunner) else _unknown(beam_args, PipelineOptions)
+            if isinstance(runner, PortableRunner):  # its job server has options of its own
+                return _unreachable_job_server(runner, options)
+            unknown = _unknown(beam_args, PipelineOptions)
             return unknown or (_unreachable_dask(options) if type(runner).__name__ == "DaskRunner" else None)
     except SystemExit:
         return heard.getvalue().strip().splitlines()[-1].rpartition("error: ")[2] + "."
@@ -71,6 +74,45 @@ async def _count_workers(address: str) -> int:
     rpc: Any = distributed.rpc  # untyped
     async with rpc(address) as scheduler:
         return len((await scheduler.identity())["workers"])
+
+
+def _unreachable_job_server(runner: Any, options: Any) -> str | None:
+    """What keeps jobs from being submitted: no server at the address, or none that the runner could start."""
+    import grpc
+    from apache_beam.options.pipeline_options import FlinkRunnerOptions, PortableOptions, SparkRunnerOptions
+    from apache_beam.utils.subprocess_server import JavaHelper
+
+    endpoint = options.view_as(PortableOptions).job_endpoint
+    if endpoint:
+        return (
+            None
+            if endpoint == "embed" or _answers(grpc, endpoint)
+            else (
+                f"no job server answers at {endpoint} within {CONNECT_SECONDS} s. Start one, or correct --job_endpoint."
+            )
+        )
+    name = type(runner).__name__
+    if name == "PortableRunner":
+        return "this runner needs the address of a job server: --job_endpoint=HOST:PORT."
+    if name not in JAVA_OPTIONS:
+        return None
+    flink, spark = options.view_as(FlinkRunnerOptions), options.view_as(SparkRunnerOptions)
+    jar = flink.flink_job_server_jar if name == "FlinkRunner" else spark.spark_job_server_jar
+    instead = "or name a running job server by --job_endpoint=HOST:PORT."
+    if jar and "://" not in jar and not Path(jar).is_file():
+        return f"{JAVA_OPTIONS[name]}: there is no {jar}. Correct the path, {instead}"
+    if shutil.which(JavaHelper.get_java()) is None:
+        return f"{name} starts a job server in Java, which is not installed. Install a Java runtime, {instead}"
+    return None
+
+
+def _answers(grpc: Any, endpoint: str) -> bool:
+    with grpc.insecure_channel(endpoint) as channel:
+        try:
+            grpc.channel_ready_future(channel).result(CONNECT_SECONDS)
+        except grpc.FutureTimeoutError:
+            return False
+    return True
 
 
 def _unknown(beam_args: Sequence[str], options_type: Any) -> str | None:

@@ -3,14 +3,12 @@
 import os
 import subprocess
 import sys
-import time
-from pathlib import Path
 
 import distributed
 
-REPOSITORY = Path(__file__).parents[2]
+from tests.distributed.data_chain import REPOSITORY, wait_for
+
 RUNNER = "--runner=apache_beam.runners.dask.dask_runner.DaskRunner"
-WAIT_SECONDS = 300
 
 
 class Cluster:
@@ -70,12 +68,3 @@ class Cluster:
         process = self.workers.pop(name)
         process.kill()
         process.wait()
-
-
-def wait_for(condition, seconds=WAIT_SECONDS):
-    """The condition's first true value."""
-    end = time.monotonic() + seconds
-    while not (found := condition()):
-        assert time.monotonic() < end, "It did not happen in time."
-        time.sleep(0.05)
-    return found

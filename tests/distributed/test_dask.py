@@ -1,9 +1,5 @@
 """Beam on Dask: the embedded runner's bytes from two workers, whichever of them is lost on the way."""
 
-import hashlib
-import random
-import subprocess
-import sys
 import time
 
 import numpy as np
@@ -16,13 +12,10 @@ from models.text.token_stream import TokenStream, TokenWriter, write_index  # no
 from pipeline import score  # noqa: E402
 from pipeline.config import beam_options
 from pipeline.scoring import with_beam  # noqa: E402
-from tests.components.evaluator.world import World  # noqa: E402
-from tests.distributed.dask_cluster import REPOSITORY, RUNNER, Cluster, wait_for  # noqa: E402
+from tests.distributed.dask_cluster import RUNNER, Cluster  # noqa: E402
+from tests.distributed.data_chain import EMBEDDED, contents, of_corpus, run, start, wait_for  # noqa: E402
 
 pytestmark = pytest.mark.distributed
-
-EMBEDDED = ["--runner=FnApiRunner"]
-DATA_COMPONENTS = {"ExampleGen", "StatisticsGen", "ExampleValidator", "VocabularyGen", "Transform"}
 
 
 @pytest.fixture(scope="module")
@@ -31,63 +24,6 @@ def cluster(tmp_path_factory):
         cluster.start_worker("first")
         cluster.start_worker("second")
         yield cluster
-
-
-@pytest.fixture(scope="module")
-def corpus(tmp_path_factory):
-    """Texts of several chunks, with lines that come twice, in two splits, blank, and bytes that are not UTF-8."""
-    folder, generator = tmp_path_factory.mktemp("corpus"), random.Random(1)
-    words = [f"wörd{number}" for number in range(3000)]
-    for name, lines in (("train", 12_000), ("valid", 1200), ("test", 1000)):
-        rows = [generator.choices(words, k=generator.randrange(12)) for _ in range(lines)]
-        text = "\n".join(["the same line", *map(" ".join, rows), "the same line", ""]).encode()
-        (folder / f"{name}.txt").write_bytes(text + b"caf\xe9\n")
-    return folder
-
-
-def start(root, beam_args, settings):
-    """The real command, as far as Transform."""
-    settings = [f"pipeline.root={root}", f"beam.args={beam_args!r}", *settings]
-    assignments = [argument for setting in settings for argument in ("--set", setting)]
-    return subprocess.Popen(
-        [sys.executable, "-m", "pipeline.run", "--local", "--until", "Transform", *assignments],
-        cwd=REPOSITORY, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-    )  # fmt: skip
-
-
-def of_corpus(folder):
-    return [
-        "example_gen.dataset=text_files", f"example_gen.data_dir={folder}", "example_gen.chunk_bytes=65536",
-        "example_validator.max_invalid_fraction=0.5",
-    ]  # fmt: skip
-
-
-def run(*arguments):
-    process = start(*arguments)
-    output, errors = process.communicate(timeout=400)
-    assert process.returncode == 0, errors
-    return output
-
-
-def contents(root):
-    """What the components wrote: name without the execution's number -> digest."""
-    files = {}
-    for path in root.glob("[A-Z]*/*/*/**/*"):
-        component, output, _, *rest = path.relative_to(root).parts
-        if path.is_file() and component in DATA_COMPONENTS and not output.startswith("."):
-            files["/".join([component, output, *rest])] = hashlib.sha256(path.read_bytes()).hexdigest()
-    return files
-
-
-@pytest.fixture(scope="module")
-def expected(corpus, tmp_path_factory):
-    """What the embedded runner writes of the corpus."""
-    root = tmp_path_factory.mktemp("embedded")
-    run(root, EMBEDDED, of_corpus(corpus))
-    files = contents(root)
-    assert {name.partition("/")[0] for name in files} == DATA_COMPONENTS
-    assert sum("ExampleGen/examples/Split-train" in name for name in files) > 4
-    return files
 
 
 def test_two_workers_write_the_bytes_of_the_embedded_runner(cluster, corpus, expected, tmp_path):
@@ -116,11 +52,6 @@ def test_the_penn_treebank_gives_the_same_bytes(cluster, ptb_dir, tmp_path):
     run(tmp_path / "embedded", EMBEDDED, settings)
     run(tmp_path / "dask", cluster.beam_args, settings)
     assert contents(tmp_path / "dask") == contents(tmp_path / "embedded")
-
-
-@pytest.fixture(scope="module")
-def world(tmp_path_factory):
-    return World(tmp_path_factory.mktemp("world"))
 
 
 def test_the_evaluators_windows_are_the_same_numbers(cluster, world, tmp_path, monkeypatch):

@@ -1,0 +1,147 @@
+"""Beam's job API, which Flink and Spark use: the embedded runner's bytes from jobs submitted to another process."""
+
+import json
+import time
+
+import apache_beam as beam
+import numpy as np
+import pytest
+from apache_beam.portability.api import beam_job_api_pb2, beam_runner_api_pb2
+
+from components import beam_pipeline
+from components.base import ComponentError
+from components.evaluator import exported_model, sharded_reading
+from models.text.token_stream import TokenStream, TokenWriter, write_index
+from pipeline import score
+from pipeline.scoring import with_beam
+from tests.distributed.data_chain import EMBEDDED, contents, of_corpus, run, start, wait_for
+from tests.distributed.job_server import JobServer, free_port
+
+pytestmark = pytest.mark.distributed
+
+# What every portable runner has to know, by the name in Beam's model. Beam takes combinations apart before it submits.
+COMBINE = [f"combine_per_key_{step}" for step in ("precombine", "merge_accumulators", "extract_outputs")]
+PORTABLE = {
+    f"beam:transform:{name}:v1" for name in ("impulse", "pardo", "flatten", "group_by_key", "reshuffle", *COMBINE)
+}
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory):
+    with JobServer(tmp_path_factory.mktemp("server")) as server:
+        yield server
+
+
+def test_jobs_write_the_bytes_of_the_embedded_runner(server, corpus, expected, tmp_path):
+    before = len(server.jobs())
+    run(tmp_path / "root", server.beam_args, of_corpus(corpus))
+    assert contents(tmp_path / "root") == expected
+    jobs = server.jobs()[before:]
+    assert len(jobs) >= 4
+    for job, pipeline in jobs:
+        assert job.state == beam_job_api_pb2.JobState.DONE
+        assert job.pipeline_options["beam:option:flink_master:v1"] == "127.0.0.1:8081"
+        assert job.pipeline_options["beam:option:parallelism:v1"] == "2"
+        environments = {environment.urn for environment in pipeline.components.environments.values()}
+        assert environments == {"beam:env:external:v1"}
+        transforms = pipeline.components.transforms.values()
+        assert {found.spec.urn for found in transforms if not found.subtransforms} <= PORTABLE
+        for found in transforms:
+            if found.spec.urn == "beam:transform:pardo:v1":
+                assert not beam_runner_api_pb2.ParDoPayload.FromString(found.spec.payload).side_inputs
+
+
+def test_the_penn_treebank_gives_the_same_bytes(server, ptb_dir, tmp_path):
+    settings = [
+        "example_gen.dataset=penn_treebank",
+        f"example_gen.data_dir={ptb_dir}",
+        "example_gen.chunk_bytes=1000000",
+    ]
+    run(tmp_path / "embedded", EMBEDDED, settings)
+    run(tmp_path / "jobs", server.beam_args, settings)
+    assert contents(tmp_path / "jobs") == contents(tmp_path / "embedded")
+
+
+def test_the_evaluators_windows_are_the_same_numbers(server, world, tmp_path, monkeypatch):
+    with TokenWriter(tmp_path / "tokens") as writer:
+        writer.write(np.resize(world.targets("train"), 3500))
+    write_index(tmp_path, [("tokens", writer.counts)])
+    model = exported_model.ExportedModel(world.root / "good" / "Format-Serving")
+    monkeypatch.setattr(sharded_reading, "SHARD_PROBABILITIES", 1)  # a shard for each window
+    streams = [TokenStream(tmp_path)]
+    embedded, jobs = (
+        list(sharded_reading.windows(model, streams, runner, tmp_path)) for runner in (EMBEDDED, server.beam_args)
+    )
+    assert len(embedded) == 4
+    for (row, one), (other_row, other) in zip(embedded, jobs, strict=True):
+        assert (row, one.start) == (other_row, other.start)
+        for name in ("targets", "rank", "log_probabilities", "top_probability"):
+            np.testing.assert_array_equal(getattr(one, name), getattr(other, name), err_msg=name)
+
+
+def test_scoring_writes_the_same_lines(server, world, tmp_path, monkeypatch):
+    monkeypatch.setattr(with_beam, "CHUNK_BYTES", 300)
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "text.txt").write_text("alpha beta gamma\n\ndelta epsilon never-seen\n" * 40)
+    for name, beam_args in (("embedded", EMBEDDED), ("jobs", server.beam_args)):
+        arguments = ["text.txt", "--output", name, "--model", str(world.root / "good" / "Format-Serving")]
+        assert score.main([*arguments, *(f"--beam-arg={argument}" for argument in beam_args)]) == 0
+    assert (tmp_path / "jobs").read_bytes() == (tmp_path / "embedded").read_bytes()
+    assert {path.name for path in tmp_path.iterdir()} == {"text.txt", "embedded", "jobs"}
+
+
+def test_a_job_server_that_dies_ends_the_run_which_resumes_once_it_is_back(corpus, expected, tmp_path):
+    (tmp_path / "server").mkdir()
+    with JobServer(tmp_path / "server") as server:
+        process = start(tmp_path / "root", server.beam_args, of_corpus(corpus))
+        wait_for(lambda: len(server.jobs()) == 2)  # ExampleGen's is done
+        server.process.kill()
+        clock = time.monotonic()
+        _, errors = process.communicate(timeout=180)
+        assert process.returncode == 1 and time.monotonic() - clock < 60
+        assert "lost its scheduler or its workers" in errors and "Traceback" not in errors
+        assert not list((tmp_path / "root" / "StatisticsGen").glob("statistics/*"))
+        server.process.wait()
+        server.start_server()
+        output = run(tmp_path / "root", server.beam_args, of_corpus(corpus))
+    assert json.loads(output)["components"]["ExampleGen"]["status"] == "cached"
+    assert contents(tmp_path / "root") == expected
+
+
+def test_a_job_without_workers_ends_the_run_with_a_message(server, corpus, tmp_path):
+    nobody = f"--environment_config=127.0.0.1:{free_port()}"
+    process = start(tmp_path / "root", [*server.beam_args[:-1], nobody], of_corpus(corpus))
+    _, errors = process.communicate(timeout=180)
+    assert process.returncode == 1
+    assert "Beam's job ended as FAILED: " in errors and "Failed to connect to remote host" in errors
+    assert "Traceback" not in errors  # it is in error.log
+    assert not list((tmp_path / "root" / "ExampleGen").glob("examples/*"))
+
+
+def refuse(number):
+    raise ComponentError(f"text.txt: found {number}.")
+
+
+def test_what_a_worker_says_is_the_message(server):
+    with (
+        pytest.raises(ComponentError, match=r"^text.txt: found 7\.$"),
+        beam_pipeline.pipeline(server.beam_args) as root,
+    ):
+        root | beam.Create([7]) | beam.Map(refuse)
+
+
+@pytest.mark.parametrize("command", ["run", "score"])
+def test_a_job_server_that_does_not_answer_is_refused_before_anything_is_written(world, tmp_path, command, capfd):
+    beam_args = ["--runner=PortableRunner", "--job_endpoint=127.0.0.1:9", "--environment_type=LOOPBACK"]
+    if command == "run":
+        process = start(tmp_path / "root", beam_args, [])
+        _, errors = process.communicate(timeout=180)
+        code, left = process.returncode, []
+    else:
+        (tmp_path / "text.txt").write_text("alpha\n")
+        model, output = world.root / "good" / "Format-Serving", tmp_path / "scores"
+        arguments = [str(tmp_path / "text.txt"), "--output", str(output), "--model", str(model)]
+        code = score.main([*arguments, *(f"--beam-arg={argument}" for argument in beam_args)])
+        errors, left = capfd.readouterr().err, ["text.txt"]
+    assert code == 2 and "no job server answers at 127.0.0.1:9 within 10 s" in errors
+    assert [path.name for path in tmp_path.iterdir()] == left
