@@ -80,7 +80,7 @@ def _unreachable_job_server(runner: Any, options: Any) -> str | None:
     """What keeps jobs from being submitted: no server at the address, or none that the runner could start."""
     import grpc
     from apache_beam.options.pipeline_options import FlinkRunnerOptions, PortableOptions, SparkRunnerOptions
-    from apache_beam.utils.subprocess_server import JavaHelper
+    from apache_beam.utils import subprocess_server
 
     endpoint = options.view_as(PortableOptions).job_endpoint
     if endpoint:
@@ -101,7 +101,8 @@ def _unreachable_job_server(runner: Any, options: Any) -> str | None:
     instead = "or name a running job server by --job_endpoint=HOST:PORT."
     if jar and "://" not in jar and not Path(jar).is_file():
         return f"{JAVA_OPTIONS[name]}: there is no {jar}. Correct the path, {instead}"
-    if shutil.which(JavaHelper.get_java()) is None:
+    java: Any = subprocess_server.JavaHelper  # untyped
+    if shutil.which(java.get_java()) is None:
         return f"{name} starts a job server in Java, which is not installed. Install a Java runtime, {instead}"
     return None
 
