@@ -84,13 +84,9 @@ def _unreachable_job_server(runner: Any, options: Any) -> str | None:
 
     endpoint = options.view_as(PortableOptions).job_endpoint
     if endpoint:
-        return (
-            None
-            if endpoint == "embed" or _answers(grpc, endpoint)
-            else (
-                f"no job server answers at {endpoint} within {CONNECT_SECONDS} s. Start one, or correct --job_endpoint."
-            )
-        )
+        if endpoint == "embed" or _answers(grpc, endpoint):
+            return None
+        return f"no job server answers at {endpoint} within {CONNECT_SECONDS} s. Start one, or correct --job_endpoint."
     name = type(runner).__name__
     if name == "PortableRunner":
         return "this runner needs the address of a job server: --job_endpoint=HOST:PORT."
