@@ -7,20 +7,21 @@ import collections
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
+from components.artifacts import word_rows
+
 WORDS_FILE = "words.tsv"
 KEPT = 2000  # words of a shard, and of the split
 
 
 def write(path: Path, counts: Mapping[bytes, int]) -> None:
     """Writes the `KEPT` most frequent words, a word and its count a line, the most frequent first."""
-    ranked = sorted(counts.items(), key=lambda item: (-item[1], item[0]))[:KEPT]
-    path.write_bytes(b"".join(b"%s\t%d\n" % item for item in ranked))
+    ranked = sorted(counts.items(), key=word_rows.rank)[:KEPT]
+    path.write_bytes(b"".join(word_rows.row(*item) for item in ranked))
 
 
 def read(path: Path) -> dict[bytes, int]:
     """Word -> count."""
-    rows = (line.rpartition(b"\t") for line in path.read_bytes().split(b"\n")[:-1])
-    return {word: int(count) for word, _, count in rows}
+    return dict(word_rows.parse(path.read_bytes().split(b"\n")[:-1]))
 
 
 def add(paths: Iterable[Path]) -> collections.Counter[bytes]:

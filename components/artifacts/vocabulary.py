@@ -5,6 +5,7 @@ from pathlib import Path
 
 from typing_extensions import TypedDict
 
+from components.artifacts import word_rows
 from components.artifacts.document import Document
 from components.base import ComponentError
 from models import files
@@ -29,7 +30,7 @@ def write_words(folder: Path, counts: Mapping[bytes, int]) -> None:
     with files.writing(folder / VOCABULARY_FILE) as vocabulary, files.writing(folder / COUNTS_FILE) as table:
         for word, count in counts.items():
             vocabulary.write(word + b"\n")
-            table.write(b"%s\t%d\n" % (word, count))
+            table.write(word_rows.row(word, count))
 
 
 def read_counts(folder: Path) -> list[tuple[bytes, int]]:
@@ -40,7 +41,6 @@ def read_counts(folder: Path) -> list[tuple[bytes, int]]:
     """
     path = folder / COUNTS_FILE
     try:
-        rows = [line.rpartition(b"\t") for line in path.read_bytes().split(b"\n")[:-1]]
-        return [(word, int(count)) for word, _, count in rows]
+        return list(word_rows.parse(path.read_bytes().split(b"\n")[:-1]))
     except (OSError, ValueError) as error:
         raise ComponentError(f"{path} cannot be read ({error}). Run VocabularyGen again (--no-cache).") from error

@@ -11,7 +11,7 @@ import apache_beam as beam
 import tensorflow as tf
 
 from components import base, beam_pipeline
-from components.artifacts import vocabulary
+from components.artifacts import vocabulary, word_rows
 from components.artifacts.examples import ExamplesShard, list_shards, read_batches
 from components.vocabulary_gen import word_counts, wordpieces
 from models.text import vocabulary_files
@@ -116,7 +116,7 @@ class CountWords(beam.DoFn):
 
 
 def choose_words(
-    ranked: Iterable[word_counts.Count], reserved: Mapping[bytes, int], max_size: int, min_count: int
+    ranked: Iterable[word_rows.Count], reserved: Mapping[bytes, int], max_size: int, min_count: int
 ) -> dict[bytes, int]:
     """The vocabulary with its counts: `<unk>`, `<eos>`, then words by count (descending), then by bytes.
 
@@ -131,7 +131,7 @@ def choose_words(
 
 
 def learn_pieces(
-    words: Callable[[], Iterator[word_counts.Count]], reserved: Mapping[bytes, int], parameters: base.Parameters
+    words: Callable[[], Iterator[word_rows.Count]], reserved: Mapping[bytes, int], parameters: base.Parameters
 ) -> dict[bytes, int]:
     """The vocabulary of wordpieces with their counts, in the order of `choose_words`.
 
@@ -142,4 +142,4 @@ def learn_pieces(
     """
     counts = wordpieces.learn(words, reserved, parameters.max_size, parameters.min_count)
     first = {word: counts.pop(word) for word in reserved}
-    return first | dict(sorted(counts.items(), key=lambda item: (-item[1], item[0])))
+    return first | dict(sorted(counts.items(), key=word_rows.rank))

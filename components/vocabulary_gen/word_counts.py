@@ -8,18 +8,17 @@ import heapq
 import json
 import zlib
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TypedDict
 
 from components import beam_pipeline
+from components.artifacts import word_rows
 from models.text.tokenizer import EOS, UNK
 
 BYTES_A_BUCKET = 1 << 24  # of text; in the worst case, two million words that stand there once each
 MAX_BUCKETS = 512  # files that `merged` has open at once
 RESERVED = (UNK.encode(), EOS.encode())
-
-Count = tuple[bytes, int]  # a word and how often it occurs
 
 
 class BucketFigures(TypedDict):
@@ -43,7 +42,7 @@ def write_shard(path: Path, counts: Mapping[bytes, int], buckets: int) -> None:
     """Writes a shard's counts: a line with the bytes of each bucket as JSON, then the buckets."""
     rows: list[list[bytes]] = [[] for _ in range(buckets)]
     for word, count in counts.items():
-        rows[bucket_of(word, buckets)].append(_row(word, count))
+        rows[bucket_of(word, buckets)].append(word_rows.row(word, count))
     parts = [b"".join(part) for part in rows]
     with beam_pipeline.writing_aside(path) as aside, aside.open("wb") as file:
         file.write(json.dumps([len(part) for part in parts]).encode() + b"\n")
@@ -57,33 +56,19 @@ def add_bucket(bucket: int, shards: Sequence[Path], ranked: Path) -> BucketFigur
         with path.open("rb") as file:
             sizes = json.loads(file.readline())
             file.seek(sum(sizes[:bucket]), 1)
-            for word, count in _rows(file.read(sizes[bucket]).split(b"\n")[:-1]):
+            for word, count in word_rows.parse(file.read(sizes[bucket]).split(b"\n")[:-1]):
                 total[word] += count
     tokens, reserved = sum(total.values()), [total.pop(word, 0) for word in RESERVED]
     with beam_pipeline.writing_aside(ranked) as aside, aside.open("wb") as file:
-        file.writelines(_row(*item) for item in sorted(total.items(), key=_rank))
+        file.writelines(word_rows.row(*item) for item in sorted(total.items(), key=word_rows.rank))
     return {"tokens": tokens, "reserved": reserved}
 
 
-def merged(ranked: Sequence[Path]) -> Iterator[Count]:
+def merged(ranked: Sequence[Path]) -> Iterator[word_rows.Count]:
     """The words of all ranked files: by count (descending), then by bytes. Reads them as a stream."""
-    return heapq.merge(*map(_stream, ranked), key=_rank)
+    return heapq.merge(*map(_stream, ranked), key=word_rows.rank)
 
 
-def _stream(path: Path) -> Iterator[Count]:
+def _stream(path: Path) -> Iterator[word_rows.Count]:
     with path.open("rb") as file:
-        yield from _rows(line[:-1] for line in file)
-
-
-def _rows(lines: Iterable[bytes]) -> Iterator[Count]:
-    for line in lines:
-        word, _, count = line.rpartition(b"\t")
-        yield word, int(count)
-
-
-def _row(word: bytes, count: int) -> bytes:
-    return b"%s\t%d\n" % (word, count)
-
-
-def _rank(item: Count) -> tuple[int, bytes]:
-    return -item[1], item[0]
+        yield from word_rows.parse(file)

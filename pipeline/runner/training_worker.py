@@ -6,9 +6,7 @@ component and writes nothing.
 """
 
 import contextlib
-import hashlib
 import importlib.metadata
-import json
 import os
 import platform
 import time
@@ -21,6 +19,7 @@ from components.trainer import executor, peers, task
 from models.settings import TrainingSettings
 from pipeline import config
 from pipeline.errors import RunnerError, describe
+from pipeline.runner.artifact_files import json_digest
 from pipeline.runner.code_digest import code_digest
 from pipeline.runner.local_runner import DONE, FAILED
 from pipeline.runner.progress import Progress
@@ -73,7 +72,7 @@ def _check_workers(parameters: TrainingSettings, workers: int) -> None:
 
 def _settings(trainer: Component, values: Mapping[str, Any]) -> dict[str, str]:
     """What has to be the same on all workers, by its name in messages; values as digests."""
-    found = {key: hashlib.sha256(json.dumps(value).encode()).hexdigest() for key, value in values.items()}
+    found = {key: json_digest(value) for key, value in values.items()}
     versions = {name: importlib.metadata.version(name) for name in LIBRARIES}
     code = {"the project's code": code_digest(type(trainer)), "Python's version": platform.python_version()}
     return found | {f"the version of {name}": version for name, version in versions.items()} | code
