@@ -2,18 +2,14 @@
 
 import time
 
-import numpy as np
 import pytest
 
 pytest.importorskip("distributed", reason="The extra `dask` is not installed: pip install -e '.[dask]'.")
 
-from components.evaluator import exported_model, sharded_reading  # noqa: E402
-from models.text.token_stream import TokenStream, TokenWriter, write_index  # noqa: E402
-from pipeline import score  # noqa: E402
-from pipeline.config import beam_options
-from pipeline.scoring import with_beam  # noqa: E402
+from pipeline.config import beam_options  # noqa: E402
+from tests.distributed import runners  # noqa: E402
 from tests.distributed.dask_cluster import RUNNER, Cluster  # noqa: E402
-from tests.distributed.data_chain import EMBEDDED, contents, of_corpus, run, start, wait_for  # noqa: E402
+from tests.distributed.data_chain import contents, of_corpus, run, start, wait_for  # noqa: E402
 
 pytestmark = pytest.mark.distributed
 
@@ -44,42 +40,15 @@ def test_workers_that_are_killed_in_the_middle_change_nothing(cluster, corpus, e
 
 
 def test_the_penn_treebank_gives_the_same_bytes(cluster, ptb_dir, tmp_path):
-    settings = [
-        "example_gen.dataset=penn_treebank",
-        f"example_gen.data_dir={ptb_dir}",
-        "example_gen.chunk_bytes=1000000",
-    ]
-    run(tmp_path / "embedded", EMBEDDED, settings)
-    run(tmp_path / "dask", cluster.beam_args, settings)
-    assert contents(tmp_path / "dask") == contents(tmp_path / "embedded")
+    runners.check_treebank(cluster.beam_args, ptb_dir, tmp_path)
 
 
 def test_the_evaluators_windows_are_the_same_numbers(cluster, world, tmp_path, monkeypatch):
-    with TokenWriter(tmp_path / "tokens") as writer:
-        writer.write(np.resize(world.targets("train"), 3500))
-    write_index(tmp_path, [("tokens", writer.counts)])
-    model = exported_model.ExportedModel(world.root / "good" / "Format-Serving")
-    monkeypatch.setattr(sharded_reading, "SHARD_PROBABILITIES", 1)  # a shard for each window
-    streams = [TokenStream(tmp_path)]
-    embedded, dask = (
-        list(sharded_reading.windows(model, streams, runner, tmp_path)) for runner in (EMBEDDED, cluster.beam_args)
-    )
-    assert len(embedded) == 4
-    for (row, one), (other_row, other) in zip(embedded, dask, strict=True):
-        assert (row, one.start) == (other_row, other.start)
-        for name in ("targets", "rank", "log_probabilities", "top_probability"):
-            np.testing.assert_array_equal(getattr(one, name), getattr(other, name), err_msg=name)
+    runners.check_windows(cluster.beam_args, world, tmp_path, monkeypatch)
 
 
 def test_scoring_writes_the_same_lines(cluster, world, tmp_path, monkeypatch):
-    monkeypatch.setattr(with_beam, "CHUNK_BYTES", 300)
-    monkeypatch.chdir(tmp_path)
-    (tmp_path / "text.txt").write_text("alpha beta gamma\n\ndelta epsilon never-seen\n" * 40)
-    for name, beam_args in (("embedded", EMBEDDED), ("dask", cluster.beam_args)):
-        arguments = ["text.txt", "--output", name, "--model", str(world.root / "good" / "Format-Serving")]
-        assert score.main([*arguments, *(f"--beam-arg={argument}" for argument in beam_args)]) == 0
-    assert (tmp_path / "dask").read_bytes() == (tmp_path / "embedded").read_bytes()
-    assert {path.name for path in tmp_path.iterdir()} == {"text.txt", "embedded", "dask"}
+    runners.check_scoring(cluster.beam_args, world, tmp_path, monkeypatch)
 
 
 def test_a_scheduler_without_workers_or_that_dies_ends_the_run_with_a_message(corpus, tmp_path):
@@ -100,15 +69,5 @@ def test_a_scheduler_without_workers_or_that_dies_ends_the_run_with_a_message(co
 @pytest.mark.parametrize("command", ["run", "score"])
 def test_a_scheduler_that_does_not_answer_is_refused_before_anything_is_written(world, tmp_path, command, capfd):
     beam_args = [RUNNER, "--dask_client_address=tcp://127.0.0.1:9", "--dask_connection_timeout=2"]
-    if command == "run":
-        process = start(tmp_path / "root", beam_args, [])
-        _, errors = process.communicate(timeout=180)
-        code, left = process.returncode, []
-    else:
-        (tmp_path / "text.txt").write_text("alpha\n")
-        model, output = world.root / "good" / "Format-Serving", tmp_path / "scores"
-        arguments = [str(tmp_path / "text.txt"), "--output", str(output), "--model", str(model)]
-        code = score.main([*arguments, *(f"--beam-arg={argument}" for argument in beam_args)])
-        errors, left = capfd.readouterr().err, ["text.txt"]
-    assert code == 2 and "no Dask scheduler answers at tcp://127.0.0.1:9 within 2 s" in errors
-    assert [path.name for path in tmp_path.iterdir()] == left
+    errors = runners.refusal(beam_args, command, world, tmp_path, capfd)
+    assert "no Dask scheduler answers at tcp://127.0.0.1:9 within 2 s" in errors

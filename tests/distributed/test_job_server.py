@@ -4,17 +4,13 @@ import json
 import time
 
 import apache_beam as beam
-import numpy as np
 import pytest
 from apache_beam.portability.api import beam_job_api_pb2, beam_runner_api_pb2
 
 from components import beam_pipeline
 from components.base import ComponentError
-from components.evaluator import exported_model, sharded_reading
-from models.text.token_stream import TokenStream, TokenWriter, write_index
-from pipeline import score
-from pipeline.scoring import with_beam
-from tests.distributed.data_chain import EMBEDDED, contents, of_corpus, run, start, wait_for
+from tests.distributed import runners
+from tests.distributed.data_chain import contents, of_corpus, run, start, wait_for
 from tests.distributed.job_server import JobServer, free_port
 
 pytestmark = pytest.mark.distributed
@@ -52,42 +48,15 @@ def test_jobs_write_the_bytes_of_the_embedded_runner(server, corpus, expected, t
 
 
 def test_the_penn_treebank_gives_the_same_bytes(server, ptb_dir, tmp_path):
-    settings = [
-        "example_gen.dataset=penn_treebank",
-        f"example_gen.data_dir={ptb_dir}",
-        "example_gen.chunk_bytes=1000000",
-    ]
-    run(tmp_path / "embedded", EMBEDDED, settings)
-    run(tmp_path / "jobs", server.beam_args, settings)
-    assert contents(tmp_path / "jobs") == contents(tmp_path / "embedded")
+    runners.check_treebank(server.beam_args, ptb_dir, tmp_path)
 
 
 def test_the_evaluators_windows_are_the_same_numbers(server, world, tmp_path, monkeypatch):
-    with TokenWriter(tmp_path / "tokens") as writer:
-        writer.write(np.resize(world.targets("train"), 3500))
-    write_index(tmp_path, [("tokens", writer.counts)])
-    model = exported_model.ExportedModel(world.root / "good" / "Format-Serving")
-    monkeypatch.setattr(sharded_reading, "SHARD_PROBABILITIES", 1)  # a shard for each window
-    streams = [TokenStream(tmp_path)]
-    embedded, jobs = (
-        list(sharded_reading.windows(model, streams, runner, tmp_path)) for runner in (EMBEDDED, server.beam_args)
-    )
-    assert len(embedded) == 4
-    for (row, one), (other_row, other) in zip(embedded, jobs, strict=True):
-        assert (row, one.start) == (other_row, other.start)
-        for name in ("targets", "rank", "log_probabilities", "top_probability"):
-            np.testing.assert_array_equal(getattr(one, name), getattr(other, name), err_msg=name)
+    runners.check_windows(server.beam_args, world, tmp_path, monkeypatch)
 
 
 def test_scoring_writes_the_same_lines(server, world, tmp_path, monkeypatch):
-    monkeypatch.setattr(with_beam, "CHUNK_BYTES", 300)
-    monkeypatch.chdir(tmp_path)
-    (tmp_path / "text.txt").write_text("alpha beta gamma\n\ndelta epsilon never-seen\n" * 40)
-    for name, beam_args in (("embedded", EMBEDDED), ("jobs", server.beam_args)):
-        arguments = ["text.txt", "--output", name, "--model", str(world.root / "good" / "Format-Serving")]
-        assert score.main([*arguments, *(f"--beam-arg={argument}" for argument in beam_args)]) == 0
-    assert (tmp_path / "jobs").read_bytes() == (tmp_path / "embedded").read_bytes()
-    assert {path.name for path in tmp_path.iterdir()} == {"text.txt", "embedded", "jobs"}
+    runners.check_scoring(server.beam_args, world, tmp_path, monkeypatch)
 
 
 def test_a_job_server_that_dies_ends_the_run_which_resumes_once_it_is_back(corpus, expected, tmp_path):
@@ -133,15 +102,5 @@ def test_what_a_worker_says_is_the_message(server):
 @pytest.mark.parametrize("command", ["run", "score"])
 def test_a_job_server_that_does_not_answer_is_refused_before_anything_is_written(world, tmp_path, command, capfd):
     beam_args = ["--runner=PortableRunner", "--job_endpoint=127.0.0.1:9", "--environment_type=LOOPBACK"]
-    if command == "run":
-        process = start(tmp_path / "root", beam_args, [])
-        _, errors = process.communicate(timeout=180)
-        code, left = process.returncode, []
-    else:
-        (tmp_path / "text.txt").write_text("alpha\n")
-        model, output = world.root / "good" / "Format-Serving", tmp_path / "scores"
-        arguments = [str(tmp_path / "text.txt"), "--output", str(output), "--model", str(model)]
-        code = score.main([*arguments, *(f"--beam-arg={argument}" for argument in beam_args)])
-        errors, left = capfd.readouterr().err, ["text.txt"]
-    assert code == 2 and "no job server answers at 127.0.0.1:9 within 10 s" in errors
-    assert [path.name for path in tmp_path.iterdir()] == left
+    errors = runners.refusal(beam_args, command, world, tmp_path, capfd)
+    assert "no job server answers at 127.0.0.1:9 within 10 s" in errors
