@@ -234,12 +234,14 @@ class _Progress:
         import rich.console
         import rich.progress as bars
 
+        from components.terminal import can_redraw
+
         self._inputs, self._lines, self.tokens = inputs, done, 0
         sizes = [lines.size for lines in inputs]
         console = rich.console.Console(stderr=True, highlight=False)
         columns = [bars.BarColumn(), bars.TaskProgressColumn(), bars.TextColumn("{task.fields[figures]}")]
         self._bar = bars.Progress(
-            *columns, bars.TimeRemainingColumn(), console=console, transient=True, disable=not console.is_terminal
+            *columns, bars.TimeRemainingColumn(), console=console, transient=True, disable=not can_redraw(console)
         )
         self._task = self._bar.add_task("", total=None if None in sizes else sum(sizes), figures="")
 

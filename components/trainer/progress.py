@@ -13,6 +13,7 @@ from rich.console import Console
 
 from components.artifacts.model_run import HISTORY
 from components.base import Context
+from components.terminal import can_redraw
 
 BAR_SECONDS = 1.0  # between two changes of the bar: to draw it takes time from the step
 FIRST_LINE_SECONDS, LINE_SECONDS = 30.0, 600.0  # without a bar: until a line says how long it will take, and the next
@@ -38,7 +39,7 @@ class Progress(keras.callbacks.Callback):
         columns = rich.progress.TextColumn("{task.fields[text]}"), rich.progress.BarColumn(20)
         self._bar = rich.progress.Progress(
             *columns, console=console, transient=True, refresh_per_second=1 / BAR_SECONDS,
-            disable=not (context.progress and console.is_terminal),
+            disable=not (context.progress and can_redraw(console)),
         )  # fmt: skip
         self._task = self._bar.add_task("", text="")
         self._began: tuple[float, int] | None = None  # when the first step was done, and how many were by then

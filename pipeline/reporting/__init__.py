@@ -2,3 +2,10 @@
 
 Reads `pipeline.metadata` and the artifacts' own modules; imported by the commands and by `pipeline.tracking`.
 """
+
+import os
+
+# A notebook's kernel names a backend that only it may have, and matplotlib then refuses to be imported in a command that
+# a cell runs. The plots here are files.
+if os.environ.get("MPLBACKEND", "").startswith("module://"):
+    os.environ["MPLBACKEND"] = "svg"
