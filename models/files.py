@@ -2,9 +2,17 @@
 
 import contextlib
 import os
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
+
+_URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
+
+
+def is_url(path: str | Path) -> bool:
+    """Whether a path names another file system than the mounted ones, such as `gs://bucket/texts`."""
+    return isinstance(path, str) and _URL.match(path) is not None
 
 
 @contextlib.contextmanager

@@ -10,6 +10,8 @@ from typing import Annotated, Any, Literal, Self
 
 import pydantic
 
+from models.files import is_url
+
 
 def _usable_text(text: str) -> str:
     # In Python, not by pydantic's own bound, which refuses the names of files that are not UTF-8.
@@ -21,6 +23,12 @@ def _usable_text(text: str) -> str:
 
 
 def _usable_path(text: str) -> str:
+    if is_url(text):
+        raise ValueError("a local or mounted path (only example_gen.data_dir may be a URL)")
+    return _usable_path_or_url(text)
+
+
+def _usable_path_or_url(text: str) -> str:
     try:
         Path(text).expanduser().stat()
     except RuntimeError:
@@ -34,6 +42,7 @@ def _usable_path(text: str) -> str:
 
 Text = Annotated[str, pydantic.AfterValidator(_usable_text)]
 PathText = Annotated[Text, pydantic.AfterValidator(_usable_path)]
+PathOrUrl = Annotated[Text, pydantic.AfterValidator(_usable_path_or_url)]
 Whole = Annotated[int, pydantic.Field(lt=2**31)]  # TensorFlow's sizes and Beam's counts are 32 bits wide
 
 

@@ -36,7 +36,9 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
         allow_abbrev=False,
     )
     parser.add_argument("--format", choices=("hub", "litert"), required=True, help="what to write")
-    parser.add_argument("--output", metavar="DIR", type=Path, required=True, help="folder to write: new, or empty")
+    parser.add_argument(
+        "--output", metavar="DIR", type=program.path, required=True, help="folder to write: new, or empty"
+    )
     parser.add_argument("--version", metavar="N", type=int, help="the pushed version (default: the newest)")
     parser.add_argument(
         "--quantize", choices=("int8", "float16"), help="smaller weights; with --format litert (default: float32)"
@@ -44,12 +46,15 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument(
         "--tokens",
         metavar="DIR",
-        type=Path,
+        type=program.path,
         help="folder of the splits to measure on, as Transform wrote them (default: those that the model's lineage "
         "names)",
     )
     parser.add_argument(
-        "--config", metavar="FILE", type=Path, help=f"configuration (default: {DEFAULT_CONFIG}, where there is one)"
+        "--config",
+        metavar="FILE",
+        type=program.path,
+        help=f"configuration (default: {DEFAULT_CONFIG}, where there is one)",
     )
     parser.add_argument(
         "--set",

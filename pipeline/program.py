@@ -1,9 +1,12 @@
 """What the commands share: their names, `tied-lm run` where the package is installed, and quiet libraries."""
 
+import argparse
 import os
 import sys
 import warnings
 from pathlib import Path
+
+from models.files import is_url
 
 COMMAND = "tied-lm"
 
@@ -20,6 +23,13 @@ def main_job() -> str:
 
 def _installed() -> bool:
     return Path(sys.argv[0]).name == COMMAND
+
+
+def path(text: str) -> Path:
+    """An argument that names a file or folder, for `argparse`."""
+    if is_url(text):
+        raise argparse.ArgumentTypeError(f"found the URL {text}, expected a local or mounted path")
+    return Path(text)
 
 
 def quiet_libraries(verbose: bool) -> None:

@@ -26,10 +26,12 @@ def main(arguments: list[str] | None = None) -> int:
     )
     action.add_argument("--all", action="store_true", help="all runs: dates, settings, perplexities, verdicts, links")
     action.add_argument("--publish", metavar="RUN", help="send MLflow what it does not have of a run")
-    parser.add_argument("--root", type=Path, default=Path("output"), help="pipeline.root of the runs (default: output)")
+    parser.add_argument(
+        "--root", type=program.path, default=Path("output"), help="pipeline.root of the runs (default: output)"
+    )
     parser.add_argument(
         "--output",
-        type=Path,
+        type=program.path,
         help="HTML file to write (default: beside the report of RUN_B, or runs/index.html)",
     )
     parser.add_argument(

@@ -41,11 +41,11 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     action.add_argument(
         "--compile", choices=("kubeflow",), help="write the pipeline for Kubeflow Pipelines or Vertex AI to --output"
     )
-    parser.add_argument("--output", metavar="FILE", type=Path, help="file that --compile writes, in YAML")
+    parser.add_argument("--output", metavar="FILE", type=program.path, help="file that --compile writes, in YAML")
     parser.add_argument(
         "--config",
         metavar="FILE",
-        type=Path,
+        type=program.path,
         help=f"configuration (default: {DEFAULT_CONFIG}, where there is one)",
     )
     parser.add_argument(

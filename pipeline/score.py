@@ -45,7 +45,7 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
         allow_abbrev=False,
     )
     parser.add_argument("files", metavar="FILE", nargs="+", help="text, plain or gzip; - is standard input")
-    parser.add_argument("--output", metavar="FILE", type=Path, required=True, help="JSON lines to write")
+    parser.add_argument("--output", metavar="FILE", type=program.path, required=True, help="JSON lines to write")
     add_model_arguments(parser)
     parser.add_argument(
         "--beam-arg",

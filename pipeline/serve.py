@@ -56,7 +56,7 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     )
     parser.add_argument("--max-seconds", type=int, default=60, help="longest time for an answer (default: 60)")
     parser.add_argument(
-        "--token-file", metavar="FILE", type=Path, help="file of a token that every request must bring along"
+        "--token-file", metavar="FILE", type=program.path, help="file of a token that every request must bring along"
     )
     parser.add_argument(
         "--no-token", action="store_true", help="let anyone who reaches a --host beyond this machine ask, without token"
@@ -86,13 +86,13 @@ def add_model_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--model",
         metavar="DIR",
-        type=Path,
+        type=program.path,
         help="folder of the pushed versions, or of one version (default: the configured serving folder)",
     )
     parser.add_argument(
         "--config",
         metavar="FILE",
-        type=Path,
+        type=program.path,
         help="configuration that names the serving folder (default: pipeline_config.yaml, where there is one)",
     )
 

@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 from components import base
 from components.example_gen import corpora
-from models.settings import Parameters, PathText, Text, Whole, setting
+from models.settings import Parameters, PathOrUrl, Text, Whole, setting
 
 
 class ExampleGenSettings(Parameters):
@@ -17,9 +17,10 @@ class ExampleGenSettings(Parameters):
         "Corpus: python_docs (the text that ships with Python), penn_treebank, wikitext2, wikitext103, text_files, or "
         "any TensorFlow Datasets name with a text feature, such as lm1b or wiki40b/en.",
     )
-    data_dir: PathText | None = setting(
+    data_dir: PathOrUrl | None = setting(
         None,
-        "Folder of a local copy of the corpus, or of the texts of text_files.",
+        "Folder of a local copy of the corpus, or of the texts of text_files; theirs may be a URL that Apache Beam can "
+        "read, such as gs://BUCKET/FOLDER.",
         null="not needed by python_docs",
     )
     pattern: Text = setting(

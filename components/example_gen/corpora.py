@@ -4,6 +4,7 @@ import difflib
 import glob
 import hashlib
 import importlib.metadata
+import json
 import platform
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -11,8 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from components.base import ComponentError
-from components.example_gen import python_library, text_encoding
+from components.example_gen import file_stamp, python_library, text_encoding
 from components.example_gen.folder_listing import check_folder, contents, find_files, list_folder
+from models.files import is_url
 
 _SPLIT_WORDS = {"train": "train", "eval": "valid", "test": "test"}
 
@@ -43,7 +45,7 @@ class LocalCorpus:
 def _find_one(folder: Path, name: str) -> Path | None:
     if (folder / name).is_file():
         return folder / name
-    below = [path for _, path in list_folder(folder).matching(f"**/{glob.escape(name)}")]
+    below = [Path(path) for _, path in list_folder(folder).matching(f"**/{glob.escape(name)}")]
     return below[0] if len(below) == 1 else None
 
 
@@ -106,8 +108,10 @@ def check_dataset(dataset: str, data_dir: str | None = None) -> None:
 
     Raises:
         ComponentError: If nothing knows the name (the message suggests the nearest one), the configuration or
-            version does not exist, or no feature is text.
+            version does not exist, or no feature is text; or if the URL of texts cannot be listed.
     """
+    if is_url(data_dir):
+        check_folder(str(data_dir).rstrip("/"))
     if dataset in KNOWN_DATASETS:
         return
     if data_dir and (_prepared_folder(dataset, Path(data_dir).expanduser()) is not None):
@@ -146,7 +150,10 @@ def fingerprint(parameters: Any) -> dict[str, Any]:
         library = python_library.library_folder()
         return {"python": platform.python_version(), "library_sha256": python_library.fingerprint(library)}
     if parameters.dataset == "text_files":
-        files = find_files(data_folder(parameters), parameters.pattern)
+        files = find_files(text_folder(parameters), parameters.pattern)
+        if is_url(parameters.data_dir or ""):  # this process does not read the text
+            stamps = [(name, *file_stamp.stamp(path)) for path, name in files]
+            return {"stamps_sha256": hashlib.sha256(json.dumps(stamps).encode()).hexdigest()}
         return {"files_sha256": _hash_files(files)}
     if parameters.dataset in LOCAL_CORPORA:
         if is_remote(parameters):
@@ -232,7 +239,15 @@ def is_remote(parameters: Any) -> bool:
     return True
 
 
+def text_folder(parameters: Any) -> str | Path:
+    """The folder of the texts of `text_files`, or its URL."""
+    if is_url(parameters.data_dir or ""):
+        return parameters.data_dir.rstrip("/")
+    return data_folder(parameters)
+
+
 def data_folder(parameters: Any) -> Path:
+    """The folder of a local copy of a corpus."""
     if parameters.data_dir is None:
         raise ComponentError(
             f"example_gen.data_dir is not set: {parameters.dataset} needs the folder that holds its files."
@@ -240,14 +255,14 @@ def data_folder(parameters: Any) -> Path:
     return Path(parameters.data_dir).expanduser().absolute()  # workers may run in another folder
 
 
-def _hash_files(files: Iterable[tuple[Path, str]]) -> str:
+def _hash_files(files: Iterable[tuple[str | Path, str]]) -> str:
     digest = hashlib.sha256()
     for path, name in files:
         digest.update(name.encode(errors="surrogateescape") + b"\0" + _hash_file(path, "sha256").encode())
     return digest.hexdigest()
 
 
-def _hash_file(path: Path, algorithm: str) -> str:
+def _hash_file(path: str | Path, algorithm: str) -> str:
     try:
         with open(path, "rb") as file:
             return hashlib.file_digest(file, algorithm).hexdigest()

@@ -74,7 +74,7 @@ def _tell_sources(
     """Writes `sources.json` where files were skipped, lie outside the folder or hold bytes that are not text."""
     if parameters.dataset != "text_files":
         return {}
-    folder = corpora.data_folder(parameters)
+    folder = corpora.text_folder(parameters)
     listing = folder_listing.list_folder(folder)
     outside = len(listing.outside & files.keys())
     skipped = {printable(name): reason for name, reason in listing.skipped.items()}
@@ -105,7 +105,7 @@ def plan(parameters: Any, scratch: Path, warnings: list[str]) -> tuple[list[Sour
     """
     dataset, chunk_bytes = parameters.dataset, parameters.chunk_bytes
     if dataset == "text_files":
-        folder = corpora.data_folder(parameters)
+        folder = corpora.text_folder(parameters)
         chunks = text_files.plan(folder, parameters.pattern, parameters.document, chunk_bytes)
         return chunks, {piece.path: piece.stamp for chunk in chunks for piece in chunk.pieces}
     if dataset in corpora.KNOWN_DATASETS:

@@ -5,7 +5,9 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from components.base import ComponentError
+from components.example_gen import remote_files
 from components.example_gen.text_encoding import unreadable
+from models.files import is_url
 
 Stamp = tuple[int, int]  # a file's size in bytes and its modification time in nanoseconds
 
@@ -17,6 +19,9 @@ def stamp(path: str | Path) -> Stamp:
         ComponentError: If the file is gone or cannot be read.
     """
     try:
+        if is_url(path):
+            size, seconds = remote_files.metadata(str(path))
+            return size, round(seconds * 1e9)
         found = os.stat(path)
     except OSError as error:
         raise unreadable(path, error) from error

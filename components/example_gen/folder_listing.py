@@ -15,6 +15,8 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
 from components.base import ComponentError
+from components.example_gen import remote_files
+from models.files import is_url
 
 _KINDS = {
     stat.S_IFIFO: "a named pipe",
@@ -29,29 +31,35 @@ class Listing:
     """What was found below a folder, hidden names apart.
 
     Attributes:
-        files: (relative POSIX name, path) of every regular file that may be read, sorted by name.
+        files: (relative POSIX name, path or URL) of every regular file that may be read, sorted by name.
         skipped: Relative name -> why it cannot be read, in words.
         outside: Names of the files that lie outside the folder, behind a link.
     """
 
-    files: list[tuple[str, Path]] = field(default_factory=list)
+    files: list[tuple[str, str | Path]] = field(default_factory=list)
     skipped: dict[str, str] = field(default_factory=dict)
     outside: set[str] = field(default_factory=set)
 
-    def matching(self, pattern: str) -> list[tuple[str, Path]]:
+    def matching(self, pattern: str) -> list[tuple[str, str | Path]]:
         """The files whose names a glob pattern matches; `{a,b}` in it matches either."""
         parts = [PurePosixPath(alternative).parts for alternative in _alternatives(pattern)]
         return [(name, path) for name, path in self.files if any(_matches(name.split("/"), part) for part in parts)]
 
 
-def list_folder(folder: Path) -> Listing:
+def list_folder(folder: str | Path) -> Listing:
     """Lists a folder, following links to folders.
 
     Every folder is read once: its own place comes before a link to it, so that loops of links end.
 
     Args:
-        folder: An existing folder.
+        folder: An existing folder, or the URL of one.
+
+    Raises:
+        ComponentError: If it is a URL that cannot be listed.
     """
+    if is_url(folder):
+        return Listing([(name, f"{folder}/{name}") for name in remote_files.list_files(str(folder))])
+    folder = Path(folder)
     listing, seen = Listing(), set()
     own, linked = collections.deque([(folder, "")]), collections.deque()
     while own or linked:
@@ -75,7 +83,7 @@ def list_folder(folder: Path) -> Listing:
     return listing
 
 
-def find_files(data_dir: Path, pattern: str) -> list[tuple[Path, str]]:
+def find_files(data_dir: str | Path, pattern: str) -> list[tuple[str | Path, str]]:
     """The files that `pattern` matches below `data_dir` with their relative names, sorted by name; hidden ones apart.
 
     Raises:
@@ -104,8 +112,13 @@ def _skipped(listing: Listing) -> str:
     return f" {len(listing.skipped):,} could not be read: {', '.join(some)}."
 
 
-def check_folder(data_dir: Path) -> None:
-    """Raises ComponentError unless `data_dir` is a folder with something in it."""
+def check_folder(data_dir: str | Path) -> None:
+    """Raises ComponentError unless `data_dir` is a folder, or the URL of one, with something in it."""
+    if is_url(data_dir):
+        if not remote_files.list_files(str(data_dir)):
+            raise ComponentError(f"example_gen.data_dir: there is no file below {data_dir}. Put the text files there.")
+        return
+    data_dir = Path(data_dir)
     if not data_dir.exists():
         raise ComponentError(f"example_gen.data_dir: there is no {data_dir}. Name the folder that holds the text.")
     if not data_dir.is_dir():
@@ -121,9 +134,12 @@ def check_folder(data_dir: Path) -> None:
         raise ComponentError(f"example_gen.data_dir: {data_dir} is empty. Put the text files there.")
 
 
-def contents(folder: Path) -> str:
+def contents(folder: str | Path) -> str:
     """A few of a folder's entries in words, for messages."""
-    names = sorted(entry.name + ("/" if entry.is_dir() else "") for entry in folder.iterdir())
+    if is_url(folder):
+        names = list(remote_files.list_files(str(folder)))
+    else:
+        names = sorted(entry.name + ("/" if entry.is_dir() else "") for entry in Path(folder).iterdir())
     shown = ", ".join(names[:5]) or "nothing"
     return shown + (f" and {len(names) - 5} more" if len(names) > 5 else "")
 

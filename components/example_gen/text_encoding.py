@@ -10,9 +10,11 @@ import tarfile
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
-from typing import NamedTuple
+from typing import BinaryIO, NamedTuple
 
 from components.base import ComponentError
+from components.example_gen import remote_files
+from models.files import is_url
 
 HEAD_BYTES = 64 * 1024
 # A gzip file whose text is larger than both together is a bomb: text grows three to ten times, what repeats a thousand.
@@ -80,12 +82,12 @@ def recognise(path: str | Path) -> TextFormat:
 def read_head(path: str | Path) -> tuple[bytes, bool]:
     """The first bytes of a file's text, unpacked, and whether it is gzip."""
     try:
-        with open(path, "rb") as file:
+        with _open(path) as file:
             head = file.read(HEAD_BYTES)
         if not head.startswith(_GZIP_MAGIC):
             return head, False
-        with gzip.open(path, "rb") as file:
-            return file.read(HEAD_BYTES), True
+        with _open(path) as file, gzip.open(file, "rb") as text:
+            return text.read(HEAD_BYTES), True
     except (gzip.BadGzipFile, EOFError, zlib.error) as error:
         raise damaged(path, error) from error
     except OSError as error:
@@ -153,11 +155,17 @@ def read_lines(file: io.BufferedIOBase, path: str | Path, encoding: str | None, 
 def open_text(path: str | Path, compressed: bool, start: int = 0) -> io.BufferedIOBase:
     """Opens a file's text at an offset."""
     try:
-        file = gzip.open(path, "rb") if compressed else open(path, "rb")  # noqa: SIM115
+        file = _open(path)
+        if compressed:
+            file = gzip.open(file, "rb")  # noqa: SIM115
         file.seek(start)
         return file
     except OSError as error:
         raise unreadable(path, error) from error
+
+
+def _open(path: str | Path) -> BinaryIO:
+    return remote_files.open_file(str(path)) if is_url(path) else open(path, "rb")  # noqa: SIM115
 
 
 def damaged(path: str | Path, error: Exception) -> ComponentError:

@@ -28,7 +28,7 @@ class TextPiece:
     """A run of lines of one file that one worker reads.
 
     Attributes:
-        path: The file.
+        path: The file, or its URL.
         name: The file's name below the data directory: the document's name.
         start: Offset of the first byte.
         end: Offset behind the last byte; None reads on to the end (the only choice where the format is not seekable).
@@ -152,11 +152,11 @@ class SourceChunk:
                 yield run
 
 
-def plan(data_dir: Path, pattern: str, document: str, chunk_bytes: int) -> list[SourceChunk]:
+def plan(data_dir: str | Path, pattern: str, document: str, chunk_bytes: int) -> list[SourceChunk]:
     """Lists the chunks of a folder of text files in the corpus's order: train, eval, test; by name in each.
 
     Args:
-        data_dir: The folder.
+        data_dir: The folder, or its URL.
         pattern: Glob pattern below it.
         document: "file" or "block".
         chunk_bytes: About how many bytes of text a chunk has.
@@ -180,7 +180,7 @@ def plan(data_dir: Path, pattern: str, document: str, chunk_bytes: int) -> list[
     return chunks
 
 
-def _split_by_name(pieces: Sequence[TextPiece], data_dir: Path) -> dict[str, list[TextPiece]]:
+def _split_by_name(pieces: Sequence[TextPiece], data_dir: str | Path) -> dict[str, list[TextPiece]]:
     """Files by split; those whose name says none are train's, unless other files' names say train."""
     if not pieces:
         raise ComponentError(f"example_gen.data_dir: every file that was matched in {data_dir} is empty.")
@@ -272,7 +272,7 @@ def _next_cut(piece: TextPiece, target: int) -> int:
     return min(cut, piece.end)
 
 
-def whole_file(path: Path, name: str, blocks: bool) -> TextPiece:
+def whole_file(path: str | Path, name: str, blocks: bool) -> TextPiece:
     """A file as one piece.
 
     Raises:

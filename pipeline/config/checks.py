@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from models.files import is_url
 from models.serving import saved_model
 from pipeline.config import tracking_options
 from pipeline.config.settings import Settings
@@ -15,7 +16,13 @@ def contradictions(settings: Settings) -> list[str]:
         problems.append(
             "example_gen.data_dir is not set: example_gen.dataset=text_files needs the folder of the texts."
         )
-    if data.data_dir is not None and not Path(data.data_dir).expanduser().is_dir():
+    if is_url(data.data_dir or ""):
+        if data.dataset != "text_files":
+            problems.append(
+                f"example_gen.data_dir: found the URL {data.data_dir!r}, expected a local folder: only "
+                "example_gen.dataset=text_files is read from a URL."
+            )
+    elif data.data_dir is not None and not Path(data.data_dir).expanduser().is_dir():
         found = "a file" if Path(data.data_dir).expanduser().exists() else "nothing"
         problems.append(f"example_gen.data_dir: found {found} at {data.data_dir!r}, expected an existing folder.")
     if model.pretrained_embeddings and not Path(model.pretrained_embeddings).expanduser().is_file():

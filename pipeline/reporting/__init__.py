@@ -5,7 +5,7 @@ Reads `pipeline.metadata` and the artifacts' own modules; imported by the comman
 
 import os
 
-# A notebook's kernel names a backend that only it may have, and matplotlib then refuses to be imported in a command that
-# a cell runs. The plots here are files.
+# A notebook's kernel names a backend that it alone may have, and matplotlib then refuses to be imported by a command of
+# a cell. The plots here are files.
 if os.environ.get("MPLBACKEND", "").startswith("module://"):
     os.environ["MPLBACKEND"] = "svg"

@@ -1,0 +1,77 @@
+"""Texts at a URL (`gs://`, `s3://`, `hdfs://`, ...), read through Apache Beam's file systems.
+
+Beam is imported here only where a URL is used: importing it takes a second.
+"""
+
+import re
+from typing import TYPE_CHECKING, Any, BinaryIO
+
+from components.base import ComponentError
+from components.quiet_import import import_quietly
+
+if TYPE_CHECKING:
+    from apache_beam.io.filesystem import FileMetadata
+
+Metadata = tuple[int, float]  # a file's size in bytes, and when it was last written, in seconds since 1970
+
+_GLOB = re.compile(r"[*?\[\]]")
+
+
+def list_files(url: str) -> dict[str, Metadata]:
+    """The files below a URL by their names relative to it, hidden ones apart.
+
+    Raises:
+        ComponentError: If the URL has glob characters, no file system knows it, or it cannot be listed.
+    """
+    if found := _GLOB.search(url):
+        raise ComponentError(
+            f"example_gen.data_dir: found {found[0]!r} in {url!r}, expected the URL of one folder. Choose files with "
+            "example_gen.pattern."
+        )
+    try:
+        matches = _file_systems().match([f"{url}/**"])
+    except Exception as error:  # each file system raises its own library's errors
+        raise ComponentError(f"example_gen.data_dir: {url!r} cannot be listed: {_reason(error)}") from error
+    files = {found.path.removeprefix(f"{url}/"): _metadata(found) for found in matches[0].metadata_list}
+    return {name: found for name, found in sorted(files.items()) if _is_visible(name)}
+
+
+def metadata(url: str) -> Metadata:
+    """A file's size and time.
+
+    Raises:
+        OSError: If it is gone or cannot be reached.
+    """
+    try:
+        return _metadata(_file_systems().get_filesystem(url).metadata(url))
+    except Exception as error:
+        raise OSError(_reason(error)) from error
+
+
+def open_file(url: str) -> BinaryIO:
+    """Opens a file's bytes, as they are stored.
+
+    Raises:
+        OSError: If it is gone or cannot be reached.
+    """
+    plain = import_quietly("apache_beam.io.filesystem").CompressionTypes.UNCOMPRESSED  # whoever reads it unpacks it
+    try:
+        return _file_systems().open(url, compression_type=plain)
+    except Exception as error:
+        raise OSError(_reason(error)) from error
+
+
+def _file_systems() -> Any:
+    return import_quietly("apache_beam.io.filesystems").FileSystems
+
+
+def _metadata(found: "FileMetadata") -> Metadata:
+    return found.size_in_bytes, found.last_updated_in_seconds
+
+
+def _is_visible(name: str) -> bool:
+    return bool(name) and not name.endswith("/") and not any(part.startswith(".") for part in name.split("/"))
+
+
+def _reason(error: Exception) -> str:
+    return str(error) or type(error).__name__
