@@ -9,6 +9,7 @@ import sys
 import threading
 import traceback
 from collections.abc import Callable, Iterator, Sequence
+from multiprocessing import resource_tracker
 from multiprocessing.connection import wait
 from typing import Any, Protocol
 
@@ -55,9 +56,13 @@ def run_in_child(function: Callable[..., Any], *args: Any, watch: Watch | None =
     context = multiprocessing.get_context("spawn")
     receiver, sender = context.Pipe(duplex=False)
     process = context.Process(target=_child, args=(sender, function, args, run_log.where()))
-    process.start()
-    sender.close()
+    with contextlib.ExitStack() as starting:
+        starting.enter_context(_interrupts_later())
+        process.start()
+        started = starting.pop_all()
     try:
+        started.close()  # an interrupt that was held back is raised here
+        sender.close()
         while watch and receiver not in wait([receiver, *watch.sockets]):
             watch.hear(0)
         kind, value = receiver.recv()
@@ -78,6 +83,17 @@ def run_in_child(function: Callable[..., Any], *args: Any, watch: Watch | None =
     if kind == "result":
         return value
     raise ComponentError(value) if kind == "component error" else RuntimeError(value)
+
+
+@contextlib.contextmanager
+def _interrupts_later() -> Iterator[None]:
+    """Holds Ctrl-C back: a process that starts now inherits that, and is not interrupted before it ignores Ctrl-C."""
+    resource_tracker.ensure_running()  # started with the first process, and would lift the block
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def stop_requested() -> bool:
@@ -119,6 +135,7 @@ def _death(exit_code: int | None) -> str:
 def _child(sender, function, args, log):
     keep_freed_memory()  # before any thread, which would have an arena of its own
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the parent, too, which decides
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
     threading.Thread(target=_end_with_parent, daemon=True).start()
     try:
         import_quietly("tensorflow")

@@ -2,6 +2,8 @@
 
 import os
 import signal
+import subprocess
+import sys
 import threading
 import time
 from pathlib import Path
@@ -35,6 +37,17 @@ def work(folder: Path, kind: str) -> None:
     if kind == "deaf":
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
     time.sleep(60)
+
+
+def interrupts() -> tuple[bool, bool]:
+    """Whether an interrupt is ignored here, and whether it is held back."""
+    held = signal.pthread_sigmask(signal.SIG_BLOCK, [])
+    return signal.getsignal(signal.SIGINT) is signal.SIG_IGN, signal.SIGINT in held
+
+
+def test_the_child_ignores_interrupts_and_the_parent_receives_them_again():
+    assert child_process.run_in_child(interrupts) == (True, False)
+    assert interrupts() == (False, False)
 
 
 def test_a_result_comes_back():
@@ -72,3 +85,21 @@ def test_the_child_of_an_interrupted_parent_saves_what_it_can_and_ends(tmp_path,
     assert (tmp_path / "checkpoint").exists() == (kind == "stoppable")
     with pytest.raises(ProcessLookupError):
         os.kill(int((tmp_path / "pid").read_text()), 0)
+
+
+INTERRUPTED = """
+import os, signal, threading
+from components.child_process import run_in_child
+
+threading.Timer(0.15, os.killpg, (0, signal.SIGINT)).start()  # the child's Python is starting then
+try:
+    run_in_child(abs, -1)
+except KeyboardInterrupt:
+    print("interrupted")
+"""
+
+
+def test_an_interrupt_of_the_group_while_the_child_starts_gives_no_traceback():
+    code = [sys.executable, "-c", INTERRUPTED]
+    ended = subprocess.run(code, capture_output=True, text=True, start_new_session=True, timeout=60)
+    assert (ended.returncode, ended.stdout, ended.stderr) == (0, "interrupted\n", "")
