@@ -65,6 +65,7 @@ class Component:
     RESUMABLE: ClassVar[bool] = False  # keeps its workspace when an attempt fails or is killed
     BUDGET: ClassVar[Sequence[str]] = ()  # parameters that say how much work there is: what is done stays valid
     GATE: ClassVar[str | None] = None  # figure that is False where this component refuses the model
+    IN_CHILD: ClassVar[bool] = False  # works in a process of `components.child_process`
     Parameters: ClassVar[type[Parameters]] = Parameters
 
     def __init__(self, parameters: Parameters, **inputs: Channel):

@@ -10,8 +10,9 @@ import threading
 import traceback
 from collections.abc import Callable, Iterator, Sequence
 from multiprocessing import resource_tracker
-from multiprocessing.connection import wait
-from typing import Any, Protocol
+from multiprocessing.connection import Connection, wait
+from multiprocessing.context import SpawnProcess
+from typing import Any, NamedTuple, Protocol
 
 from components import run_log
 from components.base import ComponentError
@@ -21,10 +22,18 @@ from models.allocator import keep_freed_memory
 STOP_SECONDS = 6.0  # for a checkpoint, before a child that was asked to stop is killed
 
 _stop_requested = threading.Event()
+_prepared: "_Child | None" = None
 
 
 class ChildDied(ComponentError):
     """A child process ended without an answer."""
+
+
+class _Child(NamedTuple):
+    """A process that does one piece of work, and the connection by which it gets it and answers."""
+
+    process: SpawnProcess
+    connection: Connection
 
 
 class Watch(Protocol):
@@ -36,6 +45,23 @@ class Watch(Protocol):
 
     def hear(self, seconds: float | None) -> Any:
         """Looks at them; raises ComponentError where the work has become useless."""
+
+
+def prepare() -> None:
+    """Starts the process of the next `run_in_child` now: it imports TensorFlow while this process does other work."""
+    global _prepared
+    if _prepared is None:
+        _prepared = _start()
+
+
+def discard_prepared() -> None:
+    """Ends the process that `prepare` started, if nothing has used it."""
+    global _prepared
+    unused, _prepared = _prepared, None
+    if unused is not None:
+        unused.process.kill()
+        unused.process.join()
+        unused.connection.close()
 
 
 def run_in_child(function: Callable[..., Any], *args: Any, watch: Watch | None = None) -> Any:
@@ -53,20 +79,15 @@ def run_in_child(function: Callable[..., Any], *args: Any, watch: Watch | None =
         ComponentError: If the function or `watch` raised one, or (`ChildDied`) the process died.
         RuntimeError: If the function raised anything else; the message holds the child's traceback.
     """
-    context = multiprocessing.get_context("spawn")
-    receiver, sender = context.Pipe(duplex=False)
-    process = context.Process(target=_child, args=(sender, function, args, run_log.where()))
-    with contextlib.ExitStack() as starting:
-        starting.enter_context(_interrupts_later())
-        process.start()
-        started = starting.pop_all()
+    global _prepared
+    prepared, _prepared = _prepared, None
+    process, connection = prepared or _start()
     try:
-        started.close()  # an interrupt that was held back is raised here
-        sender.close()
-        while watch and receiver not in wait([receiver, *watch.sockets]):
+        connection.send((function, args, run_log.where()))
+        while watch and connection not in wait([connection, *watch.sockets]):
             watch.hear(0)
-        kind, value = receiver.recv()
-    except EOFError:
+        kind, value = connection.recv()
+    except (EOFError, BrokenPipeError, ConnectionResetError):
         process.join()
         raise ChildDied(_death(process.exitcode)) from None
     except ComponentError:  # of `watch`
@@ -80,9 +101,21 @@ def run_in_child(function: Callable[..., Any], *args: Any, watch: Watch | None =
         if process.is_alive():
             process.kill()
             process.join()
+        connection.close()
     if kind == "result":
         return value
     raise ComponentError(value) if kind == "component error" else RuntimeError(value)
+
+
+def _start() -> _Child:
+    """Starts a process that waits for its work."""
+    context = multiprocessing.get_context("spawn")
+    ours, theirs = context.Pipe()
+    process = context.Process(target=_child, args=(theirs,), daemon=True)
+    with _interrupts_later():
+        process.start()
+        theirs.close()
+    return _Child(process, ours)
 
 
 @contextlib.contextmanager
@@ -132,7 +165,7 @@ def _death(exit_code: int | None) -> str:
     return f"The training process ended without a result (exit code {exit_code}). Run again with --verbose."
 
 
-def _child(sender, function, args, log):
+def _child(connection: Connection) -> None:
     keep_freed_memory()  # before any thread, which would have an arena of its own
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the parent, too, which decides
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
@@ -140,13 +173,16 @@ def _child(sender, function, args, log):
     try:
         import_quietly("tensorflow")
         logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
+        function, args, log = connection.recv()
         if log:
             run_log.begin(*log)  # after that: basicConfig does nothing where there is a handler
-        sender.send(("result", function(*args)))
+        connection.send(("result", function(*args)))
     except ComponentError as error:
-        sender.send(("component error", str(error)))
+        connection.send(("component error", str(error)))
+    except EOFError:
+        pass  # no work came
     except Exception:
-        sender.send(("error", traceback.format_exc()))
+        connection.send(("error", traceback.format_exc()))
     except BaseException:
         if not _stop_requested.is_set():
             raise

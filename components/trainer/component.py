@@ -22,6 +22,7 @@ class Trainer(base.Component):
     INPUTS = {"transformed_examples": "Examples", "vocabulary": "Vocabulary", "hyperparameters?": "HyperParameters"}
     OUTPUTS = {"model": "Model", "model_run": "ModelRun"}
     RESUMABLE = True
+    IN_CHILD = True
 
     class Parameters(Recipe):
         """The configuration's sections `model`, `loss` and `trainer`."""

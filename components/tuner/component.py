@@ -60,6 +60,7 @@ class Tuner(base.Component):
     INPUTS = {"transformed_examples": "Examples", "vocabulary": "Vocabulary"}
     OUTPUTS = {"best_hyperparameters": "HyperParameters"}
     RESUMABLE = True
+    IN_CHILD = True
     BUDGET = ("max_trials", "max_minutes")
 
     class Parameters(SearchSettings):

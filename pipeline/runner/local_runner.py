@@ -18,7 +18,7 @@ import traceback
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from components import run_log
+from components import child_process, run_log
 from components.base import Component, ComponentError, Context
 from components.trainer.peers import Peers
 from models import files
@@ -28,7 +28,7 @@ from pipeline.runner import artifact_files, root_lock, stopping
 from pipeline.runner.code_digest import code_digest
 from pipeline.runner.progress import Progress
 from pipeline.runner.record import RunRecord, run_record
-from pipeline.runner.step import Step, check_order
+from pipeline.runner.step import Step, check_order, steps_of
 
 DONE, FAILED, REFUSED, INTERRUPTED = 0, 1, 3, 130  # exit codes; 2, bad usage or configuration, is the command line's
 KEPT_WORKSPACES = 3  # a component: those of other settings may be wanted again, but not for ever
@@ -67,6 +67,7 @@ class LocalRunner:
             self.metadata = self._exit_stack.enter_context(recovery.opened(self.root, said))
             self._clear_leftovers()
             self._exit_stack.enter_context(artifact_files.temporary(self.root / ".work" / "tmp"))
+            self._exit_stack.callback(child_process.discard_prepared)
             self._exit_stack.callback(run_log.end)
             run_log.begin(self.root / "runs" / self.run_id / "log.jsonl")
         except (OSError, sqlite3.Error) as error:
@@ -95,7 +96,7 @@ class LocalRunner:
         """
         check_order(components)
         started, clock = datetime.datetime.now().astimezone(), time.monotonic()
-        steps = [Step(component) for component in components]
+        steps = steps_of(components, until)
         self.start_run(started.isoformat(timespec="seconds"))
         exit_code, error = DONE, None
         for step in steps:
@@ -167,13 +168,10 @@ class LocalRunner:
             return
         self.progress.started(component.name)
         self._check_inputs(step)
-        step.execution_id = self.metadata.start_execution(
-            component.name,
-            self.run_id,
-            input_ids,
-            cache_key=cache_key,
-            parameters=parameters,
-        )
+        if step.leads_to_child:  # what comes after an executed component is rarely cached
+            child_process.prepare()
+        record = {"cache_key": cache_key, "parameters": parameters}
+        step.execution_id = self.metadata.start_execution(component.name, self.run_id, input_ids, **record)
         try:
             self._execute(step, paths, work_key)
             step.status = "executed"

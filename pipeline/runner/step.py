@@ -44,6 +44,7 @@ class Step:
     figures: dict[str, Any] = field(default_factory=dict)
     inputs: dict[str, Artifact] = field(default_factory=dict)
     outputs: dict[str, Artifact] = field(default_factory=dict)
+    leads_to_child: bool = False  # whether this component, or one that the run comes to later, works in a child process
 
     def record(self) -> StepRecord:
         """The step for the report: everything as JSON."""
@@ -65,6 +66,17 @@ class Step:
             "inputs": inputs,
             "outputs": outputs,
         }
+
+
+def steps_of(components: Sequence[Component], until: str | None) -> list[Step]:
+    """The steps of a run that ends with the component `until`, or with the last one."""
+    steps = [Step(component) for component in components]
+    names = [component.name for component in components]
+    last = names.index(until) if until in names else len(names) - 1
+    leads = False
+    for step in reversed(steps[: last + 1]):
+        step.leads_to_child = leads = leads or step.component.IN_CHILD
+    return steps
 
 
 def check_order(components: Sequence[Component]) -> None:

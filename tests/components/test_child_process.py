@@ -1,5 +1,6 @@
 """Work in a process of its own: its result, its errors, and its end when its parent is interrupted."""
 
+import multiprocessing
 import os
 import signal
 import subprocess
@@ -103,3 +104,28 @@ def test_an_interrupt_of_the_group_while_the_child_starts_gives_no_traceback():
     code = [sys.executable, "-c", INTERRUPTED]
     ended = subprocess.run(code, capture_output=True, text=True, start_new_session=True, timeout=60)
     assert (ended.returncode, ended.stdout, ended.stderr) == (0, "interrupted\n", "")
+
+
+def test_a_prepared_process_does_the_next_work_and_no_other():
+    child_process.prepare()
+    child_process.prepare()  # one is enough
+    first = child_process.run_in_child(os.getpid)
+    assert first not in (child_process.run_in_child(os.getpid), os.getpid())
+
+
+def test_a_prepared_process_that_died_is_named():
+    child_process.prepare()
+    (prepared,) = multiprocessing.active_children()
+    prepared.kill()
+    prepared.join()
+    with pytest.raises(child_process.ChildDied, match="out of memory"):
+        child_process.run_in_child(double, 21)
+    assert child_process.run_in_child(double, 21) == 42
+
+
+def test_a_prepared_process_that_nothing_uses_is_ended():
+    child_process.prepare()
+    (unused,) = multiprocessing.active_children()
+    child_process.discard_prepared()
+    assert not unused.is_alive()
+    child_process.discard_prepared()

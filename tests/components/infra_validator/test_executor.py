@@ -65,7 +65,7 @@ def test_a_good_model_answers_every_request(inputs, tmp_path):
     for signature in ("score", "serving_default", "generate"):
         assert {f"{signature}, {name}" for name in probe.AWKWARD} <= asked
         assert f"{signature}, a batch of 512" in asked
-        assert any(name.startswith(signature) and "100,000 words" in name for name in asked)
+        assert any(name.startswith(signature) and f"{probe.LONG_WORDS:,} words" in name for name in asked)
     assert "generate, {'temperature': nan} is refused" in asked and "step, no such word is refused" in asked
 
 

@@ -8,9 +8,11 @@ from pathlib import Path
 
 import pytest
 
+from components import child_process
 from pipeline.errors import RunnerError
 from pipeline.metadata.store import Metadata
 from pipeline.runner.local_runner import LocalRunner
+from pipeline.runner.step import steps_of
 from tests.pipeline.runner.fake_components import Climb, Shout, chain, executions
 from tests.pipeline.runner.world import files, run, statuses
 
@@ -235,3 +237,25 @@ def test_the_code_of_a_component_counts(root, monkeypatch):
     monkeypatch.setattr("pipeline.runner.local_runner.code_digest", lambda kind: "newer" if kind is Shout else "old")
     record = run(root)
     assert statuses(record) == {"Source": "cached", "Shout": "executed", "Judge": "cached", "Ship": "cached"}
+
+
+@pytest.mark.parametrize(("until", "leads"), [(None, [True, True, False, False]), ("Source", [False] * 4)])
+def test_a_step_knows_whether_the_run_comes_to_work_in_a_child_process(tmp_path, monkeypatch, until, leads):
+    monkeypatch.setattr(Shout, "IN_CHILD", True)
+    assert [step.leads_to_child for step in steps_of(chain(tmp_path), until)] == leads
+
+
+def test_the_process_of_a_later_component_starts_with_the_first_that_executes_and_ends_with_the_run(root, monkeypatch):
+    monkeypatch.setattr(Shout, "IN_CHILD", True)
+    prepared = []
+    monkeypatch.setattr(child_process, "prepare", lambda: prepared.append(list(executions)))
+    run(root)
+    assert prepared == [[], ["Source"]]
+    run(root)  # all are cached
+    assert len(prepared) == 2
+
+
+def test_a_process_that_no_component_used_ends_with_the_run(root, monkeypatch):
+    monkeypatch.setattr(Shout, "IN_CHILD", True)  # it works here after all
+    run(root)
+    assert not multiprocessing.active_children()
