@@ -13,21 +13,21 @@ import time
 
 from models.allocator import keep_freed_memory
 
-BATCH, TIME, VOCABULARY = 20, 35, 10_000
+BATCH, TIME = 20, 35
 WINDOWS = 100  # that our step reads again and again
 
 
-def token_ids(shape):
+def token_ids(vocabulary, shape):
     """Ids that are distributed as words are (Zipf), int32."""
     import numpy as np
 
-    weights = 1.0 / (np.arange(VOCABULARY) + 2.7)
-    return np.random.default_rng(1).choice(VOCABULARY, size=shape, p=weights / weights.sum()).astype(np.int32)
+    weights = 1.0 / (np.arange(vocabulary) + 2.7)
+    return np.random.default_rng(1).choice(vocabulary, size=shape, p=weights / weights.sum()).astype(np.int32)
 
 
-def window():
+def window(vocabulary):
     """Inputs and targets of one window, int32 [batch, time] each."""
-    ids = token_ids((BATCH, TIME + 1))
+    ids = token_ids(vocabulary, (BATCH, TIME + 1))
     return ids[:, :-1], ids[:, 1:]
 
 
@@ -36,15 +36,18 @@ def ours(options):
     import tensorflow as tf
 
     from models import LanguageModel, OnePassSGD, windows
-    from models.training.devices import choose_precision
+    from models.training.devices import choose_precision, make_strategy
 
     tf.config.threading.set_intra_op_parallelism_threads(options.threads)
-    strategy = tf.distribute.MirroredStrategy(["/cpu:0"])
+    strategy = make_strategy(None, BATCH)  # all GPUs, or one CPU device
     with strategy.scope():
         precision = choose_precision(options.precision)
-        model = LanguageModel(VOCABULARY, options.units, dropout=0.3, augmented=options.augmented, precision=precision)
+        loss = {"augmented": options.augmented or options.through}
+        if loss["augmented"]:
+            loss["gradient_through_target"] = options.through
+        model = LanguageModel(options.vocabulary, options.units, dropout=0.3, precision=precision, **loss)
         model.compile(OnePassSGD(1.0, global_clipnorm=5.0))
-    data = windows(token_ids((BATCH * TIME * WINDOWS,)), BATCH, TIME).repeat()
+    data = windows(token_ids(options.vocabulary, (BATCH * TIME * WINDOWS,)), BATCH, TIME).repeat()
     iterator = iter(strategy.experimental_distribute_dataset(data))
     model.make_train_function()
 
@@ -67,14 +70,15 @@ def products(options):
     def normal(*shape, dtype=precision):
         return tf.cast(tf.random.normal(shape), dtype)
 
-    table, hidden, d_logits = normal(VOCABULARY, units), normal(tokens, units), normal(tokens, VOCABULARY)
+    table, hidden = normal(options.vocabulary, units), normal(tokens, units)
+    d_logits = normal(tokens, options.vocabulary)
     kernel, d_gates = normal(units, gates), normal(tokens, gates)
     recurrent_kernel, state, d_state = (
         normal(*s, dtype="float32") for s in ((units, gates), (BATCH, units), (BATCH, gates))
     )
     logits_type = "float32" if options.augmented else precision  # the augmented loss bears no rounded logits
     exact_hidden, exact_table = tf.cast(hidden, logits_type), tf.cast(table, logits_type)
-    words = table[: len(set(window()[1].ravel().tolist()))]
+    words = table[: len(set(window(options.vocabulary)[1].ravel().tolist()))]
 
     @tf.function(jit_compile=True)
     def small_products(state, d_state, kernel):
@@ -118,14 +122,14 @@ def keras_stock(options):
 
     tf.config.threading.set_intra_op_parallelism_threads(options.threads)
     inputs = keras.Input((TIME,), dtype="int32", batch_size=BATCH)
-    x = keras.layers.Embedding(VOCABULARY, options.units)(inputs)
+    x = keras.layers.Embedding(options.vocabulary, options.units)(inputs)
     for _ in range(2):
         x = keras.layers.LSTM(options.units, return_sequences=True)(keras.layers.Dropout(0.3)(x))
-    model = keras.Model(inputs, keras.layers.Dense(VOCABULARY)(keras.layers.Dropout(0.3)(x)))
+    model = keras.Model(inputs, keras.layers.Dense(options.vocabulary)(keras.layers.Dropout(0.3)(x)))
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
     model.compile(keras.optimizers.SGD(1.0, global_clipnorm=5.0), loss)
     steps = 4
-    data = tf.data.Dataset.from_tensors(tuple(map(tf.constant, window()))).repeat(steps)
+    data = tf.data.Dataset.from_tensors(tuple(map(tf.constant, window(options.vocabulary)))).repeat(steps)
     model.fit(data, verbose=0)
 
     def run():
@@ -145,12 +149,12 @@ def torch_peer(options):
     torch.manual_seed(0)
     torch.set_num_threads(options.threads)
     units = options.units
-    embedding, dropout = nn.Embedding(VOCABULARY, units), nn.Dropout(0.3)
+    embedding, dropout = nn.Embedding(options.vocabulary, units), nn.Dropout(0.3)
     nn.init.uniform_(embedding.weight, -0.1, 0.1)
     lstm = nn.LSTM(units, units, num_layers=2, dropout=0.3)
-    bias = nn.Parameter(torch.zeros(VOCABULARY))
+    bias = nn.Parameter(torch.zeros(options.vocabulary))
     parameters = [embedding.weight, bias, *lstm.parameters()]
-    inputs, targets = (torch.from_numpy(ids).long().T.contiguous() for ids in window())
+    inputs, targets = (torch.from_numpy(ids).long().T.contiguous() for ids in window(options.vocabulary))
     state = tuple(torch.zeros(2, BATCH, units) for _ in range(2))
 
     def run():
@@ -181,9 +185,11 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("contender", choices=CONTENDERS)
     parser.add_argument("--units", type=int, default=200)
+    parser.add_argument("--vocabulary", type=int, default=10_000)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--precision", default="auto", choices=["auto", "float32", "bfloat16"])
     parser.add_argument("--augmented", action="store_true")
+    parser.add_argument("--through", action="store_true", help="augmented, with the gradient through the target")
     options = parser.parse_args()
     os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
     keep_freed_memory()  # as training does; PyTorch and Keras get it, too

@@ -37,7 +37,7 @@ def main() -> None:
     train = windows(tokens[:-held_out], BATCH_SIZE, SEQUENCE_LENGTH)
     valid = windows(tokens[-held_out:], batch_size=1, sequence_length=1000)
 
-    model = LanguageModel(vocabulary_size=len(vocabulary), units=96, dropout=0.2, gradient_through_target=True)
+    model = LanguageModel(vocabulary_size=len(vocabulary), units=96, dropout=0.2)
     model.compile(optimizer=keras.optimizers.SGD(1.0, global_clipnorm=5.0))
     stop = keras.callbacks.EarlyStopping("val_perplexity", mode="min", patience=1, restore_best_weights=True)
     model.fit(train, validation_data=valid, epochs=6, callbacks=[stop], verbose=2)

@@ -29,7 +29,8 @@ class LanguageModel(WindowTraining):
         augmented: Whether training adds the augmented loss. Default True.
         temperature: τ of the augmented loss. Default 20.
         gamma: γ of the augmented loss; α = γ τ. Default 0.65.
-        gradient_through_target: Whether the gradient flows through the estimated target distribution. Default False.
+        gradient_through_target: Whether the gradient also flows through the estimated target distribution. Default
+            True, unless `target` is a copy.
         target: The embedding that the estimated target distribution is made from: "current" (the paper's; default),
             "held" (a copy that training renews at intervals) or "average" (a moving average), as target networks in
             reinforcement learning. The copy is the weight `target_table`.
@@ -79,7 +80,7 @@ class LanguageModel(WindowTraining):
         augmented: bool = True,
         temperature: float | None = None,
         gamma: float | None = None,
-        gradient_through_target: bool = False,
+        gradient_through_target: bool | None = None,
         target: str = "current",
         precision: str | None = None,
         seed: int = 1,
@@ -99,6 +100,8 @@ class LanguageModel(WindowTraining):
         self.augmented = augmented
         self.temperature = (20.0 if temperature is None else temperature) if augmented else None
         self.gamma = (0.65 if gamma is None else gamma) if augmented else None
+        if gradient_through_target is None:
+            gradient_through_target = augmented and target == "current"
         self.gradient_through_target = gradient_through_target
         self.target = target
         self.precision = precision or self.compute_dtype

@@ -164,8 +164,8 @@ class LossSettings(Parameters):
         ge=0,
     )
     gradient_through_target: bool = setting(
-        False,
-        "Whether the gradient also flows through the estimated target distribution.",
+        True,
+        "Whether the gradient also flows through the estimated target distribution; false for a target that is a copy.",
         tunable=True,
         needs=("augmented", True),
     )
@@ -204,8 +204,8 @@ class LossSettings(Parameters):
         if self.gradient_through_target and self.target != "current":
             yield (
                 "target",
-                f"found {self.target!r}, expected 'current': a copy of the embedding has no gradient for "
-                "gradient_through_target.",
+                f"found {self.target!r}, expected 'current', or gradient_through_target false: a copy of the embedding "
+                "has no gradient.",
             )
         for name in ("temperature", "gamma"):
             ramp, end = getattr(self, f"{name}_schedule"), getattr(self, name)

@@ -22,7 +22,7 @@ def augmented_loss(
     table=None,
     temperature=20.0,
     gamma=0.65,
-    gradient_through_target=False,
+    gradient_through_target=True,
     precision="float32",
     sample_weight=None,
 ):
@@ -38,7 +38,8 @@ def augmented_loss(
         table: float32 [vocabulary, units], the embedding L that y~ is made from, or None for cross-entropy alone.
         temperature: τ > 0, a float or a scalar tensor.
         gamma: γ >= 0, a float or a scalar tensor.
-        gradient_through_target: Whether the gradient also flows through y~ into `table`. The paper leaves it open.
+        gradient_through_target: Whether the gradient also flows through y~ into `table`. The paper leaves it open;
+            trained to the end, it is what makes the augmented loss pay (experiments/README.md).
         precision: "float32", or "bfloat16" for the products of the gradient, of L u and, without augmented loss, of the
             logits. Rounded logits spoil the augmented loss, whose pull is a small difference of two softmaxes.
         sample_weight: float32 [tokens], what each token's share of the sum is multiplied by, or None for 1.

@@ -94,11 +94,11 @@ def test_weights_start_uniform_within_init_scale():
 
 VARIANTS = {
     "VD": {"augmented": False, "tie_embeddings": False, "output_bias": True},
-    "AL": {"tie_embeddings": False},
-    "AL through": {"tie_embeddings": False, "gradient_through_target": True},
+    "AL": {"tie_embeddings": False, "gradient_through_target": False},
+    "AL through": {"tie_embeddings": False},
     "RE": {"augmented": False},
-    "REAL": {},
-    "REAL through": {"gradient_through_target": True},
+    "REAL": {"gradient_through_target": False},
+    "REAL through": {},
 }
 
 
