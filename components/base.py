@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from components.quiet_import import import_quietly
-from models.settings import Parameters, Text, setting
+from models.parameters import Parameters, Text, setting
 
 
 class ComponentError(Exception):

@@ -29,8 +29,7 @@ class LanguageModel(WindowTraining):
         augmented: Whether training adds the augmented loss. Default True.
         temperature: τ of the augmented loss. Default 20.
         gamma: γ of the augmented loss; α = γ τ. Default 0.65.
-        gradient_through_target: Whether the gradient also flows through the estimated target distribution. Default
-            True, unless `target` is a copy.
+        gradient_through_target: Whether the gradient flows through the target distribution. Default: if it is no copy.
         target: The embedding that the estimated target distribution is made from: "current" (the paper's; default),
             "held" (a copy that training renews at intervals) or "average" (a moving average), as target networks in
             reinforcement learning. The copy is the weight `target_table`.

@@ -5,99 +5,11 @@ Needs only pydantic. The configuration's sections, the Trainer's parameters, wha
 """
 
 from collections.abc import Iterator
-from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Any, Literal
 
 import pydantic
 
-from models.files import is_url
-
-
-def _usable_text(text: str) -> str:
-    # In Python, not by pydantic's own bound, which refuses the names of files that are not UTF-8.
-    if not text:
-        raise ValueError("text with at least 1 character")
-    if "\0" in text:
-        raise ValueError("text without NUL characters")
-    return text
-
-
-def _usable_path(text: str) -> str:
-    if is_url(text):
-        raise ValueError("a local or mounted path (only example_gen.data_dir may be a URL)")
-    return _usable_path_or_url(text)
-
-
-def _usable_path_or_url(text: str) -> str:
-    try:
-        Path(text).expanduser().stat()
-    except RuntimeError:
-        raise ValueError("a path below a home folder that is known") from None
-    except (FileNotFoundError, NotADirectoryError):
-        pass  # what has to exist is checked key by key
-    except OSError as error:
-        raise ValueError(f"a path that can be used (found: {error.strerror})") from None
-    return text
-
-
-Text = Annotated[str, pydantic.AfterValidator(_usable_text)]
-PathText = Annotated[Text, pydantic.AfterValidator(_usable_path)]
-PathOrUrl = Annotated[Text, pydantic.AfterValidator(_usable_path_or_url)]
-Whole = Annotated[int, pydantic.Field(lt=2**31)]  # TensorFlow's sizes and Beam's counts are 32 bits wide
-
-
-def setting(
-    default: Any,
-    description: str,
-    *,
-    null: str = "",
-    tunable: bool = False,
-    shape: bool = False,
-    needs: tuple[str, Any] | None = None,
-    **bounds: Any,
-) -> Any:
-    """A field of `Parameters`.
-
-    Args:
-        default: The built-in default.
-        description: What it means and its unit, as the documentation has it; sentences.
-        null: What the default None means, such as "no such bound".
-        tunable: Whether a search may vary it.
-        shape: Whether it decides the shapes of the weights, so that a model that training starts from fixes it.
-        needs: A setting of the same class and the value without which this one has no effect.
-        **bounds: pydantic's, such as `ge=0`.
-
-    Returns:
-        The field.
-    """
-    extra: dict[str, Any] = {"null": null, "tunable": tunable, "shape": shape, "needs": needs}
-    return pydantic.Field(default, description=description, json_schema_extra=extra, **bounds)
-
-
-def extra(field: pydantic.fields.FieldInfo) -> dict[str, Any]:
-    """What `setting` was given beside bounds; empty for another field."""
-    return field.json_schema_extra if isinstance(field.json_schema_extra, dict) else {}
-
-
-class Parameters(pydantic.BaseModel):
-    """Base of all settings: frozen, strict (no "3" for 3), no unknown names, finite numbers.
-
-    Raises:
-        pydantic.ValidationError: If a value has a wrong type or is out of bounds, or two values contradict each other.
-    """
-
-    model_config = pydantic.ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
-
-    def contradictions(self) -> Iterator[tuple[str, str]]:
-        """(name, "found ..., expected ...") for each setting that contradicts another one of this class."""
-        return iter(())
-
-    @pydantic.model_validator(mode="after")
-    def _without_contradictions(self) -> Self:
-        found = [f"{name}: {problem}" for name, problem in self.contradictions()]
-        if found:
-            raise ValueError("\n".join(found))
-        return self
+from models.parameters import Parameters, PathText, Whole, setting
 
 
 class TokenizerSettings(Parameters):

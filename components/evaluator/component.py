@@ -10,8 +10,8 @@ from components import base
 from components.evaluator import baseline
 from components.evaluator.adaptive.settings import AdaptiveSettings
 from components.evaluator.figures import metrics, slices
+from models.parameters import Parameters, setting
 from models.serving import saved_model
-from models.settings import Parameters, setting
 
 
 class GateRule(Parameters):

@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 from components import base
 from components.example_gen import corpora
-from models.settings import Parameters, PathOrUrl, Text, Whole, setting
+from models.parameters import Parameters, PathOrUrl, Text, Whole, setting
 
 
 class ExampleGenSettings(Parameters):

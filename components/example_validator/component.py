@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any, ClassVar, Literal
 
 from components import base
-from models.settings import Parameters, Whole, setting
+from models.parameters import Parameters, Whole, setting
 
 RuleName = Literal[
     "max_invalid_fraction",

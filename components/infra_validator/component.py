@@ -3,7 +3,7 @@
 from typing import ClassVar
 
 from components import base
-from models.settings import Parameters, setting
+from models.parameters import Parameters, setting
 
 
 class InfraValidatorSettings(Parameters):

@@ -17,7 +17,6 @@ from pathlib import Path
 
 if __name__ == "__main__":
     sys.modules.update(sklearn=None, matplotlib=None)  # Keras imports them if it can: two fifths of the time to start
-
 import numpy as np
 import tensorflow as tf
 import tensorflow_text  # noqa: F401  (registers the tokenizer's operations)

@@ -8,7 +8,7 @@ from components import base
 from components.artifacts.pushed_model import PUSHED
 from components.evaluator.baseline import digest
 from components.pusher import versions
-from models.settings import Parameters, Whole, setting
+from models.parameters import Parameters, Whole, setting
 
 
 class PusherSettings(Parameters):

@@ -3,7 +3,7 @@
 from typing import ClassVar
 
 from components import base
-from models.settings import setting
+from models.parameters import setting
 
 
 class Transform(base.Component):

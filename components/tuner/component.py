@@ -10,7 +10,7 @@ from components import base
 from components.trainer import external_files
 from components.trainer.component import Trainer
 from components.tuner.search_space import Hyperparameter
-from models.settings import Parameters, Whole, setting
+from models.parameters import Parameters, Whole, setting
 
 
 class SearchSettings(Parameters):

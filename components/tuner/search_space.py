@@ -6,7 +6,8 @@ from typing import Literal
 
 import pydantic
 
-from models.settings import Recipe, extra
+from models.parameters import extra
+from models.settings import Recipe
 
 # The Trainer's parameters that can be tuned. Not among them: what costs time (epochs), what is luck (seed), where
 # training runs, and files.

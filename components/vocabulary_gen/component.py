@@ -4,7 +4,8 @@ from collections.abc import Iterator
 from typing import ClassVar
 
 from components import base
-from models.settings import TokenizerSettings, Whole, setting
+from models.parameters import Whole, setting
+from models.settings import TokenizerSettings
 
 
 class VocabularySettings(TokenizerSettings):

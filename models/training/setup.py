@@ -7,7 +7,8 @@ import keras
 import tensorflow as tf
 
 from models.language_model import LanguageModel
-from models.settings import Recipe, extra
+from models.parameters import extra
+from models.settings import Recipe
 from models.text.tokenizer import Tokenizer
 from models.text.word_vectors import set_word_vectors
 from models.training.devices import choose_precision

@@ -17,7 +17,7 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 import pydantic
 import yaml
 
-from models.settings import extra
+from models.parameters import extra
 from pipeline.config import presets
 from pipeline.config.settings import SECTIONS
 

@@ -13,7 +13,8 @@ from components.infra_validator.component import InfraValidatorSettings
 from components.pusher.component import PusherSettings
 from components.tuner.component import TunerSettings
 from components.vocabulary_gen.component import VocabularySettings
-from models.settings import LossSettings, ModelSettings, Parameters, PathText, Text, TrainingSettings, Whole, setting
+from models.parameters import Parameters, PathText, Text, Whole, setting
+from models.settings import LossSettings, ModelSettings, TrainingSettings
 
 
 class PipelineSettings(Parameters):

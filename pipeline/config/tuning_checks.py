@@ -5,7 +5,8 @@ from typing import Any
 import pydantic
 
 from components.tuner.search_space import TUNABLE, Hyperparameter, default_space, repeated
-from models.settings import Recipe, extra
+from models.parameters import extra
+from models.settings import Recipe
 from pipeline.config.checks import contradictions
 from pipeline.config.settings import SECTIONS, Settings
 

@@ -2,7 +2,7 @@
 
 from typing import Literal
 
-from models.settings import Parameters, Whole, setting
+from models.parameters import Parameters, Whole, setting
 
 Mode = Literal["cache", "dynamic"]
 
