@@ -236,13 +236,9 @@ CORE_OPERATIONS = """
     TensorListStack Tile TopKV2 Transpose UnicodeTranscode Unpack UnsortedSegmentJoin VarHandleOp VarIsInitializedOp
     Where While ZerosLike
 """.split()
-TEXT_OPERATIONS = [
-    "CaseFoldUTF8",
-    "NormalizeUTF8",
-    "RegexSplitWithOffsets",
-    "WhitespaceTokenizeWithOffsetsV2",
-    "WordpieceTokenizeWithOffsets",
-]
+TEXT_OPERATIONS = """
+    CaseFoldUTF8 NormalizeUTF8 RegexSplitWithOffsets WhitespaceTokenizeWithOffsetsV2 WordpieceTokenizeWithOffsets
+""".split()
 
 
 @pytest.mark.parametrize("tokenizer", ["whitespace", "unicode_words", "wordpiece"])

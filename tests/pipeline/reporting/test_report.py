@@ -2,7 +2,6 @@
 
 import base64
 import hashlib
-import html.parser
 import shutil
 import subprocess
 import sys
@@ -13,128 +12,12 @@ import pytest
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 
-from components.artifacts import vocabulary
-from components.artifacts.evaluation import EMBEDDING, EVALUATION, PREDICTIONS
+from components.artifacts.evaluation import EVALUATION
 from components.artifacts.model_run import HISTORY
-from components.artifacts.splits import split_dir
-from components.artifacts.statistics import ANOMALIES, SOURCES, STATISTICS
-from pipeline import report
 from pipeline.reporting import charts, lineage_drawing, sections
-from pipeline.reporting.page import TEMPLATES, write_comparison, write_report
-from tests.components.artifacts import samples
+from pipeline.reporting.page import TEMPLATES, write_report
 from tests.pipeline.browser import needs_browser, window
-
-NAUGHTY = "<script>alert('$x^$')</script>&\"'"
-WIRING = {  # component -> (inputs as component.output, outputs)
-    "ExampleGen": ([], ["examples"]),
-    "StatisticsGen": (["ExampleGen.examples"], ["statistics"]),
-    "ExampleValidator": (["StatisticsGen.statistics"], ["anomalies"]),
-    "VocabularyGen": (["ExampleGen.examples"], ["vocabulary"]),
-    "Transform": (["ExampleGen.examples", "VocabularyGen.vocabulary"], ["transformed_examples"]),
-    "Trainer": (["Transform.transformed_examples", "VocabularyGen.vocabulary"], ["model", "model_run"]),
-    "Evaluator": (["Trainer.model", "Transform.transformed_examples", "ExampleGen.examples"], ["evaluation"]),
-    "Pusher": (["Trainer.model"], ["pushed_model"]),
-}
-
-
-class Page(html.parser.HTMLParser):
-    """What a browser makes of a page: ids, addresses it would load or link, tags, visible text."""
-
-    def __init__(self, text):
-        super().__init__()
-        self.ids, self.addresses, self.tags, self.text, self._open = [], [], [], "", []
-        self.policies = []
-        self.feed(text)
-        self.close()
-
-    def handle_starttag(self, tag, attributes):
-        self.tags.append(tag)
-        self._open.append(tag)
-        if ("http-equiv", "Content-Security-Policy") in attributes:
-            self.policies.append(dict(attributes)["content"])
-        for name, value in attributes:
-            if name == "id":
-                self.ids.append(value)
-            if name in ("src", "href", "xlink:href", "action", "poster", "data"):
-                self.addresses.append(value)
-
-    def handle_endtag(self, tag):
-        while self._open and self._open.pop() != tag:
-            pass
-
-    def handle_data(self, data):
-        if "style" not in self._open:
-            self.text += data + " "
-
-
-def _write_artifacts(folders):
-    for split in ("train", "eval", "test"):
-        overlap = {} if split == "train" else {"overlap_with_train": {"lines": 1, "share": 0.04}}
-        split_dir(folders["statistics"], split).mkdir(parents=True)
-        STATISTICS.write(split_dir(folders["statistics"], split), samples.split_statistics(split, **overlap))
-    for name in ("anomalies", "vocabulary", "model_run", "evaluation"):
-        folders[name].mkdir(parents=True, exist_ok=True)
-    suspect = {NAUGHTY: {"bytes": 1234, "invalid_bytes": 56, "nul_bytes": 7}}
-    SOURCES.write(
-        folders["statistics"], {"skipped": {f"{NAUGHTY}/pipe": "a named pipe"}, "outside": 3, "files": suspect}
-    )
-    ANOMALIES.write(folders["anomalies"], {"errors": [], "warnings": [f"Overlap of {NAUGHTY}"]})
-    counts = {b"<unk>": 5, b"<eos>": 9, NAUGHTY.encode(): 7, b"word": 1}
-    vocabulary.write_words(folders["vocabulary"], counts)
-    vocabulary.FIGURES.write(folders["vocabulary"], {"size": 4, "tokens": 23, "coverage": 0.95})
-    epochs = [samples.epoch(number) for number in (1, 2, 3)]
-    HISTORY.write(folders["model_run"], {"steps_per_epoch": 10, "best_epoch": 3, "epochs": epochs})
-    found = samples.evaluation(reason=f"Because of {NAUGHTY}.", document=NAUGHTY)
-    EVALUATION.write(folders["evaluation"], found)
-    guesses = [{"word": NAUGHTY, "probability": 0.25}, {"word": "", "probability": 0.0}]
-    PREDICTIONS.write(
-        folders["evaluation"], {"phrases": [{"text": NAUGHTY, "candidate": guesses, "baseline": guesses}]}
-    )
-    places = [{"word": NAUGHTY, "x": 0.0, "y": 0.5}, {"word": "$a_1$ 語", "x": 1.0, "y": 0.0}]
-    neighbours = [{"word": NAUGHTY, "neighbours": [{"word": "near", "cosine": 0.75}]}]
-    EMBEDDING.write(
-        folders["evaluation"], {"neighbours": neighbours, "map": [*places, {"word": "b", "x": 0.2, "y": 0}]}
-    )
-
-
-def make_run(root: Path, last: str = "Pusher", exit_code: int = 0, run_id: str = "run-1") -> dict:
-    """A run's record whose components up to `last` have run; a failure is the last one's."""
-    names = list(WIRING)
-    artifacts, components = {}, []
-    for number, name in enumerate(names):
-        inputs, keys = WIRING[name]
-        reached = number <= names.index(last)
-        failed = name == last and exit_code == 1
-        outputs = {}
-        for key in keys if reached and not failed else []:
-            outputs[key] = {"uri": f"{name}/{key}/1", "type": key, "artifact_id": 10 + len(artifacts)}
-            artifacts[f"{name}.{key}"] = outputs[key] | {"producer": name}
-        components.append(
-            {
-                "name": name,
-                "status": "failed" if failed else "executed" if reached else "skipped",
-                "seconds": 1.5,
-                "execution_id": number if reached else None,
-                "figures": {"version": 4, "pushed_model": "/x/4"} if name == "Pusher" and reached else {},
-                "parameters": {},
-                "inputs": {i.partition(".")[2]: artifacts[i] for i in inputs if reached and i in artifacts},
-                "outputs": outputs,
-            }
-        )
-    folders = {key: root / name / key / "1" for name, (_, keys) in WIRING.items() for key in keys}
-    _write_artifacts(folders)
-    return {
-        "run_id": run_id,
-        "root": str(root),
-        "started": "2026-01-02T03:04:05+00:00",
-        "seconds": 12.0,
-        "exit": exit_code,
-        "error": f"{last}: the file {NAUGHTY} is missing" if exit_code == 1 else None,
-        "configuration": {"trainer.epochs": 3, "example_gen.dataset": NAUGHTY, "model.units": 200},
-        "defaults": {"trainer.epochs": 40, "example_gen.dataset": "python_docs", "model.units": 200},
-        "summary": {"valid_perplexity": 101.0 if exit_code != 1 else None, "test_perplexity": None},
-        "components": components,
-    }
+from tests.pipeline.reporting.run_pages import NAUGHTY, Page, make_run
 
 
 def _page(root, **changes):
@@ -303,49 +186,6 @@ def test_coverage_curve_ends_at_the_vocabularys_share(tmp_path):
     found = sections.data(sections.Artifacts(make_run(tmp_path)))
     assert found["vocabulary"]["size"] == 4 and found["vocabulary"]["rare"] == 1
     assert np.isclose(found["vocabulary"]["coverage"], 0.95)
-
-
-def _compared(tmp_path, changes):
-    runs = [make_run(tmp_path / name, run_id=f"run-{name}") for name in "ab"]
-    runs[1]["configuration"] |= changes
-    path = tmp_path / "compared.html"
-    write_comparison(*runs, path)
-    return Page(path.read_text(encoding="utf-8"))
-
-
-def test_two_runs_side_by_side_show_what_differs(tmp_path):
-    page = _compared(tmp_path, {"trainer.epochs": 7})
-    text = " ".join(page.text.split())
-    assert {"figures", "training", "configuration", "slices", "predictions", "components"} <= set(page.ids)
-    assert "run-a" in text and "run-b" in text
-    assert "trainer.epochs 3 7" in text and "+0.00%" in text
-    assert "script" not in page.tags and page.tags.count("svg") == 4
-
-
-def test_perplexities_of_different_text_are_not_compared(tmp_path):
-    text = _compared(tmp_path, {"vocabulary.max_size": 5}).text
-    assert "perplexities are of different things" in text
-    assert text.count("%+") + text.count("+0.00%") == 1  # bits per character alone
-
-
-def test_runs_that_failed_can_be_compared(tmp_path):
-    runs = [make_run(tmp_path / name, last="Trainer", exit_code=1) for name in "ab"]
-    write_comparison(*runs, tmp_path / "compared.html")
-    assert "Neither run was evaluated." in (tmp_path / "compared.html").read_text()
-
-
-def test_comparing_a_run_with_a_damaged_artifact_names_the_file(tmp_path, capsys, monkeypatch):
-    runs = {name: make_run(tmp_path / name, run_id=f"run-{name}") for name in "ab"}
-    file = tmp_path / "b" / "Evaluator" / "evaluation" / "1" / EVALUATION.file
-    file.write_text(file.read_text().replace('"format": 1', '"format": 99'))
-    monkeypatch.setattr(report.history, "load_run", lambda root, run_id: runs[run_id])
-    assert report.main(["--compare", "a", "b", "--root", str(tmp_path)]) == 2
-    assert f"{file} has format 99" in capsys.readouterr().err
-
-
-def test_comparing_a_run_that_does_not_exist_is_a_usage_error(tmp_path, capsys):
-    assert report.main(["--compare", "x", "y", "--root", str(tmp_path)]) == 2
-    assert "there is no such run" in capsys.readouterr().err
 
 
 def test_a_report_needs_no_tensorflow():
