@@ -24,7 +24,7 @@ TURN = 4.0  # seconds
 EPOCH = re.compile(r"epoch +(\d+)/.* valid +[\d,.]+ ")  # its end; other lines say how far it is
 
 
-class Training:
+class TrainingProcess:
     """A checkout's Trainer that runs by turns.
 
     Attributes:
@@ -119,7 +119,7 @@ def rows(old: Path, new: Path, data_dir: Path, epochs: int, settings: list[str])
     ]
     arguments = [part for setting in settings for part in ("--set", setting)]
     with tempfile.TemporaryDirectory() as folder:
-        trainings = [Training(where.resolve(), Path(folder, name), arguments) for name, where in
+        trainings = [TrainingProcess(where.resolve(), Path(folder, name), arguments) for name, where in
                      (("old", old), ("new", new))]  # fmt: skip
         for training in trainings:
             training.prepare()

@@ -36,7 +36,7 @@ class _Child(NamedTuple):
     connection: Connection
 
 
-class Watch(Protocol):
+class ConnectionWatch(Protocol):
     """Connections to processes that the child's work depends on."""
 
     @property
@@ -64,7 +64,7 @@ def discard_prepared() -> None:
         unused.connection.close()
 
 
-def run_in_child(function: Callable[..., Any], *args: Any, watch: Watch | None = None) -> Any:
+def run_in_child(function: Callable[..., Any], *args: Any, watch: ConnectionWatch | None = None) -> Any:
     """Calls `function(*args)` in a new process and returns its result; all three must pickle.
 
     The child ends with its parent, even where that is killed. Where this process is interrupted, the child has

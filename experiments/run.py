@@ -28,10 +28,10 @@ from experiments.records import EPOCH_FIELDS, Records, RecordsError
 from experiments.rows import Row, RowError
 from pipeline.config import ConfigurationError
 from pipeline.errors import RunnerError
+from pipeline.exit_codes import DONE, FAILED, REFUSED, USAGE_ERROR
 from pipeline.reporting.history import load_run
 
 REPOSITORY = Path(__file__).parents[1]
-FAILED, USAGE_ERROR, REFUSED = 1, 2, 3
 POLL_SECONDS = 2.0  # between looks at how far training is
 SAVE_SECONDS = 60.0  # between records where no epoch has ended: the most that `hours` loses by a kill
 
@@ -126,7 +126,7 @@ def train(row: Row, root: Path, records: Records, run: dict[str, Any]) -> int:
             _save(records, run, "Training continues.")
             saved = now
     _look(root, run, clock)
-    if child.returncode in (0, REFUSED):
+    if child.returncode in (DONE, REFUSED):
         run |= results(root, _summary(child))
     else:
         print(f"{row.name}, seed {row.seed}, is not finished. The same command resumes it.", file=sys.stderr)
@@ -150,7 +150,7 @@ def evaluate(row: Row, root: Path, records: Records, run: dict[str, Any]) -> int
                 f"{row.name}, seed {row.seed}, would be trained again: its model is not below {root}, or the code that "
                 f"trains has changed since {run['commit']}. Its record is as it was."
             )
-    if child.returncode in (0, REFUSED):
+    if child.returncode in (DONE, REFUSED):
         run |= results(root, _summary(child)) | {"overrides": row.overrides}
         records.save(run)
     return child.returncode if child.returncode >= 0 else FAILED

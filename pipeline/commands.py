@@ -18,15 +18,16 @@ from components.example_gen.corpora import check_dataset
 from components.pusher.component import Pusher
 from components.trainer.peers import Peers
 from models import files
-from pipeline import config
+from pipeline import config, program
 from pipeline.config import beam_options, messages
 from pipeline.errors import RunnerError
+from pipeline.exit_codes import FAILED, REFUSED
 from pipeline.pipeline import create_pipeline, serving_dir
 from pipeline.reporting import history, summary
 from pipeline.runner import artifact_files, training_worker, tuner_worker
 from pipeline.runner.code_digest import code_digest
-from pipeline.runner.local_runner import FAILED, REFUSED, LocalRunner
-from pipeline.runner.progress import Progress
+from pipeline.runner.local_runner import LocalRunner
+from pipeline.runner.progress import RunProgress
 from pipeline.runner.record import RunRecord, Summary
 from pipeline.runner.rollback import roll_back
 from pipeline.tracking.tracker import Tracker
@@ -54,7 +55,7 @@ def _run(
     parsed: argparse.Namespace,
     configuration: config.Configuration,
     components: list[Component],
-    progress: Progress,
+    progress: RunProgress,
     peers: Peers | None,
 ) -> dict[str, Any]:
     with (
@@ -92,7 +93,7 @@ def _tracker(configuration: config.Configuration, runner: LocalRunner) -> Tracke
     return Tracker(configuration.settings.tracking.mlflow_uri, runner, configuration.values)
 
 
-def _start_showing(parsed: argparse.Namespace) -> Progress:
+def _start_showing(parsed: argparse.Namespace) -> RunProgress:
     verbose = parsed.verbose
     logging.basicConfig(level=logging.INFO if verbose else logging.ERROR, format="%(message)s")
     for handler in [] if verbose else logging.getLogger().handlers:
@@ -102,7 +103,7 @@ def _start_showing(parsed: argparse.Namespace) -> Progress:
         logging.getLogger(name).setLevel(logging.INFO)
     if parsed.quiet:
         show_warnings_alone()
-    return Progress(verbose, parsed.quiet)
+    return RunProgress(verbose, parsed.quiet)
 
 
 def show_history(parsed: argparse.Namespace, configuration: config.Configuration, output: TextIO) -> int:
@@ -119,7 +120,7 @@ def compile_for_kubeflow(parsed: argparse.Namespace, configuration: config.Confi
         RunnerError: If kfp is not installed or the file cannot be written.
     """
     if importlib.util.find_spec("kfp") is None:
-        raise RunnerError("kfp is not installed. Install the extra: pip install 'tied-language-model[kubeflow]'.")
+        raise RunnerError(f"kfp is not installed. {program.install_extra('kubeflow')}")
     from pipeline.kubeflow import compiler
 
     components = checked_pipeline(configuration)
@@ -170,7 +171,7 @@ def _check_until(until: str | None, components: list[Component]) -> None:
         )
 
 
-def _keep(run: RunRecord, runner: LocalRunner, progress: Progress) -> None:
+def _keep(run: RunRecord, runner: LocalRunner, progress: RunProgress) -> None:
     """Records the run in the metadata, then in `runs/<run_id>/`; what cannot be written is said."""
     try:
         runner.metadata.finish_run(runner.run_id, {"exit": run["exit"], "run": run})
@@ -179,7 +180,7 @@ def _keep(run: RunRecord, runner: LocalRunner, progress: Progress) -> None:
         progress.message(f"The run's report could not be written: {runner.describe(error)}", "bold red")
 
 
-def _tell_the_end(run: RunRecord, progress: Progress) -> None:
+def _tell_the_end(run: RunRecord, progress: RunProgress) -> None:
     if run["exit"] == FAILED:
         progress.message(run["error"], "bold red")
     elif run["exit"] == REFUSED:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from components.base import ComponentError
 from components.child_process import ChildDied
+from pipeline.root import metadata_file
 
 # How libraries and child processes say it, in lower case.
 FULL = ("no space left", "errno 28]", "errno = 28", "disk quota exceeded")
@@ -44,7 +45,7 @@ def describe(error: BaseException, root: Path, log: Path | None = None) -> str:
     if isinstance(error, MemoryError) or number == errno.ENOMEM or any(sign in text for sign in OUT_OF_MEMORY):
         return "out of memory. Lower trainer.batch_size, model.units or example_gen.chunk_bytes."
     if isinstance(error, sqlite3.Error):
-        return f"{root / 'metadata.sqlite'} {_of_database(error)}"
+        return f"{metadata_file(root)} {_of_database(error)}"
     if any(sign in text for sign in DAMAGED):
         return f"a file that it read is damaged ({unforeseen(error)}). Make all outputs again with --no-cache."
     where = f" Its traceback is in {log}; --verbose shows it." if log else ""

@@ -7,11 +7,12 @@ import sys
 from pathlib import Path
 
 from pipeline import program
-from pipeline.run import DEFAULT_CONFIG, USAGE_ERROR
+from pipeline.exit_codes import FAILED, INTERRUPTED, REFUSED, TERMINATED, USAGE_ERROR
+from pipeline.program import UsageError
+from pipeline.run import DEFAULT_CONFIG
 
 # Only the standard library is imported here: --help and usage errors answer at once.
 
-FAILED, REFUSED, INTERRUPTED, TERMINATED = 1, 3, 130, 143
 
 EPILOG = """\
 hub writes what the Hugging Face Hub expects: model.safetensors, config.json, vocab.txt, tokenizer_config.json,
@@ -20,10 +21,6 @@ README.md; it needs the extra `litert`, and the eval and test splits, which are 
 The folder appears once it is whole.
 exit codes: 0 done; 1 the folder cannot be written; 2 bad usage or configuration, nothing written; 3 the model for
 devices is worse than evaluator.max_regression allows, nothing written; 130 Ctrl-C; 143 SIGTERM."""
-
-
-class UsageError(Exception):
-    """The command cannot do what was asked: the message says why and what to do."""
 
 
 def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
@@ -104,7 +101,7 @@ def _export(parsed: argparse.Namespace) -> int:
 
     check_output(parsed.output)
     if parsed.format == "litert" and importlib.util.find_spec("ai_edge_litert") is None:
-        raise UsageError("ai-edge-litert is not installed. Install the extra: pip install -e '.[litert]'.")
+        raise UsageError(f"ai-edge-litert is not installed. {program.install_extra('litert')}")
     try:
         file = parsed.config or (DEFAULT_CONFIG if DEFAULT_CONFIG.exists() else None)
         settings = config.load(file, parsed.set).settings

@@ -10,12 +10,12 @@ from pathlib import Path
 from typing import NoReturn
 
 from pipeline import program
+from pipeline.exit_codes import USAGE_ERROR
 
 # Only the standard library is imported here: --help and usage errors answer at once.
 
 DISTRIBUTION = "tied-language-model"
 CONFIGURATION = Path("pipeline_config.yaml")
-USAGE_ERROR = 2
 SUBCOMMANDS = {
     "run": "train, judge and push a language model",
     "serve": "serve the pushed model over HTTP",

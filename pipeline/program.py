@@ -32,6 +32,17 @@ def path(text: str) -> Path:
     return Path(text)
 
 
+class UsageError(Exception):
+    """The command cannot do what was asked: the message says why and what to do."""
+
+
+def install_extra(extra: str) -> str:
+    """A sentence that says how to install an extra of this project."""
+    if _installed():
+        return f"Install the extra: pip install 'tied-language-model[{extra}]'."
+    return f"Install the extra: pip install -c constraints.txt -e '.[{extra}]'."
+
+
 def quiet_libraries(verbose: bool) -> None:
     """Keeps the libraries' logs and warnings, here and in child processes, for --verbose."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "0" if verbose else "3")

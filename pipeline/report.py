@@ -7,9 +7,8 @@ from pathlib import Path
 from components.base import ComponentError
 from pipeline import program
 from pipeline.errors import RunnerError
+from pipeline.exit_codes import DONE, USAGE_ERROR
 from pipeline.reporting import all_runs, comparison, history, page
-
-USAGE_ERROR = 2
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -45,12 +44,12 @@ def main(arguments: list[str] | None = None) -> int:
             from pipeline.tracking import resending
 
             print(resending.publish(parsed.root, parsed.publish, parsed.mlflow_uri))
-            return 0
+            return DONE
         if parsed.all:
             path = parsed.output or parsed.root / "runs" / "index.html"
             all_runs.write(parsed.root, path)
             print(path)
-            return 0
+            return DONE
         first, second = (history.load_run(parsed.root, run_id) for run_id in parsed.compare)
         path = parsed.output or comparison.default_path(parsed.root, first["run_id"], second["run_id"])
         page.write_comparison(first, second, path)
@@ -58,7 +57,7 @@ def main(arguments: list[str] | None = None) -> int:
         print(error, file=sys.stderr)
         return USAGE_ERROR
     print(path)
-    return 0
+    return DONE
 
 
 if __name__ == "__main__":

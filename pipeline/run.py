@@ -11,12 +11,12 @@ from pathlib import Path
 from typing import NoReturn, TextIO
 
 from pipeline import program
+from pipeline.exit_codes import USAGE_ERROR
 from pipeline.runner import stopping
 
 # Only the standard library is imported here: --help and usage errors answer at once.
 
 DEFAULT_CONFIG = Path("pipeline_config.yaml")
-USAGE_ERROR = 2
 
 EPILOG = """\
 exit codes: 0 done (pushed, or as far as --until); 1 a component failed; 2 bad usage or configuration, nothing

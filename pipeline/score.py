@@ -3,16 +3,18 @@
 import argparse
 import contextlib
 import itertools
-import math
 import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+from models.perplexity import perplexity
 from models.serving import saved_model
 from pipeline import program
+from pipeline.exit_codes import FAILED, INTERRUPTED, USAGE_ERROR
+from pipeline.program import UsageError
 from pipeline.scoring.resumable import OutputError, ResumableOutput
-from pipeline.serve import UsageError, add_model_arguments, model_folder
+from pipeline.serve import add_model_arguments, model_folder
 
 # Only the standard library is imported here: --help and usage errors answer at once.
 
@@ -21,7 +23,6 @@ class WorkersError(Exception):
     """Beam's workers failed, or were lost."""
 
 
-FAILED, USAGE_ERROR, INTERRUPTED = 1, 2, 130
 LINES_AT_ONCE = 2048  # that are sorted by length and then written together
 BYTES_AT_ONCE = 4 * 2**20
 ADAPTIVE_LINES_AT_ONCE = 32  # that are written together
@@ -186,8 +187,8 @@ def _score_adaptively(parsed: argparse.Namespace, model: Path) -> None:
                 output.append(group[max(0, output.done - place) :])
                 progress.advance(len(group), scorer.num_tokens - progress.tokens)
                 place += len(group)
-        perplexity = math.exp(min(-scorer.log_probability / max(scorer.num_tokens, 1), 700.0))
-        print(f"Perplexity of the whole text: {perplexity:.4f}", file=sys.stderr)
+        found = perplexity(-scorer.log_probability / max(scorer.num_tokens, 1))
+        print(f"Perplexity of the whole text: {found:.4f}", file=sys.stderr)
 
 
 def _groups(lines: Iterator[bytes]) -> Iterator[list[bytes]]:

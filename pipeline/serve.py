@@ -13,10 +13,11 @@ from typing import NoReturn
 
 from models.serving import saved_model
 from pipeline import program
+from pipeline.exit_codes import DONE, INTERRUPTED, TERMINATED, USAGE_ERROR
+from pipeline.program import UsageError
 
 # Only the standard library is imported here: --help and usage errors answer at once.
 
-USAGE_ERROR, INTERRUPTED, TERMINATED = 2, 130, 143
 WATCH_SECONDS = 1.0
 MIN_TOKEN = 16  # characters
 GRACE_SECONDS = 60  # that requests in flight may take after SIGTERM
@@ -28,10 +29,6 @@ It answers this machine alone unless --host says otherwise, which takes a --toke
 /healthz then needs the header "Authorization: Bearer TOKEN", and a browser asks for the token as a password.
 SIGTERM stops the server once the requests in flight are answered, after 60 seconds at the latest.
 exit codes: 0 stopped by SIGTERM; 2 bad usage; 130 stopped by Ctrl-C; 143 SIGTERM cut off requests after 60 seconds."""
-
-
-class UsageError(Exception):
-    """The command cannot do what was asked: the message says why and what to do."""
 
 
 def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
@@ -217,9 +214,7 @@ def _serve(parsed: argparse.Namespace, folder: Path, listener: socket.socket, lo
         from pipeline.server.app import Access, Limits, ModelServer, make_app
         from pipeline.server.connections import server_config
     except ImportError as error:
-        raise UsageError(
-            f"{error.name} is not installed. Install the extra: pip install 'tied-language-model[serve]'."
-        ) from error
+        raise UsageError(f"{error.name} is not installed. {program.install_extra('serve')}") from error
     from components.quiet_import import import_quietly
 
     logging.info("Loading %s ...", folder)
@@ -239,7 +234,7 @@ def _serve(parsed: argparse.Namespace, folder: Path, listener: socket.socket, lo
     logging.info("The page is at %s/, the API at %s/v1/models/%s. Stop with Ctrl-C.", address, address, parsed.name)
     uvicorn.Server(config).run(sockets=[listener])
     logging.info("Stopped.%s", f" Requests cut off: {serving.cut_off}." if serving.cut_off else "")
-    return TERMINATED if serving.cut_off else 0
+    return TERMINATED if serving.cut_off else DONE
 
 
 def command(arguments: list[str] | None = None) -> NoReturn:

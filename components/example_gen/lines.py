@@ -8,7 +8,7 @@ from typing import NamedTuple
 MAX_TEXT_BYTES = 256 * 1024  # a run's text; a line longer than this is a run of its own
 
 
-class Run(NamedTuple):
+class LineRun(NamedTuple):
     """Consecutive whole lines of one document.
 
     Attributes:
@@ -31,7 +31,7 @@ def split_lines(text: bytes) -> list[bytes]:
     return text.splitlines(keepends=True)
 
 
-def file_runs(lines: Iterable[bytes], document: str, position: int = 0) -> Iterator[Run]:
+def file_runs(lines: Iterable[bytes], document: str, position: int = 0) -> Iterator[LineRun]:
     """Groups the lines of one document into runs of at most `MAX_TEXT_BYTES`.
 
     Args:
@@ -46,16 +46,16 @@ def file_runs(lines: Iterable[bytes], document: str, position: int = 0) -> Itera
     size = 0
     for line in lines:
         if held and size + len(line) > MAX_TEXT_BYTES:
-            yield Run(document, position, held)
+            yield LineRun(document, position, held)
             position += len(held)
             held, size = [], 0
         held.append(line)
         size += len(line)
     if held:
-        yield Run(document, position, held)
+        yield LineRun(document, position, held)
 
 
-def block_runs(lines: Iterable[bytes], file_name: str, line_number: int = 0) -> Iterator[Run]:
+def block_runs(lines: Iterable[bytes], file_name: str, line_number: int = 0) -> Iterator[LineRun]:
     """Cuts a file into blank-line-separated documents, named `file:line` (lines counted from 1, as editors do).
 
     No line is lost: blank lines belong to the block before them, those at the head of a file to its first block.

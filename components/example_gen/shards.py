@@ -12,7 +12,7 @@ from components import beam_pipeline
 from components.artifacts.examples import Example, serialize, shard_name
 from components.artifacts.splits import SPLITS, split_dir
 from components.base import ComponentError
-from components.example_gen.lines import Run
+from components.example_gen.lines import LineRun
 from components.example_gen.text_files import FileBytes, SourceChunk
 
 
@@ -36,7 +36,7 @@ class SplitCounts:
     first_document: str | None = None
     last_document: str | None = None
 
-    def add(self, run: Run, text: bytes) -> None:
+    def add(self, run: LineRun, text: bytes) -> None:
         """Counts one run."""
         if run.document != self.last_document:
             self.documents += 1
@@ -73,7 +73,7 @@ class ShardWriter:
         self.names: list[str] = []
         self.counts = SplitCounts()
 
-    def write(self, run: Run) -> None:
+    def write(self, run: LineRun) -> None:
         """Appends one run."""
         text = run.text
         if self._writer is None or self._size >= self._shard_bytes:

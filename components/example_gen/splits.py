@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 
 from components.base import ComponentError
-from components.example_gen.lines import Run
+from components.example_gen.lines import LineRun
 
 MIN_DOCUMENTS_TO_HASH = 50  # with fewer documents, lines are held out instead
 HASHES_TO_LOOK_AT = 400  # with more documents than this, a share of 5% is empty once in a billion corpora
@@ -44,18 +44,18 @@ def document_fraction(key: bytes) -> float:
     return int.from_bytes(hashlib.sha256(key).digest()[:7], "big") / 2**56
 
 
-def run_fraction(run: Run) -> float:
+def run_fraction(run: LineRun) -> float:
     """The fraction of the document that begins with `run`: blocks and examples have no lasting name, but a text."""
     return document_fraction(run.text.strip())
 
 
 @dataclass(frozen=True)
-class Whole:
+class WholeSplit:
     """Everything belongs to one split."""
 
     split: str
 
-    def route(self, runs: Iterable[Run], first_line: int) -> Iterator[tuple[str, Run]]:
+    def route(self, runs: Iterable[LineRun], first_line: int) -> Iterator[tuple[str, LineRun]]:
         """Yields each run with its split; `first_line` is the index in the corpus of the first line of `runs`."""
         del first_line
         return ((self.split, run) for run in runs)
@@ -74,7 +74,7 @@ class ByDocument:
     def split_of(self, fraction: float) -> str:
         return next((split for split, bound in self.bounds if fraction >= bound), "train")
 
-    def route(self, runs: Iterable[Run], first_line: int) -> Iterator[tuple[str, Run]]:
+    def route(self, runs: Iterable[LineRun], first_line: int) -> Iterator[tuple[str, LineRun]]:
         """Yields each run with its split; `runs` begin at the start of a document."""
         del first_line
         split = "train"
@@ -94,22 +94,22 @@ class ByLine:
 
     starts: tuple[tuple[str, int], ...]
 
-    def route(self, runs: Iterable[Run], first_line: int) -> Iterator[tuple[str, Run]]:
+    def route(self, runs: Iterable[LineRun], first_line: int) -> Iterator[tuple[str, LineRun]]:
         """Yields each run with its split, cut where a split begins."""
         for run in runs:
             yield from self._cut(run, first_line)
             first_line += len(run.lines)
 
-    def _cut(self, run: Run, first_line: int) -> Iterator[tuple[str, Run]]:
+    def _cut(self, run: LineRun, first_line: int) -> Iterator[tuple[str, LineRun]]:
         bounds = [("train", 0), *self.starts]
         ends = [start for _, start in self.starts] + [first_line + len(run.lines)]
         for (split, start), end in zip(bounds, ends, strict=True):
             begin, stop = max(start - first_line, 0), max(end - first_line, 0)
             if lines := run.lines[begin:stop]:
-                yield split, Run(run.document, run.position + begin, lines)
+                yield split, LineRun(run.document, run.position + begin, lines)
 
 
-SplitRule = Whole | ByDocument | ByLine
+SplitRule = WholeSplit | ByDocument | ByLine
 
 
 def hold_out_documents(fractions: Iterable[float], missing: Sequence[str]) -> ByDocument:

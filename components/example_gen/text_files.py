@@ -14,7 +14,7 @@ from components.base import ComponentError
 from components.example_gen import file_stamp, splits, text_encoding
 from components.example_gen.file_stamp import Stamp
 from components.example_gen.folder_listing import contents, find_files
-from components.example_gen.lines import Run, block_runs, file_runs
+from components.example_gen.lines import LineRun, block_runs, file_runs
 from components.example_gen.text_encoding import TextFormat
 from components.text_bytes import count_invalid
 
@@ -85,7 +85,7 @@ class TextPiece:
                 "more): is it made to fill the disk? Unpack it yourself if it is text, or leave it out."
             )
 
-    def runs(self) -> Iterator[Run]:
+    def runs(self) -> Iterator[LineRun]:
         """The piece's lines as runs of its documents."""
         if self.blocks:
             return block_runs(self.lines(), self.name, self.line)
@@ -140,11 +140,11 @@ class SourceChunk:
     rule: splits.SplitRule
     first_line: int = 0
 
-    def routed(self, files: dict[str, FileBytes] | None = None) -> Iterator[tuple[str, Run]]:
+    def routed(self, files: dict[str, FileBytes] | None = None) -> Iterator[tuple[str, LineRun]]:
         """Each run of the chunk, in order, with its split; counts the bytes of text files in `files`, by name."""
         return self.rule.route(self._runs({} if files is None else files), self.first_line)
 
-    def _runs(self, files: dict[str, FileBytes]) -> Iterator[Run]:
+    def _runs(self, files: dict[str, FileBytes]) -> Iterator[LineRun]:
         for piece in self.pieces:
             for run in piece.runs():
                 if isinstance(piece, TextPiece):
@@ -171,12 +171,12 @@ def plan(data_dir: str | Path, pattern: str, document: str, chunk_bytes: int) ->
         by_split |= _split_by_hash(by_split["train"], missing)
         missing = []
     parts = {split: [part for piece in by_split[split] for part in _cut(piece, chunk_bytes)] for split in by_split}
-    rule = splits.Whole("train")
+    rule = splits.WholeSplit("train")
     if missing:
         rule, parts["train"] = _hold_out(parts["train"], missing)
     chunks = _pack(parts["train"], rule, chunk_bytes)
     for split in SPLITS[1:]:
-        chunks += _pack(parts.get(split, []), splits.Whole(split), chunk_bytes)
+        chunks += _pack(parts.get(split, []), splits.WholeSplit(split), chunk_bytes)
     return chunks
 
 

@@ -18,7 +18,7 @@ import tensorflow_datasets as tfds
 from components.artifacts.splits import SPLITS
 from components.base import ComponentError
 from components.example_gen import splits
-from components.example_gen.lines import Run, file_runs, split_lines
+from components.example_gen.lines import LineRun, file_runs, split_lines
 from components.example_gen.text_files import SourceChunk
 
 _BATCH_BYTES = 4 * 1024 * 1024
@@ -158,14 +158,14 @@ class ExamplePiece:
     is_run: bool
     batch: int
 
-    def runs(self) -> Iterator[Run]:
+    def runs(self) -> Iterator[LineRun]:
         """The examples' texts as runs; an example without text gives none."""
         features = ("document", "position", self.feature) if self.is_run else (self.feature,)
         index = self.start
         for batch in _batches(self, features):
             for row, text in enumerate(batch[self.feature]):
                 if self.is_run:
-                    yield Run(batch["document"][row].decode(), int(batch["position"][row]), split_lines(text))
+                    yield LineRun(batch["document"][row].decode(), int(batch["position"][row]), split_lines(text))
                 else:
                     yield from file_runs(split_lines(text), f"{self.split}:{index}")
                 index += 1
@@ -197,11 +197,13 @@ def plan(builder: tfds.core.DatasetBuilder, chunk_bytes: int) -> list[SourceChun
     by_split = _source_splits(builder)
     missing = [split for split in SPLITS[1:] if split not in by_split]
     train = _pieces(builder, by_split["train"], chunk_bytes)
-    chunks = _hold_out(train, missing) if missing else [SourceChunk((piece,), splits.Whole("train")) for piece in train]
+    chunks = (
+        _hold_out(train, missing) if missing else [SourceChunk((piece,), splits.WholeSplit("train")) for piece in train]
+    )
     for split in SPLITS[1:]:
         if split in by_split:
             pieces = _pieces(builder, by_split[split], chunk_bytes)
-            chunks += [SourceChunk((piece,), splits.Whole(split)) for piece in pieces]
+            chunks += [SourceChunk((piece,), splits.WholeSplit(split)) for piece in pieces]
     return chunks
 
 

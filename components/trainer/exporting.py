@@ -1,11 +1,11 @@
 """Exports what was trained, and measures what smaller weights cost."""
 
-import math
 from pathlib import Path
 
 import numpy as np
 import tensorflow as tf
 
+from models.perplexity import perplexity as perplexity_of
 from models.serving import saved_model
 from models.serving.export import export, write_card
 from models.text.token_stream import Lanes, TokenStream
@@ -47,4 +47,4 @@ def perplexity(path: Path, stream: TokenStream) -> float:
         inputs, targets = map(tf.constant, lanes.window(start, WINDOW))
         log_probabilities, *_, state = loaded.evaluate_ids(inputs, targets, state)
         total += np.sum(log_probabilities.numpy(), dtype=np.float64)
-    return math.exp(min(-total / len(stream), 700.0))
+    return perplexity_of(-total / len(stream))

@@ -19,7 +19,7 @@ BAR_SECONDS = 1.0  # between two changes of the bar: to draw it takes time from 
 FIRST_LINE_SECONDS, LINE_SECONDS = 30.0, 600.0  # without a bar: until a line says how long it will take, and the next
 
 
-class Progress(keras.callbacks.Callback):
+class TrainingProgress(keras.callbacks.Callback):
     """Shows each epoch of a `models.training.resumable.Training` as soon as it is complete.
 
     Args:

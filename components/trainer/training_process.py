@@ -37,7 +37,7 @@ def train_and_export(
     if "hyperparameters" in inputs:
         parameters, tuned = hyperparameters.apply(inputs["hyperparameters"], parameters)
 
-    from components.trainer.progress import Progress
+    from components.trainer.progress import TrainingProgress
     from models.text.token_stream import TokenStream
     from models.text.tokenizer import Tokenizer
     from models.training.agreement import Agreement
@@ -52,7 +52,7 @@ def train_and_export(
         tokenizer = Tokenizer.load(inputs["vocabulary"])
         model, initial = make_model(parameters, tokenizer, strategy)
         _check_alike(Agreement(strategy), model, splits)
-        progress = Progress(context, parameters.epochs) if outputs else None
+        progress = TrainingProgress(context, parameters.epochs) if outputs else None
         options = [progress] if progress else [], child_process.stop_requested
         training = Training(model, *splits.values(), parameters, context.workspace, *options)
         shown = progress.of(training) if progress else contextlib.nullcontext()

@@ -21,7 +21,7 @@ def begin(file: Path) -> None:
     threading.Thread(target=beat, daemon=True).start()
 
 
-class Watch:
+class HeartbeatMonitor:
     """Tells which files nobody touches any more. Goes by the watcher's own clock alone."""
 
     def __init__(self):

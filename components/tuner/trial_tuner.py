@@ -88,7 +88,7 @@ class TrialTuner(base_tuner.BaseTuner):
         super().search()
 
     def _watch_workers(self) -> None:
-        watch = heartbeat.Watch()
+        watch = heartbeat.HeartbeatMonitor()
         while True:
             time.sleep(heartbeat.INTERVAL)
             dead = self.oracle.release(lambda worker: watch.is_silent(Path(self.project_dir) / f"{worker}.json"))

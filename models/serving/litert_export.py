@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import tensorflow as tf
 
+from models.perplexity import perplexity
 from models.serving.export import best_words
 from models.serving.exported_weights import ExportedWeights
 from models.serving.reader import WindowedReader
@@ -87,4 +88,4 @@ class DeviceModel:
                 outputs = self._step(token_ids=np.array([token], np.int64), state=state)
                 state, token = outputs["state"], target
                 total -= float(outputs["log_probabilities"][0, target])
-        return math.exp(min(total / len(stream), 700.0)) if math.isfinite(total) else math.inf
+        return perplexity(total / len(stream)) if math.isfinite(total) else math.inf

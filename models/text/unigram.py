@@ -1,9 +1,10 @@
 """The unigram model: words by their frequencies in the training split, the least that a language model must beat."""
 
-import math
 from collections.abc import Sequence
 
 import numpy as np
+
+from models.perplexity import perplexity
 
 BLOCK = 1 << 20  # tokens counted at once
 
@@ -27,4 +28,4 @@ def unigram_perplexity(train_counts: np.ndarray, counts: np.ndarray) -> float:
     if np.any(frequencies[present] == 0):
         frequencies += 1
     log_probabilities = np.log(frequencies[present] / frequencies.sum())
-    return math.exp(min(-float(counts[present] @ log_probabilities) / int(counts.sum()), 700.0))
+    return perplexity(-float(counts[present] @ log_probabilities) / int(counts.sum()))

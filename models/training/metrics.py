@@ -3,7 +3,7 @@
 import keras
 import tensorflow as tf
 
-LARGEST_EXPONENT = 700.0  # exp of more is not finite in float64
+from models.perplexity import LARGEST_EXPONENT
 
 
 @keras.saving.register_keras_serializable(package="language_model")

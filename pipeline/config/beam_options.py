@@ -12,6 +12,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from pipeline import program
+
 EXTRAS = {"dask": "dask"}  # part of a runner's name -> the extra of this project that it needs
 JAVA_OPTIONS = {"FlinkRunner": "--flink_job_server_jar", "SparkRunner": "--spark_job_server_jar"}
 CONNECT_SECONDS = 10
@@ -39,10 +41,8 @@ def problem(beam_args: Sequence[str]) -> str | None:
         return heard.getvalue().strip().splitlines()[-1].rpartition("error: ")[2] + "."
     except ImportError as error:
         extra = next((extra for part, extra in EXTRAS.items() if part in name.lower()), None)
-        how = (
-            f"Install this project's extra {extra!r} (pip install -c constraints.txt -e '.[{extra}]')" if extra else ""
-        )
-        return f"the runner's package is not installed ({error}). {how or 'Install it'}, or choose another runner."
+        how = program.install_extra(extra) if extra else "Install it, or choose another runner."
+        return f"the runner's package is not installed ({error}). {how}"
     except (AttributeError, TypeError, ValueError) as error:
         dask = " Dask's is --runner=apache_beam.runners.dask.dask_runner.DaskRunner." if "dask" in name.lower() else ""
         return f"there is no such runner ({error}).{dask}"

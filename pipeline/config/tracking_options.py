@@ -7,8 +7,6 @@ from pathlib import Path
 
 from pipeline import program
 
-EXTRA = "Install the extra: pip install 'tied-language-model[mlflow]'."
-
 
 def problems(uri: str | None) -> list[str]:
     """A message if `tracking.mlflow_uri` cannot be used; whether a server answers is no matter of configuration."""
@@ -30,9 +28,10 @@ def problems(uri: str | None) -> list[str]:
     try:
         version = importlib.metadata.version("mlflow")
     except importlib.metadata.PackageNotFoundError:
-        return [f"tracking.mlflow_uri is set, but mlflow is not installed. {EXTRA}"]
+        return [f"tracking.mlflow_uri is set, but mlflow is not installed. {program.install_extra('mlflow')}"]
     if int(version.partition(".")[0]) < 3:
-        return [f"tracking.mlflow_uri is set, but mlflow {version} is too old; expected 3 or newer. {EXTRA}"]
+        found = f"mlflow {version} is too old; expected 3 or newer"
+        return [f"tracking.mlflow_uri is set, but {found}. {program.install_extra('mlflow')}"]
     return []
 
 

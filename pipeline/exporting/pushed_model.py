@@ -18,6 +18,7 @@ from pipeline.config import Settings
 from pipeline.errors import RunnerError, describe
 from pipeline.metadata.store import Metadata
 from pipeline.pipeline import serving_dir
+from pipeline.root import metadata_file
 
 
 @dataclass(frozen=True)
@@ -92,7 +93,7 @@ def find(settings: Settings, version: int | None, tokens: Path | None) -> Pushed
 
 def _executions(root: Path, wanted: str) -> dict[str, dict[str, Any]]:
     """Component -> the execution that a pushed model of this digest stems from; empty where nothing is recorded."""
-    file = root / "metadata.sqlite"
+    file = metadata_file(root)
     if not file.is_file():
         return {}
     try:

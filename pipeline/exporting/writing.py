@@ -1,7 +1,6 @@
 """Writes a pushed model's files in the Hub's layout or for devices, measured, with their card."""
 
 import errno
-import math
 import sys
 from pathlib import Path
 
@@ -13,6 +12,7 @@ from components.evaluator.figures import bootstrap
 from components.evaluator.figures.slices import LineIndex
 from components.quiet_import import silence
 from models import files
+from models.perplexity import perplexity
 from models.serving import hub_export, litert_export, saved_model
 from models.text.token_stream import TokenStream
 from models.text.tokenizer import Tokenizer
@@ -135,6 +135,6 @@ def _measured(exported: ExportedModel, streams: dict[str, TokenStream]) -> dict[
         lengths = LineIndex(stream).lengths.astype(float)
         low, high = bootstrap.interval(nats, lengths)
         values = (nats.sum() / lengths.sum(), low, high)
-        perplexity, low, high = (math.exp(min(value, 700.0)) for value in values)
-        figures[split] = {"tokens": len(stream), "perplexity": perplexity, "low": low, "high": high}
+        found, low, high = map(perplexity, values)
+        figures[split] = {"tokens": len(stream), "perplexity": found, "low": low, "high": high}
     return figures

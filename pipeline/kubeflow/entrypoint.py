@@ -16,9 +16,9 @@ import pipeline.pipeline  # noqa: F401 (every component of the pipeline is known
 from components.base import Channel, Component, ComponentError, Context
 from pipeline import program
 from pipeline.errors import describe
+from pipeline.exit_codes import FAILED
 from pipeline.runner import artifact_files, stopping
 from pipeline.runner.code_digest import code_digest
-from pipeline.runner.local_runner import FAILED
 
 
 def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespace:

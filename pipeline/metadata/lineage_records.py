@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from models import files
+from pipeline.root import run_folder
 
 SYSTEM, RUN = ".system", "run.json"
 
@@ -33,7 +34,7 @@ def remove_execution(root: Path, component: str, execution_id: int) -> None:
 
 def write_run(root: Path, run_id: str, properties: Mapping[str, Any]) -> None:
     """Keeps a run's properties, as `Metadata.runs` returns them."""
-    _write(root / "runs" / run_id / RUN, properties)
+    _write(run_folder(root, run_id) / RUN, properties)
 
 
 def any_in(root: Path) -> bool:

@@ -14,8 +14,9 @@ from pathlib import Path
 from models import files
 from pipeline.metadata import lineage_records
 from pipeline.metadata.store import Metadata
+from pipeline.root import METADATA
 
-NAME, PARTS = "metadata.sqlite", ("", "-wal", "-shm")
+PARTS = "", "-wal", "-shm"
 WAIT_SECONDS = 30.0  # for another program that has the file locked
 
 
@@ -30,14 +31,14 @@ def opened(root: Path, tell: Callable[[str], None]) -> Iterator[Metadata]:
     Raises:
         OSError, sqlite3.Error: If the file cannot be opened, though it is not damaged.
     """
-    path = root / NAME
-    checksum = root / f"{NAME}.sha256"
+    path = root / METADATA
+    checksum = root / f"{METADATA}.sha256"
     problem = _damage(path, checksum)
     if problem:
-        aside = f"{NAME}.damaged-{time.strftime('%Y%m%d-%H%M%S')}"
+        aside = f"{METADATA}.damaged-{time.strftime('%Y%m%d-%H%M%S')}"
         for part in PARTS:
             with contextlib.suppress(FileNotFoundError):
-                (root / (NAME + part)).rename(root / (aside + part))
+                (root / (METADATA + part)).rename(root / (aside + part))
     checksum.unlink(missing_ok=True)
     try:
         with Metadata(path) as metadata:
@@ -80,7 +81,7 @@ def _damage(path: Path, checksum: Path) -> str | None:
 
 def _has_journal(path: Path) -> bool:
     """Whether changes are not in the file yet; a reader leaves an empty journal."""
-    journal = path.with_name(f"{NAME}-wal")
+    journal = path.with_name(f"{METADATA}-wal")
     return journal.exists() and journal.stat().st_size > 0
 
 

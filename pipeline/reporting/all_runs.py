@@ -7,6 +7,7 @@ from typing import Any
 from urllib.parse import quote
 
 from pipeline.reporting import history, page, sections
+from pipeline.root import run_folder
 
 # They say where a run writes and what it reads, which has a column of its own.
 NOT_SETTINGS = frozenset("pipeline.root pipeline.serving_dir example_gen.dataset example_gen.data_dir".split())
@@ -33,7 +34,7 @@ def write(root: Path, path: Path) -> None:
 def _row(found: Mapping[str, Any], root: Path, folder: Path) -> dict[str, Any]:
     run = found.get("run") or {}
     summary, values, defaults = run.get("summary", {}), run.get("configuration", {}), run.get("defaults", {})
-    report = root / "runs" / found["run_id"] / "report.html"
+    report = run_folder(root, found["run_id"]) / "report.html"
     changed = {key: value for key, value in values.items() if value != defaults.get(key) and key not in NOT_SETTINGS}
     ended = run.get("exit") is not None
     return {

@@ -7,6 +7,7 @@ from components.artifacts.evaluation import EVALUATION, Evaluation
 from components.artifacts.model_run import HISTORY, History
 from pipeline.reporting import charts, sections
 from pipeline.reporting.sections import Artifacts
+from pipeline.root import run_folder
 from pipeline.runner.record import RunRecord
 
 FIGURES = (  # split, key, whether it is a share; lower is better but for accuracies
@@ -120,4 +121,4 @@ def _seconds(first: RunRecord, second: RunRecord) -> list[dict]:
 
 def default_path(root: Path, first: str, second: str) -> Path:
     """Where the comparison is written unless asked otherwise: beside the second run's report."""
-    return root / "runs" / second / f"compared-with-{first}.html"
+    return run_folder(root, second) / f"compared-with-{first}.html"

@@ -12,6 +12,7 @@ import rich.table
 
 from pipeline.errors import RunnerError, describe
 from pipeline.metadata.store import Metadata
+from pipeline.root import metadata_file
 from pipeline.runner.progress import STYLES, key_figures, number
 
 OUTCOMES = {0: "done", 1: "failed", 3: "refused", 130: "interrupted", None: "unfinished"}
@@ -81,7 +82,7 @@ def read_runs(root: Path) -> list[dict[str, Any]]:
     Raises:
         RunnerError: If the metadata cannot be read.
     """
-    path = root / "metadata.sqlite"
+    path = metadata_file(root)
     try:
         if not path.is_file():
             return []

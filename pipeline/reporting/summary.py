@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from models import files
+from pipeline.root import run_folder
 from pipeline.runner import artifact_files
 from pipeline.runner.record import RunRecord, Summary
 
@@ -39,7 +40,7 @@ def write_run(run: RunRecord) -> Path:
     """Writes `runs/<run_id>/summary.json` and `report.html` below the run's root; returns the report's path."""
     from pipeline.reporting.page import write_report  # here: only a run draws charts
 
-    folder = Path(run["root"]) / "runs" / run["run_id"]
+    folder = run_folder(Path(run["root"]), run["run_id"])
     artifact_files.write_json(folder / "summary.json", run["summary"])
     report = folder / "report.html"
     aside = report.with_name(".report.html")

@@ -23,14 +23,15 @@ from components.base import Component, ComponentError, Context
 from components.trainer.peers import Peers
 from models import files
 from pipeline.errors import RunnerError, describe, is_of_full_disk
+from pipeline.exit_codes import DONE, FAILED, INTERRUPTED, REFUSED
 from pipeline.metadata import lineage_records, recovery, store
+from pipeline.root import run_folder, staging_folder, temporary_folder, work_folder
 from pipeline.runner import artifact_files, root_lock, stopping
 from pipeline.runner.code_digest import code_digest
-from pipeline.runner.progress import Progress
+from pipeline.runner.progress import RunProgress
 from pipeline.runner.record import RunRecord, run_record
 from pipeline.runner.step import Step, check_order, steps_of
 
-DONE, FAILED, REFUSED, INTERRUPTED = 0, 1, 3, 130  # exit codes; 2, bad usage or configuration, is the command line's
 KEPT_WORKSPACES = 3  # a component: those of other settings may be wanted again, but not for ever
 FINISHED = "finished"  # marks a workspace whose component has finished
 
@@ -49,12 +50,12 @@ class LocalRunner:
     """
 
     def __init__(
-        self, root: Path, use_cache: bool = True, progress: Progress | None = None, peers: Peers | None = None
+        self, root: Path, use_cache: bool = True, progress: RunProgress | None = None, peers: Peers | None = None
     ):
         self.root = root.absolute()
         self.peers = peers
         self.use_cache = use_cache
-        self.progress = progress or Progress()
+        self.progress = progress or RunProgress()
         self.run_id = datetime.datetime.now().strftime("%Y%m%d-%H%M%S-") + secrets.token_hex(2)
         self._exit_stack = contextlib.ExitStack()
         self._fresh: set[int] = set()  # artifacts of this run
@@ -66,10 +67,10 @@ class LocalRunner:
             said = functools.partial(self.progress.message, style="yellow")
             self.metadata = self._exit_stack.enter_context(recovery.opened(self.root, said))
             self._clear_leftovers()
-            self._exit_stack.enter_context(artifact_files.temporary(self.root / ".work" / "tmp"))
+            self._exit_stack.enter_context(artifact_files.temporary(temporary_folder(self.root)))
             self._exit_stack.callback(child_process.discard_prepared)
             self._exit_stack.callback(run_log.end)
-            run_log.begin(self.root / "runs" / self.run_id / "log.jsonl")
+            run_log.begin(run_folder(self.root, self.run_id) / "log.jsonl")
         except (OSError, sqlite3.Error) as error:
             self._exit_stack.close()
             raise RunnerError(f"pipeline.root: {describe(error, self.root)}") from error
@@ -164,7 +165,7 @@ class LocalRunner:
             step.execution_id = self.metadata.publish_cached(component.name, self.run_id, cached_id, input_ids)
             step.status = "cached"
             if component.RESUMABLE:  # killed right after it was recorded, it did not come to that
-                self._finish_workspace(component, self.root / ".work" / component.name / work_key)
+                self._finish_workspace(component, work_folder(self.root, component.name) / work_key)
             return
         self.progress.started(component.name)
         self._check_inputs(step)
@@ -187,7 +188,7 @@ class LocalRunner:
     def _execute(self, step: Step, paths: Mapping[str, Path], work_key: str) -> None:
         component, clock = step.component, time.monotonic()
         with contextlib.ExitStack() as stack:
-            staging = stack.enter_context(artifact_files.staged(self.root / ".staging", component.name))
+            staging = stack.enter_context(artifact_files.staged(staging_folder(self.root), component.name))
             staged = {key: staging / key for key in component.OUTPUTS}
             workspace = staging / ".workspace"
             if component.RESUMABLE:
@@ -258,7 +259,7 @@ class LocalRunner:
 
     def _resumable_workspace(self, name: str, work_key: str) -> Path:
         """The workspace of that key, which says what its work depends on; the oldest ones of other keys are removed."""
-        parent = self.root / ".work" / name
+        parent = work_folder(self.root, name)
         parent.mkdir(parents=True, exist_ok=True)
         finished = parent / work_key / FINISHED
         if finished.exists() and not self.use_cache:  # an unfinished attempt is resumed all the same
@@ -278,7 +279,7 @@ class LocalRunner:
 
     def _clear_leftovers(self) -> None:
         """Clears what killed runs left: staged folders, unrecorded outputs, executions that never ended."""
-        shutil.rmtree(self.root / ".staging", ignore_errors=True)
+        shutil.rmtree(staging_folder(self.root), ignore_errors=True)
         for execution_id in self.metadata.running():
             self._discard(execution_id, "[A-Z]*")
             self.metadata.end_execution(execution_id, store.FAILED, "The run was killed.")
@@ -290,7 +291,7 @@ class LocalRunner:
         """A failure in words; its traceback goes to the run's `error.log`, and is shown with --verbose."""
         text = "".join(traceback.format_exception(failure))
         self.progress.traceback(text)
-        log = self.root / "runs" / self.run_id / "error.log"
+        log = run_folder(self.root, self.run_id) / "error.log"
         with contextlib.suppress(OSError):  # a full disk must not hide the failure itself
             log.parent.mkdir(parents=True, exist_ok=True)
             log.write_text(text, encoding="utf-8")

@@ -33,7 +33,7 @@ WORDS = {
 SHARES = ("_rate", "_share", "_accuracy", "coverage")
 
 
-class Progress:
+class RunProgress:
     """Shows steps on standard error.
 
     Args:

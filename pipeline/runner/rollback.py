@@ -10,9 +10,10 @@ from components.base import Component, ComponentError
 from components.pusher import versions
 from components.pusher.component import Pusher
 from pipeline.errors import RunnerError, describe
+from pipeline.exit_codes import DONE
 from pipeline.metadata.store import Artifact
 from pipeline.runner import artifact_files
-from pipeline.runner.local_runner import DONE, LocalRunner
+from pipeline.runner.local_runner import LocalRunner
 from pipeline.runner.record import RunRecord, run_record
 from pipeline.runner.step import Step
 

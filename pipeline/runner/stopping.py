@@ -15,7 +15,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import NoReturn
 
-INTERRUPTED, TERMINATED = 130, 143  # exit codes
+from pipeline.exit_codes import INTERRUPTED, TERMINATED
+
 GRACE_SECONDS = 8.0  # a training child takes up to six of them for its checkpoint
 RESUME = (
     "nothing was left half written. Run the same command again to resume: finished components are reused, and training "

@@ -19,10 +19,10 @@ from components.trainer import executor, peers, task
 from models.settings import TrainingSettings
 from pipeline import config
 from pipeline.errors import RunnerError, describe
+from pipeline.exit_codes import DONE, FAILED
 from pipeline.runner.artifact_files import json_digest
 from pipeline.runner.code_digest import code_digest
-from pipeline.runner.local_runner import DONE, FAILED
-from pipeline.runner.progress import Progress
+from pipeline.runner.progress import RunProgress
 
 LIBRARIES = ("tensorflow", "keras", "numpy")
 
@@ -78,7 +78,7 @@ def _settings(trainer: Component, values: Mapping[str, Any]) -> dict[str, str]:
     return found | {f"the version of {name}": version for name, version in versions.items()} | code
 
 
-def join(components: Sequence[Component], chief: peers.Peers, root: Path, progress: Progress) -> dict[str, Any]:
+def join(components: Sequence[Component], chief: peers.Peers, root: Path, progress: RunProgress) -> dict[str, Any]:
     """Takes part in the chief's Trainer, once it gets there.
 
     Returns:

@@ -19,8 +19,9 @@ from components.child_process import run_in_child
 from components.tuner.invitation import INVITATION, Invitation
 from pipeline import config
 from pipeline.errors import RunnerError, describe
-from pipeline.runner.local_runner import DONE, FAILED
-from pipeline.runner.progress import Progress
+from pipeline.exit_codes import DONE, FAILED
+from pipeline.root import work_folder
+from pipeline.runner.progress import RunProgress
 from pipeline.runner.record import RunRecord, run_record
 from pipeline.runner.step import Step
 
@@ -45,7 +46,7 @@ def is_worker(components: Sequence[Component]) -> bool:
     return "chief" not in os.environ[VARIABLES[0]]
 
 
-def join(components: Sequence[Component], root: Path, progress: Progress) -> RunRecord:
+def join(components: Sequence[Component], root: Path, progress: RunProgress) -> RunRecord:
     """Trains trials for the chief below `root` until there are no more.
 
     Returns:
@@ -76,12 +77,12 @@ def _work(folder: Path) -> dict[str, Any]:
     return work(folder)
 
 
-def _search_of(tuner: Component, root: Path, progress: Progress) -> Path:
+def _search_of(tuner: Component, root: Path, progress: RunProgress) -> Path:
     """The workspace of the chief's search, once it has begun."""
     expected = tuner.parameters.model_dump(mode="json")
     deadline, reported = time.monotonic() + CHIEF_WAIT, False
     while time.monotonic() < deadline:
-        for path in (root / ".work" / "Tuner").glob(f"*/{INVITATION.file}"):
+        for path in work_folder(root, "Tuner").glob(f"*/{INVITATION.file}"):
             with contextlib.suppress(ComponentError):  # the search has just ended, or another version's
                 invitation = INVITATION.read(path.parent)
                 if invitation["parameters"] == expected and _lives(invitation):

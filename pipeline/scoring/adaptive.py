@@ -2,7 +2,6 @@
 
 import itertools
 import json
-import math
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
@@ -13,6 +12,7 @@ import pydantic
 from components.evaluator.adaptive import evaluation
 from components.evaluator.adaptive.settings import AdaptiveSettings
 from components.evaluator.exported_model import ExportedModel
+from models.perplexity import perplexity
 from pipeline.scoring.lines import InputError, LineReader
 
 LINES_AT_ONCE = 256  # that are tokenized together
@@ -90,8 +90,8 @@ class AdaptiveScorer:
         total, tokens = float(scores.sum()), len(scores)
         self.log_probability += total
         self.num_tokens += tokens
-        perplexity = math.exp(min(-total / max(tokens, 1), 700.0))
-        values = {"log_probability": total, "num_tokens": tokens, "perplexity": perplexity}
+        found = perplexity(-total / max(tokens, 1))
+        values = {"log_probability": total, "num_tokens": tokens, "perplexity": found}
         # The digits that a float32 has, and no more.
         return json.dumps({key: float(str(np.float32(v))) if key != "num_tokens" else v for key, v in values.items()})
 

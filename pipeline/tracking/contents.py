@@ -11,6 +11,7 @@ from components.artifacts.model_run import HISTORY
 from components.artifacts.trials import TRIALS
 from pipeline.reporting import sections
 from pipeline.reporting.sections import Artifacts
+from pipeline.root import run_folder
 from pipeline.runner.record import RunRecord
 
 MAX_TEXT = 6000  # characters that MLflow takes of a parameter
@@ -62,7 +63,7 @@ def history(run: RunRecord) -> Any:
 
 def files(run: RunRecord) -> Iterator[Path]:
     """The run's report and summary, as far as they are there."""
-    folder = Path(run["root"]) / "runs" / run["run_id"]
+    folder = run_folder(Path(run["root"]), run["run_id"])
     return (path for name in ("report.html", "summary.json") if (path := folder / name).is_file())
 
 

@@ -14,6 +14,7 @@ from typing import Any
 from components.artifacts.model_run import HISTORY
 from pipeline.errors import RunnerError, unforeseen
 from pipeline.reporting import history
+from pipeline.root import run_folder
 
 END, INTERRUPTED = "end", "interrupted"  # what the run says; it says nothing where it was killed
 LOG = "mlflow.log"  # in the run's folder: what MLflow prints
@@ -38,7 +39,7 @@ def follow(
         values: The resolved configuration.
         started: When the run began, in seconds since 1970: an older history is of another run.
     """
-    _step_aside(root / "runs" / run_id / LOG)
+    _step_aside(run_folder(root, run_id) / LOG)
     following = _Following(uri, root, run_id, values, started)
     wait = 0.0
     while not connection.poll(wait):

@@ -6,6 +6,7 @@ from pipeline.config import tracking_options
 from pipeline.errors import RunnerError
 from pipeline.metadata.store import Metadata
 from pipeline.reporting import history
+from pipeline.root import metadata_file
 from pipeline.tracking import follower, tracker
 
 
@@ -38,6 +39,6 @@ def publish(root: Path, run_id: str, uri: str | None) -> str:
     except Exception as error:  # MLflow has many
         reason = follower.in_words(error)
         raise RunnerError(f"MLflow at {uri} does not have all of {run['run_id']}: {reason}") from error
-    with Metadata(root / "metadata.sqlite") as metadata:
+    with Metadata(metadata_file(root)) as metadata:
         tracker.record(metadata, run["run_id"], uri, publisher.mlflow_id, None)
     return f"MLflow: run {publisher.mlflow_id} in {uri}"

@@ -8,6 +8,7 @@ from typing import Any
 
 from pipeline.config import tracking_options
 from pipeline.errors import describe
+from pipeline.root import run_folder
 from pipeline.runner.local_runner import LocalRunner
 from pipeline.tracking import follower
 
@@ -81,7 +82,7 @@ class Tracker:
 
     def _warn(self, reason: str) -> None:
         runner = self._runner
-        log = runner.root / "runs" / runner.run_id / follower.LOG
+        log = run_folder(runner.root, runner.run_id) / follower.LOG
         again = tracking_options.resend(runner.run_id, runner.root, self._uri)
         runner.progress.message(
             f"MLflow at {self._uri} does not have all of this run: {reason}. Its log is {log}. Send what is missing "

@@ -1,7 +1,6 @@
 """Reads texts with a model that adapts: every token is predicted once, in order, before it is learned from."""
 
 import logging
-import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Protocol
 
@@ -12,6 +11,7 @@ from components.evaluator.adaptive.neural_cache import NeuralCache
 from components.evaluator.adaptive.settings import AdaptiveSettings
 from components.evaluator.adaptive.trained_model import rebuild
 from components.evaluator.exported_model import ExportedModel
+from models.perplexity import perplexity as perplexity_of
 
 SLICE = 100_000  # tokens of a stream that are in memory at once
 
@@ -83,4 +83,4 @@ def perplexity(reader: Reader, stream: Sequence[int]) -> float:
     """exp(total cross-entropy / tokens)."""
     parts = (stream[start : start + SLICE] for start in range(0, len(stream), SLICE))
     total = sum(float(part.sum()) for part in log_probabilities(reader, parts))
-    return math.exp(min(-total / len(stream), 700.0))
+    return perplexity_of(-total / len(stream))

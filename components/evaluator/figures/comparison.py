@@ -14,6 +14,7 @@ import numpy as np
 from components.evaluator.baseline import Baseline
 from components.evaluator.figures import bootstrap
 from components.evaluator.figures.slices import UNK_ID
+from models.perplexity import LARGEST_EXPONENT
 
 
 @dataclass(frozen=True)
@@ -97,4 +98,4 @@ def with_spelling(
 
 
 def _bounded(nats: float) -> float:
-    return min(float(nats), 700.0)  # e^700 is about the largest float
+    return min(float(nats), LARGEST_EXPONENT)

@@ -19,6 +19,7 @@ import math
 import numpy as np
 
 from components.evaluator.figures import slices
+from models.perplexity import LARGEST_EXPONENT
 
 TOP = (1, 5, 10)
 CALIBRATION_BINS = 20
@@ -38,7 +39,7 @@ WHOLE_SPLIT_ONLY = ("bits_per_character", "expected_calibration_error")  # not k
 
 def exp(value: float) -> float:
     """e^value, infinite instead of an OverflowError."""
-    return math.exp(value) if value < 700 else (math.inf if value == value else math.nan)
+    return math.exp(value) if value < LARGEST_EXPONENT else (math.inf if value == value else math.nan)
 
 
 class Tally:

@@ -11,7 +11,7 @@ import numpy as np
 import tensorflow_datasets as tfds
 
 from components.example_gen import corpora, text_files
-from components.example_gen.lines import Run
+from components.example_gen.lines import LineRun
 
 
 def run_features() -> tfds.features.FeaturesDict:
@@ -25,7 +25,7 @@ def run_features() -> tfds.features.FeaturesDict:
     )
 
 
-def examples(runs: Iterable[Run]) -> Iterator[tuple[int, dict[str, Any]]]:
+def examples(runs: Iterable[LineRun]) -> Iterator[tuple[int, dict[str, Any]]]:
     """Yields (place in the split, example): integer keys keep the order."""
     for place, run in enumerate(runs):
         yield place, {"document": run.document, "position": run.position, "text": run.text}

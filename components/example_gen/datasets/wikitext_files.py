@@ -3,12 +3,12 @@
 import re
 from collections.abc import Iterable, Iterator
 
-from components.example_gen.lines import Run, file_runs
+from components.example_gen.lines import LineRun, file_runs
 
 _TITLE = re.compile(rb" = (?!= ).*(?<! =) = \s*")
 
 
-def article_runs(lines: Iterable[bytes], file_name: str) -> Iterator[Run]:
+def article_runs(lines: Iterable[bytes], file_name: str) -> Iterator[LineRun]:
     """Cuts a file before each ` = Title = ` that follows a blank line; sections have more equals signs.
 
     Args:

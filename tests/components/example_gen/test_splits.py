@@ -7,7 +7,7 @@ import pytest
 from components.artifacts.splits import SPLITS
 from components.base import ComponentError
 from components.example_gen import splits
-from components.example_gen.lines import Run
+from components.example_gen.lines import LineRun
 
 
 @pytest.mark.parametrize(
@@ -64,7 +64,7 @@ def test_the_last_lines_are_held_out_wherever_runs_end(sizes):
     lines = [b"%d\n" % number for number in range(100)]
     runs, start = [], 0
     for size in sizes:
-        runs.append(Run("book", start, lines[start : start + size]))
+        runs.append(LineRun("book", start, lines[start : start + size]))
         start += size
     routed = list(splits.hold_out_lines(100, ["eval", "test"]).route(runs, 0))
     for split, expected in (("train", lines[:90]), ("eval", lines[90:95]), ("test", lines[95:])):

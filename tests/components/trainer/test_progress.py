@@ -6,7 +6,7 @@ import pytest
 
 from components.base import Context
 from components.trainer import progress
-from components.trainer.progress import Progress, time_left
+from components.trainer.progress import TrainingProgress, time_left
 from tests.components.artifacts import samples
 
 
@@ -30,7 +30,7 @@ def clock(monkeypatch):
 
 def shown(tmp_path, clock, capfd, **options):
     training = Training()
-    shown = Progress(Context("run", tmp_path, progress=False, **options), epochs=2)
+    shown = TrainingProgress(Context("run", tmp_path, progress=False, **options), epochs=2)
     with shown.of(training):
         for epoch in range(2):
             for training.window in range(1, 101):

@@ -203,7 +203,7 @@ def test_a_worker_waits_for_a_search_of_its_own_configuration(tmp_path, monkeypa
     INVITATION.write(folder, another)
     monkeypatch.setattr(tuner_worker, "CHIEF_WAIT", 0.1)
     with pytest.raises(tuner_worker.RunnerError, match="no chief below"):
-        tuner_worker.join(components, tmp_path, tuner_worker.Progress())
+        tuner_worker.join(components, tmp_path, tuner_worker.RunProgress())
     monkeypatch.setenv("KERASTUNER_TUNER_ID", "chief")
     assert not tuner_worker.is_worker(components)
     monkeypatch.delenv("KERASTUNER_ORACLE_PORT")

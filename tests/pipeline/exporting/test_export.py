@@ -142,7 +142,7 @@ def test_an_extra_that_is_not_installed_is_named(tmp_path):
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=REPOSITORY, capture_output=True, text=True)
     assert done.returncode == 2
-    assert "pip install -e '.[litert]'" in done.stderr
+    assert "pip install -c constraints.txt -e '.[litert]'" in done.stderr
     assert list(tmp_path.iterdir()) == []
 
 
