@@ -1,5 +1,6 @@
 # `make run` and `make test` need python3 (3.11 to 3.13) with venv, and a package index; nothing else.
 PYTHON ?= python3
+OTHER_PYTHON ?= python3.13
 BIN := .venv/bin
 # --no-compile: Python compiles what is imported at its first import, a small part of what is installed.
 INSTALL := $(BIN)/python -m pip install --quiet --no-compile --disable-pip-version-check -c constraints.txt
@@ -7,7 +8,7 @@ PACKAGING := setup.py pyproject.toml constraints.txt
 EXTRA_TESTS := distributed or litert or mlflow or package
 TREEBANK := $(if $(DATA_DIR),--data-dir $(DATA_DIR))
 
-.PHONY: run test test-slow test-faults test-extras test-kubeflow lint docs serve bench bench-serving experiment results clean
+.PHONY: run test test-slow test-faults test-extras test-kubeflow test-python lint docs serve bench bench-serving experiment results clean
 
 run: .venv/installed-run  ## the main job on the embedded corpus
 	$(BIN)/python -m pipeline.run --local
@@ -26,6 +27,10 @@ test-extras: .venv/installed-extras  ## what needs the extras dask, litert, mlfl
 
 test-kubeflow: .venv/installed-extras  ## needs the extra kubeflow; KUBEFLOW_TEST_IMAGE=NAME tests that image, too
 	$(BIN)/python -m pytest -m kubeflow tests/pipeline/kubeflow
+
+test-python: .venv-other/installed  ## the layers, fit and the main job on another Python: OTHER_PYTHON=python3.13
+	.venv-other/bin/python -m pytest -m "not slow" tests/models/layers tests/models/test_keras_contract.py \
+	  tests/end_to_end/test_main_job.py
 
 lint: .venv/installed-test  ## style, types and layers, without changing anything
 	$(BIN)/ruff check .
@@ -56,7 +61,7 @@ results: .venv/installed-run  ## the tables, curves and Table 3 from experiments
 	$(BIN)/python -m experiments.report
 
 clean:  ## the environment and what runs wrote in the default places
-	rm -rf .venv output
+	rm -rf .venv .venv-other output
 
 # The stamps keep a second `make` from installing again; a changed requirement or pin makes them stale.
 .venv/installed-run: $(PACKAGING) | $(BIN)/python
@@ -78,6 +83,11 @@ clean:  ## the environment and what runs wrote in the default places
 .venv/installed-docs: $(PACKAGING) | $(BIN)/python
 	$(INSTALL) -e '.[docs]'
 	@touch $@ .venv/installed-run
+
+.venv-other/installed: $(PACKAGING)
+	$(OTHER_PYTHON) -m venv .venv-other
+	.venv-other/bin/python -m pip install --quiet --no-compile --disable-pip-version-check -c constraints.txt -e '.[test,serve]'
+	@touch $@
 
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; assert (3, 11) <= sys.version_info < (3, 14), sys.version' 2>/dev/null || { \

@@ -69,6 +69,7 @@ def settings(texts, tmp_path_factory) -> list[str]:
         "model.units": 32,
         "model.dropout": 0,
         "trainer.batch_size": 10,
+        "trainer.sequence_length": 15,
         "trainer.epochs": 3,
         "trainer.learning_rate": 0.5,
         "infra_validator.max_latency_ms": 60_000,
