@@ -1,4 +1,4 @@
-"""What the command line does: a run, a rollback, the history. Each takes the parsed arguments and the configuration."""
+"""The work behind the command line: a run, a rollback, the history, compiling."""
 
 import argparse
 import contextlib
@@ -34,11 +34,18 @@ from pipeline.tracking.tracker import Tracker
 
 
 def local(parsed: argparse.Namespace, configuration: config.Configuration) -> Summary:
-    """Runs the pipeline; returns its summary.
+    """Runs the pipeline, or takes part in a training or a search of several processes.
+
+    Args:
+        parsed: The arguments of `pipeline.run`: `until`, `no_cache`, `verbose`, `quiet`.
+        configuration: The resolved configuration.
+
+    Returns:
+        The run's summary, which is also printed as the last line of standard output.
 
     Raises:
-        ConfigurationError: If anything in the configuration is wrong.
-        RunnerError: If the root cannot be used.
+        ConfigurationError: If a value of the configuration, `--until` or the workers' environment cannot be used.
+        RunnerError: If the root cannot be used, or a worker is missing.
     """
     components = checked_pipeline(configuration)
     _check_until(parsed.until, components)
@@ -76,7 +83,18 @@ def _run(
 
 
 def rollback(parsed: argparse.Namespace, configuration: config.Configuration) -> Summary:
-    """Republishes the previous version; returns a summary in the form of a run's."""
+    """Republishes the previous version.
+
+    Args:
+        parsed: The arguments of `pipeline.run`: `verbose`, `quiet`.
+        configuration: The resolved configuration.
+
+    Returns:
+        A summary in the form of a run's.
+
+    Raises:
+        RunnerError: If the root cannot be used, or there is no previous version.
+    """
     settings, progress = configuration.settings, _start_showing(parsed)
     with LocalRunner(root(configuration), progress=progress) as runner, _tracker(configuration, runner) as tracker:
         parameters = Pusher.Parameters(**dict(settings.pusher), serving_dir=serving_dir(settings))
@@ -107,16 +125,35 @@ def _start_showing(parsed: argparse.Namespace) -> RunProgress:
 
 
 def show_history(parsed: argparse.Namespace, configuration: config.Configuration, output: TextIO) -> int:
-    """Prints the runs below the root, or one of them."""
+    """Prints the runs below the root (`--list`), or one of them (`--show`).
+
+    Args:
+        parsed: The arguments of `pipeline.run`: `list`, or `show` with a run's id.
+        configuration: The resolved configuration, which names the root.
+        output: Where to print.
+
+    Returns:
+        The exit code.
+
+    Raises:
+        RunnerError: If the metadata cannot be read, or there is no such run.
+    """
     folder = root(configuration)
     return history.list_runs(folder, output) if parsed.list else history.show_run(folder, parsed.show, output)
 
 
 def compile_for_kubeflow(parsed: argparse.Namespace, configuration: config.Configuration) -> int:
-    """Writes the pipeline that Kubeflow Pipelines runs to `--output`; returns the exit code.
+    """Writes the pipeline that Kubeflow Pipelines runs to `--output`.
+
+    Args:
+        parsed: The arguments of `pipeline.run`: `output`, `no_cache`.
+        configuration: The resolved configuration.
+
+    Returns:
+        The exit code.
 
     Raises:
-        ConfigurationError: If anything in the configuration is wrong.
+        ConfigurationError: If a value of the configuration cannot be used.
         RunnerError: If kfp is not installed or the file cannot be written.
     """
     if importlib.util.find_spec("kfp") is None:
@@ -136,15 +173,21 @@ def compile_for_kubeflow(parsed: argparse.Namespace, configuration: config.Confi
 
 
 def root(configuration: config.Configuration) -> Path:
-    """`pipeline.root` as a path."""
+    """Returns `pipeline.root` as a path, with `~` expanded."""
     return Path(configuration.settings.pipeline.root).expanduser()
 
 
 def checked_pipeline(configuration: config.Configuration) -> list[Component]:
-    """The pipeline's components, made once the data set is known to exist and every parameter to be valid.
+    """Creates the pipeline's components after checking that the data set exists and that every parameter is valid.
+
+    Args:
+        configuration: The resolved configuration.
+
+    Returns:
+        The components in the order in which they run.
 
     Raises:
-        ConfigurationError: If not.
+        ConfigurationError: If `beam.args`, the data set or a parameter cannot be used.
     """
     data, beam_args = configuration.settings.example_gen, configuration.settings.beam.args
     if "beam.args" in configuration.changed:  # the default needs no look, which takes a second or two

@@ -1,4 +1,4 @@
-"""Failures in words: one message for each, its traceback only for who asks."""
+"""Turns failures into one message for each. The traceback goes to the run's log, and to the terminal with --verbose."""
 
 import errno
 import shutil
@@ -20,15 +20,21 @@ FULL_BYTES = 1 << 20  # a disk with less is full: libraries that need more die o
 
 
 class RunnerError(Exception):
-    """Nothing could be started: the message says why and what to do."""
+    """The command cannot start: the message says why and what to do."""
 
 
 class Refused(Exception):
-    """What was made is worse than a limit allows, and was not kept: the message says by how much."""
+    """The result is worse than a limit allows and was not kept: the message says by how much."""
 
 
 def describe(error: BaseException, root: Path, log: Path | None = None) -> str:
-    """The message for a failure below `root`, whose traceback is in the file `log`."""
+    """Describes a failure in one message that says what to do.
+
+    Args:
+        error: The exception.
+        root: The pipeline's root, which is named where the error names no file.
+        log: File that has the traceback; named in the message where the failure has no better explanation.
+    """
     if isinstance(error, ComponentError):
         return str(error)
     number = error.errno if isinstance(error, OSError) else None
@@ -53,7 +59,14 @@ def describe(error: BaseException, root: Path, log: Path | None = None) -> str:
 
 
 def is_of_full_disk(error: Exception, root: Path) -> bool:
-    """Whether an error that does not say so comes from a full disk, as it is while the failed output is there."""
+    """Returns whether a full disk explains an error that does not mention it.
+
+    Call it while the failed output is still there: removing it frees the space.
+
+    Args:
+        error: The exception that a component raised.
+        root: A folder on the disk.
+    """
     if isinstance(error, ComponentError) and not isinstance(error, ChildDied):
         return False
     try:
@@ -73,7 +86,11 @@ def _of_database(error: sqlite3.Error) -> str:
 
 
 def unforeseen(error: BaseException) -> str:
-    """Type and message of an error on one line; of a message that is another process's traceback, the last line."""
+    """Returns an error's type and message on one line.
+
+    Args:
+        error: The exception. If its message is another process's traceback, only the last line is kept.
+    """
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     if any(line.startswith("Traceback (most recent call last)") for line in lines):
         return lines[-1]

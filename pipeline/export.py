@@ -24,7 +24,11 @@ devices is worse than evaluator.max_regression allows, nothing written; 130 Ctrl
 
 
 def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
-    """Parses the command line; exits with 2 and a usage line where it is wrong."""
+    """Parses the command line; exits with 2 and a usage line if it is wrong.
+
+    Args:
+        arguments: The words of the command line; by default those of this process.
+    """
     parser = argparse.ArgumentParser(
         prog="python -m pipeline.export",
         description="Writes a pushed model in another form.",
@@ -70,7 +74,14 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Runs the command; returns its exit code."""
+    """Runs the command.
+
+    Args:
+        arguments: The words of the command line; by default those of this process.
+
+    Returns:
+        The exit code.
+    """
     parsed = parse_arguments(arguments)
     before = signal.signal(signal.SIGTERM, lambda *_: sys.exit(TERMINATED))
     program.quiet_libraries(verbose=False)
@@ -125,10 +136,13 @@ def _export(parsed: argparse.Namespace) -> int:
 
 
 def check_output(output: Path) -> None:
-    """Whether a folder can be written there.
+    """Checks that a folder can be written at a path: it does not exist, or is an empty folder.
+
+    Args:
+        output: The path that `--output` names.
 
     Raises:
-        UsageError: If something is there already.
+        UsageError: If there is a file, or a folder that is not empty.
     """
     if output.exists() and not output.is_dir():
         raise UsageError(f"--output {output} is a file; expected a new or an empty folder.")

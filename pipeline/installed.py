@@ -26,7 +26,7 @@ SUBCOMMANDS = {
 
 
 def command() -> NoReturn:
-    """Runs the command and ends the process."""
+    """Runs the installed command with this process's arguments and ends the process."""
     arguments = sys.argv[1:]
     # A module that this installation lacks is no subcommand of it.
     modules = {name: f"pipeline.{name}" for name in SUBCOMMANDS if importlib.util.find_spec(f"pipeline.{name}")}
@@ -55,7 +55,14 @@ def _parser(subcommands: Iterable[str]) -> argparse.ArgumentParser:
 
 
 def write_configuration(path: Path) -> int:
-    """Writes the shipped configuration, which changes nothing as it is; never over a file that is there."""
+    """Writes the shipped configuration, which holds the defaults. An existing file is left unchanged.
+
+    Args:
+        path: The file to create.
+
+    Returns:
+        The exit code: 2 if the file exists or cannot be written.
+    """
     content = Path(__file__).with_name("pipeline_config.yaml").read_bytes()
     try:
         with path.open("xb") as file:

@@ -1,4 +1,4 @@
-"""The pipeline: which components there are and what each reads. All of the wiring is here."""
+"""The pipeline: which components it has and what each of them reads. All connections are made here."""
 
 from pathlib import Path
 
@@ -94,5 +94,5 @@ def create_pipeline(config: Settings) -> list[Component]:
 
 
 def serving_dir(config: Settings) -> Path:
-    """Folder that versions are pushed to: `pipeline.serving_dir`, or `serving` below the root."""
+    """Returns the folder that versions are pushed to: `pipeline.serving_dir`, or `serving` below the root."""
     return Path(config.pipeline.serving_dir or Path(config.pipeline.root) / "serving").expanduser()

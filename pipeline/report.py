@@ -1,4 +1,4 @@
-"""Puts two runs side by side (--compare), lists all on a page (--all), or sends one to MLflow (--publish)."""
+"""Compares two runs (--compare), lists all runs on a page (--all), or sends one to MLflow (--publish)."""
 
 import argparse
 import sys
@@ -12,7 +12,14 @@ from pipeline.reporting import all_runs, comparison, history, page
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Runs the command line; returns its exit code."""
+    """Runs the command.
+
+    Args:
+        arguments: The words of the command line; by default those of this process.
+
+    Returns:
+        The exit code.
+    """
     parser = argparse.ArgumentParser(
         prog=program.name("report"), description="Writes a page of two runs or of all, or sends one to MLflow."
     )

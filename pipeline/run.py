@@ -1,4 +1,4 @@
-"""The command line: `python -m pipeline.run --local` runs the pipeline on this machine; see --help."""
+"""The command `python -m pipeline.run`: `--local` runs the pipeline on this machine; see --help."""
 
 import argparse
 import contextlib
@@ -25,7 +25,11 @@ summary as JSON; progress and tables go to standard error."""
 
 
 def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
-    """Parses the command line; exits with 2 and a usage line where it is wrong."""
+    """Parses the command line; exits with 2 and a usage line if it is wrong.
+
+    Args:
+        arguments: The words of the command line; by default those of this process.
+    """
     parser = argparse.ArgumentParser(
         prog=program.name("run"),
         description="Trains, judges and pushes a language model.",
@@ -75,7 +79,14 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Runs the command; returns its exit code."""
+    """Runs the command.
+
+    Args:
+        arguments: The words of the command line; by default those of this process.
+
+    Returns:
+        The exit code.
+    """
     parsed = parse_arguments(arguments)
     stopping.install()
     program.quiet_libraries(parsed.verbose)
@@ -90,7 +101,15 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def run_command(parsed: argparse.Namespace, output: TextIO) -> int:
-    """Loads the configuration and does what was asked; results are written to `output`."""
+    """Loads the configuration and does what the arguments request.
+
+    Args:
+        parsed: The parsed arguments.
+        output: Where results are printed.
+
+    Returns:
+        The exit code.
+    """
     from pipeline import config
     from pipeline.errors import RunnerError
 
@@ -115,8 +134,16 @@ def run_command(parsed: argparse.Namespace, output: TextIO) -> int:
 
 @contextlib.contextmanager
 def standard_output_for_results(quiet: bool) -> Iterator[TextIO]:
-    """The real standard output, while what libraries and child processes print there goes to standard error, or, if
-    quiet, nowhere."""
+    """Keeps standard output for the command's results.
+
+    What libraries and child processes print there goes to standard error while the context lasts.
+
+    Args:
+        quiet: Whether it is dropped instead.
+
+    Yields:
+        The real standard output.
+    """
     sys.stdout.flush()
     with os.fdopen(os.dup(1), "w", encoding="utf-8") as output:
         if quiet:
@@ -133,7 +160,11 @@ def standard_output_for_results(quiet: bool) -> Iterator[TextIO]:
 
 
 def command(arguments: list[str] | None = None) -> NoReturn:
-    """Runs the command and ends the process."""
+    """Runs the command and ends the process.
+
+    Args:
+        arguments: The words of the command line; by default those of this process.
+    """
     stopping.end(main(arguments))
 
 

@@ -20,7 +20,7 @@ from pipeline.serve import add_model_arguments, model_folder
 
 
 class WorkersError(Exception):
-    """Beam's workers failed, or were lost."""
+    """Beam's workers failed or were lost."""
 
 
 LINES_AT_ONCE = 2048  # that are sorted by length and then written together
@@ -37,7 +37,11 @@ started."""
 
 
 def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
-    """Parses the command line; exits with 2 and a usage line where it is wrong."""
+    """Parses the command line; exits with 2 and a usage line if it is wrong.
+
+    Args:
+        arguments: The words of the command line; by default those of this process.
+    """
     parser = argparse.ArgumentParser(
         prog=program.name("score"),
         description="Scores every line of files with the pushed model.",
@@ -83,7 +87,14 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Runs the command; returns its exit code."""
+    """Runs the command.
+
+    Args:
+        arguments: The words of the command line; by default those of this process.
+
+    Returns:
+        The exit code.
+    """
     parsed = parse_arguments(arguments)
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     from pipeline.scoring import lines

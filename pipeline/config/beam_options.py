@@ -1,4 +1,4 @@
-"""Checks `beam.args` before anything starts: the runner exists and can be reached, and so do the options."""
+"""Checks `beam.args` before anything starts: the runner exists and can be reached, and every option is known."""
 
 import argparse
 import asyncio
@@ -20,7 +20,13 @@ CONNECT_SECONDS = 10
 
 
 def problem(beam_args: Sequence[str]) -> str | None:
-    """What is wrong with Beam's arguments, or None. Imports Apache Beam (a second or two), not TensorFlow."""
+    """Returns what is wrong with Beam's arguments, or None.
+
+    Imports Apache Beam, which takes a second or two, but not TensorFlow. Waits up to 10 seconds for a remote runner.
+
+    Args:
+        beam_args: Options of Apache Beam, such as `--runner=FnApiRunner`.
+    """
     from apache_beam.options.pipeline_options import PipelineOptions, StandardOptions
     from apache_beam.runners.portability.portable_runner import PortableRunner
     from apache_beam.runners.runner import create_runner

@@ -1,4 +1,4 @@
-"""What is said of unknown keys and wrong values: each named with what was found and what was expected."""
+"""Messages about unknown keys and wrong values: each names the key, what was found and what was expected."""
 
 import difflib
 from collections.abc import Collection, Iterable, Mapping
@@ -11,7 +11,13 @@ MAX_MESSAGES = 20  # of a file that is no configuration at all
 
 
 def unknown_keys(layer: Iterable[str], origin: str, known: Collection[str]) -> list[str]:
-    """One line for each key of a layer that is not among those known, with the nearest one."""
+    """Returns a message for each unknown key of a layer, with the nearest known one.
+
+    Args:
+        layer: The keys that the layer sets.
+        origin: Where the layer comes from, such as "--set" or a file's name.
+        known: All configuration keys.
+    """
     messages = []
     for key in sorted(set(layer) - set(known)):
         # The likeliest slips: a letter in the whole key, or the right name in the wrong section.
@@ -28,11 +34,11 @@ OF_MAPPINGS = {"missing": "that key, too", "extra_forbidden": "no such key", "mo
 
 
 def messages(error: pydantic.ValidationError, origins: Mapping[str, str]) -> list[str]:
-    """One line an error: the key, where its value is from, what was found and what was expected.
+    """Returns a message for each error: the key, where its value is from, what was found and what was expected.
 
     Args:
-        error: Of `Settings`, or of a component's parameters.
-        origins: Every key -> where its value is from.
+        error: The error that validating `Settings` or a component's parameters raised.
+        origins: Key -> where its value is from.
     """
     messages = []
     for item in error.errors():
@@ -58,6 +64,10 @@ def _dotted(location: Iterable[str | int], title: str, known: Iterable[str]) -> 
 
 
 def cut(messages: list[str]) -> list[str]:
-    """The first messages, and how many more there are."""
+    """Keeps the first messages and adds how many more there are.
+
+    Args:
+        messages: Any number of messages.
+    """
     more = len(messages) - MAX_MESSAGES
     return messages if more <= 0 else [*messages[:MAX_MESSAGES], f"... and {more:,} more."]

@@ -69,11 +69,12 @@ def load(file: Path | None = None, assignments: Iterable[str] = ()) -> Configura
 
     Args:
         file: A YAML file of sections and keys, or None for the built-in values alone.
-        assignments: `section.key=VALUE` each, VALUE in YAML (of a key that takes text: as it is); they win over the
-            file.
+        assignments: Texts `section.key=VALUE`, which win over the file. VALUE is YAML; for a key that takes text, it is
+            taken literally.
 
     Raises:
-        ConfigurationError: If a key is unknown or a value is not what the key takes; names them all.
+        ConfigurationError: If the file cannot be read, a key is unknown, or values are wrong or contradict each other;
+            the message names all of them.
     """
     given: dict[str, Any] = {}
     origins: dict[str, str] = {}

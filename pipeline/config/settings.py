@@ -70,7 +70,7 @@ class TrackingSettings(Parameters):
 
 
 class ComponentResources(Parameters):
-    """What the container of a component is given; None: what the cluster gives any container."""
+    """What a component's container gets; None leaves it to the cluster's default."""
 
     cpu: float | None = pydantic.Field(None, gt=0)
     memory: Text | None = pydantic.Field(None, pattern="^[0-9]+([EPTGMK]i?)?$")
@@ -78,6 +78,7 @@ class ComponentResources(Parameters):
     accelerators: Whole = pydantic.Field(1, ge=1)
 
     def contradictions(self) -> Iterator[tuple[str, str]]:
+        """Yields (key, message) where keys of this section contradict each other."""
         yield from super().contradictions()
         if self.accelerators > 1 and self.accelerator is None:
             yield "accelerators", f"found {self.accelerators}, expected the type, accelerator, with it."
@@ -105,7 +106,7 @@ class KubeflowSettings(Parameters):
 
 
 class Settings(pydantic.BaseModel):
-    """All values, resolved: `settings.trainer.batch_size` is the key `trainer.batch_size`."""
+    """All resolved values: `settings.trainer.batch_size` is the key `trainer.batch_size`."""
 
     model_config = pydantic.ConfigDict(extra="forbid", frozen=True)
 

@@ -1,4 +1,4 @@
-"""Checks a search space against the rest of the configuration: every value of it must make a valid one."""
+"""Checks a search space against the rest of the configuration: each of its values must give a valid configuration."""
 
 from typing import Any
 
@@ -17,15 +17,19 @@ ARCHITECTURE = [name for name, found in _EXTRA.items() if found.get("shape")]
 
 
 def space(settings: Settings) -> list[Hyperparameter]:
-    """The space to search: `tuner.space`, or the built-in one."""
+    """Returns the space to search: `tuner.space`, or the built-in one if that is null.
+
+    Args:
+        settings: The resolved settings.
+    """
     return default_space(settings.loss.augmented) if settings.tuner.space is None else settings.tuner.space
 
 
 def problems(settings: Settings) -> list[str]:
-    """One message for each thing that is wrong with `tuner.space`; none where there is no Tuner.
+    """Returns a message for each thing that is wrong with `tuner.space`; none if the Tuner is off.
 
     Args:
-        settings: The resolved settings, valid in themselves.
+        settings: The resolved settings, valid by themselves.
     """
     if not settings.tuner.enabled:
         return []
@@ -92,6 +96,10 @@ def _fixed_elsewhere(settings: Settings, names: dict[str, Hyperparameter]) -> li
 
 
 def section_of(name: str) -> str:
-    """The configuration's section of a hyperparameter."""
+    """Returns the configuration's section that has a hyperparameter.
+
+    Args:
+        name: The hyperparameter's name, one of `TUNABLE`.
+    """
     assert name in TUNABLE
     return next(section for section in ("model", "loss", "trainer") if name in SECTIONS[section].model_fields)

@@ -16,7 +16,11 @@ _SHORT.maxstring = _SHORT.maxother = 200
 
 
 def shown(value: Any) -> str:
-    """A value as messages show it: in full where it is of ordinary size, else cut short."""
+    """Returns a value as messages show it: in full, or cut short if it is long.
+
+    Args:
+        value: Any value from a configuration file.
+    """
     return _SHORT.repr(value)
 
 
@@ -94,10 +98,13 @@ _Loader.add_constructor("tag:yaml.org,2002:int", _Loader.construct_yaml_int)
 
 
 def read(file: Path) -> dict[str, Any]:
-    """The file's values by dotted key, in the file's order.
+    """Reads a file's values by dotted key, in the file's order.
+
+    Args:
+        file: A YAML file of sections and keys.
 
     Raises:
-        ValueError: If the file cannot be read, is not YAML or is not a mapping of sections.
+        ValueError: If the file cannot be read, is too large, is not YAML or is not a mapping of sections.
     """
     try:
         with file.open("rb") as opened:  # a pipe, too
@@ -113,15 +120,15 @@ def read(file: Path) -> dict[str, Any]:
 
 
 def parse_assignment(text: str, text_keys: Container[str] = ()) -> dict[str, Any]:
-    """`"trainer.epochs=3"` -> `{"trainer.epochs": 3}`.
+    """Parses an assignment: `"trainer.epochs=3"` becomes `{"trainer.epochs": 3}`.
 
     Args:
         text: `section.key=VALUE`.
-        text_keys: Keys whose VALUE is taken literally, but for `null`. Any other VALUE is YAML, or a string where it is
-            not.
+        text_keys: Keys whose VALUE is taken literally, except `null`. Any other VALUE is YAML, or a string if it is not
+            valid YAML.
 
     Raises:
-        ValueError: If there is no `=`.
+        ValueError: If there is no `=` or no key before it.
     """
     key, equals, value = text.partition("=")
     key = key.strip()

@@ -1,4 +1,4 @@
-"""The card of an exported model: `README.md` with the Hub's metadata in front."""
+"""The card of an exported model: `README.md`, which begins with the Hub's metadata."""
 
 import json
 from collections.abc import Mapping
@@ -45,23 +45,31 @@ Figures = Mapping[str, Mapping[str, float]]
 
 
 def hub(pushed: PushedModel, model: Any, figures: Figures) -> str:
-    """The card of the Hub's layout.
+    """Writes the card for the Hub's layout.
 
     Args:
         pushed: The pushed version.
         model: Its `LanguageModel`.
-        figures: Split -> `tokens`, `perplexity` and its interval `low` to `high`; empty where they were not measured.
+        figures: Split -> `tokens`, `perplexity` and its interval `low` to `high`; empty if they were not measured.
+
+    Returns:
+        The card's text.
     """
     return _card("hub", pushed, model, figures, {split: found["perplexity"] for split, found in figures.items()}, {})
 
 
 def litert(pushed: PushedModel, model: Any, figures: Figures, weights: str) -> str:
-    """The card of the files for devices.
+    """Writes the card for the files for devices.
 
     Args:
-        pushed, model: As in `hub`.
-        figures: As in `hub`, with `on_device`, the perplexity through the LiteRT interpreter, and its `change`.
+        pushed: The pushed version.
+        model: Its `LanguageModel`.
+        figures: Split -> `tokens`, `perplexity` and its interval `low` to `high`, with `on_device`, the perplexity
+            through the LiteRT interpreter, and its relative `change`.
         weights: "float32", "float16" or "int8".
+
+    Returns:
+        The card's text.
     """
     values = {split: found["on_device"] for split, found in figures.items()}
     return _card("litert", pushed, model, figures, values, {"weights": weights})

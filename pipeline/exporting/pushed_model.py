@@ -1,4 +1,4 @@
-"""A pushed version and what is known of it: its card, its lineage, the splits that it was judged on."""
+"""A pushed version with its card, its lineage and the splits that it was evaluated on."""
 
 import json
 import sqlite3
@@ -29,10 +29,10 @@ class PushedModel:
         version: Its number.
         path: The SavedModel's folder.
         card: Contents of `assets.extra/model_card.json`.
-        figures: Component -> what it found when the model was made; empty where the lineage is not known.
-        parameters: Component -> its parameters, likewise.
-        evaluation: Contents of `evaluation.json`, or None where it is not there.
-        tokens: Folder of the splits' token ids, or None where it is not known.
+        figures: Component -> the figures that it returned; empty if the lineage is not known.
+        parameters: Component -> its parameters; empty if the lineage is not known.
+        evaluation: Contents of `evaluation.json`, or None if it does not exist.
+        tokens: Folder of the splits' token ids, or None if it is not known.
     """
 
     version: int
@@ -45,15 +45,15 @@ class PushedModel:
 
 
 def find(settings: Settings, version: int | None, tokens: Path | None) -> PushedModel:
-    """A pushed version, by default the newest one.
+    """Finds a pushed version.
 
     Args:
-        settings: They name the serving folder, and the root that has the lineage.
-        version: Its number.
-        tokens: Folder of the splits' token ids, instead of what the lineage names.
+        settings: The settings, which name the serving folder and the root that has the lineage.
+        version: The version's number; None for the newest.
+        tokens: Folder of the splits' token ids; None for the one that the lineage names.
 
     Raises:
-        RunnerError: If there is no such version, its card cannot be read, or `tokens` has not the splits.
+        RunnerError: If there is no such version, its card cannot be read, or `tokens` lacks the splits.
     """
     folder, root = serving_dir(settings), Path(settings.pipeline.root).expanduser()
     present = list_versions(folder)

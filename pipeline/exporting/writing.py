@@ -1,4 +1,4 @@
-"""Writes a pushed model's files in the Hub's layout or for devices, measured, with their card."""
+"""Writes a pushed model's files in the Hub's layout or for devices, with their measured perplexities and a card."""
 
 import errno
 import sys
@@ -27,10 +27,14 @@ TFLITE_FILE = "model.tflite"
 
 
 def write_hub(pushed: PushedModel, folder: Path) -> None:
-    """Fills a folder in the Hub's layout.
+    """Writes a model in the Hub's layout.
+
+    Args:
+        pushed: The pushed version.
+        folder: An existing empty folder.
 
     Raises:
-        RunnerError: If the split's tokens are not this model's.
+        RunnerError: If the splits' tokens do not belong to this model.
         ComponentError: If the SavedModel cannot be loaded.
     """
     exported = ExportedModel(pushed.path)
@@ -44,17 +48,17 @@ def write_hub(pushed: PushedModel, folder: Path) -> None:
 
 
 def write_litert(pushed: PushedModel, folder: Path, quantize: str | None, max_regression: float) -> None:
-    """Fills a folder for devices, whose perplexities are measured through the LiteRT interpreter.
+    """Writes a model for devices, and measures its perplexities through the LiteRT interpreter.
 
     Args:
-        pushed: The model.
-        folder: An existing folder.
+        pushed: The pushed version.
+        folder: An existing empty folder.
         quantize: "int8", "float16" or None for float32.
-        max_regression: Relative rise of either split's perplexity over the pushed model's that is allowed.
+        max_regression: Largest allowed relative rise of either split's perplexity over the pushed model's.
 
     Raises:
-        Refused: If it is more.
-        RunnerError: If there are no splits to measure on.
+        Refused: If a perplexity rises more than that.
+        RunnerError: If there are no splits to measure on, or they do not belong to this model.
         ComponentError: If the SavedModel cannot be loaded.
     """
     exported = ExportedModel(pushed.path)
@@ -87,10 +91,17 @@ def write_litert(pushed: PushedModel, folder: Path, quantize: str | None, max_re
 
 
 def put_in_place(folder: Path, target: Path, output: Path, pushed: PushedModel, what: str) -> None:
-    """Renames a filled folder to `target`, which the person named `output`, and prints what is in it.
+    """Renames a finished folder and prints what is in it.
+
+    Args:
+        folder: The finished folder.
+        target: Its new path, absolute.
+        output: The new path as the person wrote it, for messages.
+        pushed: The pushed version.
+        what: Text for what was written, such as "in the Hub's layout".
 
     Raises:
-        RunnerError: If something was written there meanwhile.
+        RunnerError: If something else was written to the new path meanwhile.
     """
     listed = [f"  {path.name:<24}{path.stat().st_size:>14,} bytes" for path in sorted(folder.iterdir())]
     try:

@@ -32,16 +32,16 @@ TYPES = {int: "Integer", float: "Float", str: "String"}
 
 
 def compile_pipeline(components: Sequence[Component], settings: KubeflowSettings, root: Path, use_cache: bool) -> str:
-    """The pipeline in KFP's intermediate representation, as YAML.
+    """Compiles the pipeline to KFP's intermediate representation, as YAML.
 
-    A component waits for what it reads, and for checks before it whose outputs nobody reads. What comes after a gate
-    runs only where the gate blesses the model.
+    A component waits for the components whose outputs it reads, and for earlier checks whose outputs no component
+    reads. What comes after a gate runs only if the gate blesses the model.
 
     Args:
         components: In the order in which they run.
         settings: The section `kubeflow`.
         root: `pipeline.root`, below which unfinished trainings are kept.
-        use_cache: Whether a component may reuse what an earlier run made of the same inputs.
+        use_cache: Whether a component may reuse what an earlier run made from the same inputs.
 
     Raises:
         ConfigurationError: If the settings cannot be used.

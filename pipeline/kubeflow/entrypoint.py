@@ -22,7 +22,11 @@ from pipeline.runner.code_digest import code_digest
 
 
 def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespace:
-    """Parses the command line; exits with 2 and a usage line where it is wrong."""
+    """Parses the command line; exits with 2 and a usage line if it is wrong.
+
+    Args:
+        arguments: The words of the command line; by default those of this process.
+    """
     parser = argparse.ArgumentParser(
         prog="python -m pipeline.kubeflow.entrypoint", description=__doc__.splitlines()[0], allow_abbrev=False
     )
@@ -46,7 +50,14 @@ def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespac
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Runs the component; its figures are the last line on standard output. Returns an exit code."""
+    """Runs the component and prints its figures as the last line on standard output.
+
+    Args:
+        arguments: The words of the command line; by default those of this process.
+
+    Returns:
+        The exit code.
+    """
     parsed = parse_arguments(arguments)
     stopping.install()
     program.quiet_libraries(verbose=False)
@@ -68,7 +79,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def run(parsed: argparse.Namespace) -> dict[str, Any]:
-    """Runs the component on the folders given; returns its figures.
+    """Runs the component on the given folders, and writes KFP's record and the verdict.
+
+    Args:
+        parsed: The parsed arguments.
+
+    Returns:
+        The component's figures.
 
     Raises:
         ComponentError: If the image has other code than the pipeline, a parameter is wrong, or the component fails.
@@ -109,7 +126,12 @@ def _write(file: Path, value: Any) -> None:
 
 
 def parameters(kind: type[Component], compiled: str, given: Sequence[tuple[str, str]]) -> pydantic.BaseModel:
-    """The component's parameters: those compiled, in JSON, and over them (name, text) for each that the run sets.
+    """Combines the compiled parameters with those that the run sets.
+
+    Args:
+        kind: The component's class.
+        compiled: The compiled parameters, in JSON.
+        given: (name, text) of each parameter that the run sets.
 
     Raises:
         ComponentError: If a value is wrong.
@@ -125,7 +147,11 @@ def parameters(kind: type[Component], compiled: str, given: Sequence[tuple[str, 
 
 
 def command(arguments: Sequence[str] | None = None) -> NoReturn:
-    """Runs the component and ends the process."""
+    """Runs the component and ends the process.
+
+    Args:
+        arguments: The words of the command line; by default those of this process.
+    """
     stopping.end(main(arguments))
 
 

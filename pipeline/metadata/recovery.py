@@ -1,7 +1,7 @@
-"""Opens a root's metadata: checked first; a damaged file is set aside and made again from what lies beside it.
+"""Opens a root's metadata after checking them; a damaged file is renamed and rebuilt from the records below the root.
 
-While no run is at work, `metadata.sqlite.sha256` has the checksum of the file: SQLite itself notices a wrong byte only
-in its own structures. After a killed run that checksum is missing, and SQLite's checks have to do.
+While no run is in progress, `metadata.sqlite.sha256` has the checksum of the file: SQLite itself detects a wrong byte
+only in its own structures. After a killed run that checksum is missing, and only SQLite's checks are made.
 """
 
 import contextlib
@@ -22,14 +22,18 @@ WAIT_SECONDS = 30.0  # for another program that has the file locked
 
 @contextlib.contextmanager
 def opened(root: Path, tell: Callable[[str], None]) -> Iterator[Metadata]:
-    """The metadata of a root whose lock this process holds.
+    """Opens the metadata of a root whose lock this process holds.
 
     Args:
-        root: The folder of `metadata.sqlite`, which is made where it is missing.
-        tell: Called with what people should know.
+        root: The pipeline's root; the metadata file is created in it if missing.
+        report: Called with a message if the file was damaged and has been rebuilt.
+
+    Yields:
+        The metadata.
 
     Raises:
-        OSError, sqlite3.Error: If the file cannot be opened, though it is not damaged.
+        OSError: If the file cannot be opened.
+        sqlite3.Error: If the file is locked or cannot be read, though it is not damaged.
     """
     path = root / METADATA
     checksum = root / f"{METADATA}.sha256"

@@ -1,4 +1,4 @@
-"""The tables under `pipeline/metadata/store.py`: connection, transactions, types, contexts, events and properties."""
+"""The tables behind `pipeline/metadata/store.py`: connection, transactions, types, contexts, events and properties."""
 
 import contextlib
 import json
@@ -17,8 +17,8 @@ class Tables:
     """One SQLite file. A context manager.
 
     Args:
-        path: The file; created where it is missing, unless `read_only`.
-        read_only: Opens for reading alone, also on a read-only disk.
+        path: The file; created if missing, unless `read_only`.
+        read_only: Whether to open it for reading only, which also works on a read-only disk.
     """
 
     def __init__(self, path: Path, read_only: bool = False):
@@ -55,7 +55,15 @@ class Tables:
         self._db.execute("COMMIT")
 
     def properties(self, kind: str, owner_id: int) -> dict[str, Any]:
-        """Properties of an "Artifact", "Execution" or "Context"."""
+        """Returns the properties of a row.
+
+        Args:
+            kind: "Artifact", "Execution" or "Context".
+            owner_id: The row's id.
+
+        Returns:
+            Name -> value.
+        """
         rows = self._db.execute(
             f"SELECT name, int_value, double_value, string_value FROM {kind}Property WHERE {kind.lower()}_id = ?",
             (owner_id,),
@@ -108,6 +116,7 @@ class Tables:
 
 
 def now() -> int:
+    """Returns the time in milliseconds since 1970."""
     return time.time_ns() // 1_000_000
 
 

@@ -1,4 +1,4 @@
-"""A page of all runs below a root: when, on what, with which settings, how good, and a link to each report."""
+"""A page of all runs below a root: their dates, data, settings and perplexities, with a link to each report."""
 
 import os
 from collections.abc import Mapping

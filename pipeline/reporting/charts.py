@@ -1,6 +1,6 @@
-"""Charts as SVG to be set into a page: text in the page's font, colours that are the page's own (CSS variables).
+"""Charts as SVG elements of a page, with the page's font and colours (CSS variables).
 
-A chart is drawn small, 320 points wide, so that its letters stay readable on a phone, where it is shown as it is.
+A chart is drawn small, 320 points wide, so that its text stays readable on a phone, which shows it at that size.
 """
 
 import io
@@ -49,13 +49,16 @@ def lines(
     log: bool = False,
     mark: int | None = None,
 ) -> str:
-    """Curves over epochs, from 1; fewer than three values are dots.
+    """Draws curves over epochs, which count from 1. A curve of fewer than three values is drawn as dots.
 
     Args:
-        series: Values by name; None where there is none.
+        series: Name -> a value for each epoch, None if there is none.
         title: What the chart shows, for people who cannot see it.
         log: Whether the y axis is logarithmic.
-        mark: The epoch to mark with a dotted line.
+        mark: The epoch to mark with a dotted line; None for no mark.
+
+    Returns:
+        An SVG element.
     """
 
     def draw(axes) -> None:
@@ -83,7 +86,16 @@ def lines(
 
 
 def coverage(shares: Mapping[str, tuple[Sequence[int], Sequence[float]]], title: str, mark: int) -> str:
-    """Share of the tokens that the n most frequent words make up, n on a logarithmic axis; `mark` is all of them."""
+    """Draws the share of the tokens that the n most frequent words make up, over n on a logarithmic axis.
+
+    Args:
+        shares: Name -> (values of n, shares).
+        title: What the chart shows, for people who cannot see it.
+        mark: The number of all words, marked with a dotted line.
+
+    Returns:
+        An SVG element.
+    """
 
     def draw(axes) -> None:
         for (name, (words, share)), color in zip(shares.items(), SERIES, strict=False):
@@ -100,7 +112,17 @@ def coverage(shares: Mapping[str, tuple[Sequence[int], Sequence[float]]], title:
 
 
 def histogram(bars: Mapping[str, Sequence[float]], labels: Sequence[str], title: str, x_label: str) -> str:
-    """Shares by bin, one group of bars a bin."""
+    """Draws shares by bin, with a group of bars for each bin.
+
+    Args:
+        bars: Name -> a share for each bin.
+        labels: A label for each bin.
+        title: What the chart shows, for people who cannot see it.
+        x_label: Label of the x axis.
+
+    Returns:
+        An SVG element.
+    """
 
     def draw(axes) -> None:
         width = 0.8 / len(bars)
@@ -118,7 +140,17 @@ def histogram(bars: Mapping[str, Sequence[float]], labels: Sequence[str], title:
 
 
 def calibration(curves: Mapping[str, Sequence[Mapping[str, float]]], title: str) -> str:
-    """Share right over probability; areas of the dots grow with the tokens in the bin, and tiny bins are left out."""
+    """Draws the share of right predictions over their probability.
+
+    The area of a dot grows with the tokens in its bin; bins of fewer than ten tokens are left out.
+
+    Args:
+        curves: Name -> bins with `tokens`, `probability` and `accuracy`.
+        title: What the chart shows, for people who cannot see it.
+
+    Returns:
+        An SVG element.
+    """
 
     def draw(axes) -> None:
         axes.plot([0, 1], [0, 1], color=INK, linewidth=1, linestyle=":")
@@ -139,7 +171,15 @@ def calibration(curves: Mapping[str, Sequence[Mapping[str, float]]], title: str)
 
 
 def words(places: Sequence[Mapping], title: str) -> str:
-    """Words written at their places {word, x, y}; a word that would cover a more frequent one is left a dot."""
+    """Draws words at their places. A word whose text would cover a more frequent one is only a dot.
+
+    Args:
+        places: `word`, `x` and `y` of each word, the most frequent first.
+        title: What the chart shows, for people who cannot see it.
+
+    Returns:
+        An SVG element.
+    """
 
     def draw(axes) -> None:
         axes.set_axis_off()

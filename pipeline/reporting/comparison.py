@@ -1,4 +1,4 @@
-"""Two runs side by side, as one page."""
+"""Compares two runs, for a page that shows them side by side."""
 
 from pathlib import Path
 from typing import Any
@@ -21,7 +21,18 @@ FIGURES = (  # split, key, whether it is a share; lower is better but for accura
 
 
 def compare(first: RunRecord, second: RunRecord) -> dict[str, Any]:
-    """What the comparison's template shows of two runs' records."""
+    """Collects what the comparison's template shows.
+
+    Args:
+        first: A run's record.
+        second: Another run's record.
+
+    Returns:
+        The template's variables.
+
+    Raises:
+        ComponentError: If an artifact of a run is damaged.
+    """
     artifacts = Artifacts(first), Artifacts(second)
     evaluations = [found.read("Evaluator", "evaluation", EVALUATION) for found in artifacts]
     histories = [found.read("Trainer", "model_run", HISTORY) for found in artifacts]
@@ -120,5 +131,11 @@ def _seconds(first: RunRecord, second: RunRecord) -> list[dict]:
 
 
 def default_path(root: Path, first: str, second: str) -> Path:
-    """Where the comparison is written unless asked otherwise: beside the second run's report."""
+    """Returns where the comparison is written by default: beside the second run's report.
+
+    Args:
+        root: The pipeline's root.
+        first: The first run's id.
+        second: The second run's id.
+    """
     return run_folder(root, second) / f"compared-with-{first}.html"

@@ -20,7 +20,18 @@ PIPE_WIDTH = 160  # characters; a pipe has no width of its own
 
 
 def list_runs(root: Path, output: TextIO) -> int:
-    """Prints a line a run, newest first: when, outcome, perplexities, what was pushed. Returns the exit code."""
+    """Prints a line for each run, newest first: start, outcome, perplexities, pushed model.
+
+    Args:
+        root: The pipeline's root.
+        output: Where to print.
+
+    Returns:
+        The exit code, 0.
+
+    Raises:
+        RunnerError: If the metadata cannot be read.
+    """
     runs = read_runs(root)
     if not runs:
         print(f"No run has been recorded in {root} yet.", file=output)
@@ -36,15 +47,18 @@ def list_runs(root: Path, output: TextIO) -> int:
 
 
 def show_run(root: Path, run_id: str, output: TextIO) -> int:
-    """Prints a run: its outcome, changed configuration, components, and where each artifact came from.
+    """Prints one run: its outcome, changed configuration, components, and what each artifact was made from.
 
     Args:
         root: The pipeline's root.
-        run_id: The run's id, the unmistakable beginning of one, or "latest".
+        run_id: The run's id, a unique prefix of one, or "latest".
         output: Where to print.
 
+    Returns:
+        The exit code, 0.
+
     Raises:
-        RunnerError: If there is no such run.
+        RunnerError: If the metadata cannot be read, or there is no such run.
     """
     found = _find(read_runs(root), run_id, root)
     console = _console(output)
@@ -65,10 +79,17 @@ def show_run(root: Path, run_id: str, output: TextIO) -> int:
 
 
 def load_run(root: Path, run_id: str) -> dict[str, Any]:
-    """The whole record of a finished run.
+    """Loads the whole record of a finished run.
+
+    Args:
+        root: The pipeline's root.
+        run_id: The run's id, a unique prefix of one, or "latest".
+
+    Returns:
+        The record, whose `root` is where the root is now.
 
     Raises:
-        RunnerError: If there is no such run or it was stopped before its end.
+        RunnerError: If there is no such run, or it was stopped before its end.
     """
     found = _find(read_runs(root), run_id, root)
     if "run" not in found:
@@ -77,7 +98,10 @@ def load_run(root: Path, run_id: str) -> dict[str, Any]:
 
 
 def read_runs(root: Path) -> list[dict[str, Any]]:
-    """Every run below the root, newest first, as `Metadata.runs` has them; none where nothing is recorded.
+    """Reads every run below a root, newest first, as `Metadata.runs` returns them.
+
+    Args:
+        root: The pipeline's root; if nothing is recorded in it, the list is empty.
 
     Raises:
         RunnerError: If the metadata cannot be read.

@@ -1,4 +1,4 @@
-"""The lineage of a run as a drawing: a row a component, a lane an artifact, from the source to the pushed version."""
+"""Draws the lineage of a run from its source to the pushed version: a row for each component, a lane for an artifact."""
 
 from collections.abc import Mapping, Sequence
 from html import escape
@@ -11,9 +11,9 @@ def draw(components: Sequence[Mapping], source: str, pushed: str | None) -> str:
     """Draws the components' records in their order as one SVG element.
 
     Args:
-        components: `run["components"]`.
-        source: What the first component read, in words.
-        pushed: What the last one left outside the root, in words, or None.
+        components: The components of a run's record.
+        source: Text for what the first component read.
+        pushed: Text for what was pushed, or None if nothing was.
     """
     rows = [{"name": source, "note": "source", "status": "outside", "inputs": {}}]
     rows += [_row(component) for component in components]

@@ -14,7 +14,15 @@ OBJECTIVE = "valid perplexity"
 
 
 def tuning(artifacts: Artifacts) -> dict | None:
-    """The search that the Trainer's hyperparameters come from, or None where there was none."""
+    """Returns the search that the Trainer's hyperparameters come from, or None if there was none.
+
+    Args:
+        artifacts: The run's artifacts.
+
+    Returns:
+        The template's variables: what the trials' file holds, with `names`, `chart` and the trials in order of
+            perplexity.
+    """
     found = artifacts.read("Tuner", "best_hyperparameters", TRIALS)
     if not found:
         return None
@@ -33,8 +41,11 @@ def parallel_coordinates(space: Sequence[Mapping[str, Any]], trials: Sequence[Ma
     """Draws an axis for each hyperparameter and one for the perplexity, and each trial as a line across them.
 
     Args:
-        space: The hyperparameters: `name`, `kind`, `scale`, `values`.
-        trials: `values` by name, `perplexity`, `status`, `best`, `default`.
+        space: The hyperparameters: `name`, `kind`, `scale`, and `values` or `min` and `max`.
+        trials: The trials: `values` by name, `perplexity`, `status`, `best`, `default`.
+
+    Returns:
+        An SVG element.
     """
     axes = [_Axis(of["name"], [t["values"][of["name"]] for t in trials], of) for of in space]
     known = [t["perplexity"] for t in trials if t["status"] == "completed"]

@@ -1,6 +1,6 @@
-"""What the report shows, read from the artifacts of a run: each function gives one section's data, or None.
+"""Reads what the report shows from a run's artifacts: each function returns one section's data, or None.
 
-A run that failed early has few artifacts, and a section without its artifact is absent.
+A run that failed early has few artifacts; a section without its artifact is left out.
 """
 
 import json
@@ -50,24 +50,50 @@ class Artifacts:
         self._components = {component["name"]: component for component in run["components"]}
 
     def folder(self, component: str, key: str) -> Path | None:
-        """The folder of an output, or None where there is none."""
+        """Returns the folder of an output, or None if it does not exist.
+
+        Args:
+            component: The component's name.
+            key: The output's key.
+        """
         output = self._components.get(component, {}).get("outputs", {}).get(key)
         folder = self._root / output["uri"] if output else None
         return folder if folder and folder.is_dir() else None
 
     def warnings(self, component: str) -> list[str]:
-        """What a component warned of."""
+        """Returns the warnings among a component's figures.
+
+        Args:
+            component: The component's name.
+        """
         return self._components.get(component, {}).get("figures", {}).get("warnings") or []
 
     def read(self, component: str, key: str, document: Document[T], split: str | None = None) -> T | None:
-        """What a file of an output, or of one of its splits, holds; None where there is none."""
+        """Reads a file of an output.
+
+        Args:
+            component: The component's name.
+            key: The output's key.
+            document: The kind of file.
+            split: The split whose file to read, if the output has one for each split.
+
+        Returns:
+            The file's contents, or None if it does not exist.
+
+        Raises:
+            ComponentError: If the file is damaged.
+        """
         folder = self.folder(component, key)
         folder = split_dir(folder, split) if folder and split else folder
         return document.read(folder) if folder and document.is_in(folder) else None
 
 
 def training(artifacts: Artifacts) -> dict | None:
-    """Learning curves; one that has no value but 0 is left out, as a loss that is switched off."""
+    """Returns the learning curves, or None. A curve whose values are all 0, such as a loss that is off, is left out.
+
+    Args:
+        artifacts: The run's artifacts.
+    """
     history = artifacts.read("Trainer", "model_run", HISTORY)
     if not history or not history["epochs"]:
         return None
@@ -82,7 +108,11 @@ def training(artifacts: Artifacts) -> dict | None:
 
 
 def data(artifacts: Artifacts) -> dict | None:
-    """Statistics of the splits, what validation found, and how much of the text the vocabulary covers."""
+    """Returns the splits' statistics, the anomalies, and how much of the text the vocabulary covers, or None.
+
+    Args:
+        artifacts: The run's artifacts.
+    """
     splits = {name: artifacts.read("StatisticsGen", "statistics", STATISTICS, split)
               for split, name in SPLITS.items()}  # fmt: skip
     splits = {name: found for name, found in splits.items() if found}
@@ -133,7 +163,11 @@ def _vocabulary(artifacts: Artifacts) -> dict | None:
 
 
 def evaluation(artifacts: Artifacts) -> dict | None:
-    """The gate's table and the splits' figures, slices and calibration."""
+    """Returns the gate's table and the splits' figures, slices and calibration, or None.
+
+    Args:
+        artifacts: The run's artifacts.
+    """
     found = artifacts.read("Evaluator", "evaluation", EVALUATION)
     if not found:
         return None
@@ -180,13 +214,21 @@ def _slices(found: Evaluation) -> list[dict]:
 
 
 def predictions(artifacts: Artifacts) -> list[dict] | None:
-    """Top-10 next words of the fixed phrases."""
+    """Returns the ten likeliest next words of the fixed phrases, or None.
+
+    Args:
+        artifacts: The run's artifacts.
+    """
     found = artifacts.read("Evaluator", "evaluation", PREDICTIONS)
     return found["phrases"] if found else None
 
 
 def embedding(artifacts: Artifacts) -> dict | None:
-    """Nearest neighbours, and the map of frequent words."""
+    """Returns nearest neighbours of words and the map of frequent words, or None.
+
+    Args:
+        artifacts: The run's artifacts.
+    """
     found = artifacts.read("Evaluator", "evaluation", EMBEDDING)
     if not found:
         return None
@@ -194,7 +236,11 @@ def embedding(artifacts: Artifacts) -> dict | None:
 
 
 def configuration(run: RunRecord) -> list[dict]:
-    """Every key with its value, those that differ from the default marked."""
+    """Returns every key with its value and default, and whether they differ.
+
+    Args:
+        run: The run's record.
+    """
     defaults = run.get("defaults", {})
     return [
         {
@@ -208,5 +254,5 @@ def configuration(run: RunRecord) -> list[dict]:
 
 
 def as_text(value: Any) -> str:
-    """A configuration value as it is written in the file."""
+    """Returns a configuration value as JSON text, which a configuration file takes, too."""
     return json.dumps(value, ensure_ascii=False)

@@ -1,4 +1,4 @@
-"""A run's summary, the JSON line that other people's scripts read, and the files that a run leaves about itself."""
+"""A run's summary, the JSON line for scripts, and the files that describe a run."""
 
 import os
 from pathlib import Path
@@ -11,7 +11,11 @@ from pipeline.runner.record import RunRecord, Summary
 
 
 def summarize(run: RunRecord) -> Summary:
-    """The summary of a run's record."""
+    """Makes the summary of a run.
+
+    Args:
+        run: The run's record.
+    """
     figures = [step["figures"] for step in run["components"] if step["status"] in ("executed", "cached")]
 
     def last(name: str) -> Any:
@@ -37,7 +41,17 @@ def summarize(run: RunRecord) -> Summary:
 
 
 def write_run(run: RunRecord) -> Path:
-    """Writes `runs/<run_id>/summary.json` and `report.html` below the run's root; returns the report's path."""
+    """Writes `summary.json` and `report.html` into the run's folder.
+
+    Args:
+        run: The run's record, with its `summary`.
+
+    Returns:
+        The report's path.
+
+    Raises:
+        OSError: If a file cannot be written.
+    """
     from pipeline.reporting.page import write_report  # here: only a run draws charts
 
     folder = run_folder(Path(run["root"]), run["run_id"])

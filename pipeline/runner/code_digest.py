@@ -1,4 +1,4 @@
-"""The digest of a component's own code: what makes a cached result stale when somebody edits the work."""
+"""The digest of a component's code: editing the code makes cached results stale."""
 
 import ast
 import functools
@@ -9,10 +9,13 @@ from pathlib import Path
 
 
 def code_digest(component: type) -> str:
-    """SHA-256 over the component's folder and every project module that it imports, directly or not.
+    """Returns the SHA-256 of a component's folder and of every project module that it imports, directly or not.
 
-    Imports are found in the source, wherever they stand, without importing anything. Only modules of `models`, of
-    `components` and of the component's own top-level package count; libraries and the runner do not.
+    Imports are read from the source, without importing anything. Only modules of `models`, of `components` and of the
+    component's own top-level package count; libraries and the runner do not.
+
+    Args:
+        component: The component's class.
     """
     module = component.__module__
     file = Path(sys.modules[module].__file__).resolve()

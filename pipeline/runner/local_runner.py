@@ -1,7 +1,7 @@
-"""Runs components one after the other in this process, reusing what has not changed.
+"""Runs components one after the other in this process, and reuses what has not changed.
 
-An output appears under `<root>/<Component>/<output>/<execution id>/` whole or not at all: it is written aside under
-`<root>/.staging/`, renamed, then recorded in `<root>/metadata.sqlite`.
+An output appears under `<root>/<Component>/<output>/<execution id>/` complete or not at all: it is written below the
+staging folder, renamed, then recorded in the metadata file (`pipeline.root` names both).
 """
 
 import contextlib
@@ -40,10 +40,10 @@ class LocalRunner:
     """Runs a pipeline below one root. A context manager: it holds the root's lock from entering to leaving.
 
     Args:
-        root: Folder of everything that is written; made where it is missing.
+        root: Folder of everything that is written; made if missing.
         use_cache: Whether an unchanged component's earlier outputs are reused.
-        progress: Where steps are shown.
-        peers: The other workers, where several train together.
+        progress: Where steps are shown; by default on standard error.
+        peers: The other workers, if several train together.
 
     Raises:
         RunnerError: On entering, if the root cannot be written or another run holds it.
@@ -83,7 +83,7 @@ class LocalRunner:
         self._exit_stack.close()
 
     def run(self, components: Sequence[Component], until: str | None = None) -> RunRecord:
-        """Runs the components in the order given.
+        """Runs the components in the given order.
 
         Args:
             components: Each after those whose outputs it reads.
@@ -94,6 +94,7 @@ class LocalRunner:
 
         Raises:
             ValueError: If an input is not the output of an earlier component.
+            RunnerError: If the run's start cannot be recorded.
         """
         check_order(components)
         started, clock = datetime.datetime.now().astimezone(), time.monotonic()
@@ -113,10 +114,13 @@ class LocalRunner:
         return run_record(self.run_id, self.root, started.isoformat(timespec="seconds"), took, exit_code, error, steps)
 
     def start_run(self, started: str) -> None:
-        """Records that this run has begun, at an ISO 8601 time.
+        """Records that this run has begun.
+
+        Args:
+            started: ISO 8601 time.
 
         Raises:
-            RunnerError: If it cannot be recorded; nothing has happened then.
+            RunnerError: If it cannot be recorded; nothing else has happened then.
         """
         try:
             self.metadata.start_run(self.run_id, {"started": started})
@@ -288,7 +292,11 @@ class LocalRunner:
         self.metadata.reserve_ids(max((int(folder.name) for folder in folders if folder.name.isdecimal()), default=0))
 
     def describe(self, failure: Exception) -> str:
-        """A failure in words; its traceback goes to the run's `error.log`, and is shown with --verbose."""
+        """Describes a failure in one message. Its traceback goes to the run's `error.log`, and is shown with --verbose.
+
+        Args:
+            failure: The exception.
+        """
         text = "".join(traceback.format_exception(failure))
         self.progress.traceback(text)
         log = run_folder(self.root, self.run_id) / "error.log"

@@ -1,4 +1,4 @@
-"""`--rollback`: republishes the previous version, as a run of its own in the lineage."""
+"""`--rollback`: republishes the previous version, recorded as a separate run in the lineage."""
 
 import datetime
 import sqlite3
@@ -19,24 +19,25 @@ from pipeline.runner.step import Step
 
 
 class Rollback(Component):
-    """What a rollback is called in the lineage; it reads the pushed model that it returns to."""
+    """The component that a rollback is recorded as; it reads the pushed model that it returns to."""
 
     OUTPUTS: ClassVar = {"pushed_model": "PushedModel"}
     Parameters: ClassVar = Pusher.Parameters
 
 
 def roll_back(runner: LocalRunner, parameters: Pusher.Parameters) -> RunRecord:
-    """Republishes the previous version and records what it was made from.
+    """Republishes the previous version and records where it came from.
 
     Args:
-        runner: An entered runner: its run is the rollback.
-        parameters: The Pusher's.
+        runner: An entered runner; its run is the rollback.
+        parameters: The Pusher's parameters.
 
     Returns:
         The run's record, with a `message`.
 
     Raises:
-        RunnerError: If there is no version to go back to; nothing has changed then.
+        RunnerError: If there is no version to go back to, in which case nothing has changed, or if the version was
+            pushed but could not be recorded.
     """
     started, clock = datetime.datetime.now().astimezone().isoformat(timespec="seconds"), time.monotonic()
     runner.start_run(started)

@@ -1,4 +1,4 @@
-"""One run at a time in a root."""
+"""A lock that lets one run at a time use a root."""
 
 import contextlib
 import fcntl
@@ -11,7 +11,10 @@ from pipeline.errors import RunnerError
 
 @contextlib.contextmanager
 def held(root: Path) -> Iterator[None]:
-    """Holds the root for one run; the kernel lets go of it however the process ends.
+    """Holds the root's lock. The kernel releases it however the process ends.
+
+    Args:
+        root: An existing folder.
 
     Raises:
         RunnerError: If another process holds it; the message names that process.

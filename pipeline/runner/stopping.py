@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM: an exception in the main thread, and an end within seconds whatever that waits for.
+"""Ctrl-C and SIGTERM: they raise an exception in the main thread, and end the process within seconds in any case.
 
 Only the standard library is imported here: the handlers are in place before anything else is loaded.
 """
@@ -31,25 +31,30 @@ class Terminated(BaseException):
 
 
 def install() -> None:
-    """Puts the handlers in place; SIGINT stays ignored where it is, as in a shell's background jobs."""
+    """Installs the handlers. SIGINT stays ignored if it is, as in a shell's background jobs."""
     signal.signal(signal.SIGTERM, _stop)
     if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:
         signal.signal(signal.SIGINT, _stop)
 
 
 def check() -> None:
-    """Raises what the signal raised once more, if one arrived: libraries replace it by errors of their own."""
+    """Raises the signal's exception again, if one arrived: libraries may have replaced it with an error of their own.
+
+    Raises:
+        KeyboardInterrupt: If Ctrl-C arrived.
+        Terminated: If SIGTERM arrived.
+    """
     if _received:
         raise KeyboardInterrupt if _received[0] == signal.SIGINT else Terminated
 
 
 def exit_code() -> int | None:
-    """The exit code after a signal; None if there was none."""
+    """Returns the exit code after a signal; None if there was none."""
     return {signal.SIGINT: INTERRUPTED, signal.SIGTERM: TERMINATED}[_received[0]] if _received else None
 
 
 def message() -> str:
-    """What is said of the end after a signal."""
+    """Returns what is printed at the end after a signal."""
     return f"{'Interrupted' if exit_code() == INTERRUPTED else 'Terminated'}: {RESUME}"
 
 
@@ -97,7 +102,11 @@ def _descendants(parent: int) -> list[int]:
 
 
 def end(exit_code: int) -> NoReturn:
-    """Ends the process."""
+    """Ends the process.
+
+    Args:
+        exit_code: After a signal, threads of Beam or TensorFlow are not waited for.
+    """
     sys.stderr.flush()
     if exit_code in (INTERRUPTED, TERMINATED):
         os._exit(exit_code)  # threads of Beam or TensorFlow that were cut short must not keep the command alive

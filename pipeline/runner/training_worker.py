@@ -1,7 +1,7 @@
-"""Several processes for one training: which of TensorFlow's workers this is, and what one that is not the chief does.
+"""Several processes for one training: how they meet, and what a worker that is not the chief does.
 
-The chief is a run as ever, but its Trainer has others beside it. A worker, which is the same command with another
-`TF_CONFIG`, meets the chief before anything runs, takes part in the Trainer, and ends with it; it runs no other
+The chief is an ordinary run whose Trainer works together with others. A worker, which is the same command with another
+`TF_CONFIG`, meets the chief before anything runs, takes part in the Trainer, and ends with it. It runs no other
 component and writes nothing.
 """
 
@@ -31,12 +31,15 @@ LIBRARIES = ("tensorflow", "keras", "numpy")
 def meeting(
     components: Sequence[Component], until: str | None, values: Mapping[str, Any]
 ) -> Iterator[peers.Peers | None]:
-    """The other workers, once all are there and alike; None where one process trains, or none.
+    """Waits until all workers of a training have connected, and checks that they are alike.
 
     Args:
-        components: Of the pipeline.
+        components: The pipeline's components.
         until: Name of the last component that will run, or None for all.
-        values: The configuration's, by key.
+        values: The configuration: value by key.
+
+    Yields:
+        The other workers; None if the run trains in one process or not at all.
 
     Raises:
         ConfigurationError: If `TF_CONFIG` or the number of workers cannot be used.
@@ -79,11 +82,17 @@ def _settings(trainer: Component, values: Mapping[str, Any]) -> dict[str, str]:
 
 
 def join(components: Sequence[Component], chief: peers.Peers, root: Path, progress: RunProgress) -> dict[str, Any]:
-    """Takes part in the chief's Trainer, once it gets there.
+    """Takes part in the chief's Trainer and waits for the chief's run to end.
+
+    Args:
+        components: The pipeline's components.
+        chief: The connection to the chief.
+        root: The pipeline's root, on a file system that all workers share.
+        progress: Where the step is shown.
 
     Returns:
-        A run's record, as `LocalRunner.run` returns it, of the one step that the worker shared: cached where the chief
-        trained nothing.
+        A run's record, as `LocalRunner.run` returns it, with the one step that the worker shared. Its status is
+        "cached" if the chief trained nothing.
     """
     trainer = next(component for component in components if component.name == "Trainer")
     name, clock, error = f"worker-{chief.task.index}", time.monotonic(), None

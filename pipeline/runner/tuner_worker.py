@@ -1,8 +1,8 @@
-"""Several processes for one search: who is Keras Tuner's chief or worker, and what a worker does.
+"""Several processes for one search: which one is Keras Tuner's chief, and what a worker does.
 
-The chief is a run as ever, but for its Tuner, which hands trials out instead of training them. A worker, which is the
-same command with another `KERASTUNER_TUNER_ID`, trains trials for the chief of the same `pipeline.root` and ends with
-the search; it runs no component and writes no artifact.
+The chief is an ordinary run whose Tuner hands out trials instead of training them. A worker, which is the same command
+with another `KERASTUNER_TUNER_ID`, trains trials for the chief of the same `pipeline.root` and ends with the search. It
+runs no component and writes no artifact.
 """
 
 import contextlib
@@ -30,10 +30,13 @@ CHIEF_WAIT = 1800.0  # seconds that a worker waits for a chief's search to begin
 
 
 def is_worker(components: Sequence[Component]) -> bool:
-    """Whether the environment says that this process trains trials for another one's search.
+    """Returns whether the environment makes this process a worker that trains trials for another process's search.
+
+    Args:
+        components: The pipeline's components; without a Tuner there is no worker.
 
     Raises:
-        ConfigurationError: If it says only a part of what Keras Tuner needs to know.
+        ConfigurationError: If only a part of Keras Tuner's environment variables is set.
     """
     if not any(component.name == "Tuner" for component in components) or not os.environ.get(VARIABLES[1]):
         return False
@@ -47,13 +50,18 @@ def is_worker(components: Sequence[Component]) -> bool:
 
 
 def join(components: Sequence[Component], root: Path, progress: RunProgress) -> RunRecord:
-    """Trains trials for the chief below `root` until there are no more.
+    """Trains trials for the chief's search until there are no more.
+
+    Args:
+        components: The pipeline's components.
+        root: The pipeline's root, which the chief shares.
+        progress: Where the step is shown.
 
     Returns:
-        A run's record, of the one step that the worker shared.
+        A run's record with the one step that the worker shared.
 
     Raises:
-        RunnerError: If no search with these components' parameters begins below `root`.
+        RunnerError: If no search with these components' parameters begins below `root` within half an hour.
     """
     tuner = next(component for component in components if component.name == "Tuner")
     name, clock, error, figures = os.environ[VARIABLES[0]], time.monotonic(), None, {}

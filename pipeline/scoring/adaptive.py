@@ -19,10 +19,14 @@ LINES_AT_ONCE = 256  # that are tokenized together
 
 
 def read_settings(mode: str, assignments: Sequence[str]) -> AdaptiveSettings:
-    """The settings of a mode, from `KEY=VALUE` each.
+    """Reads the settings of a mode.
+
+    Args:
+        mode: "cache" or "dynamic".
+        assignments: Texts `KEY=VALUE`.
 
     Raises:
-        ValueError: If a key is unknown or a value is not what it takes.
+        ValueError: If a key is unknown or a value is wrong.
     """
     known = AdaptiveSettings().of_mode(mode)
     values = dict(assignment.partition("=")[::2] for assignment in assignments)
@@ -37,17 +41,17 @@ def read_settings(mode: str, assignments: Sequence[str]) -> AdaptiveSettings:
 
 
 class AdaptiveScorer:
-    """Reads lines in order as one text, each token predicted once from all before it.
+    """Reads lines in order as one text, and predicts each token once from all tokens before it.
 
     Args:
         path: Folder of the SavedModel.
         mode: "cache" or "dynamic".
-        settings: How.
-        gradient_text: File of training text, from which `dynamic` takes the scale of its gradients.
+        settings: The settings of the mode.
+        gradient_text: File of training text, from which `dynamic` takes the scale of its gradients; None with `cache`.
 
     Attributes:
-        log_probability: Of all tokens so far.
-        num_tokens: So far.
+        log_probability: Sum over all tokens so far, natural logarithm.
+        num_tokens: Number of tokens so far.
 
     Raises:
         InputError: If the training text cannot be read or is empty.
@@ -63,7 +67,11 @@ class AdaptiveScorer:
                 raise InputError(f"{gradient_text} holds no text; --gradient-text needs some of the training text.")
 
     def score(self, lines: Iterable[bytes]) -> Iterator[str]:
-        """A JSON object for each line of one text, in order, as `Scorer.score` gives."""
+        """Yields a JSON object for each line, in order, in the form of `Scorer.score`.
+
+        Args:
+            lines: The lines of one text, without newlines.
+        """
         waiting: deque[tuple[int, int]] = deque()  # place of the line's end in the text, its tokens
         end = done = 0
         carried = np.zeros([0])

@@ -1,4 +1,4 @@
-"""An output that appears whole or not at all, and that an interrupted command can resume."""
+"""An output file that appears complete or not at all, and that an interrupted command can resume."""
 
 import fcntl
 import json
@@ -15,21 +15,21 @@ class OutputError(Exception):
 
 
 class ResumableOutput:
-    """`<path>.part` while lines are added, `<path>` once they are all there.
+    """Writes lines to `<path>.part`, which becomes `<path>` once all lines are there.
 
-    A line that a kill cut off is dropped; those before it are kept. What the lines were made from is written beside
-    them, so that they are not resumed for something else. One process at a time has the file.
+    A line that a kill cut off is dropped; the lines before it are kept. A description of what the lines were made from
+    is written beside them, so that they are not resumed for other inputs. One process at a time can write the file.
 
     Args:
         path: The file to write in the end.
         made_from: JSON-serialisable description of the inputs, a dictionary.
 
     Attributes:
-        done: Lines that are there already.
+        done: Number of lines that exist already.
 
     Raises:
-        OutputError: If there is a finished or another command's file, another process has it, or the folder cannot be
-            written.
+        OutputError: If the file exists, its part belongs to another command, another process is writing it, or the
+            folder cannot be written.
     """
 
     def __init__(self, path: Path, made_from: dict[str, Any]):
@@ -102,22 +102,26 @@ class ResumableOutput:
         return lines
 
     def append(self, lines: Iterable[str]) -> None:
-        """Adds lines; they are on the disk when this returns."""
+        """Adds lines; they are on the disk when this returns.
+
+        Args:
+            lines: Lines without newlines.
+        """
         self._file.write("".join(f"{line}\n" for line in lines).encode())
         self._file.flush()
         os.fsync(self._file.fileno())
 
     def finish(self) -> None:
-        """Gives the file its name, before anyone else can lock it."""
+        """Renames the part to the file, before another process can lock it."""
         os.replace(self._part, self.path)
         self._origin.unlink()
         files.sync(self.path.parent)
         self._file.close()
 
     def forget(self) -> None:
-        """Removes the description, where the file was written by another."""
+        """Removes the description, after something else has written the file."""
         self._origin.unlink(missing_ok=True)
 
     def close(self) -> None:
-        """Leaves it as it is, to be resumed."""
+        """Closes the part, which can be resumed later."""
         self._file.close()

@@ -57,7 +57,13 @@ class _Gate:
 
 
 def make_app(serving: ModelServer, watch_seconds: float = 1.0, access: Access = Access()) -> Starlette:  # noqa: B008 (frozen)
-    """The application; it looks for new versions, and after its clients, while it runs."""
+    """Creates the application. While it runs, it looks for new versions and for clients that have left.
+
+    Args:
+        serving: The model to serve.
+        watch_seconds: Seconds between two looks for new versions.
+        access: Who may send requests; by default everybody.
+    """
 
     @contextlib.asynccontextmanager
     async def lifespan(app):

@@ -1,4 +1,4 @@
-"""Runs requests that arrive together in one call of the model, and a lone one at once."""
+"""Runs requests that arrive together in one call of the model, and a single one without waiting."""
 
 import asyncio
 import contextlib
@@ -58,14 +58,21 @@ class _Size:
 
 
 class LongRequests:
-    """Lets one long request run at a time, of all signatures: two would keep every processor from the short ones."""
+    """Lets one long request run at a time, over all signatures.
+
+    Two would keep every processor from the short requests.
+    """
 
     def __init__(self):
         self._running = False
         self._waiting: dict[Callable[[], None], None] = {}  # in order
 
     def enter(self, start: Callable[[], None]) -> bool:
-        """Whether a long request may run now; otherwise `start` is called once it may."""
+        """Returns whether a long request may run now.
+
+        Args:
+            start: Called when it may run later, if it may not run now.
+        """
         if self._running:
             self._waiting[start] = None
             return False
@@ -73,7 +80,7 @@ class LongRequests:
         return True
 
     def leave(self) -> None:
-        """Is called when a long request has ended."""
+        """Call this when a long request has ended."""
         self._running = False
         waiting, self._waiting = self._waiting, {}
         for start in waiting:
@@ -83,13 +90,13 @@ class LongRequests:
 class Batcher:
     """The queue of one signature of one model.
 
-    There is no waiting for a batch to fill: requests that arrive while the model is busy run together once it is
-    free. Each request gets what it would get alone, also where another one of its batch is refused. A batch that
-    nobody waits for any more is stopped.
+    There is no waiting for a batch to fill: requests that arrive while the model is busy run together once it is free.
+    Each request gets the answer that it would get alone, even if another one of its batch is refused. A batch is
+    stopped when no client waits for it any more.
 
     Args:
-        prepare: Makes a call of the model: a function of inputs to outputs, every tensor with one row an example,
-            which runs in `executor`; and one that stops it, from any thread.
+        prepare: Makes a call of the model. Returns a function of inputs to outputs, every tensor with one row for each
+            example, which runs in `executor`; and a function that stops that call, from any thread.
         executor: Where the model runs.
         observe: Called with the number of requests of each batch.
         long_requests: Shared by all signatures.
@@ -112,14 +119,17 @@ class Batcher:
 
     @property
     def waiting(self) -> int:
-        """Requests that wait for their turn."""
+        """Number of requests that wait to run."""
         return len(self._waiting)
 
     async def submit(self, inputs: Tensors) -> Tensors:
-        """The model's answer to one request. A caller that is cancelled gives up its place.
+        """Returns the model's answer to one request. A caller that is cancelled leaves the queue.
+
+        Args:
+            inputs: Name -> tensor.
 
         Raises:
-            RequestError: If the model refuses it, or too many wait already (503).
+            RequestError: If the model refuses the request, or too many are waiting already (503).
         """
         if len(self._waiting) >= MAX_WAITING:
             raise RequestError(503, f"{MAX_WAITING} requests are waiting already: the server is overloaded. Try later.")

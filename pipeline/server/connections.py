@@ -1,7 +1,7 @@
-"""Bounds what a client can hold: size and time of a request's head and body, and the number of connections.
+"""Limits what a client can hold: size and time of a request's head and body, and the number of connections.
 
-uvicorn has no such limits for httptools, the fast one of its parsers; its h11 has one for the size of heads, but none
-for time.
+uvicorn has no such limits for httptools, the faster of its parsers. For h11 it limits the size of heads, but not the
+time.
 """
 
 import asyncio
@@ -25,11 +25,11 @@ TURNS = itertools.count()
 
 
 def server_config(app: Any, grace_seconds: int | None = None) -> uvicorn.Config:
-    """How the application is served.
+    """Returns uvicorn's configuration for an application.
 
     Args:
         app: The application.
-        grace_seconds: That requests may take after the server is asked to stop; None: as long as they take.
+        grace_seconds: Seconds that open requests may take after the server is asked to stop; None for any time.
     """
     files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     connections = max(1, min(MAX_CONNECTIONS, files - OTHER_FILES))
@@ -48,8 +48,9 @@ class BoundedConnection(HttpToolsProtocol):
     """A client's connection.
 
     Args:
-        max_connections: With more than these, the one that has been waiting longest to send a request is closed.
-        *args, **kwargs: uvicorn's.
+        max_connections: Above this number, the connection that has waited longest to send a request is closed.
+        *args: Arguments of `HttpToolsProtocol`.
+        **kwargs: Keyword arguments of `HttpToolsProtocol`.
     """
 
     def __init__(self, max_connections: int, *args, **kwargs):
@@ -63,6 +64,7 @@ class BoundedConnection(HttpToolsProtocol):
         self._look: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:
+        """Starts watching the connection, and closes the one that has waited longest if there are too many."""
         super().connection_made(transport)
         self._look = self.loop.call_later(LOOK_SECONDS, self._check_time)
         if len(self.connections) > self._max_connections:
@@ -71,15 +73,17 @@ class BoundedConnection(HttpToolsProtocol):
             oldest.transport.abort()
 
     def connection_lost(self, exc: Exception | None) -> None:
+        """Stops watching the connection."""
         self._look.cancel()
         super().connection_lost(exc)
 
     @property
     def is_answering(self) -> bool:
-        """Whether a whole request has been read that is not answered yet."""
+        """Whether a whole request has been read and not been answered yet."""
         return self.cycle is not None and not self.cycle.response_complete and not self.cycle.more_body
 
     def data_received(self, data: bytes) -> None:
+        """Passes data on to the parser, a head only up to its largest size."""
         if self._reading_head:
             if self._deadline is None:  # the first of another request
                 self._turn, self._deadline = next(TURNS), self.loop.time() + HEAD_SECONDS
@@ -96,11 +100,13 @@ class BoundedConnection(HttpToolsProtocol):
             super().data_received(data)
 
     def on_headers_complete(self) -> None:
+        """Starts the time limit of the body."""
         self._reading_head = False
         self._turn, self._deadline = next(TURNS), self.loop.time() + BODY_SECONDS
         super().on_headers_complete()
 
     def on_message_complete(self) -> None:
+        """Ends the time limit: the whole request has arrived."""
         self._reading_head, self._head_bytes = True, 0
         self._turn, self._deadline = next(TURNS), None
         super().on_message_complete()

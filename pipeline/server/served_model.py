@@ -1,4 +1,4 @@
-"""One version of the model, loaded: its signatures, its metadata in TensorFlow Serving's form, and its answers."""
+"""One loaded version of the model: its signatures, its metadata in TensorFlow Serving's form, and its answers."""
 
 import logging
 import re
@@ -27,7 +27,7 @@ class Signature:
 
 
 class ServedModel:
-    """A SavedModel in memory, each of its signatures run once so that the first request does not wait.
+    """A SavedModel in memory. Each of its signatures is run once, so that the first request does not wait.
 
     Args:
         path: The version's folder.
@@ -35,10 +35,10 @@ class ServedModel:
 
     Attributes:
         signatures: `Signature` by name.
-        signature_definitions: The same as TensorFlow Serving's `/metadata` has them.
+        signature_definitions: The signatures in the form of TensorFlow Serving's `/metadata`.
 
     Raises:
-        Exception: Whatever TensorFlow raises where it cannot be loaded or does not run.
+        Exception: Whatever TensorFlow raises if the model cannot be loaded or does not run.
     """
 
     def __init__(self, path: Path, version: int):
@@ -62,17 +62,28 @@ class ServedModel:
             self.prepare(name)[0]({key: _example(spec) for key, spec in signature.inputs.items()})
 
     def signature(self, name: str) -> Signature:
-        """The signature of that name, "" being the default.
+        """Returns a signature.
+
+        Args:
+            name: The signature's name.
 
         Raises:
-            RequestError: If there is none.
+            RequestError: If the model has no such signature (400).
         """
         if name not in self.signatures:
             raise RequestError(400, f'Serving signature name: "{shortened(name)}" not found in signature def')
         return self.signatures[name]
 
     def prepare(self, signature: str) -> tuple[Callable[[Mapping[str, np.ndarray]], dict], Callable[[], None]]:
-        """A function that runs a signature, and one that ends it early, within a step of its loops."""
+        """Prepares a call of the model.
+
+        Args:
+            signature: The signature's name.
+
+        Returns:
+            A function that runs the signature on inputs by name, and a function that stops it within a step of its
+            loops.
+        """
         manager = cancellation.CancellationManager()
         function = manager.get_cancelable_function(self._model.signatures[signature])
         return lambda inputs: self._call(signature, function, inputs), manager.start_cancel

@@ -1,4 +1,4 @@
-"""The versions that are served: the newest ones of a folder, each loaded before it is used and kept while it is."""
+"""The versions that are served: the newest ones of a folder, each loaded before use and kept while requests use it."""
 
 import contextlib
 import gc
@@ -39,9 +39,9 @@ class Versions:
     """Keeps the newest versions of a folder loaded.
 
     Args:
-        folder: Folder of the versions (`<folder>/<integer>/saved_model.pb`), or one version's own folder.
+        folder: Folder of the versions (`<folder>/<integer>/saved_model.pb`), or the folder of a single version.
         number: How many of the newest versions to serve.
-        load: Makes the model of a version's path and number; raises where it cannot.
+        load: Loads a model from a version's path and number; raises if it cannot.
         name: The model's name in messages.
     """
 
@@ -53,7 +53,7 @@ class Versions:
         self._entries: dict[int, _Entry] = {}
 
     def found(self) -> dict[int, Path]:
-        """Versions that are on the disk, oldest first."""
+        """Returns the versions on the disk, oldest first."""
         if saved_model.is_saved_model(self.folder):
             return {int(self.folder.name) if self.folder.name.isdecimal() else 1: self.folder}
         try:
@@ -62,9 +62,10 @@ class Versions:
             return {}
 
     def refresh(self) -> None:
-        """Loads what is new and lets go of what is no longer among the newest. Runs in one thread at a time.
+        """Loads new versions and releases those that are no longer among the newest. Call it from one thread at a time.
 
-        An older version stays until a newer one is loaded: whatever happens to the folder, the last good model serves.
+        An older version is kept until a newer one is loaded: the last working model is served whatever happens to the
+        folder.
         """
         found = self.found()
         wanted = list(found)[-self._number :]
@@ -91,16 +92,22 @@ class Versions:
         self._end_unused()
 
     def available(self) -> list[int]:
-        """Versions that answer requests, newest first."""
+        """Returns the versions that answer requests, newest first."""
         entries = list(self._entries.values())
         return sorted((entry.version for entry in entries if entry.state == "AVAILABLE"), reverse=True)
 
     @contextlib.contextmanager
     def use(self, version: int | None = None) -> Iterator[Any]:
-        """A version's model (the newest one's by default), which stays loaded meanwhile.
+        """Keeps a version loaded while the context lasts.
+
+        Args:
+            version: The version's number; None for the newest.
+
+        Yields:
+            The version's model.
 
         Raises:
-            RequestError: If it is not served (404).
+            RequestError: If the version is not served (404).
         """
         available = self.available()
         if not available or (version is not None and version not in available):
@@ -114,7 +121,10 @@ class Versions:
             entry.requests -= 1
 
     def statuses(self, version: int | None = None) -> list[dict[str, Any]]:
-        """Every version's state, newest first, in TensorFlow Serving's form.
+        """Returns the state of each version, newest first, in TensorFlow Serving's form.
+
+        Args:
+            version: The only version to include; None for all.
 
         Raises:
             RequestError: If there is no such version (404).

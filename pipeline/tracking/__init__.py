@@ -1,4 +1,4 @@
-"""MLflow: what is sent of a run, by whom, and the model that it registers. A run itself never imports MLflow."""
+"""MLflow: what is sent about a run, and the registered model. A run itself never imports MLflow."""
 
 import os
 

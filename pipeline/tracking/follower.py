@@ -1,4 +1,4 @@
-"""The process that follows a run and sends it to MLflow: whatever MLflow does, the run itself does not wait for it."""
+"""The process that follows a run and sends it to MLflow, so that the run itself never waits for MLflow."""
 
 import contextlib
 import logging
@@ -27,17 +27,17 @@ REQUEST = {"MLFLOW_HTTP_REQUEST_TIMEOUT": "10", "MLFLOW_HTTP_REQUEST_MAX_RETRIES
 def follow(
     connection: Connection, uri: str, root: Path, run_id: str, values: Mapping[str, Any], started: float
 ) -> None:
-    """Logs each epoch soon after its end, and the rest when the run says that it has ended.
+    """Logs each epoch soon after its end, and the rest when the run reports that it has ended.
 
-    Answers on the connection with `(MLflow's run id or None, what is missing in words or None)`.
+    Answers on the connection with a pair: MLflow's run id or None, and a message about what is missing or None.
 
     Args:
-        connection: To the run's process.
+        connection: The connection to the run's process.
         uri: `tracking.mlflow_uri`.
-        root: Of the pipeline.
+        root: The pipeline's root.
         run_id: The run's id.
-        values: The resolved configuration.
-        started: When the run began, in seconds since 1970: an older history is of another run.
+        values: The resolved configuration, value by key.
+        started: When the run began, in seconds since 1970; an older history belongs to another run.
     """
     _step_aside(run_folder(root, run_id) / LOG)
     following = _Following(uri, root, run_id, values, started)

@@ -1,4 +1,4 @@
-"""Sends a run to MLflow; whatever is there already is not sent twice, so that a part can be sent again."""
+"""Sends a run to MLflow. What MLflow already has is not sent twice, so that a part can be sent later."""
 
 import time
 from collections.abc import Mapping
@@ -19,12 +19,12 @@ MOST = 100  # parameters in one request
 
 
 class Publisher:
-    """One run in MLflow, made where it is not there yet.
+    """One run in MLflow, created if it does not exist yet.
 
     Args:
         uri: `tracking.mlflow_uri`.
-        run_id: Of this project.
-        values: The resolved configuration.
+        run_id: The run's id in this project.
+        values: The resolved configuration, value by key.
 
     Attributes:
         mlflow_id: The run's id in MLflow.
@@ -43,20 +43,24 @@ class Publisher:
         self._log_parameters(self.mlflow_id, contents.parameters(values))
 
     def log_epochs(self, history: Mapping[str, Any] | None) -> None:
-        """Logs the epochs of a `history.json` that have not been."""
+        """Logs the epochs that have not been logged yet.
+
+        Args:
+            history: Contents of the Trainer's `history.json`, or None.
+        """
         for epoch, figures in contents.epochs(history).items():
             if epoch not in self._known_epochs:
                 self._log_metrics(self.mlflow_id, figures, epoch)
                 self._known_epochs.add(epoch)
 
     def finish(self, run: RunRecord) -> None:
-        """Logs all there is of a run that has ended, and registers the model that it pushed.
+        """Logs everything about a run that has ended, and registers the model that it pushed.
 
         Args:
             run: The run's record.
 
         Raises:
-            RegistryError: If the registered model's name belongs to another model; all else has been sent then.
+            RegistryError: If the registered model's name belongs to another model; everything else has been sent then.
         """
         self.log_epochs(contents.history(run))
         known = self._client.get_run(self.mlflow_id).data.metrics
@@ -74,7 +78,11 @@ class Publisher:
             self.end(FAILED if run["exit"] == 1 else FINISHED)
 
     def end(self, status: str) -> None:
-        """Says how the run ended."""
+        """Records how the run ended.
+
+        Args:
+            status: FINISHED, FAILED or KILLED.
+        """
         self._client.set_terminated(self.mlflow_id, status)
 
     def _log_trial(self, trial: Mapping[str, Any], run_id: str) -> None:

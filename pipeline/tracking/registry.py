@@ -1,4 +1,4 @@
-"""A pushed version as a version of a registered model, whose alias `champion` is the newest pushed one."""
+"""Registers each pushed version in MLflow; the alias `champion` is the newest one."""
 
 import importlib.metadata
 from pathlib import Path
@@ -38,7 +38,12 @@ class RegistryError(RunnerError):
 
 
 def register(client: mlflow.MlflowClient, mlflow_id: str, run: RunRecord) -> None:
-    """Registers the version that a run pushed, unless it has been, and sets the alias; else does nothing.
+    """Registers the version that a run pushed, if it is not registered yet, and sets the alias.
+
+    Args:
+        client: MLflow's client.
+        mlflow_id: The run's id in MLflow.
+        run: The run's record; nothing happens if it pushed no model.
 
     Raises:
         RegistryError: If the name is in use by another model; nothing has changed then.

@@ -1,4 +1,4 @@
-"""`--publish RUN`: sends MLflow what it does not have of a run that has ended."""
+"""`--publish RUN`: sends what MLflow does not have of a run that has ended."""
 
 from pathlib import Path
 
@@ -11,18 +11,18 @@ from pipeline.tracking import follower, tracker
 
 
 def publish(root: Path, run_id: str, uri: str | None) -> str:
-    """Sends a finished run, in this process; what has been sent before is not sent twice.
+    """Sends a finished run to MLflow, in this process. What has been sent before is not sent twice.
 
     Args:
-        root: Of the pipeline.
-        run_id: The run's id, the unmistakable beginning of one, or "latest".
-        uri: Where to; None is where the run's own configuration says.
+        root: The pipeline's root.
+        run_id: The run's id, a unique prefix of one, or "latest".
+        uri: The address to send it to; None for the one in the run's own configuration.
 
     Returns:
-        Where it is now, in words.
+        A sentence that names the run's id and address in MLflow.
 
     Raises:
-        RunnerError: If there is no such run, or MLflow does not take it.
+        RunnerError: If there is no such run, or MLflow does not accept it.
     """
     run = history.load_run(root, run_id)
     uri = uri or run["configuration"].get("tracking.mlflow_uri")

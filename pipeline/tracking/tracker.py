@@ -1,4 +1,4 @@
-"""A run's side of MLflow: starts the process that follows the run, and gives it a bounded time at the end."""
+"""The run's side of MLflow: starts the process that follows the run, and limits the time it may take at the end."""
 
 import multiprocessing
 import sqlite3
@@ -21,9 +21,9 @@ class Tracker:
     """Sends a run to MLflow while it runs; a context manager around the run.
 
     Args:
-        uri: `tracking.mlflow_uri`, or None, with which nothing is done.
+        uri: `tracking.mlflow_uri`; with None nothing is sent.
         runner: An entered runner.
-        values: The resolved configuration.
+        values: The resolved configuration, value by key.
     """
 
     def __init__(self, uri: str | None, runner: LocalRunner, values: Mapping[str, Any]):
@@ -52,7 +52,7 @@ class Tracker:
             self._ask(follower.INTERRUPTED, STOP_SECONDS)
 
     def finish(self) -> None:
-        """Has the rest of a run sent that is in the metadata; says where it is, or what to do about what is missing."""
+        """Has the rest of a recorded run sent, and shows where it is, or what is missing and how to send it."""
         if self._process is None:
             return
         mlflow_id, missing = self._ask(follower.END, START_SECONDS + follower.END_SECONDS)
@@ -92,5 +92,13 @@ class Tracker:
 
 
 def record(metadata, run_id: str, uri: str, mlflow_id: str, missing: str | None) -> None:
-    """Keeps in the lineage where a run is in MLflow."""
+    """Records in the lineage where a run is in MLflow.
+
+    Args:
+        metadata: The root's `Metadata`.
+        run_id: The run's id.
+        uri: `tracking.mlflow_uri`.
+        mlflow_id: The run's id in MLflow.
+        missing: A message about what could not be sent, or None.
+    """
     metadata.finish_run(run_id, {"mlflow": {"uri": uri, "run_id": mlflow_id, "complete": missing is None}})
