@@ -49,7 +49,7 @@ def local(parsed: argparse.Namespace, configuration: config.Configuration) -> Su
     """
     components = checked_pipeline(configuration)
     _check_until(parsed.until, components)
-    progress = _start_showing(parsed)
+    progress = _start_progress(parsed)
     if tuner_worker.is_worker(components):
         return summary.summarize(tuner_worker.join(components, root(configuration), progress))
     with training_worker.meeting(components, parsed.until, configuration.values) as peers:
@@ -75,9 +75,9 @@ def _run(
         run["configuration"], run["defaults"] = configuration.values, configuration.defaults
         run["code"] = artifact_files.json_digest({step.name: code_digest(type(step)) for step in components})
         run["summary"] = summary.summarize(run)
-        _keep(run, runner, progress)
+        _record_run(run, runner, progress)
         progress.table(run)
-        _tell_the_end(run, progress)
+        _report_end(run, progress)
         tracker.finish()
     return run["summary"]
 
@@ -95,7 +95,7 @@ def rollback(parsed: argparse.Namespace, configuration: config.Configuration) ->
     Raises:
         RunnerError: If the root cannot be used, or there is no previous version.
     """
-    settings, progress = configuration.settings, _start_showing(parsed)
+    settings, progress = configuration.settings, _start_progress(parsed)
     with LocalRunner(root(configuration), progress=progress) as runner, _tracker(configuration, runner) as tracker:
         parameters = Pusher.Parameters(**dict(settings.pusher), serving_dir=serving_dir(settings))
         run = roll_back(runner, parameters)
@@ -111,13 +111,13 @@ def _tracker(configuration: config.Configuration, runner: LocalRunner) -> Tracke
     return Tracker(configuration.settings.tracking.mlflow_uri, runner, configuration.values)
 
 
-def _start_showing(parsed: argparse.Namespace) -> RunProgress:
+def _start_progress(parsed: argparse.Namespace) -> RunProgress:
     verbose = parsed.verbose
     logging.basicConfig(level=logging.INFO if verbose else logging.ERROR, format="%(message)s")
     for handler in [] if verbose else logging.getLogger().handlers:
-        # A failure is one line; Beam's own traceback is in the run's log.
+        # A failure is shown as one line; the run's log has Beam's traceback.
         handler.addFilter(lambda record: not record.name.startswith("apache_beam"))
-    for name in ("components", "models", "pipeline"):  # what the project itself has to say is always shown
+    for name in ("components", "models", "pipeline"):  # the project's own messages are always shown
         logging.getLogger(name).setLevel(logging.INFO)
     if parsed.quiet:
         show_warnings_alone()
@@ -190,7 +190,7 @@ def checked_pipeline(configuration: config.Configuration) -> list[Component]:
         ConfigurationError: If `beam.args`, the data set or a parameter cannot be used.
     """
     data, beam_args = configuration.settings.example_gen, configuration.settings.beam.args
-    if "beam.args" in configuration.changed:  # the default needs no look, which takes a second or two
+    if "beam.args" in configuration.changed:  # the check takes a second or two, and the default is valid
         problem = beam_options.problem(beam_args)
         if problem:
             raise config.ConfigurationError(
@@ -214,16 +214,16 @@ def _check_until(until: str | None, components: list[Component]) -> None:
         )
 
 
-def _keep(run: RunRecord, runner: LocalRunner, progress: RunProgress) -> None:
-    """Records the run in the metadata, then in `runs/<run_id>/`; what cannot be written is said."""
+def _record_run(run: RunRecord, runner: LocalRunner, progress: RunProgress) -> None:
+    """Records the run in the metadata, then in its folder; a failure is reported, not raised."""
     try:
         runner.metadata.finish_run(runner.run_id, {"exit": run["exit"], "run": run})
         progress.message(f"Report: {summary.write_run(run)}")
-    except Exception as error:  # whatever it is, the run itself has ended as its summary says
+    except Exception as error:  # the run itself has ended as its summary says
         progress.message(f"The run's report could not be written: {runner.describe(error)}", "bold red")
 
 
-def _tell_the_end(run: RunRecord, progress: RunProgress) -> None:
+def _report_end(run: RunRecord, progress: RunProgress) -> None:
     if run["exit"] == FAILED:
         progress.message(run["error"], "bold red")
     elif run["exit"] == REFUSED:
@@ -231,7 +231,7 @@ def _tell_the_end(run: RunRecord, progress: RunProgress) -> None:
         progress.message(f"{judge['name']} refused the model; nothing was pushed. Its reasons:", "bold red")
         for output in judge["outputs"].values():
             with contextlib.suppress(OSError):
-                for reasons in blessing.refusals(Path(run["root"]) / output["uri"]):
-                    progress.message(reasons, "red")
+                for reason in blessing.refusals(Path(run["root"]) / output["uri"]):
+                    progress.message(reason, "red")
     elif run["summary"]["pushed_model"]:
         progress.message(f"Model: {run['summary']['pushed_model']}")

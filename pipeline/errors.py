@@ -9,14 +9,14 @@ from components.base import ComponentError
 from components.child_process import ChildDied
 from pipeline.root import metadata_file
 
-# How libraries and child processes say it, in lower case.
+# What the messages of libraries and child processes contain, in lower case.
 FULL = ("no space left", "errno 28]", "errno = 28", "disk quota exceeded")
 OUT_OF_MEMORY = (
     "memoryerror", "bad_alloc", "cannot allocate memory", "failed to map segment", "resourceexhaustederror",
     "oom when allocating", "out of memory",
 )  # fmt: skip
 DAMAGED = ("datalosserror", "corrupted record", "data loss")
-FULL_BYTES = 1 << 20  # a disk with less is full: libraries that need more die of it without a word
+FULL_BYTES = 1 << 20  # with less free space libraries may fail without mentioning the disk
 
 
 class RunnerError(Exception):
@@ -41,19 +41,17 @@ def describe(error: BaseException, root: Path, log: Path | None = None) -> str:
     text = str(error).lower()
     full = any(sign in text for sign in FULL) or (isinstance(error, sqlite3.Error) and "full" in text)
     if full or number in (errno.ENOSPC, errno.EDQUOT):
-        return f"the disk with {_place(error, root)} is full. Free some space, then start the same command again."
+        return f"the disk with {_path_of(error, root)} is full. Free some space, then start the same command again."
     if number in (errno.EROFS, errno.EACCES, errno.EPERM) or (isinstance(error, sqlite3.Error) and "readonly" in text):
-        return (
-            f"{_place(error, root)} cannot be written ({error}). Choose a folder of yours: --set pipeline.root=FOLDER."
-        )
+        return f"{_path_of(error, root)} cannot be written ({error}). Choose a folder of yours: --set pipeline.root=FOLDER."
     if isinstance(error, FileExistsError | NotADirectoryError):
-        return f"{_place(error, root)} is a file, expected a folder."
+        return f"{_path_of(error, root)} is a file, expected a folder."
     if isinstance(error, MemoryError) or number == errno.ENOMEM or any(sign in text for sign in OUT_OF_MEMORY):
         return "out of memory. Lower trainer.batch_size, model.units or example_gen.chunk_bytes."
     if isinstance(error, sqlite3.Error):
-        return f"{metadata_file(root)} {_of_database(error)}"
+        return f"{metadata_file(root)} {_database_problem(error)}"
     if any(sign in text for sign in DAMAGED):
-        return f"a file that it read is damaged ({unforeseen(error)}). Make all outputs again with --no-cache."
+        return f"a file that it read is damaged ({unforeseen(error)}). Rebuild all outputs with --no-cache."
     where = f" Its traceback is in {log}; --verbose shows it." if log else ""
     return unforeseen(error) + where
 
@@ -75,7 +73,7 @@ def is_of_full_disk(error: Exception, root: Path) -> bool:
         return False
 
 
-def _of_database(error: sqlite3.Error) -> str:
+def _database_problem(error: sqlite3.Error) -> str:
     if not isinstance(error, sqlite3.OperationalError):
         return f"is damaged ({error}). A run (--local) sets it aside and rebuilds it from the records beside it."
     if "locked" in str(error):
@@ -97,5 +95,5 @@ def unforeseen(error: BaseException) -> str:
     return f"{type(error).__name__}: {' '.join(lines)}" if lines else type(error).__name__
 
 
-def _place(error: BaseException, root: Path) -> str:
+def _path_of(error: BaseException, root: Path) -> str:
     return str(getattr(error, "filename", None) or root)

@@ -7,12 +7,11 @@ import sys
 from pathlib import Path
 
 from pipeline import program
-from pipeline.exit_codes import FAILED, INTERRUPTED, REFUSED, TERMINATED, USAGE_ERROR
+from pipeline.exit_codes import DONE, FAILED, INTERRUPTED, REFUSED, TERMINATED, USAGE_ERROR
 from pipeline.program import UsageError
 from pipeline.run import DEFAULT_CONFIG
 
-# Only the standard library is imported here: --help and usage errors answer at once.
-
+# Only the standard library is imported here, so that --help and usage errors are fast.
 
 EPILOG = """\
 hub writes what the Hugging Face Hub expects: model.safetensors, config.json, vocab.txt, tokenizer_config.json,
@@ -83,7 +82,7 @@ def main(arguments: list[str] | None = None) -> int:
         The exit code.
     """
     parsed = parse_arguments(arguments)
-    before = signal.signal(signal.SIGTERM, lambda *_: sys.exit(TERMINATED))
+    previous = signal.signal(signal.SIGTERM, lambda *_: sys.exit(TERMINATED))
     program.quiet_libraries(verbose=False)
     try:
         return _export(parsed)
@@ -98,7 +97,7 @@ def main(arguments: list[str] | None = None) -> int:
         print(f"Interrupted: nothing was written to {parsed.output}.", file=sys.stderr)
         return INTERRUPTED
     finally:
-        signal.signal(signal.SIGTERM, before)
+        signal.signal(signal.SIGTERM, previous)
 
 
 def _export(parsed: argparse.Namespace) -> int:
@@ -132,7 +131,7 @@ def _export(parsed: argparse.Namespace) -> int:
     except Refused as error:
         print(error, file=sys.stderr)
         return REFUSED
-    return 0
+    return DONE
 
 
 def check_output(output: Path) -> None:

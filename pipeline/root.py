@@ -10,9 +10,14 @@ def metadata_file(root: Path) -> Path:
     return root / METADATA
 
 
+def runs_folder(root: Path) -> Path:
+    """Returns the folder that has a folder for each run."""
+    return root / "runs"
+
+
 def run_folder(root: Path, run_id: str) -> Path:
     """Returns the folder of one run's report, summary and log."""
-    return root / "runs" / run_id
+    return runs_folder(root) / run_id
 
 
 def work_folder(root: Path, component: str) -> Path:

@@ -14,7 +14,7 @@ from pipeline import program
 from pipeline.exit_codes import USAGE_ERROR
 from pipeline.runner import stopping
 
-# Only the standard library is imported here: --help and usage errors answer at once.
+# Only the standard library is imported here, so that --help and usage errors are fast.
 
 DEFAULT_CONFIG = Path("pipeline_config.yaml")
 
@@ -30,6 +30,21 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     Args:
         arguments: The words of the command line; by default those of this process.
     """
+    parser = _parser()
+    parsed = parser.parse_args(arguments)
+    if not parsed.local and (parsed.until or not parsed.compile and (parsed.no_cache or parsed.tune)):
+        parser.error("--until, --tune and --no-cache go with --local (the last two with --compile, too)")
+    if bool(parsed.compile) != bool(parsed.output):
+        parser.error("--compile and --output FILE go together")
+    if parsed.tune:
+        parsed.set.append("tuner.enabled=true")
+    for assignment in parsed.set:
+        if "=" not in assignment:
+            parser.error(f"--set {assignment}: expected KEY=VALUE, such as --set trainer.epochs=3")
+    return parsed
+
+
+def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog=program.name("run"),
         description="Trains, judges and pushes a language model.",
@@ -65,17 +80,7 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     shown = parser.add_mutually_exclusive_group()
     shown.add_argument("--verbose", action="store_true", help="show tracebacks and the libraries' logs")
     shown.add_argument("--quiet", action="store_true", help="show warnings, errors and the summary alone")
-    parsed = parser.parse_args(arguments)
-    if not parsed.local and (parsed.until or not parsed.compile and (parsed.no_cache or parsed.tune)):
-        parser.error("--until, --tune and --no-cache go with --local (the last two with --compile, too)")
-    if bool(parsed.compile) != bool(parsed.output):
-        parser.error("--compile and --output FILE go together")
-    if parsed.tune:
-        parsed.set.append("tuner.enabled=true")
-    for assignment in parsed.set:
-        if "=" not in assignment:
-            parser.error(f"--set {assignment}: expected KEY=VALUE, such as --set trainer.epochs=3")
-    return parsed
+    return parser
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -16,11 +16,11 @@ from pipeline import program
 from pipeline.exit_codes import DONE, INTERRUPTED, TERMINATED, USAGE_ERROR
 from pipeline.program import UsageError
 
-# Only the standard library is imported here: --help and usage errors answer at once.
+# Only the standard library is imported here, so that --help and usage errors are fast.
 
 WATCH_SECONDS = 1.0
-MIN_TOKEN = 16  # characters
-GRACE_SECONDS = 60  # that requests in flight may take after SIGTERM
+MIN_TOKEN = 16  # characters of a token
+GRACE_SECONDS = 60  # time for open requests after SIGTERM
 
 EPILOG = """\
 TensorFlow Serving's REST API is at /v1/models/NAME, a page to try the model on at /, Prometheus metrics at /metrics,
@@ -202,8 +202,8 @@ def check_address(parsed: argparse.Namespace, address: str) -> bool:
     local = ipaddress.ip_address(address.partition("%")[0]).is_loopback
     if not (local or parsed.token_file or parsed.no_token):
         raise UsageError(
-            f"--host {parsed.host} lets other machines ask. Say with --token-file FILE which token they need, or with "
-            "--no-token that they need none."
+            f"--host {parsed.host} lets other machines send requests. Name the token that they need with --token-file "
+            "FILE, or let them in without one with --no-token."
         )
     return local
 
@@ -218,7 +218,7 @@ def main(arguments: list[str] | None = None) -> int:
         The exit code.
     """
     parsed = parse_arguments(arguments)
-    before = signal.signal(signal.SIGTERM, _stop_while_loading)
+    previous = signal.signal(signal.SIGTERM, _stop_while_loading)
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S", stream=sys.stderr)
     try:
@@ -233,13 +233,13 @@ def main(arguments: list[str] | None = None) -> int:
     except KeyboardInterrupt:
         return INTERRUPTED
     finally:
-        signal.signal(signal.SIGTERM, before)
+        signal.signal(signal.SIGTERM, previous)
 
 
 def _stop_while_loading(*_) -> None:
-    """Ends the process at once: there is no request yet, and nothing is written."""
+    """Ends the process at once, as there is no request yet and nothing is written."""
     logging.info("Stopped.")
-    os._exit(0)
+    os._exit(DONE)
 
 
 def _serve(parsed: argparse.Namespace, folder: Path, listener: socket.socket, local: bool, token: bytes | None) -> int:
@@ -264,7 +264,7 @@ def _serve(parsed: argparse.Namespace, folder: Path, listener: socket.socket, lo
     config = server_config(make_app(serving, WATCH_SECONDS, access), GRACE_SECONDS)
     host, port = listener.getsockname()[:2]
     address = f"http://{f'[{host}]' if ':' in host else host}:{port}"
-    # uvicorn stops at SIGTERM, then raises the signal again: for us the stop is all there is to it.
+    # uvicorn stops at SIGTERM, then raises the signal again; it must not end the process before the exit code is known.
     signal.signal(signal.SIGTERM, lambda *_: None)
     logging.info("The page is at %s/, the API at %s/v1/models/%s. Stop with Ctrl-C.", address, address, parsed.name)
     uvicorn.Server(config).run(sockets=[listener])

@@ -83,7 +83,7 @@ def _default(field: pydantic.fields.FieldInfo, quote: str = "") -> str:
 
 
 def _decided_by(key: str) -> str:
-    """What decides a key beside the person who sets it: "preset", "profile" or nothing."""
+    """Returns what decides a key that nobody sets: "preset", "profile" or nothing."""
     if key == "model.dropout":
         return "preset and the corpus"
     if any(key in preset for preset in presets.PRESETS.values()):
@@ -99,7 +99,7 @@ def _yaml(value: Any) -> str:
 
 
 def _values(field: pydantic.fields.FieldInfo) -> str:
-    """The type and the bounds of a setting in a few words."""
+    """Describes the type and the bounds of a setting."""
     signs = {"ge": "≥", "gt": ">", "le": "≤", "lt": "<"}
     bounds = [(sign, value) for item in _metadata(field) for name, sign in signs.items()
               if (value := getattr(item, name, None)) not in (None, 2**31)]  # fmt: skip

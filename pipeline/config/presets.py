@@ -1,7 +1,7 @@
 """The paper's recipes and what each corpus needs, as plain data: dotted configuration key -> value.
 
-A preset is one column of the paper's table of networks (small, medium, large); a profile is what is known about a
-corpus: how it is tokenized, its vocabulary, its weight of the augmented loss. Where both decide a key the preset wins.
+A preset is one column of the paper's table of networks (small, medium, large); a profile holds what a corpus needs:
+its tokenizer, its vocabulary, its weight of the augmented loss. If both decide a key, the preset wins.
 """
 
 from typing import Any

@@ -39,7 +39,7 @@ def problems(uri: str | None) -> list[str]:
     return []
 
 
-def store(uri: str) -> str:
+def store_address(uri: str) -> str:
     """Returns the address that MLflow takes. A folder stands for the database `mlflow.db` in it.
 
     Args:
@@ -48,7 +48,7 @@ def store(uri: str) -> str:
     return uri if "://" in uri else f"sqlite:///{Path(uri).expanduser().absolute() / 'mlflow.db'}"
 
 
-def resend(run_id: str, root: Path, uri: str) -> str:
+def resend_command(run_id: str, root: Path, uri: str) -> str:
     """Returns the command that sends MLflow what is missing of a run.
 
     Args:

@@ -11,9 +11,9 @@ from pipeline.config.checks import contradictions
 from pipeline.config.settings import SECTIONS, Settings
 
 _EXTRA = {name: extra(field) for name, field in Recipe.model_fields.items()}
-# Without effect unless another key has this value.
-NEEDS: dict[str, tuple[str, Any]] = {name: found["needs"] for name, found in _EXTRA.items() if found.get("needs")}
-ARCHITECTURE = [name for name, found in _EXTRA.items() if found.get("shape")]
+# Hyperparameter -> the key and value without which it has no effect.
+NEEDS: dict[str, tuple[str, Any]] = {name: more["needs"] for name, more in _EXTRA.items() if more.get("needs")}
+ARCHITECTURE = [name for name, more in _EXTRA.items() if more.get("shape")]
 
 
 def space(settings: Settings) -> list[Hyperparameter]:
@@ -36,11 +36,11 @@ def problems(settings: Settings) -> list[str]:
     searched = space(settings)
     if not searched:
         return ["tuner.space: found [], expected at least one hyperparameter, or null for the built-in space."]
-    found = [f"tuner.space: {name} is in it more than once." for name in repeated(searched)]
+    messages = [f"tuner.space: {name} is in it more than once." for name in repeated(searched)]
     for hyperparameter in searched:
-        found += _values_problems(settings, hyperparameter)
+        messages += _values_problems(settings, hyperparameter)
     names = {hyperparameter.name: hyperparameter for hyperparameter in searched}
-    return found + _without_effect(settings, names) + _fixed_elsewhere(settings, names)
+    return messages + _without_effect(settings, names) + _fixed_elsewhere(settings, names)
 
 
 def _values_problems(settings: Settings, hyperparameter: Hyperparameter) -> list[str]:
@@ -68,31 +68,31 @@ def _values_problems(settings: Settings, hyperparameter: Hyperparameter) -> list
 
 
 def _without_effect(settings: Settings, names: dict[str, Hyperparameter]) -> list[str]:
-    found = []
+    messages = []
     for name in names.keys() & NEEDS.keys():
         key, needed = NEEDS[name]
         value = getattr(settings.loss, key)
         if key not in names and value != needed:
-            found.append(f"tuner.space: {name} has no effect while loss.{key} is {value!r}: leave it out.")
+            messages.append(f"tuner.space: {name} has no effect while loss.{key} is {value!r}: leave it out.")
     epochs, start = settings.tuner.epochs, settings.trainer.decay_start_epoch
     late = "decay" in names and "decay_start_epoch" not in names and epochs <= start
     late |= "decay_start_epoch" in names and int(names["decay_start_epoch"].samples()[0]) >= epochs
     if late:
-        found.append(
+        messages.append(
             f"tuner.space: a trial of tuner.epochs {epochs} ends before the learning rate decays "
             f"(trainer.decay_start_epoch {start}): longer trials, an earlier start, or leave the decay out."
         )
-    return sorted(found)
+    return sorted(messages)
 
 
 def _fixed_elsewhere(settings: Settings, names: dict[str, Hyperparameter]) -> list[str]:
-    found = []
+    messages = []
     if settings.trainer.initial_model:
-        found += [f"tuner.space: {name} is fixed by trainer.initial_model: leave it out."
+        messages += [f"tuner.space: {name} is fixed by trainer.initial_model: leave it out."
                   for name in ARCHITECTURE if name in names]  # fmt: skip
     if settings.model.pretrained_embeddings and "units" in names:
-        found.append("tuner.space: units is fixed by the width of model.pretrained_embeddings: leave it out.")
-    return found
+        messages.append("tuner.space: units is fixed by the width of model.pretrained_embeddings: leave it out.")
+    return messages
 
 
 def section_of(name: str) -> str:

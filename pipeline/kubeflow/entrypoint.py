@@ -12,11 +12,11 @@ from typing import Any, NoReturn
 
 import pydantic
 
-import pipeline.pipeline  # noqa: F401 (every component of the pipeline is known then)
+import pipeline.pipeline  # noqa: F401 (imports every component of the pipeline)
 from components.base import Channel, Component, ComponentError, Context
 from pipeline import program
 from pipeline.errors import describe
-from pipeline.exit_codes import FAILED
+from pipeline.exit_codes import DONE, FAILED
 from pipeline.runner import artifact_files, stopping
 from pipeline.runner.code_digest import code_digest
 
@@ -64,7 +64,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     try:
         print(json.dumps(run(parsed), allow_nan=False), flush=True)
-        return 0
+        return DONE
     except ComponentError as error:
         print(f"{parsed.component.__name__}: {error}", file=sys.stderr)
         return FAILED
@@ -102,7 +102,7 @@ def run(parsed: argparse.Namespace) -> dict[str, Any]:
     channels = {key: Channel("", key, types.get(key, "")) for key in inputs}
     component = kind(parameters(kind, parsed.parameters, parsed.set), **channels)
     for folder in outputs.values():
-        shutil.rmtree(folder, ignore_errors=True)  # what an attempt that failed left there
+        shutil.rmtree(folder, ignore_errors=True)  # removes what a failed attempt left there
         folder.mkdir(parents=True)
     component.external_state(inputs)  # raises where files outside the inputs are missing
     with tempfile.TemporaryDirectory() as scratch:

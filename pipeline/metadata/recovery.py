@@ -21,7 +21,7 @@ WAIT_SECONDS = 30.0  # for another program that has the file locked
 
 
 @contextlib.contextmanager
-def opened(root: Path, tell: Callable[[str], None]) -> Iterator[Metadata]:
+def opened(root: Path, report: Callable[[str], None]) -> Iterator[Metadata]:
     """Opens the metadata of a root whose lock this process holds.
 
     Args:
@@ -48,7 +48,7 @@ def opened(root: Path, tell: Callable[[str], None]) -> Iterator[Metadata]:
         with Metadata(path) as metadata:
             if problem:
                 executions, runs = lineage_records.restore(root, metadata)
-                tell(
+                report(
                     f"{path} was damaged ({problem}). It was renamed to {aside}, and rebuilt from the records of "
                     f"{executions} executions and {runs} runs below {root}."
                 )
@@ -56,13 +56,13 @@ def opened(root: Path, tell: Callable[[str], None]) -> Iterator[Metadata]:
                 metadata.keep_records()
             yield metadata
     finally:
-        with contextlib.suppress(OSError):  # a full disk; only this check is lost
+        with contextlib.suppress(OSError):  # on a full disk only this check is lost
             if not _has_journal(path):
                 files.write_text(checksum, _sha256(path))
 
 
 def _damage(path: Path, checksum: Path) -> str | None:
-    """What is wrong with the file's contents; None if nothing is."""
+    """Returns what is wrong with the file's contents, or None."""
     if not path.is_file():
         return None
     if not path.stat().st_size:
@@ -71,20 +71,20 @@ def _damage(path: Path, checksum: Path) -> str | None:
         return "its checksum differs"
     try:
         with contextlib.closing(sqlite3.connect(path, timeout=WAIT_SECONDS)) as database:
-            found = database.execute("PRAGMA integrity_check(1)").fetchone()[0]
-            if found != "ok":
-                return " ".join(found.split())
+            result = database.execute("PRAGMA integrity_check(1)").fetchone()[0]
+            if result != "ok":
+                return " ".join(result.split())
             if database.execute("PRAGMA foreign_key_check").fetchone():
                 return "rows refer to rows that are missing"
     except sqlite3.OperationalError:
-        raise  # locked, no permission, a disk error: nothing is known of the contents
+        raise  # the file is locked or unreadable, which says nothing about its contents
     except sqlite3.DatabaseError as error:
         return str(error)
     return None
 
 
 def _has_journal(path: Path) -> bool:
-    """Whether changes are not in the file yet; a reader leaves an empty journal."""
+    """Returns whether the journal holds changes; a reader leaves an empty one."""
     journal = path.with_name(f"{METADATA}-wal")
     return journal.exists() and journal.stat().st_size > 0
 

@@ -10,7 +10,7 @@ from typing import Any
 
 SCHEMA = Path(__file__).with_name("metadata.sql").read_text(encoding="utf-8")
 EXECUTION_KIND, ARTIFACT_KIND, CONTEXT_KIND = 0, 1, 2  # Type.type_kind
-JSON_PROPERTIES = ("files", "figures", "parameters", "run", "mlflow")  # JSON text, having no column of their own
+JSON_PROPERTIES = ("files", "figures", "parameters", "run", "mlflow")  # stored as JSON text
 
 
 class Tables:
@@ -35,7 +35,7 @@ class Tables:
             self._db.close()
             if not read_only:
                 raise
-            # A read-only folder has no place for the WAL's index; nobody can be writing there either.
+            # A read-only folder cannot hold the WAL's index, and nobody can write to it either.
             self._db = sqlite3.connect(uri.replace("mode=ro", "immutable=1"), uri=True)
 
     def __enter__(self):
@@ -104,7 +104,7 @@ class Tables:
         return self._id_of("Context", times, type_id=self._type(context_type, CONTEXT_KIND), name=name)
 
     def _id_of(self, table: str, new: Mapping[str, Any] | None = None, **unique: Any) -> int:
-        """Id of the row with those unique values, inserted (with the values `new` too) where there is none."""
+        """Returns the id of the row with those unique values; if there is none, inserts it with the values `new`."""
         where = " AND ".join(f"{column} = ?" for column in unique)
         row = self._db.execute(f"SELECT id FROM {table} WHERE {where}", tuple(unique.values())).fetchone()
         if row:

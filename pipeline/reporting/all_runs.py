@@ -7,9 +7,9 @@ from typing import Any
 from urllib.parse import quote
 
 from pipeline.reporting import history, page, sections
-from pipeline.root import run_folder
+from pipeline.root import run_folder, runs_folder
 
-# They say where a run writes and what it reads, which has a column of its own.
+# Where a run writes and what it reads: the page has other columns for that.
 NOT_SETTINGS = frozenset("pipeline.root pipeline.serving_dir example_gen.dataset example_gen.data_dir".split())
 GOOD, BAD, OPEN = "good", "bad", "open"
 
@@ -29,6 +29,11 @@ def write(root: Path, path: Path) -> None:
     rows = [_row(run, root, path.parent) for run in history.read_runs(root)]
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(template.render(rows=rows, root=root), encoding="utf-8")
+
+
+def default_path(root: Path) -> Path:
+    """Returns where the page of all runs is written by default: beside the runs' folders."""
+    return runs_folder(root) / "index.html"
 
 
 def _row(found: Mapping[str, Any], root: Path, folder: Path) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Draws the lineage of a run from its source to the pushed version: a row for each component, a lane for an artifact."""
+"""Draws the lineage of a run from its source to the pushed version: a row for a component, a lane for an artifact."""
 
 from collections.abc import Mapping, Sequence
 from html import escape

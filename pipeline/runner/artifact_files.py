@@ -29,13 +29,13 @@ def scan(folder: Path) -> dict[str, FileRecord]:
     return {name: _record(path) for name, path in _files(folder)}
 
 
-def content_digest(found: Mapping[str, FileRecord]) -> str:
+def content_digest(scanned: Mapping[str, FileRecord]) -> str:
     """Returns the SHA-256 of relative names and contents; times are ignored.
 
     Args:
-        found: What `scan` returns.
+        scanned: What `scan` returns.
     """
-    return json_digest({name: record[2] for name, record in found.items()})
+    return json_digest({name: record[2] for name, record in scanned.items()})
 
 
 def json_digest(value: Any) -> str:
@@ -58,10 +58,10 @@ def intact(folder: Path, recorded: Mapping[str, FileRecord]) -> bool:
     """
     if not folder.is_dir():
         return False
-    found = dict(_files(folder))
-    if found.keys() != recorded.keys():
+    paths = dict(_files(folder))
+    if paths.keys() != recorded.keys():
         return False
-    for name, path in found.items():
+    for name, path in paths.items():
         size, mtime, sha256 = recorded[name]
         stat = path.stat()
         if stat.st_size != size or (stat.st_mtime_ns != mtime and _record(path)[2] != sha256):
@@ -132,9 +132,9 @@ def remove(folder: Path) -> None:
         folder: The folder; it need not exist.
     """
     with contextlib.suppress(OSError):
-        doomed = folder.with_name(f"removed-{uuid.uuid4().hex[:8]}")
-        folder.rename(doomed)
-        folder = doomed
+        renamed = folder.with_name(f"removed-{uuid.uuid4().hex[:8]}")
+        folder.rename(renamed)
+        folder = renamed
     shutil.rmtree(folder, ignore_errors=True)
 
 

@@ -21,7 +21,7 @@ def code_digest(component: type) -> str:
     file = Path(sys.modules[module].__file__).resolve()
     root = file.parents[module.count(".")]
     packages = ("models", "components", module.partition(".")[0])
-    # A component outside any package is its own file; else its folder belongs to it, the executor above all.
+    # A component outside any package is one file; otherwise its whole folder counts, which has the executor.
     waiting = sorted(file.parent.rglob("*.py")) if "." in module else [file]
     sources: dict[Path, bytes] = {}
     while waiting:
@@ -38,7 +38,7 @@ def code_digest(component: type) -> str:
 
 @functools.cache
 def _imports(source: bytes, package: tuple[str, ...]) -> tuple[str, ...]:
-    """Dotted names that a module of `package` may import; `from a import b` yields both `a` and `a.b`."""
+    """Returns dotted names that a module of `package` may import; `from a import b` gives both `a` and `a.b`."""
     names = []
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.Import):
@@ -51,7 +51,7 @@ def _imports(source: bytes, package: tuple[str, ...]) -> tuple[str, ...]:
 
 
 def _files(name: str, root: Path, packages: tuple[str, ...]) -> Iterator[Path]:
-    """Source files that importing `name` runs: the module's own and the `__init__.py` of its packages."""
+    """Yields the files that importing `name` runs: the module and the `__init__.py` of its packages."""
     parts = name.split(".")
     if parts[0] not in packages:
         return

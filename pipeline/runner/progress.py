@@ -17,8 +17,8 @@ from pipeline.runner.record import RunRecord
 
 STYLES = {"executed": "green", "cached": "cyan", "skipped": "dim", "failed": "bold red"}
 SHOWN_FIGURES = 6
-NAME_WIDTH = 16  # of the longest component's name
-# What people call a figure whose key does not say it well; other keys are read as they are spelled.
+NAME_WIDTH = 16  # length of the longest component's name
+# Names of figures whose keys are unclear; other keys are shown with spaces for underscores.
 WORDS = {
     "train_unk_rate": "<unk> in train",
     "eval_unk_rate": "<unk> in eval",
@@ -43,7 +43,7 @@ class RunProgress:
 
     def __init__(self, verbose: bool = False, quiet: bool = False):
         self.interactive = sys.stderr.isatty()
-        # A pipe has no width of its own: wide enough that a component's figures stay on a line.
+        # A pipe has no width; this one keeps a component's figures on one line.
         width = None if self.interactive else 160
         self.console = rich.console.Console(stderr=True, highlight=False, soft_wrap=True, width=width)
         self._verbose = verbose
@@ -71,7 +71,7 @@ class RunProgress:
         run_log.write(f"{name} {status} in {seconds:.3f} s  {key_figures(figures)}")
         if self.quiet:
             return
-        # In a terminal, figures that do not fit are broken between words; a log keeps a component on a line.
+        # A terminal breaks long lines between words; a log keeps each component on one line.
         line = rich.text.Text.assemble(
             (f"{name:<{NAME_WIDTH}}", "bold"),
             " ",

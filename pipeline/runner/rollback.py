@@ -54,12 +54,12 @@ def roll_back(runner: LocalRunner, parameters: Pusher.Parameters) -> RunRecord:
     except (OSError, sqlite3.Error) as error:
         raise RunnerError(
             f"Version {pushed['version']} was pushed, as version {pushed['rollback_of']} again, but the lineage does "
-            f"not have it: {describe(error, runner.root)}"
+            f"not record it: {describe(error, runner.root)}"
         ) from error
     step.seconds = time.monotonic() - clock
     record = run_record(runner.run_id, runner.root, started, step.seconds, DONE, None, [step])
     record["message"] = (
-        f"Version {pushed['replaced']} gave way to version {pushed['version']}, which is version "
+        f"Version {pushed['replaced']} was replaced by version {pushed['version']}, which is version "
         f"{pushed['rollback_of']} again: {pushed['path']}"
     )
     return record
@@ -79,7 +79,7 @@ def _publish(runner: LocalRunner, step: Step, pushed: Pushed) -> None:
 
 
 def _pushed_artifact(runner: LocalRunner, version: int, digest: str) -> Artifact | None:
-    """The artifact that records that version, if it was pushed from this root."""
+    """Returns the artifact that records a version, or None if it was not pushed from this root."""
     for artifact in runner.metadata.artifacts("PushedModel"):
         folder = runner.root / artifact.uri
         pushed = PUSHED.read(folder) if PUSHED.is_in(folder) else None

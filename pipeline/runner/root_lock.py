@@ -21,7 +21,9 @@ def held(root: Path) -> Iterator[None]:
     """
     path = root / ".lock"
     if path.exists() and not path.is_file():
-        raise RunnerError(f"pipeline.root: {path} is no ordinary file, as a run makes it. Remove it.")
+        raise RunnerError(
+            f"pipeline.root: {path} is not a regular file; a run expects its own lock file there. Remove it."
+        )
     with path.open("a+") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -29,7 +31,7 @@ def held(root: Path) -> Iterator[None]:
             file.seek(0)
             holder = file.read(20).strip() or "unknown"
             raise RunnerError(
-                f"pipeline.root: another run is at work in {root} (process {holder}). Wait for it to end, or choose "
+                f"pipeline.root: another run is using {root} (process {holder}). Wait for it to end, or choose "
                 "another folder with --set pipeline.root=FOLDER."
             ) from None
         file.truncate(0)

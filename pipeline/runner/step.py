@@ -55,7 +55,7 @@ class Step:
     figures: dict[str, Any] = field(default_factory=dict)
     inputs: dict[str, Artifact] = field(default_factory=dict)
     outputs: dict[str, Artifact] = field(default_factory=dict)
-    leads_to_child: bool = False  # whether this component, or one that the run comes to later, works in a child process
+    leads_to_child: bool = False
 
     def record(self) -> StepRecord:
         """Returns the step as JSON, for the run's record."""

@@ -17,7 +17,7 @@ from typing import NoReturn
 
 from pipeline.exit_codes import INTERRUPTED, TERMINATED
 
-GRACE_SECONDS = 8.0  # a training child takes up to six of them for its checkpoint
+GRACE_SECONDS = 8.0  # a training's child process needs up to six seconds for its checkpoint
 RESUME = (
     "nothing was left half written. Run the same command again to resume: finished components are reused, and training "
     "continues from its checkpoint."
@@ -62,15 +62,15 @@ def _stop(number: int, _) -> None:
     _received.append(number)
     if len(_received) > 1:
         _end()
-    threading.excepthook = lambda *_: None  # what breaks in threads now is of no interest
+    threading.excepthook = lambda *_: None  # errors of threads that are being stopped must not be shown
     logging.disable()
     threading.Thread(target=_end_soon, daemon=True).start()
     check()
 
 
 def _end_soon() -> None:
-    """Ends Beam's workers, which would not hear of it while they work, and after a while this process."""
-    children = {child.pid for child in multiprocessing.active_children()}  # they end by themselves
+    """Kills Beam's workers, which do not notice the signal, and after the grace period this process."""
+    children = {child.pid for child in multiprocessing.active_children()}  # these end by themselves
     _kill(set(_descendants(os.getpid())) - children)
     time.sleep(GRACE_SECONDS)
     _end()
@@ -89,16 +89,16 @@ def _kill(processes: Iterable[int]) -> None:
 
 
 def _descendants(parent: int) -> list[int]:
-    """Processes below one, as Linux lists them; elsewhere none: there they end once they miss their parent."""
+    """Returns a process's descendants on Linux; on other systems none, as they end when their parent is gone."""
     children: dict[int, list[int]] = {}
     for stat in Path("/proc").glob("[0-9]*/stat"):
-        with contextlib.suppress(OSError):  # gone meanwhile
+        with contextlib.suppress(OSError):  # the process has ended meanwhile
             fields = stat.read_text().rpartition(")")[2].split()
             children.setdefault(int(fields[1]), []).append(int(stat.parent.name))
-    found = list(children.get(parent, []))
-    for process in found:
-        found += children.get(process, [])
-    return found
+    descendants = list(children.get(parent, []))
+    for process in descendants:
+        descendants += children.get(process, [])
+    return descendants
 
 
 def end(exit_code: int) -> NoReturn:

@@ -57,11 +57,11 @@ def meeting(
         raise config.ConfigurationError(str(error)) from error
     _check_workers(trainer.parameters, len(own.addresses))
     try:
-        found = peers.meet(own, _settings(trainer, values), trainer.parameters.meeting_seconds)
+        others = peers.meet(own, _settings(trainer, values), trainer.parameters.meeting_seconds)
     except peers.MeetingFailed as error:
         raise RunnerError(str(error)) from error
-    with found:
-        yield found
+    with others:
+        yield others
 
 
 def _check_workers(parameters: TrainingSettings, workers: int) -> None:
@@ -74,11 +74,11 @@ def _check_workers(parameters: TrainingSettings, workers: int) -> None:
 
 
 def _settings(trainer: Component, values: Mapping[str, Any]) -> dict[str, str]:
-    """What has to be the same on all workers, by its name in messages; values as digests."""
-    found = {key: json_digest(value) for key, value in values.items()}
+    """Returns what must be the same on all workers: name in messages -> value or digest."""
+    digests = {key: json_digest(value) for key, value in values.items()}
     versions = {name: importlib.metadata.version(name) for name in LIBRARIES}
     code = {"the project's code": code_digest(type(trainer)), "Python's version": platform.python_version()}
-    return found | {f"the version of {name}": version for name, version in versions.items()} | code
+    return digests | {f"the version of {name}": version for name, version in versions.items()} | code
 
 
 def join(components: Sequence[Component], chief: peers.Peers, root: Path, progress: RunProgress) -> dict[str, Any]:
@@ -124,15 +124,15 @@ def _train(
     inputs = {key: Path(path) for key, path in message["train"].items()}
     for key, path in inputs.items():
         try:
-            found = peers.digest(path)
+            digest = peers.digest(path)
         except OSError as error:
             raise ComponentError(
                 f"{path} cannot be read ({error.strerror}): pipeline.root must be on a file system that all workers "
                 "share, at the same place."
             ) from error
-        if found != message["digests"][key]:
+        if digest != message["digests"][key]:
             raise ComponentError(
-                f"{path} ({key}) is not what the chief has there: pipeline.root must be on a file system that all "
+                f"{path} ({key}) differs from the chief's file: pipeline.root must be on a file system that all "
                 "workers share."
             )
     trainer.external_state(inputs)  # raises where files outside the inputs are missing

@@ -26,7 +26,7 @@ from pipeline.runner.record import RunRecord, run_record
 from pipeline.runner.step import Step
 
 VARIABLES = ("KERASTUNER_TUNER_ID", "KERASTUNER_ORACLE_IP", "KERASTUNER_ORACLE_PORT")
-CHIEF_WAIT = 1800.0  # seconds that a worker waits for a chief's search to begin
+CHIEF_WAIT = 1800.0  # seconds that a worker waits for the chief's search to begin
 
 
 def is_worker(components: Sequence[Component]) -> bool:
@@ -86,14 +86,14 @@ def _work(folder: Path) -> dict[str, Any]:
 
 
 def _search_of(tuner: Component, root: Path, progress: RunProgress) -> Path:
-    """The workspace of the chief's search, once it has begun."""
+    """Waits for the chief's search to begin, and returns its workspace."""
     expected = tuner.parameters.model_dump(mode="json")
     deadline, reported = time.monotonic() + CHIEF_WAIT, False
     while time.monotonic() < deadline:
         for path in work_folder(root, "Tuner").glob(f"*/{INVITATION.file}"):
-            with contextlib.suppress(ComponentError):  # the search has just ended, or another version's
+            with contextlib.suppress(ComponentError):  # the search has just ended, or is of another version
                 invitation = INVITATION.read(path.parent)
-                if invitation["parameters"] == expected and _lives(invitation):
+                if invitation["parameters"] == expected and _is_running(invitation):
                     return path.parent
         if not reported:
             progress.message(f"Waiting for the search of a chief below {root} with this configuration.")
@@ -105,8 +105,8 @@ def _search_of(tuner: Component, root: Path, progress: RunProgress) -> Path:
     )
 
 
-def _lives(invitation: Invitation) -> bool:
-    """Whether the chief that wrote it is still there, as far as this machine can tell."""
+def _is_running(invitation: Invitation) -> bool:
+    """Returns whether the chief that wrote an invitation is running; a chief on another machine counts as running."""
     if invitation["host"] != socket.gethostname():
         return True
     try:
@@ -114,5 +114,5 @@ def _lives(invitation: Invitation) -> bool:
     except ProcessLookupError:
         return False
     except PermissionError:
-        pass  # somebody else's
+        pass  # it runs, as another user's process
     return True

@@ -14,7 +14,7 @@ from pipeline.reporting.sections import Artifacts
 from pipeline.root import run_folder
 from pipeline.runner.record import RunRecord
 
-MAX_TEXT = 6000  # characters that MLflow takes of a parameter
+MAX_TEXT = 6000  # characters of a parameter that MLflow accepts
 STYLE = """<style>:root { --ink: #1c2024; --line: #dcdfe3;
 --series-1: #1663c7; --series-2: #d4651a; --series-3: #7a4fbf; --series-4: #17803f; }</style>"""
 
@@ -45,8 +45,8 @@ def figures(run: RunRecord) -> dict[str, float]:
     Args:
         run: The run's record.
     """
-    found = {f"evaluator.{name}": value for name, value in _figures(run, "Evaluator").items()}
-    return _numbers(found | {"run_seconds": run["seconds"]})
+    evaluation = {f"evaluator.{name}": value for name, value in _figures(run, "Evaluator").items()}
+    return _numbers(evaluation | {"run_seconds": run["seconds"]})
 
 
 def tags(run: RunRecord) -> dict[str, str]:
@@ -56,7 +56,7 @@ def tags(run: RunRecord) -> dict[str, str]:
         run: The run's record.
     """
     corpus = next((step["outputs"] for step in run["components"] if step["name"] == "ExampleGen"), {}).get("examples")
-    found = {
+    values = {
         "blessed": run["summary"]["blessed"],
         "exit": run["exit"],
         "corpus_digest": corpus and corpus.get("digest"),
@@ -64,7 +64,7 @@ def tags(run: RunRecord) -> dict[str, str]:
         "pushed_version": version(run),
         "error": run["error"],
     }
-    return {name: _text(value) for name, value in found.items() if value is not None}
+    return {name: _text(value) for name, value in values.items() if value is not None}
 
 
 def version(run: RunRecord) -> int | None:
@@ -101,8 +101,8 @@ def plots(run: RunRecord) -> dict[str, str]:
     Args:
         run: The run's record.
     """
-    found = sections.training(Artifacts(run))
-    charts = found["charts"] if found else []
+    section = sections.training(Artifacts(run))
+    charts = section["charts"] if section else []
     return {f"{re.sub('[^a-z]+', '_', title.lower())}.svg": _standalone(chart) for title, chart in charts}
 
 
@@ -112,12 +112,12 @@ def trials(run: RunRecord) -> list[dict[str, Any]]:
     Args:
         run: The run's record.
     """
-    found = Artifacts(run).read("Tuner", "best_hyperparameters", TRIALS)
-    return found["trials"] if found else []
+    search = Artifacts(run).read("Tuner", "best_hyperparameters", TRIALS)
+    return search["trials"] if search else []
 
 
 def _standalone(svg: str) -> str:
-    """A chart of a page as a file: the page's colors go with it."""
+    """Makes a file of a page's chart by adding the page's colors."""
     end = svg.index(">")
     namespace = "" if "xmlns=" in svg[:end] else ' xmlns="http://www.w3.org/2000/svg"'
     return f"{svg[:end]}{namespace}>{STYLE}{svg[end + 1 :]}\n"

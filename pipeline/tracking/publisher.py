@@ -8,14 +8,15 @@ from typing import Any
 import mlflow
 from mlflow.entities import Metric, Param, RunTag
 
+from pipeline import exit_codes
 from pipeline.config import tracking_options
 from pipeline.runner.record import RunRecord
 from pipeline.tracking import contents, registry
 
 EXPERIMENT = "tied-language-model"
 RUN_TAG = "tied_lm.run_id"
-FINISHED, FAILED, KILLED = "FINISHED", "FAILED", "KILLED"  # of MLflow
-MOST = 100  # parameters in one request
+FINISHED, FAILED, KILLED = "FINISHED", "FAILED", "KILLED"  # MLflow's statuses
+MAX_PARAMETERS = 100  # parameters in one request
 
 
 class Publisher:
@@ -31,7 +32,7 @@ class Publisher:
     """
 
     def __init__(self, uri: str, run_id: str, values: Mapping[str, Any]):
-        store = tracking_options.store(uri)
+        store = tracking_options.store_address(uri)
         if store.startswith("sqlite:///"):
             Path(store.removeprefix("sqlite:///")).absolute().parent.mkdir(parents=True, exist_ok=True)
         mlflow.set_tracking_uri(store)
@@ -75,7 +76,7 @@ class Publisher:
         try:
             registry.register(self._client, self.mlflow_id, run)
         finally:
-            self.end(FAILED if run["exit"] == 1 else FINISHED)
+            self.end(FAILED if run["exit"] == exit_codes.FAILED else FINISHED)
 
     def end(self, status: str) -> None:
         """Records how the run ended.
@@ -99,8 +100,8 @@ class Publisher:
 
     def _run(self, tags: Mapping[str, str], name: str) -> str:
         wanted = f"tags.`{RUN_TAG}` = '{tags[RUN_TAG]}'"
-        found = self._client.search_runs([self._experiment], wanted, max_results=1)
-        run = found[0] if found else self._client.create_run(self._experiment, tags=dict(tags), run_name=name)
+        runs = self._client.search_runs([self._experiment], wanted, max_results=1)
+        run = runs[0] if runs else self._client.create_run(self._experiment, tags=dict(tags), run_name=name)
         return run.info.run_id
 
     def _steps(self, mlflow_id: str, name: str) -> set[int]:
@@ -108,8 +109,8 @@ class Publisher:
 
     def _log_parameters(self, mlflow_id: str, parameters: Mapping[str, str]) -> None:
         params = [Param(name, value) for name, value in parameters.items()]
-        for start in range(0, len(params), MOST):
-            self._client.log_batch(mlflow_id, params=params[start : start + MOST])
+        for start in range(0, len(params), MAX_PARAMETERS):
+            self._client.log_batch(mlflow_id, params=params[start : start + MAX_PARAMETERS])
 
     def _log_metrics(self, mlflow_id: str, figures: Mapping[str, float], step: int) -> None:
         now = int(time.time() * 1000)

@@ -27,17 +27,19 @@ def publish(root: Path, run_id: str, uri: str | None) -> str:
     run = history.load_run(root, run_id)
     uri = uri or run["configuration"].get("tracking.mlflow_uri")
     if uri is None:
-        raise RunnerError(f"The run {run['run_id']} was not tracked. Name a place with --mlflow-uri URI.")
+        raise RunnerError(f"The run {run['run_id']} was not tracked. Name an address with --mlflow-uri URI.")
     problems = tracking_options.problems(uri)
     if problems:
         raise RunnerError("\n".join(problems).replace("tracking.mlflow_uri", "--mlflow-uri"))
     try:
-        from pipeline.tracking.publisher import Publisher  # here: MLflow takes seconds to load, and is an extra
+        from pipeline.tracking.publisher import (
+            Publisher,  # imported late: MLflow takes seconds to load, and is an extra
+        )
 
         publisher = Publisher(uri, run["run_id"], run["configuration"])
         publisher.finish(run)
-    except Exception as error:  # MLflow has many
-        reason = follower.in_words(error)
+    except Exception as error:  # MLflow raises many kinds
+        reason = follower.one_line(error)
         raise RunnerError(f"MLflow at {uri} does not have all of {run['run_id']}: {reason}") from error
     with Metadata(metadata_file(root)) as metadata:
         tracker.record(metadata, run["run_id"], uri, publisher.mlflow_id, None)

@@ -42,21 +42,21 @@ class TextModel(PythonModel):
         params = DEFAULTS | (params or {})
         texts, task = [str(text) for text in model_input["text"]], params["task"]
         if task == "next_words":
-            answer = self._ask("serving_default", text=texts)
+            answer = self._call("serving_default", text=texts)
             words = [[word.decode("utf-8", "replace") for word in row] for row in answer["words"]]
             return pd.DataFrame({"words": words, "probabilities": answer["probabilities"].astype(float).tolist()})
         if task == "score":
-            answer = self._ask("score", text=texts)
+            answer = self._call("score", text=texts)
             return pd.DataFrame({name: answer[name] for name in ("log_probability", "num_tokens", "perplexity")})
         if task == "continue":
             repeated = {
                 name: [params[name]] * len(texts) for name in ("max_words", "temperature", "top_k", "top_p", "seed")
             }
-            answer = self._ask("generate", prompt=texts, **repeated)
+            answer = self._call("generate", prompt=texts, **repeated)
             return pd.DataFrame({"text": [text.decode("utf-8", "replace") for text in answer["text"]]})
         raise ValueError(f"task: found {task!r}, expected next_words, score or continue.")
 
-    def _ask(self, name: str, **inputs):
+    def _call(self, name: str, **inputs):
         import tensorflow as tf
 
         signature = self._signatures[name]

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import h5py
 
-from pipeline.runner.local_runner import FINISHED
+from pipeline.runner.workspaces import FINISHED
 from tests.faults.plan import SIGNALS, Fault
 from tests.faults.world import ORPHAN_SECONDS, STOP_SECONDS, Outcome
 

@@ -160,7 +160,7 @@ def start_hanging(root: Path, error: str) -> tuple[subprocess.Popen, str]:
 def test_a_signal_ends_the_run_at_once_and_leaves_nothing_half_written(tmp_path, signal_number, exit_code):
     process, _ = start_hanging(tmp_path, "hang")
     busy = fake(tmp_path)
-    assert busy.returncode == 2 and f"another run is at work in {tmp_path} (process {process.pid})" in busy.stderr
+    assert busy.returncode == 2 and f"another run is using {tmp_path} (process {process.pid})" in busy.stderr
     process.send_signal(signal_number)
     output, errors = process.communicate(timeout=10)
     assert (process.returncode, output) == (exit_code, "")

@@ -197,7 +197,7 @@ def test_a_larger_budget_continues_finished_work(root, monkeypatch):
 
 def test_one_run_at_a_time_in_a_root(root):
     with LocalRunner(root):
-        with pytest.raises(RunnerError, match=f"another run is at work in {root} .process {os.getpid()}"):
+        with pytest.raises(RunnerError, match=f"another run is using {root} .process {os.getpid()}"):
             LocalRunner(root).__enter__()
     run(root)  # free again
 

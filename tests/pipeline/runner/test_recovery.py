@@ -134,7 +134,7 @@ def test_a_full_disk_is_named_however_a_library_says_it(root, error, monkeypatch
 def test_out_of_memory_and_damaged_records_are_named(root, monkeypatch):
     for text, expected in (
         ("tensorflow.ResourceExhaustedError: OOM when allocating tensor", "out of memory. Lower trainer.batch_size"),
-        ("DataLossError: corrupted record at 12", "Make all outputs again with --no-cache"),
+        ("DataLossError: corrupted record at 12", "Rebuild all outputs with --no-cache"),
     ):
         monkeypatch.setattr(Shout, "execute", lambda *_, text=text: (_ for _ in ()).throw(RuntimeError(text)))
         assert expected in run(root)["error"]
@@ -150,7 +150,7 @@ def test_what_cannot_be_recorded_at_the_start_is_an_error_in_words(root):
 def test_a_lock_that_is_no_file_is_an_error_in_words(root):
     root.mkdir()
     os.mkfifo(root / ".lock")
-    with pytest.raises(RunnerError, match="/.lock is no ordinary file"):
+    with pytest.raises(RunnerError, match="/.lock is not a regular file"):
         LocalRunner(root).__enter__()
 
 
