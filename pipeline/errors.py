@@ -43,7 +43,8 @@ def describe(error: BaseException, root: Path, log: Path | None = None) -> str:
     if full or number in (errno.ENOSPC, errno.EDQUOT):
         return f"the disk with {_path_of(error, root)} is full. Free some space, then start the same command again."
     if number in (errno.EROFS, errno.EACCES, errno.EPERM) or (isinstance(error, sqlite3.Error) and "readonly" in text):
-        return f"{_path_of(error, root)} cannot be written ({error}). Choose a folder of yours: --set pipeline.root=FOLDER."
+        place = _path_of(error, root)
+        return f"{place} cannot be written ({error}). Choose a folder of yours: --set pipeline.root=FOLDER."
     if isinstance(error, FileExistsError | NotADirectoryError):
         return f"{_path_of(error, root)} is a file, expected a folder."
     if isinstance(error, MemoryError) or number == errno.ENOMEM or any(sign in text for sign in OUT_OF_MEMORY):

@@ -194,7 +194,7 @@ def _score_adaptively(parsed: argparse.Namespace, model: Path) -> None:
         results, place = scorer.score(itertools.chain.from_iterable(inputs)), 0
         with _Progress(inputs, 0) as progress:
             while group := list(itertools.islice(results, ADAPTIVE_LINES_AT_ONCE)):
-                # Each score depends on all lines before it: a resumed command reads them again, but does not write them.
+                # A score depends on all lines before it, so a resumed command reads those again without writing them.
                 output.append(group[max(0, output.done - place) :])
                 progress.advance(len(group), scorer.num_tokens - progress.tokens)
                 place += len(group)

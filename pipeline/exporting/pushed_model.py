@@ -70,7 +70,7 @@ def find(settings: Settings, version: int | None, tokens: Path | None) -> Pushed
     card_file = path / saved_model.CARD
     try:
         card = json.loads(card_file.read_text(encoding="utf-8"))
-        card["vocabulary"]["tokenizer"], card["recipe"]["dropout"]  # what every pushed card has
+        card["vocabulary"]["tokenizer"], card["recipe"]["dropout"]  # every pushed card has these keys
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise RunnerError(
             f"{card_file} cannot be read as the card of a pushed model ({type(error).__name__}: {error}). Push the "
@@ -92,7 +92,7 @@ def find(settings: Settings, version: int | None, tokens: Path | None) -> Pushed
 
 
 def _executions(root: Path, wanted: str) -> dict[str, dict[str, Any]]:
-    """Component -> the execution that a pushed model of this digest stems from; empty where nothing is recorded."""
+    """Returns component -> the execution that led to a pushed model of this digest; empty if nothing is recorded."""
     file = metadata_file(root)
     if not file.is_file():
         return {}
@@ -104,7 +104,7 @@ def _executions(root: Path, wanted: str) -> dict[str, dict[str, Any]]:
                     continue
                 lineage = metadata.lineage(artifact.id)
                 known = [metadata.properties("Execution", execution["execution_id"]) for execution in lineage]
-                found = {
+                by_component = {
                     execution["component"]: {
                         **execution,
                         "figures": properties.get("figures", {}),
@@ -112,8 +112,8 @@ def _executions(root: Path, wanted: str) -> dict[str, dict[str, Any]]:
                     }
                     for execution, properties in zip(lineage, known, strict=True)
                 }
-                if "Trainer" in found:  # a rollback has none
-                    return found
+                if "Trainer" in by_component:  # a rollback has none
+                    return by_component
     except (ComponentError, OSError, sqlite3.Error, ValueError, KeyError, TypeError) as error:
         raise RunnerError(describe(error, root)) from error
     return {}
@@ -124,5 +124,5 @@ def _evaluation(root: Path, executions: Mapping[str, Mapping[str, Any]]) -> Eval
         return None
     try:
         return EVALUATION.read(root / executions["Evaluator"]["outputs"]["evaluation"].uri)
-    except (ComponentError, KeyError):  # removed or damaged: the card then lacks its figures
+    except (ComponentError, KeyError):  # removed or damaged: the card then has no figures
         return None

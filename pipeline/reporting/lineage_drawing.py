@@ -19,7 +19,7 @@ def draw(components: Sequence[Mapping], source: str, pushed: str | None) -> str:
     rows += [_row(component) for component in components]
     rows.append({"name": pushed or "nothing pushed", "note": "served from here" if pushed else "",
                  "status": "outside" if pushed else "skipped", "inputs": {}})  # fmt: skip
-    lanes = _lanes(components)
+    lanes = assign_lanes(components)
     box = LEFT + LANE * (1 + max((lane for lane, *_ in lanes.values()), default=0)) + 16
     parts = [_connection(rows, number, box) for number in (0, len(rows) - 2) if len(components)]
     for name, (lane, first, last, users) in lanes.items():
@@ -37,8 +37,8 @@ def _row(component: Mapping) -> dict:
     return {"name": component["name"], "note": written, "status": component["status"], "inputs": component["inputs"]}
 
 
-def _lanes(components: Sequence[Mapping]) -> dict[str, tuple[int, int, int, list[int]]]:
-    """By artifact that something reads: its lane, the row that wrote it, the last row that reads it, all that do."""
+def assign_lanes(components: Sequence[Mapping]) -> dict[str, tuple[int, int, int, list[int]]]:
+    """Returns for each artifact that is read: its lane, the row that wrote it, the last and all rows that read it."""
     written = {
         artifact["artifact_id"]: (number, f"{component['name']}.{key}, artifact #{artifact['artifact_id']}")
         for number, component in enumerate(components, start=1)
@@ -49,8 +49,8 @@ def _lanes(components: Sequence[Mapping]) -> dict[str, tuple[int, int, int, list
         for artifact in component["inputs"].values():
             if artifact["artifact_id"] in written:
                 readers.setdefault(artifact["artifact_id"], []).append(number)
-    lanes, free_from = {}, []  # free_from[lane]: the row from which it is free again
-    for artifact_id in sorted(readers, key=lambda found: (written[found][0], -max(readers[found]))):
+    lanes, free_from = {}, []  # free_from[lane]: the row from which the lane is free again
+    for artifact_id in sorted(readers, key=lambda number: (written[number][0], -max(readers[number]))):
         first, name = written[artifact_id]
         last = max(readers[artifact_id])
         lane = next((lane for lane, free in enumerate(free_from) if free <= first), len(free_from))
@@ -64,7 +64,7 @@ def _middle(row: int) -> float:
 
 
 def _artifact(name: str, lane: int, first: int, last: int, readers: list[int], box: int) -> str:
-    """From below the middle of the row that wrote it down to each row that reads it, above its middle."""
+    """Draws a line from the row that wrote an artifact (below its middle) to each row that reads it (above it)."""
     x, top = box - 16 - LANE * (lane + 0.5), _middle(first) + 7
     path = f"M{box} {top} H{x + 6} Q{x} {top} {x} {top + 6} V{_middle(last) - 13}"
     for reader in readers:
@@ -75,7 +75,7 @@ def _artifact(name: str, lane: int, first: int, last: int, readers: list[int], b
 
 
 def _connection(rows: Sequence[Mapping], number: int, box: int) -> str:
-    """The short line from the source, or to what was pushed, between two rows."""
+    """Draws the short line between two rows, from the source or to the pushed version."""
     if rows[number]["status"] == "skipped" or rows[number + 1]["status"] == "skipped":
         return ""
     return f'<path class="outside" d="M{box + 20} {_middle(number) + 18} V{_middle(number + 1) - 18}"/>'

@@ -11,6 +11,7 @@ from typing import Any
 import jinja2
 
 from components.base import ComponentError
+from pipeline.exit_codes import DONE, FAILED, REFUSED
 from pipeline.reporting import comparison, lineage_drawing, search, sections
 from pipeline.runner.progress import figure, label, number
 from pipeline.runner.record import RunRecord
@@ -42,12 +43,12 @@ def write_report(run: RunRecord, path: Path) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     contents, unreadable = {}, []
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # matplotlib's, about words in scripts that its own font lacks
+        warnings.simplefilter("ignore")  # matplotlib warns of words in scripts that its font lacks
         logging.getLogger("matplotlib").setLevel(logging.ERROR)
         for name, read in SECTIONS.items():
             try:
                 contents[name] = read(artifacts)
-            # A damaged or foreign artifact, or one of the right type whose contents do not go together.
+            # The artifact is damaged, or its contents contradict each other.
             except (ComponentError, OSError, ValueError, KeyError, TypeError, IndexError) as error:
                 contents[name] = None
                 kind = "" if isinstance(error, ComponentError) else f"{type(error).__name__}: "
@@ -96,13 +97,13 @@ def outcome(run: RunRecord) -> str:
     Args:
         run: The run's record.
     """
-    if run["exit"] == 0:
+    if run["exit"] == DONE:
         version = _figures(run, "Pusher").get("version")
         if version is not None:
             return f"Pushed version {version}"
         last = next((c["name"] for c in reversed(run["components"]) if c["status"] != "skipped"), None)
         return f"Done as far as {last}" if last else "Done"
-    return {1: "Failed", 3: "Refused: nothing pushed"}.get(run["exit"], "Interrupted")
+    return {FAILED: "Failed", REFUSED: "Refused: nothing pushed"}.get(run["exit"], "Interrupted")
 
 
 def headline(run: RunRecord) -> list[tuple[str, str, str]]:

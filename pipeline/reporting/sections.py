@@ -115,11 +115,11 @@ def data(artifacts: Artifacts) -> dict | None:
     """
     splits = {name: artifacts.read("StatisticsGen", "statistics", STATISTICS, split)
               for split, name in SPLITS.items()}  # fmt: skip
-    splits = {name: found for name, found in splits.items() if found}
+    splits = {name: statistics for name, statistics in splits.items() if statistics}
     if not splits:
         return None
     first = next(iter(splits.values()))["line_length"]
-    lengths = {name: np.array(found["line_length"]["counts"], float) for name, found in splits.items()}
+    lengths = {name: np.array(statistics["line_length"]["counts"], float) for name, statistics in splits.items()}
     shares = {name: (counts / max(1.0, counts.sum())).tolist() for name, counts in lengths.items()}
     return {
         "splits": splits,
@@ -168,29 +168,29 @@ def evaluation(artifacts: Artifacts) -> dict | None:
     Args:
         artifacts: The run's artifacts.
     """
-    found = artifacts.read("Evaluator", "evaluation", EVALUATION)
-    if not found:
+    judged = artifacts.read("Evaluator", "evaluation", EVALUATION)
+    if not judged:
         return None
-    splits = {SPLITS[split]: figures for split, figures in found["splits"].items()}
+    splits = {SPLITS[split]: figures for split, figures in judged["splits"].items()}
     curves = {name: figures["calibration"] for name, figures in splits.items() if figures["calibration"]}
     return {
-        "blessed": found["blessed"],
-        "rules": found["rules"],
-        "baseline": found["baseline"],
+        "blessed": judged["blessed"],
+        "rules": judged["rules"],
+        "baseline": judged["baseline"],
         "splits": splits,
-        "adaptive": found["adaptive"],
-        "subspace_distance": found["subspace_distance"],
-        "slices": _slices(found),
+        "adaptive": judged["adaptive"],
+        "subspace_distance": judged["subspace_distance"],
+        "slices": _slices(judged),
         "calibration": charts.calibration(curves, "Share right by the probability of the first choice")
         if curves
         else None,  # fmt: skip
     }
 
 
-def _slices(found: Evaluation) -> list[dict]:
-    """A table a dimension on the eval split: perplexity of the candidate, and of the baseline where it is known."""
-    ours = found["splits"]["eval"]["slices"]
-    theirs = (found["baseline"] or {}).get("splits", {}).get("eval", {}).get("slices", {})
+def _slices(judged: Evaluation) -> list[dict]:
+    """Makes a table for each dimension of the eval split, with the baseline's perplexity if it is known."""
+    ours = judged["splits"]["eval"]["slices"]
+    theirs = (judged["baseline"] or {}).get("splits", {}).get("eval", {}).get("slices", {})
     tables = []
     for dimension, buckets in ours.items():
         known = [figures["perplexity"] for figures in buckets.values() if figures["perplexity"]]
@@ -219,8 +219,8 @@ def predictions(artifacts: Artifacts) -> list[dict] | None:
     Args:
         artifacts: The run's artifacts.
     """
-    found = artifacts.read("Evaluator", "evaluation", PREDICTIONS)
-    return found["phrases"] if found else None
+    contents = artifacts.read("Evaluator", "evaluation", PREDICTIONS)
+    return contents["phrases"] if contents else None
 
 
 def embedding(artifacts: Artifacts) -> dict | None:
@@ -229,10 +229,13 @@ def embedding(artifacts: Artifacts) -> dict | None:
     Args:
         artifacts: The run's artifacts.
     """
-    found = artifacts.read("Evaluator", "evaluation", EMBEDDING)
-    if not found:
+    contents = artifacts.read("Evaluator", "evaluation", EMBEDDING)
+    if not contents:
         return None
-    return {"neighbours": found["neighbours"], "map": charts.words(found["map"], MAP_TITLE) if found["map"] else None}
+    return {
+        "neighbours": contents["neighbours"],
+        "map": charts.words(contents["map"], MAP_TITLE) if contents["map"] else None,
+    }
 
 
 def configuration(run: RunRecord) -> list[dict]:

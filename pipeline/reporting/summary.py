@@ -19,7 +19,7 @@ def summarize(run: RunRecord) -> Summary:
     figures = [step["figures"] for step in run["components"] if step["status"] in ("executed", "cached")]
 
     def last(name: str) -> Any:
-        """The figure of the last component that has it: the Evaluator's perplexity before the Trainer's."""
+        """Returns the figure of the last component that has it, such as the Evaluator's perplexity."""
         return next((of[name] for of in reversed(figures) if of.get(name) is not None), None)
 
     verdicts = [of["blessed"] for of in figures if isinstance(of.get("blessed"), bool)]
@@ -27,8 +27,9 @@ def summarize(run: RunRecord) -> Summary:
     return {
         "run_id": run["run_id"],
         "exit": run["exit"],
-        "blessed": all(verdicts) if verdicts else None,  # every judge that was reached must agree
-        "pushed_model": os.path.abspath(pushed) if pushed and Path(pushed).is_dir() else None,  # not if pruned since
+        "blessed": all(verdicts) if verdicts else None,  # every gate that was reached must agree
+        # A version that was removed since then is not named.
+        "pushed_model": os.path.abspath(pushed) if pushed and Path(pushed).is_dir() else None,
         "valid_perplexity": last("valid_perplexity"),
         "test_perplexity": last("test_perplexity"),
         "train_tokens_per_second": last("train_tokens_per_second"),
@@ -52,16 +53,16 @@ def write_run(run: RunRecord) -> Path:
     Raises:
         OSError: If a file cannot be written.
     """
-    from pipeline.reporting.page import write_report  # here: only a run draws charts
+    from pipeline.reporting.page import write_report  # imported late: only a run draws charts
 
     folder = run_folder(Path(run["root"]), run["run_id"])
     artifact_files.write_json(folder / "summary.json", run["summary"])
     report = folder / "report.html"
-    aside = report.with_name(".report.html")
+    temporary = report.with_name(".report.html")
     try:
-        write_report(run, aside)
-        files.sync(aside)
-        aside.replace(report)
+        write_report(run, temporary)
+        files.sync(temporary)
+        temporary.replace(report)
     finally:
-        aside.unlink(missing_ok=True)
+        temporary.unlink(missing_ok=True)
     return report

@@ -15,7 +15,7 @@ from components.evaluator.exported_model import ExportedModel
 from models.perplexity import perplexity
 from pipeline.scoring.lines import InputError, LineReader
 
-LINES_AT_ONCE = 256  # that are tokenized together
+LINES_AT_ONCE = 256  # lines that are tokenized together
 
 
 def read_settings(mode: str, assignments: Sequence[str]) -> AdaptiveSettings:
@@ -72,7 +72,7 @@ class AdaptiveScorer:
         Args:
             lines: The lines of one text, without newlines.
         """
-        waiting: deque[tuple[int, int]] = deque()  # place of the line's end in the text, its tokens
+        waiting: deque[tuple[int, int]] = deque()  # position of the line's end in the text, number of its tokens
         end = done = 0
         carried = np.zeros([0])
 
@@ -85,8 +85,8 @@ class AdaptiveScorer:
                 yield ids
 
         reader = evaluation.make_reader(self._mode, self._model, self._train, self._settings)
-        for found in evaluation.log_probabilities(reader, parts()):
-            carried = np.concatenate([carried, found])
+        for scores in evaluation.log_probabilities(reader, parts()):
+            carried = np.concatenate([carried, scores])
             while waiting and waiting[0][0] <= done + len(carried):
                 _, length = waiting.popleft()
                 yield self._result(carried[:length])
@@ -98,13 +98,13 @@ class AdaptiveScorer:
         total, tokens = float(scores.sum()), len(scores)
         self.log_probability += total
         self.num_tokens += tokens
-        found = perplexity(-total / max(tokens, 1))
-        values = {"log_probability": total, "num_tokens": tokens, "perplexity": found}
-        # The digits that a float32 has, and no more.
+        mean = perplexity(-total / max(tokens, 1))
+        values = {"log_probability": total, "num_tokens": tokens, "perplexity": mean}
+        # Write only the digits that a float32 has.
         return json.dumps({key: float(str(np.float32(v))) if key != "num_tokens" else v for key, v in values.items()})
 
     def _tokens(self, lines: Iterable[bytes]) -> Iterator[tuple[list[int], np.ndarray]]:
-        """Groups of lines: tokens of each, and all of them in a row."""
+        """Yields groups of lines: the number of tokens of each line, and all their tokens."""
         lines = iter(lines)
         while group := list(itertools.islice(lines, LINES_AT_ONCE)):
             ids = self._model.tokenize(group)

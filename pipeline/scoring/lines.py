@@ -71,7 +71,7 @@ def check(paths: list[str]) -> None:
             continue
         if not Path(path).is_file():
             found = "is a folder" if Path(path).is_dir() else "does not exist"
-            raise InputError(f"{path} {found}; expected a file of text, a line an example.")
+            raise InputError(f"{path} {found}; expected a text file with an example on each line.")
         try:
             with open(path, "rb"):
                 pass

@@ -41,7 +41,7 @@ class ResumableOutput:
             begun = self._part.exists()
             self._file = self._open_alone()
             try:
-                self._refuse_finished()  # by another process, before this one had the lock
+                self._refuse_finished()  # another process may have finished before this one had the lock
                 if begun:
                     self._check(made_from)
                 self.done = self._keep_whole_lines()
@@ -60,7 +60,7 @@ class ResumableOutput:
             raise OutputError(f"{self.path} exists already. Remove it, or name another file with --output.")
 
     def _open_alone(self) -> BinaryIO:
-        """Opens the part and locks it; the kernel lets go of it however the process ends."""
+        """Opens the part and locks it; the kernel releases the lock however the process ends."""
         while True:
             file = self._part.open("a+b")
             try:
@@ -73,7 +73,7 @@ class ResumableOutput:
                 ) from None
             if self._part.exists() and os.path.samestat(os.fstat(file.fileno()), os.stat(self._part)):
                 return file
-            file.close()  # it was given its name meanwhile
+            file.close()  # another process has renamed it meanwhile
 
     def _described(self) -> dict[str, Any]:
         try:

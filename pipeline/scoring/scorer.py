@@ -10,8 +10,8 @@ import tensorflow as tf
 
 from models.serving import saved_model
 
-MAX_ROWS = 128  # lines of a batch
-MAX_PADDED_BYTES = 64 * 1024  # of a batch: its longest line times its rows
+MAX_ROWS = 128  # lines in a batch
+MAX_PADDED_BYTES = 64 * 1024  # size of a batch: its longest line times its rows
 
 
 class Scorer:
@@ -40,12 +40,12 @@ class Scorer:
         places = [order[start:end] for start, end in batches]
         results = [""] * len(lines)
         num_tokens = 0
-        # The longest first, so that no core is left with a long one at the end.
+        # The longest first, so that no core is busy with a long batch at the end.
         for batch, outputs in self._pool.map(lambda batch: (batch, self._run(lines, batch)), reversed(places)):
             for place, log_probability, tokens, perplexity in zip(batch, *outputs, strict=True):
                 num_tokens += int(tokens)
                 results[place] = json.dumps(
-                    # The digits that a float32 has, and no more.
+                    # Write only the digits that a float32 has.
                     {
                         "log_probability": float(str(log_probability)),
                         "num_tokens": int(tokens),

@@ -27,7 +27,7 @@ class LineRange:
 
 
 class _Score(beam.DoFn):
-    """Writes the scores of a chunk; one that is there already is left."""
+    """Writes the scores of a chunk, unless its file exists already."""
 
     def __init__(self, model: str, folder: str):
         self._model, self._folder = model, folder
@@ -41,7 +41,7 @@ class _Score(beam.DoFn):
         target = _file_of(Path(self._folder), chunk)
         if target.exists():
             return
-        with beam_pipeline.writing_aside(target) as aside, aside.open("w", encoding="utf-8") as output:
+        with beam_pipeline.writing_aside(target) as part, part.open("w", encoding="utf-8") as output:
             for lines in in_groups(read(chunk), LINES_AT_ONCE):
                 output.writelines(f"{line}\n" for line in self._scorer.score(lines)[0])
 
@@ -68,14 +68,14 @@ def score(model: Path, paths: Sequence[str], folder: Path, beam_args: Sequence[s
             | "Chunks" >> beam.Create(chunks, reshuffle=True)
             | "Score" >> beam.ParDo(_Score(str(model.absolute()), str(folder)))
         )
-    aside = output.with_name(f"{output.name}.part")
-    with aside.open("wb") as joined:
+    unfinished = output.with_name(f"{output.name}.part")
+    with unfinished.open("wb") as joined:
         for chunk in chunks:
             with _file_of(folder, chunk).open("rb") as part:
                 shutil.copyfileobj(part, joined)
         joined.flush()
         os.fsync(joined.fileno())
-    os.replace(aside, output)
+    os.replace(unfinished, output)
     files.sync(output.parent)
     shutil.rmtree(folder)
 
@@ -109,7 +109,7 @@ def read(chunk: LineRange) -> Iterator[bytes]:
     with open(chunk.path, "rb") as file:
         if chunk.start:
             file.seek(chunk.start - 1)
-            file.readline()  # the rest of a line that began before
+            file.readline()  # the rest of a line that began in the chunk before
         while file.tell() < chunk.end and (line := file.readline()):
             yield line.removesuffix(b"\n").removesuffix(b"\r")
 

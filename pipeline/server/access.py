@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pipeline.server.errors import RequestError, shortened
 
 HOST = re.compile(r"(?:\[(?P<address>[0-9a-f:.]{2,45})\]|(?P<name>[^\[\]:/?#@]{1,255}))(?::\d{1,5})?")
-OPEN_PATHS = ("/healthz",)  # for whoever watches whether the server is there
+OPEN_PATHS = ("/healthz",)  # for programs that check the server's health
 
 
 @dataclass(frozen=True)
@@ -86,7 +86,7 @@ class Access:
 
 
 def _name_of(host: str) -> str:
-    """A Host header's name without its port; "" of what is none."""
+    """Returns a Host header's name without its port, or "" if the header is invalid."""
     match = HOST.fullmatch(host.lower())
     return (match["address"] or match["name"]) if match else ""
 

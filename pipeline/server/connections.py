@@ -14,13 +14,13 @@ import orjson
 import uvicorn
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
-HEAD_BYTES = 64 * 1024  # of the request line and the headers
+HEAD_BYTES = 64 * 1024  # size of the request line and the headers
 HEAD_SECONDS = 10.0  # from a connection's or request's first byte to the end of its headers
-BODY_SECONDS = 30.0  # from there to the end of the body
-UNSENT_SECONDS = 30.0  # that a client may take nothing of its answer
+BODY_SECONDS = 30.0  # from the end of the headers to the end of the body
+UNSENT_SECONDS = 30.0  # how long a client may read nothing of its answer
 LOOK_SECONDS = 1.0
 MAX_CONNECTIONS = 1000
-OTHER_FILES = 64  # open files that are no connections
+OTHER_FILES = 64  # open files that are not connections
 TURNS = itertools.count()
 
 
@@ -58,8 +58,8 @@ class BoundedConnection(HttpToolsProtocol):
         self._max_connections = max_connections
         self._reading_head = True
         self._head_bytes = 0
-        self._turn = next(TURNS)  # the lower, the longer it has been doing what it does
-        self._deadline: float | None = self.loop.time() + HEAD_SECONDS  # None while it is not the client's turn
+        self._turn = next(TURNS)  # lower values have been in their state for longer
+        self._deadline: float | None = self.loop.time() + HEAD_SECONDS  # None while the client need not send anything
         self._unsent, self._unsent_since = 0, self.loop.time()
         self._look: asyncio.TimerHandle | None = None
 
@@ -69,7 +69,8 @@ class BoundedConnection(HttpToolsProtocol):
         self._look = self.loop.call_later(LOOK_SECONDS, self._check_time)
         if len(self.connections) > self._max_connections:
             idle = [connection for connection in self.connections if not connection.is_answering]
-            oldest = min(idle, key=lambda connection: connection._turn)  # itself, if all others are being answered
+            # If all other connections are being answered, the oldest one is this one.
+            oldest = min(idle, key=lambda connection: connection._turn)
             oldest.transport.abort()
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -85,9 +86,9 @@ class BoundedConnection(HttpToolsProtocol):
     def data_received(self, data: bytes) -> None:
         """Passes data on to the parser, a head only up to its largest size."""
         if self._reading_head:
-            if self._deadline is None:  # the first of another request
+            if self._deadline is None:  # the first bytes of another request
                 self._turn, self._deadline = next(TURNS), self.loop.time() + HEAD_SECONDS
-            # No more of a head than may be is given to the parser: what it holds is copied whenever more comes.
+            # The parser copies a head whenever more of it comes, so it gets no more than the largest size.
             room = HEAD_BYTES - self._head_bytes
             head, data = data[:room], data[room:]
             self._head_bytes += len(head)
@@ -122,7 +123,7 @@ class BoundedConnection(HttpToolsProtocol):
         if now - self._unsent_since > UNSENT_SECONDS:
             self.transport.abort()
         elif self._deadline is not None and now > self._deadline and not self.is_answering:
-            self._refuse(408, f"The request's {'headers' if self._reading_head else 'body'} took too long to come.")
+            self._refuse(408, f"The request's {'headers' if self._reading_head else 'body'} took too long to arrive.")
 
     def _refuse(self, status: int, message: str) -> None:
         """Answers and closes the connection, or only closes it where an answer is on its way already."""

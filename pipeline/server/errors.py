@@ -4,7 +4,7 @@ import itertools
 import json
 from typing import Any
 
-MAX_ECHO = 200  # characters of what was sent that an answer repeats
+MAX_ECHO = 200  # characters of a request that an answer repeats
 MAX_MESSAGE = 1000
 
 
@@ -39,7 +39,7 @@ def echo(value: Any) -> str:
     Args:
         value: A JSON-serialisable value.
     """
-    parts = itertools.islice(json.JSONEncoder().iterencode(value), MAX_ECHO + 1)  # none is empty
+    parts = itertools.islice(json.JSONEncoder().iterencode(value), MAX_ECHO + 1)  # no part is empty
     return shortened("".join(shortened(part) for part in parts))
 
 

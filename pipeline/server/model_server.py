@@ -18,8 +18,8 @@ from pipeline.server.errors import RequestError
 from pipeline.server.metrics import Metrics
 from pipeline.server.versions import Versions
 
-MAX_WORDS = 10_000  # that a continuation has at most, whatever `max_words` asks for (`models.serving.export.MAX_WORDS`)
-LOOK_SECONDS = 0.5  # between two looks whether clients are still there
+MAX_WORDS = 10_000  # longest continuation, whatever `max_words` is; the same as `models.serving.export.MAX_WORDS`
+LOOK_SECONDS = 0.5  # between two checks that clients are still connected
 
 
 @dataclass(frozen=True)
@@ -99,6 +99,7 @@ class ModelServer:
         versions: The versions, see `Versions`.
         metrics: The server's counters.
         cut_off: Number of requests that were still open when the server stopped.
+        held_bytes: Size of the bodies of all requests that are being received, wait or run.
     """
 
     def __init__(self, name: str, folder: Path, number: int, limits: Limits, load: Callable[[Path, int], Any]):
@@ -108,12 +109,13 @@ class ModelServer:
         self.versions = Versions(
             folder, number, lambda path, version: LoadedVersion(load(path, version), self.metrics, long_requests), name
         )
-        self.metrics = Metrics(self._waiting, self.versions.available)
+        self.metrics = Metrics(self.waiting, self.versions.available)
         self.cut_off = 0
-        self._held_bytes = 0
+        self.held_bytes = 0
         self._open: dict[Request, tuple[float, asyncio.Task]] = {}
 
-    def _waiting(self) -> int:
+    def waiting(self) -> int:
+        """Returns the number of requests that wait to run, over all versions and signatures."""
         waiting = 0
         for version in self.versions.available():
             with contextlib.suppress(RequestError), self.versions.use(version) as served:
@@ -130,7 +132,7 @@ class ModelServer:
             await asyncio.sleep(seconds)
             try:
                 await asyncio.to_thread(self.versions.refresh)
-            except Exception:  # the watch must go on
+            except Exception:  # keep watching
                 logging.exception("The versions could not be looked up.")
 
     async def watch_clients(self) -> None:
@@ -158,7 +160,7 @@ class ModelServer:
         try:
             yield
         except asyncio.CancelledError as cancelled:
-            # By whom is in its argument: `watch_clients`, or the end of the server.
+            # The argument shows who cancelled it: `watch_clients`, or nothing if the server stops.
             if "left" in cancelled.args:
                 raise RequestError(499, "The client has closed the connection.") from None
             if "late" in cancelled.args:
@@ -184,8 +186,8 @@ class ModelServer:
         def hold(size: int) -> None:
             nonlocal own
             own += size
-            self._held_bytes += size
-            if self._held_bytes > self.limits.held_bytes:
+            self.held_bytes += size
+            if self.held_bytes > self.limits.held_bytes:
                 raise RequestError(
                     503,
                     f"The requests that wait have more than {self.limits.held_bytes:,} bytes together: the server is "
@@ -196,7 +198,7 @@ class ModelServer:
         try:
             yield hold
         finally:
-            self._held_bytes -= own
+            self.held_bytes -= own
 
     async def predict(self, document: Mapping[str, Any], version: int | None) -> tuple[str, Mapping]:
         """Answers a request.

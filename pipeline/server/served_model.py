@@ -11,7 +11,7 @@ import numpy as np
 import tensorflow as tf
 from google.protobuf import json_format
 from tensorflow.core.protobuf import saved_model_pb2
-from tensorflow.python.eager import cancellation  # there is no public way to stop a function that runs
+from tensorflow.python.eager import cancellation  # TensorFlow has no public way to stop a running function
 
 from models.serving import saved_model
 from pipeline.server.errors import STATUS_OF_CODE, RequestError, shortened
@@ -120,18 +120,18 @@ def _example(spec: TensorSpec) -> np.ndarray:
     return np.full(shape, b"" if spec.dtype == "DT_STRING" else 1, NUMPY_TYPES[spec.dtype])
 
 
-# Around the reason, TensorFlow's messages have where the function was defined and which node failed.
+# Lines of TensorFlow's messages that say where the function was defined and which node failed, not why.
 _AROUND_THE_REASON = re.compile(
     r"^(Graph execution error:|Detected at node.*|<stack traces unavailable>|File \".*|  .*|\t.*|\d+ root error.*)$"
 )
-_OF_AN_ASSERTION = re.compile(r"assertion failed: \[([^\]]*)\](?: \[([^\]]*)\])?")
+_ASSERTION = re.compile(r"assertion failed: \[([^\]]*)\](?: \[([^\]]*)\])?")
 
 
 def _reason(message: str) -> str:
-    """Why the graph refuses its inputs, in the words of the operation or assertion that did."""
-    if match := _OF_AN_ASSERTION.search(message):
-        said, found = match[1], match[2]
-        return f"{said} {found}" if found and said.endswith(", found") else said
+    """Extracts from an error's message the reason that an operation or assertion gives."""
+    if match := _ASSERTION.search(message):
+        expectation, value = match[1], match[2]
+        return f"{expectation} {value}" if value and expectation.endswith(", found") else expectation
     lines = [line for line in message.splitlines() if line.strip() and not _AROUND_THE_REASON.match(line)]
     reason = re.sub(r"\s*\[Op:[^\]]*\]|\{\{.*?\}\}", "", lines[0] if lines else "")
     return reason or "The model failed."

@@ -19,7 +19,7 @@ import orjson
 from pipeline.server.errors import RequestError, echo, shortened
 
 ROW, COLUMNAR = "row", "columnar"
-MAX_DEPTH = 16  # of lists in lists that make a tensor
+MAX_DEPTH = 16  # nesting of the lists of one tensor
 NUMPY_TYPES = {
     "DT_FLOAT": np.float32,
     "DT_DOUBLE": np.float64,
@@ -159,7 +159,7 @@ def _from_inputs(inputs: Any, specs: Mapping[str, TensorSpec]) -> dict[str, np.n
 
 
 def _tensor(value: Any, dtype: str) -> np.ndarray:
-    """A dense tensor; its shape is that of the first elements, which all others must have."""
+    """Converts nested lists to a dense tensor. The first elements give the shape, which all others must have."""
     shape, first = [], value
     while isinstance(first, list):
         shape.append(len(first))
@@ -199,7 +199,7 @@ def _flatten(value: Any, level: int, shape: list[int], dtype: str, flat: list) -
 def _scalar(value: Any, dtype: str) -> Any:
     if dtype == "DT_STRING":
         if isinstance(value, str):
-            return value.encode("utf-8", "surrogatepass")  # half a surrogate pair is left for the model to replace
+            return value.encode("utf-8", "surrogatepass")  # the model replaces half a surrogate pair
         if isinstance(value, dict):
             return _decoded(value)
     elif dtype == "DT_BOOL":
@@ -256,11 +256,12 @@ def from_tensors(tensors: Mapping[str, np.ndarray], layout: str) -> bytes:
     document = {"outputs" if layout == COLUMNAR else "predictions": rows}
     if all(tensor.dtype.kind != "f" or np.isfinite(tensor).all() for tensor in tensors.values()):
         return orjson.dumps(document, option=orjson.OPT_SERIALIZE_NUMPY)
-    return json.dumps(document, default=lambda array: array.tolist()).encode()  # NaN and Infinity, as Serving has them
+    # json writes NaN and Infinity, as TensorFlow Serving does.
+    return json.dumps(document, default=lambda array: array.tolist()).encode()
 
 
 def _plain(name: str, tensor: np.ndarray) -> Any:
-    """Strings as nested lists; numbers stay an array, whose float32 are written with the digits that they have."""
+    """Converts strings to nested lists; numbers stay an array, so that a float32 is written with its own digits."""
     if tensor.dtype != np.object_:
         return np.ascontiguousarray(tensor)
     as_base64 = name.endswith("_bytes")

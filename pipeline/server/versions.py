@@ -12,12 +12,12 @@ from typing import Any
 from models.serving import saved_model
 from pipeline.server.errors import RequestError
 
-MAX_ENDED = 10  # versions no longer served whose state is still reported
+MAX_ENDED = 10  # versions that are no longer served, but whose state is still reported
 
 
 @dataclass
 class _Entry:
-    """A version's state in TensorFlow Serving's words, and its model while there is one."""
+    """A version's state in TensorFlow Serving's terms, and its model while it is loaded."""
 
     version: int
     state: str = "LOADING"
@@ -58,7 +58,7 @@ class Versions:
             return {int(self.folder.name) if self.folder.name.isdecimal() else 1: self.folder}
         try:
             return saved_model.versions(self.folder)
-        except OSError:  # gone for now: what is loaded stays
+        except OSError:  # the folder is missing for now; loaded versions stay
             return {}
 
     def refresh(self) -> None:
@@ -69,7 +69,7 @@ class Versions:
         """
         found = self.found()
         wanted = list(found)[-self._number :]
-        for version in reversed(wanted):  # the newest first: it is what most requests ask for
+        for version in reversed(wanted):  # the newest first, as most requests use it
             entry, fingerprint = self._entries.get(version), _fingerprint(found[version])
             if entry and (entry.state == "AVAILABLE" or (entry.error and entry.fingerprint == fingerprint)):
                 continue
@@ -77,8 +77,8 @@ class Versions:
             start = time.perf_counter()
             try:
                 entry.model = self._load(found[version], version)
-            except Exception as error:  # TensorFlow raises many kinds, all of which mean: not this one
-                # The reason names files of this machine, which is not for whoever can ask for the state.
+            except Exception as error:  # TensorFlow raises many kinds
+                # The reason may name files of this machine, which clients must not see.
                 entry.state, entry.error = "END", "It cannot be loaded; the server's log says why."
                 reason = f"{type(error).__name__}: {' '.join(str(error).split())[:500]}"
                 logging.error("Version %d cannot be served: %s", version, reason)
@@ -136,12 +136,12 @@ class Versions:
         return [entry.status() for entry in sorted(entries, key=lambda entry: -entry.version)]
 
     def _end_unused(self) -> None:
-        """Frees the models of versions that are to go once their last request is answered."""
+        """Frees the models of versions that are being unloaded once their last request is answered."""
         for entry in list(self._entries.values()):
             if entry.state == "UNLOADING" and not entry.requests:
                 entry.model.close()
                 entry.state, entry.model = "END", None
-                gc.collect()  # a SavedModel's functions hold each other
+                gc.collect()  # a SavedModel's functions refer to each other
                 logging.info("Version %d is no longer served.", entry.version)
         ended = sorted(version for version, entry in self._entries.items() if entry.state == "END")
         self._entries = {
@@ -150,7 +150,7 @@ class Versions:
 
 
 def _fingerprint(path: Path) -> tuple:
-    """Changes as files arrive: a version that is still being copied is tried again when it has grown."""
+    """Identifies a version's files, so that a version that is still being copied is retried when they change."""
     files = []
     for file in sorted(path.rglob("*")):
         with contextlib.suppress(OSError):

@@ -167,7 +167,7 @@ def test_lineage_draws_a_lane_for_each_artifact_that_is_read(tmp_path):
 
 
 def test_lanes_of_artifacts_that_live_at_the_same_time_are_apart(tmp_path):
-    lanes = list(lineage_drawing._lanes(make_run(tmp_path)["components"]).values())
+    lanes = list(lineage_drawing.assign_lanes(make_run(tmp_path)["components"]).values())
     for number, (lane, first, last, _) in enumerate(lanes):
         for other, other_first, other_last, _ in lanes[number + 1 :]:
             if lane == other:

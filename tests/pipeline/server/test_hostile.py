@@ -158,12 +158,12 @@ def test_bodies_that_wait_are_bounded_in_sum(folder):
             for half in (one, two):  # each keeps 2,400 bytes here
                 half.sendall(b"POST %s HTTP/1.1\r\nHost: a\r\nContent-Length: 2900\r\n\r\n" % PREDICT.encode())
                 half.sendall(b" " * 2400)
-            wait_for(lambda: serving._held_bytes == 4800)
+            wait_for(lambda: serving.held_bytes == 4800)
             refused = client.post(PREDICT, content=b" " * 900 + BODY)
             assert refused.status_code == 503 and "more than 5,000 bytes together" in refused.json()["error"]
             assert refused.headers["retry-after"] == "1"
             assert client.post(PREDICT, content=BODY).status_code == 200  # a small one has its place
-        wait_for(lambda: serving._held_bytes == 0)
+        wait_for(lambda: serving.held_bytes == 0)
         assert client.post(PREDICT, content=b" " * 900 + BODY).status_code == 200
 
 
