@@ -38,7 +38,14 @@ def _row(component: Mapping) -> dict:
 
 
 def assign_lanes(components: Sequence[Mapping]) -> dict[str, tuple[int, int, int, list[int]]]:
-    """Returns for each artifact that is read: its lane, the row that wrote it, the last and all rows that read it."""
+    """Assigns a lane to each artifact that is read, so that artifacts in use at the same time have different lanes.
+
+    Args:
+        components: The components of a run's record.
+
+    Returns:
+        Artifact's name -> (lane, row that wrote it, last row that reads it, all rows that read it).
+    """
     written = {
         artifact["artifact_id"]: (number, f"{component['name']}.{key}, artifact #{artifact['artifact_id']}")
         for number, component in enumerate(components, start=1)

@@ -79,9 +79,9 @@ def test_the_curves_are_whole_pictures_and_the_page_needs_nothing_else(table):
 
 
 def test_variants_are_measured_against_their_row():
-    assert published.of("small_real_gradient") == published.of("small_real") == (86.3, 82.7)
-    assert published.of("small_re_recipe") == (89.9, 85.1)
-    assert published.of("small_rex") == (None, None)
+    assert published.perplexities("small_real_gradient") == published.perplexities("small_real") == (86.3, 82.7)
+    assert published.perplexities("small_re_recipe") == (89.9, 85.1)
+    assert published.perplexities("small_rex") == (None, None)
 
 
 def test_next_words_and_mean_probabilities_are_the_models_own(table, tmp_path):
@@ -127,12 +127,12 @@ def test_without_a_run_or_a_place_to_write_nothing_is_touched(table, capsys):
 
 
 def test_the_shipped_tables_are_those_of_the_shipped_results():
-    said = json.loads(path.read_text()) if (path := rows_table() / next_words.FILE).is_file() else None
+    comparison = json.loads(path.read_text()) if (path := rows_table() / next_words.FILE).is_file() else None
     runs = Records(rows_table()).runs()
     if any(of["status"] == "running" for of in runs):
         pytest.skip("A row is in training: the tables are behind its figures until `make results`.")
     pictures = [f"ptb/curves_{size}.svg" for size in report.by_size(runs)]
-    assert report.markdown(runs, said, pictures) in (REPOSITORY / "experiments" / "README.md").read_text()
+    assert report.markdown(runs, comparison, pictures) in (REPOSITORY / "experiments" / "README.md").read_text()
     assert all((rows_table().parent / picture).is_file() for picture in pictures)
 
 
