@@ -20,6 +20,11 @@ def run_folder(root: Path, run_id: str) -> Path:
     return runs_folder(root) / run_id
 
 
+def work_root(root: Path) -> Path:
+    """Returns the folder of all unfinished work, which has a folder for each component."""
+    return root / ".work"
+
+
 def work_folder(root: Path, component: str) -> Path:
     """Returns the folder of a component's unfinished work.
 
@@ -30,12 +35,12 @@ def work_folder(root: Path, component: str) -> Path:
     Returns:
         A folder with a subfolder for each state of what the work depends on.
     """
-    return root / ".work" / component
+    return work_root(root) / component
 
 
 def temporary_folder(root: Path) -> Path:
     """Returns the folder that replaces the system's temporary folder during a run. The next run empties it."""
-    return root / ".work" / "tmp"
+    return work_root(root) / "tmp"
 
 
 def staging_folder(root: Path) -> Path:

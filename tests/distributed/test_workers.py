@@ -188,7 +188,7 @@ def test_a_tf_config_that_cannot_be_used_is_refused(text, message, settings, tmp
 
 
 @pytest.mark.parametrize("assignment", ["trainer.batch_size=7", "trainer.replicas=5"])
-def test_what_the_workers_do_not_divide_is_refused(assignment, settings, tmp_path):
+def test_sizes_that_the_workers_do_not_divide_are_refused(assignment, settings, tmp_path):
     code, _, errors = finish(worker(tmp_path / "root", [*settings, assignment], 0, free_ports()))
     name, _, value = assignment.partition("=")
     assert code == 2 and not (tmp_path / "root").exists()

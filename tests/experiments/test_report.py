@@ -49,7 +49,7 @@ def rows_of(text):
     return {tuple(line.split(" | ")[:2]): line for line in text.splitlines() if line.startswith("| `")}
 
 
-def test_measured_stands_beside_published(table):
+def test_measured_figures_are_beside_published_ones(table):
     assert write(table) == 0
     text = (table.parent / "README.md").read_text()
     assert text.startswith("Before.") and text.endswith("After.\n") and "old" not in text
@@ -65,7 +65,7 @@ def test_measured_stands_beside_published(table):
     assert "| `small_real`, seed 2 | 231.0 / 210.00 | 102.3 / 93.00 | 93.00 (2) |" in text
 
 
-def test_the_curves_are_whole_pictures_and_the_page_needs_nothing_else(table):
+def test_the_curves_are_complete_pictures_and_the_page_loads_nothing(table):
     assert write(table) == 0
     assert sorted(path.name for path in table.glob("*.svg")) == ["curves_medium.svg", "curves_small.svg"]
     for path in table.glob("*.svg"):
@@ -115,7 +115,7 @@ def test_next_words_and_mean_probabilities_are_the_models_own(table, tmp_path):
     assert (table.parent / "README.md").read_text() == text
 
 
-def test_without_a_run_or_a_place_to_write_nothing_is_touched(table, capsys):
+def test_without_a_run_or_marks_in_the_readme_nothing_is_written(table, capsys):
     readme = table.parent / "README.md"
     readme.write_text("No marks.\n")
     assert write(table) == 2 and "lacks the lines" in capsys.readouterr().err

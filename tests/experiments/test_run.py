@@ -14,6 +14,8 @@ from components.artifacts.evaluation import EVALUATION
 from components.artifacts.model_run import HISTORY
 from experiments import rows, run
 from experiments.records import FIELDS, Records
+from pipeline.exit_codes import REFUSED
+from pipeline.root import work_folder
 from tests.components.artifacts import samples
 from tests.experiments.tiny_table import ROW, write_corpus, write_table
 
@@ -114,9 +116,9 @@ def test_a_finished_row_with_other_evaluation_is_evaluated_not_trained(world):
     changed = {"evaluator.adaptive": ["cache", "dynamic"], "evaluator.cache_lambda": 0.2}
     assert after["overrides"] == before["overrides"] | changed
     evaluations = sorted((world / "root").glob("Evaluator/evaluation/*/evaluation.json"), key=os.path.getmtime)
-    told = EVALUATION.read(evaluations[-1].parent)["adaptive"]
-    assert after["adaptive"] == {mode: {"valid": of["eval"], "test": of["test"]} for mode, of in told.items()}
-    assert set(after["adaptive"]) == {"cache", "dynamic"} and told["cache"]["settings"]["cache_lambda"] == 0.2
+    evaluated = EVALUATION.read(evaluations[-1].parent)["adaptive"]
+    assert after["adaptive"] == {mode: {"valid": of["eval"], "test": of["test"]} for mode, of in evaluated.items()}
+    assert set(after["adaptive"]) == {"cache", "dynamic"} and evaluated["cache"]["settings"]["cache_lambda"] == 0.2
     assert all(after[key] == before[key] for key in before if key not in ("overrides", "adaptive"))
 
     (table / "tiny.yaml").write_text(row)  # where the model is not there, the record is kept
@@ -130,7 +132,7 @@ def test_a_model_that_is_worse_than_counting_words_is_a_result(tmp_path):
     table = write_table(tmp_path / "table", ROW.replace("epochs: 3", "epochs: 1, learning_rate: 1.0e-6"))
     write_corpus(tmp_path / "data")
     done = subprocess.run(command(tmp_path), cwd=REPOSITORY, capture_output=True, text=True, timeout=300)
-    assert done.returncode == 3 and "Evaluator refused the model" in done.stderr, done.stderr
+    assert done.returncode == REFUSED and "Evaluator refused the model" in done.stderr, done.stderr
     found = Records(table).find("tiny", 3)
     assert found["status"] == "finished" and found["test_perplexity"] > 10.9
 
@@ -175,7 +177,7 @@ def test_a_damaged_results_file_is_refused_before_anything_is_trained(tmp_path, 
     assert (table / "results.json").read_text() == "{"
 
 
-def test_wrong_rows_are_the_pipelines_own_errors(tmp_path, capsys):
+def test_wrong_rows_are_reported_as_the_pipeline_reports_them(tmp_path, capsys):
     table, arguments = recorded(tmp_path)
     for line, words in (
         ("loss: {gama: 0.2}", ["loss.gama (from tiny.yaml) is not a configuration key", "loss.gamma"]),
@@ -203,7 +205,7 @@ def test_a_missing_data_dir_is_bad_usage(tmp_path, capsys):
 
 def test_epochs_are_read_while_they_are_trained(tmp_path):
     assert run.history_so_far(tmp_path) == []
-    workspace = tmp_path / ".work" / "Trainer" / "key"
+    workspace = work_folder(tmp_path, "Trainer") / "key"
     workspace.mkdir(parents=True)
     (workspace / HISTORY.file).write_text('{"epochs": [')  # of a disk that was full
     assert run.history_so_far(tmp_path) == []

@@ -1,10 +1,10 @@
-"""Fuzzes the readers of what people and strangers write: the configuration, texts, word vectors, requests, artifacts.
+"""Fuzzes the readers of what people and clients write: the configuration, texts, word vectors, requests, artifacts.
 
     python -m tests.faults.fuzz --minutes 60 [--seed 1]
 
 Each round gives every reader some hundred inputs, drawn by Hypothesis from the round's seed: structured ones, and good
-ones that are damaged. A reader may give a result that its rules allow, or its own error in words, within a few seconds;
-whatever else happens is a failure, which is printed in its smallest form with its seed, and ends the command with 1.
+ones that are damaged. Within a few seconds a reader must give a result that its rules allow, or its own error with a
+message. Anything else is a failure, which is printed in its smallest form with its seed, and ends the command with 1.
 """
 
 import argparse
@@ -34,7 +34,7 @@ from pipeline.server.errors import RequestError
 from tests.components.artifacts import samples
 from tests.faults.test_hostile_requests import SPECS
 
-EXAMPLES = 100  # of each reader in a round
+EXAMPLES = 100  # inputs of each reader in a round
 SECONDS = 5  # for one input
 LONGEST_MESSAGE = 2500  # characters
 WORDS = ["the", "of", "zebra"]

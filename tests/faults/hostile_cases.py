@@ -63,7 +63,7 @@ def check(
     Args:
         at_least: How many cases there have to be.
         cases: Name, what the message has to name, and what reads the input.
-        errors: The errors that are shown to people in words.
+        errors: The errors whose messages are shown to people.
         accepted: Takes a case's name and result.
     """
     wrong, count = [], 0

@@ -17,6 +17,7 @@ from components.pusher import push_record
 from models.text.token_stream import TokenStream
 from models.training.checkpoint import Checkpoint
 from pipeline.metadata import recovery
+from pipeline.root import metadata_file
 from tests.components.examples_artifact import write_texts
 from tests.faults.hostile_cases import check, damaged, of_file
 from tests.models.text.test_token_stream import write_split
@@ -136,9 +137,9 @@ def test_checkpoints(tmp_path, caplog):
         return Checkpoint(tmp_path).load("latest"), caplog.text
 
     def accepted(name, found):
-        loaded, said = found
+        loaded, message = found
         if loaded is None:
-            return f"The checkpoint {path} is damaged" in said and "Traceback" not in said
+            return f"The checkpoint {path} is damaged" in message and "Traceback" not in message
         return loaded["window"] == 3 and all(map(np.array_equal, loaded["weights"], values["weights"]))
 
     cases = [("", "", lambda content=content: read(content)) for _, content in of_file(path, flips=40)]
@@ -146,25 +147,25 @@ def test_checkpoints(tmp_path, caplog):
 
 
 def test_metadata(tmp_path):
-    root, said = tmp_path / "root", []
+    root, reports = tmp_path / "root", []
     run(root, chain(root / "serving"))
-    path, checksum = root / "metadata.sqlite", (root / "metadata.sqlite.sha256").read_bytes()
+    path, checksum = metadata_file(root), (root / "metadata.sqlite.sha256").read_bytes()
     executions = _executions(path)
 
     def read(content, with_checksum):
-        said.clear()
+        reports.clear()
         for file in root.glob("metadata.sqlite*"):
             file.unlink()
         path.write_bytes(content)
         if with_checksum:
             (root / "metadata.sqlite.sha256").write_bytes(checksum)
-        with recovery.opened(root, said.append):
+        with recovery.opened(root, reports.append):
             pass
-        return _executions(path), list(said)
+        return _executions(path), list(reports)
 
     def accepted(name, found):
-        rows, told = found
-        return rows == executions and told and "was damaged" in told[0] and str(path) in told[0]
+        rows, messages = found
+        return rows == executions and messages and "was damaged" in messages[0] and str(path) in messages[0]
 
     contents = list(of_file(path, flips=25))
     cases = [(name, str(path), lambda content=content: read(content, True)) for name, content in contents]

@@ -1,4 +1,4 @@
-"""Hostile configuration files and assignments: each case ends in an error in words, or sets nothing."""
+"""Hostile configuration files and assignments: each case ends with a message, or sets nothing."""
 
 from pipeline import config
 from pipeline.config import resolve
@@ -58,7 +58,7 @@ def test_yaml_files(tmp_path):
     texts = [*YAML, *OTHER_FILES.values(), "trainer: {epochs: 3}".encode("utf-16"), b"trainer: {epochs: \xff}"]
     cases = [(f"{n}: {t[:60]!r}", named(t), lambda n=n, t=t: read(n, t)) for n, t in enumerate(texts)]
 
-    def accepted(name, found):  # nothing was asked for, or a value that is right as it stands
+    def accepted(name, found):  # nothing was set, or a value that is valid
         return not found.changed or set(found.changed) <= {"trainer.epochs", "beam.args", "example_gen.source_sha256"}
 
     check(100, cases, config.ConfigurationError, accepted)

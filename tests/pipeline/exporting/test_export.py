@@ -91,7 +91,7 @@ def test_numpy_and_safetensors_alone_find_the_same_perplexity(hub, pushed_root):
         )
 
 
-def test_without_its_lineage_the_card_has_what_is_known(hub, pushed_root, tmp_path):
+def test_without_lineage_the_card_has_what_is_known(hub, pushed_root, tmp_path):
     shutil.copytree(pushed_root / "serving", tmp_path / "elsewhere" / "serving")
     done = export(tmp_path / "elsewhere", "hub", tmp_path / "hub", "--version", "1")
     assert done.returncode == 0, done.stderr

@@ -56,7 +56,7 @@ def run(*arguments):
 
 
 @pytest.mark.parametrize("assignments", [(), ("tuner.enabled=true", "evaluator.rules=[{metric: perplexity, max: 9}]")])
-def test_every_components_parameters_come_back_from_their_json(assignments):
+def test_every_components_parameters_are_restored_from_their_json(assignments):
     for component in create_pipeline(config.load(assignments=assignments).settings):
         compiled = json.dumps(component.parameters.model_dump(mode="json"))
         assert entrypoint.parameters(type(component), compiled, []) == component.parameters
@@ -75,7 +75,7 @@ def test_a_wrong_value_of_a_run_is_named(name, text):
         entrypoint.parameters(Trainer, "{}", [(name, text)])
 
 
-def test_a_component_writes_its_outputs_and_what_the_engine_is_told_of_them(texts, tmp_path):
+def test_a_component_writes_its_outputs_and_the_engines_record_of_them(texts, tmp_path):
     left_over = tmp_path / "examples" / "left_by_a_failed_attempt"
     left_over.parent.mkdir()
     left_over.touch()
@@ -106,7 +106,7 @@ def test_an_image_of_other_code_is_refused(texts, tmp_path):
 
 
 @pytest.mark.parametrize(("number", "exit_code"), [(signal.SIGTERM, 143), (signal.SIGKILL, -signal.SIGKILL)])
-def test_a_training_that_is_tried_again_resumes_from_its_checkpoint(tmp_path, number, exit_code):
+def test_a_retried_training_resumes_from_its_checkpoint(tmp_path, number, exit_code):
     inputs = search_process.write(tmp_path)
     settings = Trainer.Parameters(**search_process.DEFAULT | {"epochs": 6}).model_dump(mode="json")
     command = ["Trainer", "--parameters", json.dumps(settings), "--run-id", "a-run"]

@@ -1,4 +1,4 @@
-"""Bulk scoring: a JSON object a line, in order, whole or to be gone on with."""
+"""Bulk scoring: a JSON object for each line, in order, complete or resumable."""
 
 import gzip
 import io
@@ -67,7 +67,7 @@ def test_each_line_gets_what_the_model_says_of_it_in_order(model, text, tmp_path
 
 
 def test_gzip_and_standard_input_and_several_files(model, text, tmp_path, monkeypatch):
-    (tmp_path / "text.bin").write_bytes(gzip.compress(text.read_bytes()))  # told by its bytes, not by its name
+    (tmp_path / "text.bin").write_bytes(gzip.compress(text.read_bytes()))  # recognised by its bytes, not by its name
     standard_input = io.TextIOWrapper(io.BufferedReader(io.BytesIO(b"w1 w2\nw5\n")))
     monkeypatch.setattr(sys, "stdin", standard_input)
     assert run(model, text, tmp_path / "text.bin", "-", "--output", tmp_path / "scores.jsonl") == 0
@@ -77,7 +77,7 @@ def test_gzip_and_standard_input_and_several_files(model, text, tmp_path, monkey
     same(found[-2:], [found[0], found[4]])
 
 
-def test_an_interrupted_command_goes_on_after_the_last_whole_line(model, text, tmp_path, monkeypatch, capsys):
+def test_an_interrupted_command_resumes_after_the_last_complete_line(model, text, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(score, "LINES_AT_ONCE", 10)
     output = tmp_path / "scores.jsonl"
     real, calls = scorer.Scorer.score, []
@@ -101,7 +101,7 @@ def test_an_interrupted_command_goes_on_after_the_last_whole_line(model, text, t
     same(read(output), read(tmp_path / "again.jsonl"))
 
 
-def test_lines_of_other_inputs_are_not_gone_on_with(model, text, tmp_path, capsys):
+def test_lines_of_other_inputs_are_not_resumed(model, text, tmp_path, capsys):
     output = tmp_path / "scores.jsonl"
     ResumableOutput(output, {"files": ["another"]}).append(["{}"])
     assert run(model, text, "--output", output) == 2
@@ -112,7 +112,7 @@ def test_lines_of_other_inputs_are_not_gone_on_with(model, text, tmp_path, capsy
 
 
 def start(model, *arguments, **options):
-    """The command in a process of its own."""
+    """Runs the command in its own process."""
     command = [sys.executable, "-m", "pipeline.score", *map(str, arguments), "--model", str(model)]
     return subprocess.Popen(command, stderr=subprocess.PIPE, text=True, **options)
 
@@ -176,7 +176,7 @@ def test_a_killed_command_leaves_no_lock_and_its_lines_are_resumed(model, tmp_pa
     assert output.read_bytes() == (tmp_path / "again.jsonl").read_bytes()
 
 
-def test_a_full_disk_is_told_and_what_is_scored_is_kept(model, text, tmp_path, monkeypatch, capsys):
+def test_a_full_disk_is_reported_and_scored_lines_are_kept(model, text, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(score, "LINES_AT_ONCE", 10)
     limit = resource.getrlimit(resource.RLIMIT_FSIZE)
     handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)  # a write past the limit fails as one on a full disk
@@ -192,7 +192,7 @@ def test_a_full_disk_is_told_and_what_is_scored_is_kept(model, text, tmp_path, m
     assert len(read(tmp_path / "scores.jsonl")) == len(LINES)
 
 
-def test_beam_workers_take_no_standard_input_and_leave_nothing(model, tmp_path, capsys):
+def test_beam_workers_refuse_standard_input_and_leave_nothing(model, tmp_path, capsys):
     assert run(model, "-", "--output", tmp_path / "scores.jsonl", "--beam-arg=--runner=FnApiRunner") == 2
     assert "cannot be cut among workers" in capsys.readouterr().err and not list(tmp_path.iterdir())
 
@@ -226,7 +226,7 @@ def test_a_bad_input_is_refused_before_the_model_is_loaded(model, tmp_path, caps
     assert words in capsys.readouterr().err and not (tmp_path / "scores.jsonl.part").exists()
 
 
-def test_a_broken_gzip_file_is_told_and_leaves_no_output(model, text, tmp_path, capsys):
+def test_a_broken_gzip_file_is_reported_and_leaves_no_output(model, text, tmp_path, capsys):
     (tmp_path / "text.gz").write_bytes(gzip.compress(text.read_bytes())[:-20])
     assert run(model, tmp_path / "text.gz", "--output", tmp_path / "scores.jsonl") == 1
     assert "text.gz is not whole" in capsys.readouterr().err

@@ -23,7 +23,7 @@ from pipeline.serve import main
         (lambda path: path.write_text(""), "is a file"),
     ],
 )
-def test_a_folder_without_a_model_is_refused_in_words(tmp_path, capsys, make, words):
+def test_a_folder_without_a_model_is_refused_with_a_message(tmp_path, capsys, make, words):
     make(tmp_path / "serving")
     assert main(["--model", str(tmp_path / "serving")]) == 2
     error = capsys.readouterr().err
@@ -36,7 +36,7 @@ def test_the_configured_serving_folder_is_the_default(tmp_path, capsys):
     assert f"{tmp_path}/here (pipeline.serving_dir) does not exist" in capsys.readouterr().err
 
 
-def test_a_port_in_use_is_refused_in_words(tmp_path, capsys):
+def test_a_port_in_use_is_refused_with_a_message(tmp_path, capsys):
     (tmp_path / "1").mkdir()
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]

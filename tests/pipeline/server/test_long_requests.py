@@ -1,4 +1,4 @@
-"""Long requests: the short ones do not wait for them, and nobody computes for a client that has left."""
+"""Long requests: the short ones do not wait for them, and work for a client that has left is stopped."""
 
 import concurrent.futures
 import json
