@@ -10,7 +10,7 @@ import numpy as np
 from components.quiet_import import import_quietly
 from models.serving import saved_model
 
-# TensorFlow is imported only where there is a model to ask.
+# TensorFlow is imported only if there is a model to measure.
 
 FILE = "next_words.json"
 PAIRS = (("large_vd", "large_real"), ("medium_vd", "medium_real"), ("small_vd", "small_real"))
@@ -34,16 +34,16 @@ PHRASES = (
 
 
 def measure(saved_model: Path, split: Path) -> dict[str, Any]:
-    """What a model says.
+    """Measures a model's next words of the phrases, and its mean probability of frequent words over a text.
 
     Args:
         saved_model: Folder of the exported model.
         split: Folder of the tokens over which the means are taken.
 
     Returns:
-        `phrases`: the ten most probable next words of each, reserved symbols included, as [word, probability];
-        `mean_probability`: of each of `WORDS` that the vocabulary has, over all tokens of the split; `in_text`: their
-        shares of it.
+        `phrases`: for each phrase the ten most probable next words, reserved symbols included, as [word, probability].
+        `mean_probability`: for each of `WORDS` in the vocabulary, its mean probability over all tokens of the split.
+        `in_text`: the words' shares of the split.
     """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     tf = import_quietly("tensorflow")

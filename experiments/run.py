@@ -113,7 +113,7 @@ def begin(row: Row, records: Records) -> dict[str, Any]:
     elif changed := _changed(rows.of_training(known["overrides"]), rows.of_training(row.overrides)):
         raise RowError(
             f"{records.path} has {row.name}, seed {row.seed}, with another {', '.join(changed)}. Give the changed row "
-            "a name of its own, or remove that run from the file to train it again."
+            "its own name, or remove that run from the file to train it again."
         )
     elif known["status"] == "finished":
         return known

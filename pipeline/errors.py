@@ -32,8 +32,8 @@ def describe(error: BaseException, root: Path, log: Path | None = None) -> str:
 
     Args:
         error: The exception.
-        root: The pipeline's root, which is named where the error names no file.
-        log: File that has the traceback; named in the message where the failure has no better explanation.
+        root: The pipeline's root, which the message names if the error names no file.
+        log: File that has the traceback; the message names it if there is no better explanation.
     """
     if isinstance(error, ComponentError):
         return str(error)
@@ -76,7 +76,7 @@ def is_of_full_disk(error: Exception, root: Path) -> bool:
 
 def _database_problem(error: sqlite3.Error) -> str:
     if not isinstance(error, sqlite3.OperationalError):
-        return f"is damaged ({error}). A run (--local) sets it aside and rebuilds it from the records beside it."
+        return f"is damaged ({error}). A run (--local) renames it and rebuilds it from the records below the root."
     if "locked" in str(error):
         return f"is in use by another program ({error}). Close that program, then start the same command again."
     if "disk I/O" in str(error):

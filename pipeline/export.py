@@ -17,7 +17,7 @@ EPILOG = """\
 hub writes what the Hugging Face Hub expects: model.safetensors, config.json, vocab.txt, tokenizer_config.json,
 model.keras and README.md, the model card. litert writes model.tflite for devices, vocab.txt, tokenizer_config.json and
 README.md; it needs the extra `litert`, and the eval and test splits, which are measured on what was written.
-The folder appears once it is whole.
+The folder appears once it is complete.
 exit codes: 0 done; 1 the folder cannot be written; 2 bad usage or configuration, nothing written; 3 the model for
 devices is worse than evaluator.max_regression allows, nothing written; 130 Ctrl-C; 143 SIGTERM."""
 
@@ -54,7 +54,7 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
         "--config",
         metavar="FILE",
         type=program.path,
-        help=f"configuration (default: {DEFAULT_CONFIG}, where there is one)",
+        help=f"configuration (default: {DEFAULT_CONFIG}, if it exists)",
     )
     parser.add_argument(
         "--set",

@@ -65,7 +65,7 @@ def _parser() -> argparse.ArgumentParser:
         "--config",
         metavar="FILE",
         type=program.path,
-        help=f"configuration (default: {DEFAULT_CONFIG}, where there is one)",
+        help=f"configuration (default: {DEFAULT_CONFIG}, if it exists)",
     )
     parser.add_argument(
         "--set",
@@ -76,7 +76,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--until", metavar="COMPONENT", help="stop after this component, such as Transform")
     parser.add_argument("--tune", action="store_true", help="search for hyperparameters first: tuner.enabled=true")
-    parser.add_argument("--no-cache", action="store_true", help="run every component, also where nothing has changed")
+    parser.add_argument("--no-cache", action="store_true", help="run every component, even if nothing has changed")
     shown = parser.add_mutually_exclusive_group()
     shown.add_argument("--verbose", action="store_true", help="show tracebacks and the libraries' logs")
     shown.add_argument("--quiet", action="store_true", help="show warnings, errors and the summary alone")

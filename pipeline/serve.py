@@ -98,7 +98,7 @@ def add_model_arguments(parser: argparse.ArgumentParser) -> None:
         "--config",
         metavar="FILE",
         type=program.path,
-        help="configuration that names the serving folder (default: pipeline_config.yaml, where there is one)",
+        help="configuration that names the serving folder (default: pipeline_config.yaml, if it exists)",
     )
 
 

@@ -29,7 +29,7 @@ HEAD = """\
 # Which value wins: --set KEY=VALUE, then this file, then the model's preset and the corpus's profile
 # (pipeline/config/presets.py), then the built-in default. `null` leaves the decision to the next one; the keys that a
 # preset or profile decides are null here, so that `--set model.preset=medium` or `--set example_gen.dataset=wikitext2`
-# means what it says. "Default" below is what holds where neither decides.
+# takes effect. "Default" below is the value if neither decides.
 #
 # Written by `python -m pipeline.config.documents` from the settings' definitions.
 """
@@ -138,7 +138,7 @@ def main(arguments: list[str] | None = None) -> int:
         The exit code: 1 if --check found a stale file.
     """
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0], allow_abbrev=False)
-    parser.add_argument("--check", action="store_true", help="write nothing; exit 1 where a file is stale")
+    parser.add_argument("--check", action="store_true", help="write nothing; exit 1 if a file is stale")
     parsed = parser.parse_args(arguments)
     stale = []
     for name, text in FILES.items():

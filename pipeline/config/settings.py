@@ -18,7 +18,7 @@ from models.settings import LossSettings, ModelSettings, TrainingSettings
 
 
 class PipelineSettings(Parameters):
-    """Where a run writes."""
+    """Folders that a run writes to."""
 
     root: PathText = setting("output", "Folder of everything a run writes: artifacts, metadata.sqlite, reports.")
     serving_dir: PathText | None = setting(
@@ -29,12 +29,12 @@ class PipelineSettings(Parameters):
 
 
 class PresetSettings(Parameters):
-    """The name of a recipe."""
+    """The recipe that decides most of the network."""
 
     preset: Literal["small", "medium", "large"] | None = setting(
         None,
         "The paper's recipe: small (200 units), medium (650) or large (1500), which decides the keys below that say "
-        "so. Decided by the profile: small, but for python_docs none.",
+        "so. Decided by the profile: small; none for python_docs.",
     )
 
 
@@ -43,7 +43,7 @@ class ModelSection(ModelSettings, PresetSettings):
 
 
 class BeamSettings(Parameters):
-    """How Beam runs."""
+    """Options of Apache Beam."""
 
     args: list[Text] = setting(
         BeamParameters.model_fields["beam_args"].default,
@@ -53,7 +53,7 @@ class BeamSettings(Parameters):
 
 
 class TrackingSettings(Parameters):
-    """MLflow."""
+    """Tracking of runs in MLflow."""
 
     mlflow_uri: Text | None = setting(
         None,

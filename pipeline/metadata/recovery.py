@@ -39,17 +39,17 @@ def opened(root: Path, report: Callable[[str], None]) -> Iterator[Metadata]:
     checksum = root / f"{METADATA}.sha256"
     problem = _damage(path, checksum)
     if problem:
-        aside = f"{METADATA}.damaged-{time.strftime('%Y%m%d-%H%M%S')}"
+        new_name = f"{METADATA}.damaged-{time.strftime('%Y%m%d-%H%M%S')}"
         for part in PARTS:
             with contextlib.suppress(FileNotFoundError):
-                (root / (METADATA + part)).rename(root / (aside + part))
+                (root / (METADATA + part)).rename(root / (new_name + part))
     checksum.unlink(missing_ok=True)
     try:
         with Metadata(path) as metadata:
             if problem:
                 executions, runs = lineage_records.restore(root, metadata)
                 report(
-                    f"{path} was damaged ({problem}). It was renamed to {aside}, and rebuilt from the records of "
+                    f"{path} was damaged ({problem}). It was renamed to {new_name}, and rebuilt from the records of "
                     f"{executions} executions and {runs} runs below {root}."
                 )
             else:

@@ -10,7 +10,7 @@ from pipeline.reporting.sections import Artifacts
 from pipeline.root import run_folder
 from pipeline.runner.record import RunRecord
 
-FIGURES = (  # split, key, whether it is a share; lower is better but for accuracies
+FIGURES = (  # split, key, whether it is a share; lower is better, except for accuracies
     ("eval", "perplexity", False),
     ("test", "perplexity", False),
     ("eval", "bits_per_character", False),

@@ -55,7 +55,7 @@ class Access:
             raise RequestError(
                 403,
                 f"The request comes from a page of {shortened(origin)!r}, which is another site. Start the server with "
-                "--allow-host NAME if that is a name of its own.",
+                "--allow-host NAME if that is another name of this server.",
             )
         if self.token is not None and path not in OPEN_PATHS and not self._has_token(headers.get("authorization", "")):
             raise RequestError(

@@ -2,5 +2,5 @@
 
 import os
 
-# MLflow reads this when it is imported; else it sends its makers what is used.
+# MLflow reads this at import. Without it, MLflow sends usage data to its developers.
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")

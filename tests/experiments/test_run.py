@@ -167,7 +167,7 @@ def test_another_corpus_under_the_same_name_is_refused(tmp_path, capsys):
 def test_a_row_whose_settings_have_changed_is_refused(tmp_path, capsys):
     table, arguments = recorded(tmp_path)
     (table / "tiny.yaml").write_text(ROW.replace("epochs: 3", "epochs: 4"))
-    refused(arguments, capsys, "tiny, seed 1, with another trainer.epochs", "a name of its own")
+    refused(arguments, capsys, "tiny, seed 1, with another trainer.epochs", "its own name")
 
 
 def test_a_damaged_results_file_is_refused_before_anything_is_trained(tmp_path, capsys):
