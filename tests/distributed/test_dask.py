@@ -7,6 +7,7 @@ import pytest
 pytest.importorskip("distributed", reason="The extra `dask` is not installed: pip install -e '.[dask]'.")
 
 from pipeline.config import beam_options  # noqa: E402
+from pipeline.exit_codes import FAILED
 from tests.distributed import runners  # noqa: E402
 from tests.distributed.dask_cluster import RUNNER, Cluster  # noqa: E402
 from tests.distributed.data_chain import contents, of_corpus, run, start, wait_for  # noqa: E402
@@ -61,7 +62,7 @@ def test_a_scheduler_without_workers_or_that_dies_ends_the_run_with_a_message(co
         cluster.scheduler.kill()
         clock = time.monotonic()
         _, errors = process.communicate(timeout=180)
-        assert process.returncode == 1 and time.monotonic() - clock < 120
+        assert process.returncode == FAILED and time.monotonic() - clock < 120
     assert "lost its scheduler or its workers" in errors and "Traceback" not in errors
     assert not list((tmp_path / "root" / "ExampleGen").glob("examples/*"))
 

@@ -9,6 +9,7 @@ from apache_beam.portability.api import beam_job_api_pb2, beam_runner_api_pb2
 
 from components import beam_pipeline
 from components.base import ComponentError
+from pipeline.exit_codes import FAILED
 from tests.distributed import runners
 from tests.distributed.data_chain import contents, of_corpus, run, start, wait_for
 from tests.distributed.job_server import JobServer, free_port
@@ -67,7 +68,7 @@ def test_a_job_server_that_dies_ends_the_run_which_resumes_once_it_is_back(corpu
         server.process.kill()
         clock = time.monotonic()
         _, errors = process.communicate(timeout=180)
-        assert process.returncode == 1 and time.monotonic() - clock < 60
+        assert process.returncode == FAILED and time.monotonic() - clock < 60
         assert "lost its scheduler or its workers" in errors and "Traceback" not in errors
         assert not list((tmp_path / "root" / "StatisticsGen").glob("statistics/*"))
         server.process.wait()
@@ -81,7 +82,7 @@ def test_a_job_without_workers_ends_the_run_with_a_message(server, corpus, tmp_p
     nobody = f"--environment_config=127.0.0.1:{free_port()}"
     process = start(tmp_path / "root", [*server.beam_args[:-1], nobody], of_corpus(corpus))
     _, errors = process.communicate(timeout=180)
-    assert process.returncode == 1
+    assert process.returncode == FAILED
     assert "Beam's job ended as FAILED: " in errors and "Failed to connect to remote host" in errors
     assert "Traceback" not in errors  # it is in error.log
     assert not list((tmp_path / "root" / "ExampleGen").glob("examples/*"))

@@ -16,6 +16,8 @@ import h5py
 import numpy as np
 import pytest
 
+from pipeline.exit_codes import FAILED
+
 pytestmark = pytest.mark.distributed
 
 REPOSITORY = Path(__file__).parents[2]
@@ -140,7 +142,7 @@ def test_a_killed_process_ends_the_other_and_all_resume(victim, settings, prepar
     code, output, errors = finish(processes[1 - victim], seconds=120)
     assert code == 1 and time.monotonic() - clock < 60
     assert f"worker {victim}" in errors and "training resumes from its last checkpoint" in errors
-    assert "Traceback" not in errors and json.loads(output.splitlines()[-1])["exit"] == 1
+    assert "Traceback" not in errors and json.loads(output.splitlines()[-1])["exit"] == FAILED
     finish(processes[victim])
     assert not list(root.glob("Trainer/*/*"))
 

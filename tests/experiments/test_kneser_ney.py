@@ -11,6 +11,7 @@ import pytest
 from experiments import kneser_ney
 from experiments.kneser_ney import KneserNey
 from experiments.records import Records
+from pipeline.exit_codes import USAGE_ERROR
 from tests.experiments.tiny_table import write_corpus
 
 EOS, WORDS = 0, 60
@@ -101,9 +102,9 @@ def test_the_command_records_what_it_measured(tmp_path, capsys):
     found = Records(table).find("kneser_ney_5", 0)
     assert json.loads(capsys.readouterr().out) == found and 1 < found["test_perplexity"] < 10
     other = write_corpus(tmp_path / "other", seed=5)
-    assert kneser_ney.main(["--data-dir", str(other), "--table", str(table)]) == 2
+    assert kneser_ney.main(["--data-dir", str(other), "--table", str(table)]) == USAGE_ERROR
     assert "was measured on another penn_treebank" in capsys.readouterr().err
-    assert kneser_ney.main(["--data-dir", str(tmp_path), "--table", str(table)]) == 2
+    assert kneser_ney.main(["--data-dir", str(tmp_path), "--table", str(table)]) == USAGE_ERROR
     assert "ptb.train.txt" in capsys.readouterr().err
 
 

@@ -11,6 +11,7 @@ import tensorflow as tf
 
 from experiments import next_words, published, report
 from experiments.records import Records
+from pipeline.exit_codes import USAGE_ERROR
 from tests.components.evaluator.world import World
 from tests.experiments.test_records import run
 
@@ -118,11 +119,11 @@ def test_next_words_and_mean_probabilities_are_the_models_own(table, tmp_path):
 def test_without_a_run_or_marks_in_the_readme_nothing_is_written(table, capsys):
     readme = table.parent / "README.md"
     readme.write_text("No marks.\n")
-    assert write(table) == 2 and "lacks the lines" in capsys.readouterr().err
+    assert write(table) == USAGE_ERROR and "lacks the lines" in capsys.readouterr().err
     (table / "results.json").write_text("{")
-    assert write(table) == 2 and "is damaged" in capsys.readouterr().err
+    assert write(table) == USAGE_ERROR and "is damaged" in capsys.readouterr().err
     (table / "results.json").unlink()
-    assert write(table) == 2 and "has no run yet" in capsys.readouterr().err
+    assert write(table) == USAGE_ERROR and "has no run yet" in capsys.readouterr().err
     assert readme.read_text() == "No marks.\n" and sorted(path.name for path in table.iterdir()) == []
 
 

@@ -14,7 +14,7 @@ from components.artifacts.evaluation import EVALUATION
 from components.artifacts.model_run import HISTORY
 from experiments import rows, run
 from experiments.records import FIELDS, Records
-from pipeline.exit_codes import REFUSED
+from pipeline.exit_codes import REFUSED, USAGE_ERROR
 from pipeline.root import work_folder
 from tests.components.artifacts import samples
 from tests.experiments.tiny_table import ROW, write_corpus, write_table
@@ -124,7 +124,7 @@ def test_a_finished_row_with_other_evaluation_is_evaluated_not_trained(world):
     (table / "tiny.yaml").write_text(row)  # where the model is not there, the record is kept
     elsewhere = command(world, "--root", world / "elsewhere")
     done = subprocess.run(elsewhere, cwd=REPOSITORY, capture_output=True, text=True, timeout=300)
-    assert done.returncode == 2 and "would be trained again" in done.stderr
+    assert done.returncode == USAGE_ERROR and "would be trained again" in done.stderr
     assert Records(table).find("tiny", 3) == after
 
 
@@ -148,7 +148,7 @@ def recorded(folder, **values):
 
 
 def refused(arguments, capsys, *words):
-    assert run.main(arguments) == 2
+    assert run.main(arguments) == USAGE_ERROR
     error = capsys.readouterr().err
     assert all(word in error for word in words), error
     assert not Path(arguments[arguments.index("--root") + 1]).exists()
@@ -194,11 +194,11 @@ def test_a_missing_data_dir_is_bad_usage(tmp_path, capsys):
     place = arguments.index("--data-dir")
     with pytest.raises(SystemExit) as error:
         run.main(arguments[:place] + arguments[place + 2 :])
-    assert error.value.code == 2 and "DATA_DIR" in capsys.readouterr().err
+    assert error.value.code == USAGE_ERROR and "DATA_DIR" in capsys.readouterr().err
     arguments[place + 1] = str(tmp_path / "nowhere")
     with pytest.raises(SystemExit) as error:
         run.main(arguments)
-    assert error.value.code == 2 and "found no folder at" in capsys.readouterr().err
+    assert error.value.code == USAGE_ERROR and "found no folder at" in capsys.readouterr().err
     done = subprocess.run(["make", "-n", "experiment", "NAME=tiny"], cwd=REPOSITORY, capture_output=True, text=True)
     assert "experiments.run tiny" in done.stdout
 

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pytest
 
+from pipeline.exit_codes import INTERRUPTED, TERMINATED, USAGE_ERROR
 from pipeline.root import metadata_file, run_folder, staging_folder
 
 REPOSITORY = Path(__file__).parents[2]
@@ -158,11 +159,11 @@ def start_hanging(root: Path, error: str) -> tuple[subprocess.Popen, str]:
     return process, found[0].read_text()
 
 
-@pytest.mark.parametrize(("signal_number", "exit_code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+@pytest.mark.parametrize(("signal_number", "exit_code"), [(signal.SIGINT, INTERRUPTED), (signal.SIGTERM, TERMINATED)])
 def test_a_signal_ends_the_run_at_once_and_leaves_nothing_half_written(tmp_path, signal_number, exit_code):
     process, _ = start_hanging(tmp_path, "hang")
     busy = fake(tmp_path)
-    assert busy.returncode == 2 and f"another run is using {tmp_path} (process {process.pid})" in busy.stderr
+    assert busy.returncode == USAGE_ERROR and f"another run is using {tmp_path} (process {process.pid})" in busy.stderr
     process.send_signal(signal_number)
     output, errors = process.communicate(timeout=10)
     assert (process.returncode, output) == (exit_code, "")
@@ -190,7 +191,7 @@ def test_list_and_show_of_damaged_metadata_say_so_and_the_next_run_rebuilds_them
     metadata_file(tmp_path).write_bytes(content)
     for arguments in (("--list",), ("--show", "latest")):
         completed = fake(tmp_path, *arguments)
-        assert completed.returncode == 2 and "metadata.sqlite is damaged" in completed.stderr
+        assert completed.returncode == USAGE_ERROR and "metadata.sqlite is damaged" in completed.stderr
         assert "Traceback" not in completed.stderr
     completed = fake(tmp_path)
     assert "metadata.sqlite was damaged" in completed.stderr and summary(completed)["exit"] == 0
@@ -214,7 +215,7 @@ def test_list_and_show_tell_of_earlier_runs(tmp_path):
         assert expected in shown.stdout
     assert second["run_id"] in fake(tmp_path, "--show", "latest").stdout
     unknown = fake(tmp_path, "--show", "nonsense")
-    assert unknown.returncode == 2 and "there is no such run" in unknown.stderr
+    assert unknown.returncode == USAGE_ERROR and "there is no such run" in unknown.stderr
 
 
 def test_rolling_back_is_a_run_in_the_lineage(tmp_path):
@@ -222,7 +223,7 @@ def test_rolling_back_is_a_run_in_the_lineage(tmp_path):
     from components.pusher import versions
 
     nothing = fake(tmp_path, "--rollback")
-    assert nothing.returncode == 2 and "no version was pushed" in nothing.stderr
+    assert nothing.returncode == USAGE_ERROR and "no version was pushed" in nothing.stderr
     for content in ("first", "second"):
         model = tmp_path / content
         model.mkdir()
@@ -244,7 +245,7 @@ def test_quiet_shows_errors_and_the_summary_alone(tmp_path):
     assert refused.stderr == "Judge refused the model; nothing was pushed. Its reasons:\ntoo loud\n"
     failed = fake(tmp_path, "--local", "--quiet", error="component")
     assert failed.stderr.splitlines() == ["Shout: loss.gamma: found -1, expected a positive number."]
-    assert fake(tmp_path, "--local", "--quiet", "--verbose").returncode == 2
+    assert fake(tmp_path, "--local", "--quiet", "--verbose").returncode == USAGE_ERROR
 
 
 def in_terminal(root: Path, columns: int, **environment: str) -> str:

@@ -12,6 +12,7 @@ from components.base import ComponentError
 from components.example_gen.component import ExampleGen
 from components.trainer.component import Trainer
 from pipeline import config
+from pipeline.exit_codes import FAILED, TERMINATED, USAGE_ERROR
 from pipeline.kubeflow import entrypoint
 from pipeline.pipeline import create_pipeline
 from pipeline.runner.code_digest import code_digest
@@ -100,12 +101,12 @@ def test_a_failure_is_one_message_and_leaves_no_record(texts, tmp_path):
 
 def test_an_image_of_other_code_is_refused(texts, tmp_path):
     done = run(*arguments(ExampleGen, tmp_path, of_texts(texts), "--code", "0" * 64))
-    assert done.returncode == 1
+    assert done.returncode == FAILED
     assert "other code" in done.stderr and "compile the pipeline again" in done.stderr
     assert not (tmp_path / "examples").exists()
 
 
-@pytest.mark.parametrize(("number", "exit_code"), [(signal.SIGTERM, 143), (signal.SIGKILL, -signal.SIGKILL)])
+@pytest.mark.parametrize(("number", "exit_code"), [(signal.SIGTERM, TERMINATED), (signal.SIGKILL, -signal.SIGKILL)])
 def test_a_retried_training_resumes_from_its_checkpoint(tmp_path, number, exit_code):
     inputs = search_process.write(tmp_path)
     settings = Trainer.Parameters(**search_process.DEFAULT | {"epochs": 6}).model_dump(mode="json")
@@ -130,4 +131,4 @@ def test_a_retried_training_resumes_from_its_checkpoint(tmp_path, number, exit_c
 
 def test_an_unknown_component_is_a_usage_error():
     done = run("Trainr", "--parameters", "{}", "--run-id", "a", "--record", "b")
-    assert done.returncode == 2 and "Trainer" in done.stderr
+    assert done.returncode == USAGE_ERROR and "Trainer" in done.stderr

@@ -10,6 +10,7 @@ import pytest
 
 from components import child_process
 from pipeline.errors import RunnerError
+from pipeline.exit_codes import FAILED, INTERRUPTED, REFUSED
 from pipeline.metadata.store import Metadata
 from pipeline.root import metadata_file, run_folder, staging_folder, work_folder
 from pipeline.runner.local_runner import LocalRunner
@@ -123,7 +124,7 @@ def test_until_stops_after_the_named_component(root):
 def test_a_gate_that_refuses_stops_the_run_with_3_cached_or_not(root):
     for status in ("executed", "cached"):
         record = run(root, blessed=False)
-        assert record["exit"] == 3
+        assert record["exit"] == REFUSED
         assert statuses(record)["Judge"] == status and statuses(record)["Ship"] == "skipped"
 
 
@@ -137,7 +138,7 @@ def test_a_gate_that_refuses_stops_the_run_with_3_cached_or_not(root):
 )
 def test_a_failed_component_leaves_nothing_and_one_message_that_names_it(root, error, message):
     record = run(root, error=error)
-    assert record["exit"] == 1 and record["error"].startswith(message) and "\n" not in record["error"]
+    assert record["exit"] == FAILED and record["error"].startswith(message) and "\n" not in record["error"]
     assert statuses(record) == {"Source": "executed", "Shout": "failed", "Judge": "skipped", "Ship": "skipped"}
     assert files(root) == {"Source/text/1/text.txt"}
     assert "Traceback" in (run_folder(root, record["run_id"]) / "error.log").read_text()
@@ -154,7 +155,7 @@ def test_an_interrupt_leaves_nothing_half_written(root):
         run(root, error="interrupt")
     assert files(root) == {"Source/text/1/text.txt"}
     with Metadata(metadata_file(root)) as records:
-        assert records.runs()[0]["exit"] == 130 and records.running() == []
+        assert records.runs()[0]["exit"] == INTERRUPTED and records.running() == []
 
 
 def _run_in_a_process(root: Path, error: str) -> None:
@@ -178,7 +179,7 @@ def test_a_killed_run_leaves_what_was_finished_and_the_next_one_clears_the_rest(
 def test_a_resumable_component_resumes_from_its_workspace(root, monkeypatch):
     monkeypatch.setattr(Climb, "fall_after", 2)
     assert run(root, [Climb(Climb.Parameters())])["error"] == "Climb: fell"
-    assert run(root, [Climb(Climb.Parameters(steps=9))])["exit"] == 1  # another setting has its own workspace
+    assert run(root, [Climb(Climb.Parameters(steps=9))])["exit"] == FAILED  # another setting has its own workspace
     monkeypatch.setattr(Climb, "fall_after", None)
     record = run(root, [Climb(Climb.Parameters())])
     assert record["components"][0]["figures"] == {"started_at": 2}

@@ -14,6 +14,7 @@ import pytest
 import tensorflow as tf
 
 from pipeline import score
+from pipeline.exit_codes import FAILED, INTERRUPTED, USAGE_ERROR
 from pipeline.scoring import scorer, with_beam
 from pipeline.scoring.lines import LineReader
 from pipeline.scoring.resumable import ResumableOutput
@@ -89,7 +90,7 @@ def test_an_interrupted_command_resumes_after_the_last_complete_line(model, text
         return real(self, lines)
 
     monkeypatch.setattr(scorer.Scorer, "score", interrupted)
-    assert run(model, text, "--output", output) == 130
+    assert run(model, text, "--output", output) == INTERRUPTED
     assert not output.exists()
     with (tmp_path / "scores.jsonl.part").open("ab") as part:
         part.write(b'{"log_probability": -1')  # as a kill leaves it
@@ -104,10 +105,10 @@ def test_an_interrupted_command_resumes_after_the_last_complete_line(model, text
 def test_lines_of_other_inputs_are_not_resumed(model, text, tmp_path, capsys):
     output = tmp_path / "scores.jsonl"
     ResumableOutput(output, {"files": ["another"]}).append(["{}"])
-    assert run(model, text, "--output", output) == 2
+    assert run(model, text, "--output", output) == USAGE_ERROR
     assert "begun with other files or another model" in capsys.readouterr().err
     output.write_text("")
-    assert run(model, text, "--output", output) == 2
+    assert run(model, text, "--output", output) == USAGE_ERROR
     assert "exists already" in capsys.readouterr().err
 
 
@@ -133,7 +134,7 @@ def test_of_two_commands_with_one_output_the_second_is_refused_by_name(model, tm
         wait_for(lambda: part.exists() and part.stat().st_size > 0)
         second = start(model, text, "--output", output)
         error = second.communicate(timeout=60)[1]
-        assert second.returncode == 2
+        assert second.returncode == USAGE_ERROR
         assert f"scores.jsonl is being written by another command (process {first.pid})" in error
         first.communicate(timeout=120)
         assert first.returncode == 0
@@ -154,7 +155,7 @@ def test_standard_input_is_not_resumed_on_another_text(model, tmp_path):
     scored = part.read_bytes()
     other = start(model, "-", "--output", output, stdin=subprocess.PIPE)
     error = other.communicate("w7\n" * 3, timeout=60)[1]
-    assert other.returncode == 2 and "which may be another text now" in error and str(part) in error
+    assert other.returncode == USAGE_ERROR and "which may be another text now" in error and str(part) in error
     assert part.read_bytes() == scored[: scored.rfind(b"\n") + 1] and not output.exists()
     part.unlink()
     (tmp_path / "scores.jsonl.part.json").unlink()
@@ -182,7 +183,7 @@ def test_a_full_disk_is_reported_and_scored_lines_are_kept(model, text, tmp_path
     handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)  # a write past the limit fails as one on a full disk
     try:
         resource.setrlimit(resource.RLIMIT_FSIZE, (3_000, limit[1]))
-        assert run(model, text, "--output", tmp_path / "scores.jsonl") == 1
+        assert run(model, text, "--output", tmp_path / "scores.jsonl") == FAILED
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limit)
         signal.signal(signal.SIGXFSZ, handler)
@@ -193,7 +194,7 @@ def test_a_full_disk_is_reported_and_scored_lines_are_kept(model, text, tmp_path
 
 
 def test_beam_workers_refuse_standard_input_and_leave_nothing(model, tmp_path, capsys):
-    assert run(model, "-", "--output", tmp_path / "scores.jsonl", "--beam-arg=--runner=FnApiRunner") == 2
+    assert run(model, "-", "--output", tmp_path / "scores.jsonl", "--beam-arg=--runner=FnApiRunner") == USAGE_ERROR
     assert "cannot be cut among workers" in capsys.readouterr().err and not list(tmp_path.iterdir())
 
 
@@ -222,13 +223,13 @@ def test_chunks_hold_each_line_once_wherever_they_are_cut(text, monkeypatch, siz
 def test_a_bad_input_is_refused_before_the_model_is_loaded(model, tmp_path, capsys, name, content, words):
     if content:
         (tmp_path / name).mkdir()
-    assert run(model, tmp_path / name, "--output", tmp_path / "scores.jsonl") == 2
+    assert run(model, tmp_path / name, "--output", tmp_path / "scores.jsonl") == USAGE_ERROR
     assert words in capsys.readouterr().err and not (tmp_path / "scores.jsonl.part").exists()
 
 
 def test_a_broken_gzip_file_is_reported_and_leaves_no_output(model, text, tmp_path, capsys):
     (tmp_path / "text.gz").write_bytes(gzip.compress(text.read_bytes())[:-20])
-    assert run(model, tmp_path / "text.gz", "--output", tmp_path / "scores.jsonl") == 1
+    assert run(model, tmp_path / "text.gz", "--output", tmp_path / "scores.jsonl") == FAILED
     assert "text.gz is not whole" in capsys.readouterr().err
     assert not (tmp_path / "scores.jsonl").exists()
 

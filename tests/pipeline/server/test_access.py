@@ -5,6 +5,7 @@ import base64
 import httpx
 import pytest
 
+from pipeline.exit_codes import USAGE_ERROR
 from pipeline.serve import main
 from pipeline.server.app import Access
 from tests.pipeline.server.serving_folder import make_serving, push, serve
@@ -91,7 +92,7 @@ def test_with_a_token_everything_but_the_health_needs_it(serving):
 
 
 def test_beyond_loopback_the_command_needs_a_token_or_no_token(versions, tmp_path, capsys):
-    assert main(["--model", str(versions), "--host", "0.0.0.0", "--port", "0"]) == 2
+    assert main(["--model", str(versions), "--host", "0.0.0.0", "--port", "0"]) == USAGE_ERROR
     error = capsys.readouterr().err
     assert "--token-file" in error and "--no-token" in error
 
@@ -101,7 +102,7 @@ def test_a_file_without_a_token_is_refused(versions, tmp_path, capsys, content):
     path = tmp_path / "token"
     if content is not None:
         path.write_bytes(content)
-    assert main(["--model", str(versions), "--port", "0", "--token-file", str(path)]) == 2
+    assert main(["--model", str(versions), "--port", "0", "--token-file", str(path)]) == USAGE_ERROR
     error = capsys.readouterr().err
     assert f"--token-file {path}" in error and (content is None or "openssl rand" in error)
 

@@ -17,6 +17,7 @@ import pytest
 from components.artifacts.model_run import HISTORY
 from components.artifacts.trials import TRIALS
 from pipeline import report
+from pipeline.exit_codes import USAGE_ERROR
 from pipeline.metadata.store import Metadata
 from pipeline.root import metadata_file, work_folder
 from pipeline.runner.local_runner import LocalRunner
@@ -168,7 +169,7 @@ def test_what_a_server_missed_while_it_was_down_is_sent_once(world, tmp_path, ca
             assert report.main(words) == 0
             check(uri, world, summary["run_id"])
     assert capsys.readouterr().out.count(f"in {uri}") == 2
-    assert report.main(words) == 2  # it is down again
+    assert report.main(words) == USAGE_ERROR  # it is down again
     assert f"MLflow at {uri} does not have all of" in capsys.readouterr().err
 
 
