@@ -1,4 +1,4 @@
-"""Beam on Dask: the embedded runner's bytes from two workers, whichever of them is lost on the way."""
+"""Beam on Dask: the embedded runner's bytes from two workers, even if one of them is lost meanwhile."""
 
 import time
 
@@ -28,7 +28,7 @@ def test_two_workers_write_the_bytes_of_the_embedded_runner(cluster, corpus, exp
     assert contents(tmp_path / "root") == expected
 
 
-def test_workers_that_are_killed_in_the_middle_change_nothing(cluster, corpus, expected, tmp_path):
+def test_workers_that_are_killed_meanwhile_change_nothing(cluster, corpus, expected, tmp_path):
     process = start(tmp_path / "root", cluster.beam_args, of_corpus(corpus))
     killed = []
     for line in process.stderr:

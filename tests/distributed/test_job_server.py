@@ -16,7 +16,7 @@ from tests.distributed.job_server import JobServer, free_port
 
 pytestmark = pytest.mark.distributed
 
-# What every portable runner has to know, by the name in Beam's model. Beam takes combinations apart before it submits.
+# What every portable runner must support, by its name in Beam's model. Beam splits combinations before it submits.
 COMBINE = [f"combine_per_key_{step}" for step in ("precombine", "merge_accumulators", "extract_outputs")]
 PORTABLE = {
     f"beam:transform:{name}:v1" for name in ("impulse", "pardo", "flatten", "group_by_key", "reshuffle", *COMBINE)
@@ -60,11 +60,11 @@ def test_scoring_writes_the_same_lines(server, world, tmp_path, monkeypatch):
     runners.check_scoring(server.beam_args, world, tmp_path, monkeypatch)
 
 
-def test_a_job_server_that_dies_ends_the_run_which_resumes_once_it_is_back(corpus, expected, tmp_path):
+def test_a_run_ends_when_the_job_server_dies_and_resumes_when_it_is_back(corpus, expected, tmp_path):
     (tmp_path / "server").mkdir()
     with JobServer(tmp_path / "server") as server:
         process = start(tmp_path / "root", server.beam_args, of_corpus(corpus))
-        wait_for(lambda: len(server.jobs()) == 2)  # ExampleGen's is done
+        wait_for(lambda: len(server.jobs()) == 2)  # ExampleGen's job has ended
         server.process.kill()
         clock = time.monotonic()
         _, errors = process.communicate(timeout=180)
@@ -92,7 +92,7 @@ def refuse(number):
     raise ComponentError(f"text.txt: found {number}.")
 
 
-def test_what_a_worker_says_is_the_message(server):
+def test_a_workers_error_is_in_the_message(server):
     with (
         pytest.raises(ComponentError, match=r"^text.txt: found 7\.$"),
         beam_pipeline.pipeline(server.beam_args) as root,

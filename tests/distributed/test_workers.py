@@ -1,4 +1,4 @@
-"""Two workers of the real command train to the digits of one process with two replicas, whichever of them is killed."""
+"""Two workers of the real command train to the digits of one process with two replicas, even if one is killed."""
 
 import json
 import os
@@ -26,7 +26,7 @@ EPOCHS = 3
 
 @pytest.fixture(scope="module")
 def settings(tmp_path_factory):
-    """Of a small training; float32, since bfloat16 products have no such digits."""
+    """Settings of a small training, in float32, as bfloat16 products are not exact enough."""
     folder, generator = tmp_path_factory.mktemp("text"), random.Random(1)
     words = [f"w{number}" for number in range(300)]
     weights = [1 / (number + 1) for number in range(300)]
@@ -75,7 +75,7 @@ def finish(process, seconds=400):
 
 
 def free_ports():
-    """Two ports that nobody has."""
+    """Returns two free ports."""
     with socket.create_server(("127.0.0.1", 0)) as one, socket.create_server(("127.0.0.1", 0)) as other:
         return [server.getsockname()[1] for server in (one, other)]
 
@@ -88,7 +88,7 @@ def worker(root, settings, index, ports, **options):
 
 
 def history(root):
-    """The record of each epoch but for its times."""
+    """Returns the record of each epoch without its times."""
     [file] = root.glob("Trainer/model_run/*/history.json")
     return [{key: v for key, v in r.items() if "second" not in key} for r in json.loads(file.read_text())["epochs"]]
 
@@ -110,7 +110,7 @@ def assert_same_training(root, expected):
 
 
 def places(root):
-    """What lies below a root; names that hold a time and a process without them."""
+    """Returns the files below a root, without the time and process in their names."""
     files = [path.relative_to(root) for path in root.rglob("*") if "runs" not in path.parts and not path.is_dir()]
     return sorted(str(path).partition(".tfevents.")[0] for path in files)
 

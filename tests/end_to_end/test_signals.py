@@ -49,7 +49,7 @@ def start(root: Path, corpus: Path, *assignments: str) -> subprocess.Popen:
 
 
 def wait_for(process: subprocess.Popen, sign: str, seconds: float = 120) -> str:
-    """What the command says up to the line with `sign`, one space between words; it is killed if that does not come."""
+    """Returns the command's output up to the line with `sign`, one space between words; kills it if that is missing."""
     timer = threading.Timer(seconds, lambda: os.killpg(process.pid, signal.SIGKILL))
     timer.start()
     text = ""
@@ -64,7 +64,7 @@ def wait_for(process: subprocess.Popen, sign: str, seconds: float = 120) -> str:
 
 
 def end(process: subprocess.Popen, number: signal.Signals) -> str:
-    """Sends a signal to the command alone; what it says until it and all that it started have ended."""
+    """Sends a signal to the command alone; returns its output until it and its child processes have ended."""
     process.send_signal(number)
     output, errors = process.communicate(timeout=10)
     assert output == "" and "Traceback" not in errors

@@ -111,7 +111,7 @@ def test_next_words_and_mean_probabilities_are_the_models_own(table, tmp_path):
         assert [p for _, p in words] == pytest.approx(np.sort(probabilities)[::-1][:10], abs=1e-4)
     text = (table.parent / "README.md").read_text()
     assert "Table 3" in text and next_words.PHRASES[0] in text
-    assert "&lt;unk> 0." in text and "| `<unk>` |" in text  # Markdown would take a bare <unk> for a tag
+    assert "&lt;unk> 0." in text and "| `<unk>` |" in text  # Markdown would read a bare <unk> as a tag
     assert write(table, "--roots", tmp_path / "nowhere") == 0  # what was measured is kept
     assert (table.parent / "README.md").read_text() == text
 

@@ -56,7 +56,7 @@ def wait_for(condition, seconds=120):
 
 
 def child_of(process):
-    """The process of `pipeline.run`."""
+    """Returns the process of `pipeline.run`."""
     children = Path(f"/proc/{process.pid}/task/{process.pid}/children")
     wait_for(lambda: children.read_text().split())
     return int(children.read_text().split()[0])
@@ -69,7 +69,7 @@ def checkpoints(world):
 def test_a_row_that_is_killed_twice_is_finished_and_recorded(world):
     records = Records(world / "table")
 
-    first = start(world)  # its child is killed, as by the kernel for want of memory
+    first = start(world)  # its child is killed, as by the kernel when memory is short
     wait_for(lambda: checkpoints(world))
     os.kill(child_of(first), signal.SIGKILL)
     assert first.wait(60) == 1 and "The same command resumes it" in first.stderr.read()
@@ -97,7 +97,7 @@ def test_a_row_that_is_killed_twice_is_finished_and_recorded(world):
     assert found["valid_perplexity"] == pytest.approx(min(e["valid_perplexity"] for e in found["epochs"]), rel=1e-4)
 
 
-def test_a_finished_row_answers_with_what_is_recorded(world, capsys):
+def test_a_finished_row_prints_its_record(world, capsys):
     before = (world / "table" / "results.json").read_bytes()
     assert run.main(command(world)[3:]) == 0
     assert json.loads(capsys.readouterr().out) == Records(world / "table").find("tiny", 3)
@@ -121,7 +121,7 @@ def test_a_finished_row_with_other_evaluation_is_evaluated_not_trained(world):
     assert set(after["adaptive"]) == {"cache", "dynamic"} and evaluated["cache"]["settings"]["cache_lambda"] == 0.2
     assert all(after[key] == before[key] for key in before if key not in ("overrides", "adaptive"))
 
-    (table / "tiny.yaml").write_text(row)  # where the model is not there, the record is kept
+    (table / "tiny.yaml").write_text(row)  # without the model, the record is kept
     elsewhere = command(world, "--root", world / "elsewhere")
     done = subprocess.run(elsewhere, cwd=REPOSITORY, capture_output=True, text=True, timeout=300)
     assert done.returncode == USAGE_ERROR and "would be trained again" in done.stderr
@@ -207,7 +207,7 @@ def test_epochs_are_read_while_they_are_trained(tmp_path):
     assert run.history_so_far(tmp_path) == []
     workspace = work_folder(tmp_path, "Trainer") / "key"
     workspace.mkdir(parents=True)
-    (workspace / HISTORY.file).write_text('{"epochs": [')  # of a disk that was full
+    (workspace / HISTORY.file).write_text('{"epochs": [')  # as a full disk leaves it
     assert run.history_so_far(tmp_path) == []
     HISTORY.write(workspace, {"steps_per_epoch": 9, "best_epoch": 1, "epochs": [samples.epoch(1)]})
     assert run.history_so_far(tmp_path) == [samples.epoch(1)]

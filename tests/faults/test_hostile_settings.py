@@ -46,7 +46,7 @@ YAML = [
 ]  # fmt: skip
 
 
-def test_yaml_files(tmp_path):
+def test_hostile_yaml_files_are_refused(tmp_path):
     def read(number, text):
         path = tmp_path / f"{number}.yaml"
         path.write_bytes(text.encode("utf-8", "surrogatepass") if isinstance(text, str) else text)
@@ -81,7 +81,7 @@ def test_every_key_refuses_a_mapping_and_odd_numbers(tmp_path):
     check(250, cases, config.ConfigurationError, lambda name, result: False)
 
 
-def test_assignments():
+def test_hostile_assignments_are_refused():
     texts = [
         "", "=", "=3", "trainer", "trainer.epochs", ".=1", "..=1", "trainer.=1", ".epochs=1", "trainer.epochs=",
         "trainer.epochs=[", "trainer.epochs={",
