@@ -12,15 +12,15 @@ from matplotlib.ticker import MaxNLocator, NullFormatter
 from experiments import published
 
 STYLE = {"svg.fonttype": "none", "svg.hashsalt": "curves", "font.size": 9, "axes.grid": True, "grid.alpha": 0.3}
-HIGHEST = 1.8  # times the lowest valid perplexity: the first epochs would flatten everything else
+HIGHEST = 1.8  # top of the axis, times the lowest valid perplexity: the first epochs would flatten the rest
 
 
 def draw(runs: Sequence[dict[str, Any]], title: str) -> str:
-    """Valid perplexity (solid) and training perplexity (dashed) by epoch; dotted: what is published at the end.
+    """Draws perplexity by epoch: validation solid, training dashed, the published final value dotted.
 
     Args:
-        runs: Runs with an epoch or more; seeds of a row share its colour.
-        title: The title above it.
+        runs: Runs with at least one epoch; the seeds of a row share its colour.
+        title: The title above the picture.
 
     Returns:
         An SVG file's text, the same for the same figures.

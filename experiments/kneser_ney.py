@@ -1,12 +1,12 @@
-"""A count model to compare with: interpolated Kneser-Ney 5-grams on the same tokens.
+"""A count model for comparison: interpolated Kneser-Ney 5-grams on the same tokens.
 
     python -m experiments.kneser_ney --data-dir FOLDER
 
-The smoothing is that of Chen & Goodman (1999): orders below the highest count the different words that stand before an
-n-gram, and counts of 1, 2, and 3 or more have a discount each (as in SRILM and KenLM) or all have one (`--discounts 1`,
-as Kneser & Ney have it). No n-gram is cut off. A context reaches back to the beginning of its line, which is the
-`<eos>` before it; every word and every line's `<eos>` is predicted once. An n-gram at a line's beginning has nothing
-before it: there, all its occurrences count.
+The smoothing is that of Chen & Goodman (1999): orders below the highest count the different words before an n-gram.
+Counts of 1, 2, and 3 or more have a discount each (as in SRILM and KenLM), or all have the same one (`--discounts 1`,
+as in Kneser & Ney). All n-grams are kept. A context reaches back to the beginning of its line, which is the `<eos>`
+before it; every word and every line's `<eos>` is predicted once. An n-gram at the beginning of a line has no word
+before it; there, all its occurrences count.
 """
 
 import argparse
@@ -23,6 +23,7 @@ from components.base import ComponentError
 from experiments import rows
 from experiments.records import Records, RecordsError
 from pipeline import config
+from pipeline.exit_codes import DONE, USAGE_ERROR
 
 ORDER = 5
 EOS, UNK = "<eos>", "<unk>"
@@ -33,9 +34,9 @@ class Level:
     """The n-grams of one length, [n-grams] in the order of their keys, and their contexts, [contexts].
 
     Attributes:
-        keys: int64, ascending: the context's id · V + the last word. An n-gram's place is its id as a context.
+        keys: int64, ascending: the context's id · V + the last word. An n-gram's position is its id as a context.
         discounted: Counts less their discounts.
-        totals: Sum of the counts after each context; 0 where a line ends.
+        totals: Sum of the counts after each context; 0 if the context ends a line.
         held_back: Sum of the discounts after each context.
     """
 
@@ -52,8 +53,8 @@ class KneserNey:
         tokens: The text, int [n]; each line ends with `eos`.
         vocabulary_size: Number of words V.
         eos: The id of `<eos>`.
-        order: Longest n-gram.
-        discounts: 3 or 1; see above. A level with too few counts for 3 has 1.
+        order: Length of the longest n-grams.
+        discounts: 3, or 1 for a single discount. A level with too few counts for 3 has 1.
     """
 
     def __init__(self, tokens: np.ndarray, vocabulary_size: int, eos: int, order: int = ORDER, discounts: int = 3):
@@ -61,7 +62,7 @@ class KneserNey:
         text = np.concatenate([[eos], tokens]).astype(np.int64)
         reach = self._reach(text)
         before = np.zeros(len(text), np.int64)  # id of the context of each place
-        found = []
+        levels = []
         for n in range(1, order + 1):
             places = np.flatnonzero(reach >= n)
             keys, first, ids, counts = np.unique(
@@ -74,25 +75,29 @@ class KneserNey:
             of_place[places] = ids
             if n == 1:
                 of_place[0] = np.searchsorted(keys, eos)
-            found.append((keys, of_place, places[first], counts))
+            levels.append((keys, of_place, places[first], counts))
             before = np.concatenate([[-1], of_place[:-1]])
         self._levels = []
-        for n, (keys, _, first, counts) in enumerate(found, start=1):
-            if n < order:  # different words before it; a line's beginning has none
-                longer, of_place = found[n][2], found[n - 1][1]
+        for n, (keys, _, first, counts) in enumerate(levels, start=1):
+            if n < order:  # count the different words before it; a line's beginning has none
+                longer, of_place = levels[n][2], levels[n - 1][1]
                 different = np.bincount(of_place[longer], minlength=len(keys))
                 counts = np.where(reach[first] == n, counts, different)
             taken = discount(counts, discounts)
-            contexts = 1 if n == 1 else len(found[n - 2][0])
+            contexts = 1 if n == 1 else len(levels[n - 2][0])
             totals, held_back = (np.bincount(keys // vocabulary_size, w, contexts) for w in (counts, taken))
             self._levels.append(Level(keys, counts - taken, totals, held_back))
 
     def probabilities(self, tokens: np.ndarray) -> np.ndarray:
-        """The probability of each token after those before it in its line: float64 [n]."""
+        """Returns the probability of each token after those before it in its line, float64 [n].
+
+        Args:
+            tokens: A text, int [n]; each line ends with `eos`.
+        """
         text = np.concatenate([[self._eos], tokens]).astype(np.int64)
         reach = self._reach(text)
         found = np.full(len(text), 1.0 / self._size)
-        context = np.zeros(len(text), np.int64)  # -1 where training has not seen it
+        context = np.zeros(len(text), np.int64)  # -1 if the context is not in the training text
         for n, level in enumerate(self._levels, start=1):
             context[reach < n] = -1
             keys = context * self._size + text
@@ -108,18 +113,27 @@ class KneserNey:
         return found[1:]
 
     def perplexity(self, tokens: np.ndarray) -> float:
-        """exp(total cross-entropy / tokens)."""
+        """Returns exp(total cross-entropy / tokens).
+
+        Args:
+            tokens: A text, int [n]; each line ends with `eos`.
+        """
         return math.exp(-np.log(self.probabilities(tokens)).mean())
 
     def _reach(self, text: np.ndarray) -> np.ndarray:
-        """Length of the longest n-gram that ends at each place without crossing a line's beginning; 0 at place 0."""
+        """Returns the length of the longest n-gram that ends at each place within its line; 0 at place 0."""
         place = np.arange(len(text))
         last = np.maximum.accumulate(np.where(text == self._eos, place, 0))
         return np.concatenate([[0], place[1:] - last[:-1] + 1])
 
 
 def discount(counts: np.ndarray, kinds: int) -> np.ndarray:
-    """What is taken from each count (Chen & Goodman 1999, eq. 26), estimated from how many counts are 1, 2, 3 and 4."""
+    """Returns the discount of each count (Chen & Goodman 1999, eq. 26), from how many counts are 1, 2, 3 and 4.
+
+    Args:
+        counts: int [n-grams].
+        kinds: 3, or 1 for a single discount.
+    """
     ones, twos, threes, fours = (int((counts == k).sum()) for k in (1, 2, 3, 4))
     base = ones / (ones + 2 * twos) if ones else 0.0
     if kinds == 1 or not all((ones, twos, threes, fours)):
@@ -130,16 +144,27 @@ def discount(counts: np.ndarray, kinds: int) -> np.ndarray:
 
 
 def read(file: Path) -> list[str]:
-    """A file's words, `<eos>` after each line; blank lines are dropped."""
+    """Reads a file's words, with `<eos>` after each line; blank lines are dropped.
+
+    Args:
+        file: A text file.
+    """
     lines = file.read_text(encoding="utf-8").splitlines()
     return [word for line in lines if line.strip() for word in [*line.split(), EOS]]
 
 
 def measure(data_dir: Path, discounts: int) -> dict[str, float]:
-    """Perplexity of the model of `ptb.train.txt` on the other two files.
+    """Measures the model of `ptb.train.txt` on the other two files.
+
+    Args:
+        data_dir: Folder of the Penn Treebank's files.
+        discounts: 3, or 1 for a single discount.
+
+    Returns:
+        `valid_perplexity` and `test_perplexity`.
 
     Raises:
-        ComponentError: If they have a word that training has not and that is not to be read as `<unk>`.
+        ComponentError: If the files have a word that the training text lacks, and it has no `<unk>` either.
     """
     texts = {split: read(data_dir / f"ptb.{split}.txt") for split in ("train", "valid", "test")}
     ids = {word: place for place, word in enumerate(dict.fromkeys(texts["train"]))}
@@ -152,7 +177,14 @@ def measure(data_dir: Path, discounts: int) -> dict[str, float]:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Measures the model, records it as `kneser_ney_5` and prints the record; returns the exit code."""
+    """Measures the model, records it as `kneser_ney_5` and prints the record.
+
+    Args:
+        arguments: The words of the command line; by default those of this process.
+
+    Returns:
+        The exit code.
+    """
     parser = argparse.ArgumentParser(prog="python -m experiments.kneser_ney", description=__doc__.splitlines()[0])
     parser.add_argument("--data-dir", metavar="FOLDER", type=Path, required=True, help="folder of ptb.train.txt")
     parser.add_argument("--discounts", type=int, choices=(1, 3), default=3, help="kinds of counts (default 3)")
@@ -180,9 +212,9 @@ def main(arguments: list[str] | None = None) -> int:
         records.save(run)
     except (ComponentError, RecordsError, config.ConfigurationError) as error:
         print(error, file=sys.stderr)
-        return 2
+        return USAGE_ERROR
     print(json.dumps(run))
-    return 0
+    return DONE
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The paper's Table 3: next words of phrases, a baseline against REAL, and how probable each finds frequent words."""
+"""The paper's Table 3: next words of phrases by a baseline and by REAL, and the probability of frequent words."""
 
 import json
 import os
@@ -10,7 +10,7 @@ import numpy as np
 from components.quiet_import import import_quietly
 from models.serving import saved_model
 
-# TensorFlow is imported only where there is a model to ask.
+# TensorFlow is imported only if there is a model to measure.
 
 FILE = "next_words.json"
 PAIRS = (("large_vd", "large_real"), ("medium_vd", "medium_real"), ("small_vd", "small_real"))
@@ -34,16 +34,16 @@ PHRASES = (
 
 
 def measure(saved_model: Path, split: Path) -> dict[str, Any]:
-    """What a model says.
+    """Measures a model's next words of the phrases, and its mean probability of frequent words over a text.
 
     Args:
         saved_model: Folder of the exported model.
         split: Folder of the tokens over which the means are taken.
 
     Returns:
-        `phrases`: the ten most probable next words of each, reserved symbols included, as [word, probability];
-        `mean_probability`: of each of `WORDS` that the vocabulary has, over all tokens of the split; `in_text`: their
-        shares of it.
+        `phrases`: for each phrase the ten most probable next words, reserved symbols included, as [word, probability].
+        `mean_probability`: for each of `WORDS` in the vocabulary, its mean probability over all tokens of the split.
+        `in_text`: the words' shares of the split.
     """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     tf = import_quietly("tensorflow")
@@ -81,29 +81,32 @@ def measure(saved_model: Path, split: Path) -> dict[str, Any]:
 
 
 def refresh(table: Path, runs: list[dict[str, Any]], roots: Path) -> dict[str, Any] | None:
-    """The comparison of the largest pair of finished runs whose models are below `roots`, else the one that is kept.
+    """Measures the largest pair of finished runs whose models exist, and keeps the comparison.
 
     Args:
         table: Folder of the results, which keeps the comparison as `next_words.json`.
         runs: The table's runs.
-        roots: Folder of the runs' roots, `<name>-seed<seed>` each.
+        roots: Folder of the runs' roots, named `<name>-seed<seed>`.
+
+    Returns:
+        The comparison: the new one, or the kept one if no models exist; None if there is neither.
     """
     kept = table / FILE
     for pair in PAIRS:
         own = [run for name in pair for run in runs if (run["name"], run["seed"]) == (name, 1)]
-        found = [_newest(roots, run) for run in own]
-        if len(found) != 2 or None in found:
+        paths = [_newest(roots, run) for run in own]
+        if len(paths) != 2 or None in paths:
             continue
         comparison = {"models": [{key: run[key] for key in ("name", "seed", "commit")} for run in own]}
         if kept.is_file() and json.loads(kept.read_text())["models"] == comparison["models"]:
             break
-        said = [measure(*paths) for paths in found]
+        measured = [measure(*model_and_split) for model_and_split in paths]
         comparison["phrases"] = [
-            {"phrase": phrase, "words": [of["phrases"][i] for of in said]} for i, phrase in enumerate(PHRASES)
+            {"phrase": phrase, "words": [of["phrases"][i] for of in measured]} for i, phrase in enumerate(PHRASES)
         ]
         comparison["mean_probability"] = {
-            word: {"in_text": share, "models": [of["mean_probability"][word] for of in said]}
-            for word, share in said[0]["in_text"].items()
+            word: {"in_text": share, "models": [of["mean_probability"][word] for of in measured]}
+            for word, share in measured[0]["in_text"].items()
         }
         kept.write_text(json.dumps(comparison, indent=1) + "\n", encoding="utf-8")
         break
@@ -111,7 +114,7 @@ def refresh(table: Path, runs: list[dict[str, Any]], roots: Path) -> dict[str, A
 
 
 def _newest(roots: Path, run: dict[str, Any]) -> tuple[Path, Path] | None:
-    """A finished run's exported model and its eval split, or None where they are not there."""
+    """Returns a finished run's exported model and its eval split, or None if they do not exist."""
     root = roots / f"{run['name']}-seed{run['seed']}"
     models = [path for path in root.glob(f"Trainer/model/*/{saved_model.EXPORT}") if path.parent.name.isdecimal()]
     splits = [path for path in root.glob("Transform/transformed_examples/*/Split-eval") if path.parent.name.isdecimal()]

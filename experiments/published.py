@@ -1,4 +1,4 @@
-"""The figures that the table is measured against: valid and test perplexity by a row's name."""
+"""The published figures that the tables are compared with: validation and test perplexity by a row's name."""
 
 # Inan et al. 2017, tables 1 and 2 (PTB).
 PAPER = {
@@ -19,10 +19,16 @@ COUNT_MODEL = "kneser_ney_5"
 OTHERS = {COUNT_MODEL: (None, 141.2)}  # Mikolov's KN5
 
 
-def of(name: str) -> tuple[float | None, float | None]:
-    """What is published for a row: that of the longest name of a row of the paper that its own begins with.
+def perplexities(name: str) -> tuple[float | None, float | None]:
+    """Returns the published perplexities of a row.
 
-    `small_real_gradient` is measured against the paper's `small_real`.
+    A variant is compared with the row of the paper that its name begins with: `small_real_gradient` with `small_real`.
+
+    Args:
+        name: The row's name.
+
+    Returns:
+        Validation and test perplexity, None if not published.
     """
     known = PAPER | OTHERS
     begins = [row for row in known if name == row or name.startswith(f"{row}_")]

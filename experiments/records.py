@@ -1,4 +1,4 @@
-"""`results.json` beside a table's rows: what each of its runs came to, and how far those in training are."""
+"""Reads and writes `results.json` beside a table's rows: the figures of finished runs and of runs in training."""
 
 import contextlib
 import fcntl
@@ -12,7 +12,7 @@ from typing import Any
 from models import files
 
 FILE = "results.json"
-FIELDS = {  # of every run: what DESIGN.md promises to whoever reads the file
+FIELDS = {  # the fields of every run, and their types
     "name": str,
     "seed": int,
     "commit": str,
@@ -32,10 +32,10 @@ class RecordsError(Exception):
 
 
 class Records:
-    """The runs of one table: `{"runs": [...]}`, a run for each (name, seed).
+    """The runs of one table: `{"runs": [...]}`, one run for each (name, seed).
 
-    Every change reads the file, replaces one run and renames a new file into place, under a lock: rows that are trained
-    side by side do not lose each other's figures. A file that is damaged is never written over.
+    Every change reads the file, replaces one run and renames a new file into place, under a lock, so that rows trained
+    at the same time keep each other's figures. A damaged file is never overwritten.
 
     Args:
         folder: The table's folder, which holds `results.json` once there is a run.
@@ -46,10 +46,10 @@ class Records:
         self.path = folder / FILE
 
     def runs(self) -> list[dict[str, Any]]:
-        """All runs, in the file's order; an empty list where there is no file.
+        """Returns all runs in the file's order; an empty list if there is no file.
 
         Raises:
-            RecordsError: If the file is not in the form above.
+            RecordsError: If the file is damaged.
         """
         try:
             content = json.loads(self.path.read_text(encoding="utf-8"))
@@ -69,17 +69,25 @@ class Records:
         return runs
 
     def find(self, name: str, seed: int) -> dict[str, Any] | None:
-        """One run, or None."""
+        """Returns one run, or None.
+
+        Args:
+            name: The row's name.
+            seed: The run's seed.
+
+        Raises:
+            RecordsError: If the file is damaged.
+        """
         return next((run for run in self.runs() if (run["name"], run["seed"]) == (name, seed)), None)
 
     def check_corpus(self, corpus: dict[str, Any]) -> None:
-        """Checks that the runs that are there were measured on the same text.
+        """Checks that the table's runs were measured on the same text.
 
         Args:
-            corpus: `dataset` and what else identifies it, as a run's `corpus` has it.
+            corpus: `dataset` and the digests that identify its text, as in a run's `corpus`.
 
         Raises:
-            RecordsError: If a run has the dataset's name and another text.
+            RecordsError: If a run has the same dataset's name and another text, or the file is damaged.
         """
         for run in self.runs():
             known = run.get("corpus", corpus)
@@ -90,13 +98,16 @@ class Records:
                 )
 
     def save(self, run: dict[str, Any]) -> None:
-        """Adds the run, or replaces the one of the same name and seed.
+        """Adds a run, or replaces the one of the same name and seed.
+
+        Args:
+            run: The run, with all `FIELDS`.
 
         Raises:
             RecordsError: If the file is damaged or cannot be written.
         """
         self._check(run, 0)
-        run = {**{field: run[field] for field in FIELDS}, **run}  # in this order
+        run = {**{field: run[field] for field in FIELDS}, **run}  # the fields come first, in their order
         try:
             with self._locked():
                 runs, key = self.runs(), (run["name"], run["seed"])
@@ -134,7 +145,7 @@ class Records:
 
 
 def _write(path: Path, content: dict) -> None:
-    """Writes JSON whole or not at all, an epoch a line."""
+    """Writes JSON, each epoch on one line; the file appears complete or not at all."""
     text = json.dumps(content, indent=1, allow_nan=False)
-    text = re.sub(r'\{\s+("epoch":[^{}]*)\}', lambda found: f"{{{' '.join(found[1].split())}}}", text)
+    text = re.sub(r'\{\s+("epoch":[^{}]*)\}', lambda match: f"{{{' '.join(match[1].split())}}}", text)
     files.write_text(path, text + "\n")

@@ -1,8 +1,8 @@
-"""Writes what a table's runs came to: measured against published, learning curves, next words (`make results`).
+"""Writes a table's results: compared with published ones, learning curves, next words (`make results`).
 
 `README.md` gets the tables between its two marks; `<table>/curves_<size>.svg` and `<table>/results.html`, a page that
-needs nothing else, show the curves. Every figure is from `<table>/results.json`, or from `next_words.json`, which is
-computed again from the models where they are below `--roots`.
+needs no other file, show the curves. Every figure is from `<table>/results.json`, or from `next_words.json`, which is
+computed again if the models exist below `--roots`.
 """
 
 import argparse
@@ -15,6 +15,7 @@ from typing import Any
 
 from experiments import curves, next_words, published, rows
 from experiments.records import Records, RecordsError
+from pipeline.exit_codes import DONE, USAGE_ERROR
 
 README = Path(__file__).parent / "README.md"
 BEGIN, END = "<!-- results: written by `make results` -->", "<!-- end of results -->"
@@ -23,7 +24,14 @@ Table = list[list[str]]  # the first row is the head
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Runs the command; returns its exit code."""
+    """Runs the command.
+
+    Args:
+        arguments: The words of the command line; by default those of this process.
+
+    Returns:
+        The exit code.
+    """
     parser = argparse.ArgumentParser(prog="python -m experiments.report", description=__doc__.splitlines()[0])
     parser.add_argument("--table", type=Path, default=rows.TABLE, help="folder of rows (default experiments/ptb)")
     parser.add_argument(
@@ -40,30 +48,38 @@ def main(arguments: list[str] | None = None) -> int:
         before, _, rest = parsed.readme.read_text(encoding="utf-8").partition(BEGIN)
         if END not in rest:
             raise RecordsError(f"{parsed.readme} lacks the lines {BEGIN} and {END}, between which the tables go.")
-        said = next_words.refresh(parsed.table, runs, parsed.roots)
+        comparison = next_words.refresh(parsed.table, runs, parsed.roots)
     except (RecordsError, OSError) as error:
         print(error, file=sys.stderr)
-        return 2
+        return USAGE_ERROR
     drawn = {size: curves.draw(of, f"Penn Treebank, {size}") for size, of in by_size(runs).items()}
     for size, svg in drawn.items():
         (parsed.table / f"curves_{size}.svg").write_text(svg, encoding="utf-8")
     folder = parsed.table.name
-    text = markdown(runs, said, [f"{folder}/curves_{size}.svg" for size in drawn])
+    text = markdown(runs, comparison, [f"{folder}/curves_{size}.svg" for size in drawn])
     parsed.readme.write_text(f"{before}{BEGIN}\n{text}\n{END}{rest.partition(END)[2]}", encoding="utf-8")
-    (parsed.table / "results.html").write_text(page(runs, said, drawn), encoding="utf-8")
+    (parsed.table / "results.html").write_text(page(runs, comparison, drawn), encoding="utf-8")
     print(text)
-    return 0
+    return DONE
 
 
 def by_size(runs: Sequence[dict[str, Any]]) -> dict[str, list[dict[str, Any]]]:
-    """Runs that have trained, by what their names begin with: small, medium, ..."""
+    """Groups the runs that have trained by the first part of their names: small, medium, ...
+
+    Args:
+        runs: The table's runs.
+    """
     trained = [run for run in runs if run["epochs"]]
     sizes = dict.fromkeys(run["name"].split("_")[0] for run in trained)
     return {size: [run for run in trained if run["name"].split("_")[0] == size] for size in sizes}
 
 
 def measured(runs: Sequence[dict[str, Any]]) -> Table:
-    """A row a run, best rows of the paper first; several finished seeds of a row get their mean, too."""
+    """Makes the table of results, in the order of the paper, with the mean of a row's finished seeds.
+
+    Args:
+        runs: The table's runs.
+    """
     head = ["row", "seed", "published valid / test", "valid", "test", "test to published", "below KN-5"]
     table = [[*head, "cache valid / test", "dynamic valid / test", "epochs", "hours", "status", "machine", "commit"]]
     count_model = next((run["test_perplexity"] for run in runs if run["name"] == published.COUNT_MODEL), None)
@@ -81,7 +97,7 @@ def measured(runs: Sequence[dict[str, Any]]) -> Table:
 
 
 def _measured_row(run: dict[str, Any], count_model: float | None) -> list[str]:
-    valid, test = published.of(run["name"])
+    valid, test = published.perplexities(run["name"])
     found = run["test_perplexity"]
     against = f"{round(found / test - 1, 3) + 0.0:+.1%}" if found and test else ""
     below = f"{1 - found / count_model:.1%}" if found and count_model and run["name"] != published.COUNT_MODEL else ""
@@ -109,7 +125,11 @@ def _number(value: float | None) -> str:
 
 
 def by_epoch(runs: Sequence[dict[str, Any]]) -> Table:
-    """Training (with dropout) and valid perplexity after some epochs; empty where nothing has trained."""
+    """Makes the table of perplexities after some epochs, in training (with dropout) and validation.
+
+    Args:
+        runs: The table's runs; if none has trained, the table is empty.
+    """
     trained = [run for run in runs if run["epochs"]]
     last = max((len(run["epochs"]) for run in trained), default=0)
     shown = [epoch for epoch in SHOWN_EPOCHS if epoch <= last]
@@ -122,20 +142,30 @@ def by_epoch(runs: Sequence[dict[str, Any]]) -> Table:
     return table if trained else []
 
 
-def table_3(said: dict[str, Any]) -> tuple[Table, Table]:
-    """Next words of the phrases, and mean probabilities of frequent words, by model."""
-    names = [f"`{model['name']}`" for model in said["models"]]
+def table_3(comparison: dict[str, Any]) -> tuple[Table, Table]:
+    """Makes two tables: next words of the phrases, and mean probabilities of frequent words, by model.
+
+    Args:
+        comparison: The comparison that `next_words.refresh` returns.
+    """
+    names = [f"`{model['name']}`" for model in comparison["models"]]
     phrases = [["phrase", *names]]
-    for item in said["phrases"]:
+    for item in comparison["phrases"]:
         phrases.append([f"{item['phrase']} …", *(", ".join(f"{w} {p:.2f}" for w, p in of) for of in item["words"])])
     means = [["mean probability", "share of the text", *names]]
-    for word, of in said["mean_probability"].items():
+    for word, of in comparison["mean_probability"].items():
         means.append([f"`{word}`", f"{of['in_text']:.4f}", *(f"{value:.4f}" for value in of["models"])])
     return phrases, means
 
 
-def markdown(runs: Sequence[dict[str, Any]], said: dict[str, Any] | None, pictures: Sequence[str]) -> str:
-    """All of it as Markdown."""
+def markdown(runs: Sequence[dict[str, Any]], comparison: dict[str, Any] | None, pictures: Sequence[str]) -> str:
+    """Writes all tables as Markdown.
+
+    Args:
+        runs: The table's runs.
+        comparison: The comparison that `next_words.refresh` returns, or None.
+        pictures: Paths of the curves' files.
+    """
     parts = [
         "Each row: `make experiment NAME=<row> SEED=<seed> DATA_DIR=FOLDER`; the count model: "
         "`python -m experiments.kneser_ney --data-dir FOLDER` (`--discounts 1`). A run in training shows its "
@@ -145,8 +175,8 @@ def markdown(runs: Sequence[dict[str, Any]], said: dict[str, Any] | None, pictur
     epochs = by_epoch(runs)
     parts += [_as_markdown(epochs)] if epochs else []
     parts += [f"![Perplexity by epoch]({picture})" for picture in pictures]
-    if said:
-        parts += ["### Next words (Table 3 of the paper)", *map(_as_markdown, table_3(said))]
+    if comparison:
+        parts += ["### Next words (Table 3 of the paper)", *map(_as_markdown, table_3(comparison))]
     return "\n\n".join(["", *parts, ""])
 
 
@@ -157,13 +187,19 @@ def _as_markdown(table: Table) -> str:
 
 
 def _literal(cell: str) -> str:
-    """`<unk>` and `|` as they are; text between backticks is literal already."""
+    """Escapes `<unk>` and `|` for Markdown; text between backticks needs no escape."""
     return cell if "`" in cell else cell.replace("<", "&lt;").replace("|", "\\|")
 
 
-def page(runs: Sequence[dict[str, Any]], said: dict[str, Any] | None, drawn: dict[str, str]) -> str:
-    """All of it as one HTML page that loads nothing."""
-    tables = [measured(runs), by_epoch(runs), *(table_3(said) if said else ())]
+def page(runs: Sequence[dict[str, Any]], comparison: dict[str, Any] | None, drawn: dict[str, str]) -> str:
+    """Writes all tables and curves as one HTML page that loads nothing.
+
+    Args:
+        runs: The table's runs.
+        comparison: The comparison that `next_words.refresh` returns, or None.
+        drawn: Size -> SVG file's text.
+    """
+    tables = [measured(runs), by_epoch(runs), *(table_3(comparison) if comparison else ())]
     figures = [svg[svg.index("<svg") :] for svg in drawn.values()]
     parts = [_as_html(tables[0]), *(f"<figure>{svg}</figure>" for svg in figures), *map(_as_html, tables[1:])]
     return (

@@ -13,7 +13,7 @@ from pipeline import config
 from pipeline.pipeline import create_pipeline
 
 TABLE = Path(__file__).parent / "ptb"
-# Sections that decide nothing about the training: another value of them does not make it another run.
+# Sections that do not affect the training: changing them does not make it another run.
 NOT_OF_TRAINING = ("pipeline", "evaluator", "infra_validator", "pusher", "beam")
 
 
@@ -30,7 +30,7 @@ class Row:
         seed: `trainer.seed`.
         data_dir: Folder of the corpus's files.
         overrides: What the file sets, by dotted key.
-        corpus: `dataset`, and the digests of the text that is there.
+        corpus: `dataset`, and the digests of its text.
     """
 
     file: Path
@@ -41,31 +41,40 @@ class Row:
 
     @property
     def name(self) -> str:
+        """The row's name, which is the file's without `.yaml`."""
         return self.file.stem
 
 
 def of_training(overrides: dict[str, Any]) -> dict[str, Any]:
-    """The overrides that decide what is trained."""
+    """Returns the overrides that decide what is trained.
+
+    Args:
+        overrides: Dotted key -> value.
+    """
     return {key: value for key, value in overrides.items() if key.split(".")[0] not in NOT_OF_TRAINING}
 
 
 def names(table: Path) -> list[str]:
-    """Names of a table's rows."""
+    """Returns the names of a table's rows.
+
+    Args:
+        table: Folder of the rows.
+    """
     return sorted(file.stem for file in table.glob("*.yaml"))
 
 
 def read(table: Path, name: str, seed: int, data_dir: Path) -> Row:
-    """Reads a row and looks at its corpus.
+    """Reads a row and identifies its corpus.
 
     Args:
         table: Folder of the rows.
-        name: The row.
+        name: The row's name.
         seed: `trainer.seed`.
         data_dir: Folder of the corpus's files.
 
     Raises:
         RowError: If there is no such row.
-        ConfigurationError: If it sets a key that is unknown, or to a value that the key does not take.
+        ConfigurationError: If the row sets an unknown key or a wrong value.
         ComponentError: If the folder does not hold the corpus.
     """
     file = table / f"{name}.yaml"
@@ -79,7 +88,10 @@ def read(table: Path, name: str, seed: int, data_dir: Path) -> Row:
 
 
 def corpus(configuration: config.Configuration) -> dict[str, Any]:
-    """What identifies the text of a run: the dataset's name, and the digests by which ExampleGen knows it.
+    """Returns what identifies the text of a run: the dataset's name, and the digests that ExampleGen makes of it.
+
+    Args:
+        configuration: The run's configuration.
 
     Raises:
         ComponentError: If `example_gen.data_dir` does not hold the corpus.
@@ -89,7 +101,14 @@ def corpus(configuration: config.Configuration) -> dict[str, Any]:
 
 
 def commit(row: Path) -> str:
-    """The commit that is checked out, with `-modified` where the row or the code it runs differs from it."""
+    """Returns the current commit, with `-modified` if the row or the code that it runs differs from it.
+
+    Args:
+        row: The row's file.
+
+    Returns:
+        The commit, or "unknown" outside a clone.
+    """
     root = Path(__file__).parents[1]
     try:
         git = ["git", "-C", str(root)]
@@ -97,12 +116,12 @@ def commit(row: Path) -> str:
         status = [*git, "status", "--porcelain", "--", "models", "components", "pipeline", str(row.absolute())]
         changed = subprocess.run(status, capture_output=True, text=True).stdout.strip()
     except (OSError, subprocess.CalledProcessError):
-        return "unknown"  # not a clone
+        return "unknown"  # this is not a clone
     return f"{found}-modified" if changed else found
 
 
 def machine() -> str:
-    """The processor's name, its cores that may be used, and GPUs."""
+    """Returns the processor's name, the number of cores that may be used, and the GPUs."""
     information = Path("/proc/cpuinfo")
     lines = information.read_text().splitlines() if information.exists() else []
     processor = next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), "")

@@ -2,12 +2,12 @@
 
     make experiment NAME=small_re SEED=1 DATA_DIR=FOLDER
 
-runs `python -m pipeline.run --local --until Evaluator --config experiments/ptb/small_re.yaml` in a root of its own and
-keeps `experiments/ptb/results.json` up to date while it trains. Killed at any time, the same command resumes it.
+runs `python -m pipeline.run --local --until Evaluator --config experiments/ptb/small_re.yaml` in the row's own root and
+keeps `experiments/ptb/results.json` up to date while it trains. If it is killed, run the same command again to resume.
 
-It stops at the Evaluator: a row is trained to be measured, not served. So there is nothing to push, no baseline in
-its root that it could fall behind, and how long a request takes on a machine that trains decides nothing. What the gate
-still refuses is a model that is worse than a unigram model: that is a result, too, and recorded.
+It stops at the Evaluator, because a row is trained to be measured, not served. Nothing is pushed, its root has no
+baseline to compare with, and the latency of a machine that trains decides nothing. The gate still refuses a model that
+is worse than a unigram model; that is a result, too, and recorded.
 """
 
 import argparse
@@ -30,14 +30,19 @@ from pipeline.config import ConfigurationError
 from pipeline.errors import RunnerError
 from pipeline.exit_codes import DONE, FAILED, REFUSED, USAGE_ERROR
 from pipeline.reporting.history import load_run
+from pipeline.root import work_folder
 
 REPOSITORY = Path(__file__).parents[1]
-POLL_SECONDS = 2.0  # between looks at how far training is
-SAVE_SECONDS = 60.0  # between records where no epoch has ended: the most that `hours` loses by a kill
+POLL_SECONDS = 2.0  # between two looks at the training's progress
+SAVE_SECONDS = 60.0  # between records if no epoch has ended: the most that a kill takes from `hours`
 
 
 def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
-    """Parses the command line; exits with 2 and a usage line where it is wrong."""
+    """Parses the command line; exits with 2 and a usage line if it is wrong.
+
+    Args:
+        arguments: The words of the command line; by default those of this process.
+    """
     parser = argparse.ArgumentParser(
         prog="python -m experiments.run",
         description=__doc__.splitlines()[0],
@@ -61,7 +66,14 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Runs the command; returns its exit code."""
+    """Runs the command.
+
+    Args:
+        arguments: The words of the command line; by default those of this process.
+
+    Returns:
+        The exit code.
+    """
     parsed = parse_arguments(arguments)
     try:
         row = rows.read(parsed.table, parsed.name, parsed.seed, parsed.data_dir.absolute())
@@ -74,7 +86,7 @@ def main(arguments: list[str] | None = None) -> int:
             code = evaluate(row, root, records, run)
         else:
             print(f"{row.name}, seed {row.seed}, is finished; {records.path} has it.", file=sys.stderr)
-            code = 0
+            code = DONE
     except (RowError, RecordsError, ConfigurationError, ComponentError) as error:
         print(error, file=sys.stderr)
         return USAGE_ERROR
@@ -83,10 +95,14 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def begin(row: Row, records: Records) -> dict[str, Any]:
-    """The run as it is recorded where it is finished, else one to train, new or resumed (`running`).
+    """Returns the run as it is recorded if it is finished, otherwise one to train or resume, with the status `running`.
+
+    Args:
+        row: The row.
+        records: The table's results.
 
     Raises:
-        RowError: If what is recorded under the row's name was trained with other settings.
+        RowError: If the run that is recorded under the row's name was trained with other settings.
         RecordsError: If the table was measured on another corpus, or the results file is damaged.
     """
     records.check_corpus(row.corpus)
@@ -97,7 +113,7 @@ def begin(row: Row, records: Records) -> dict[str, Any]:
     elif changed := _changed(rows.of_training(known["overrides"]), rows.of_training(row.overrides)):
         raise RowError(
             f"{records.path} has {row.name}, seed {row.seed}, with another {', '.join(changed)}. Give the changed row "
-            "a name of its own, or remove that run from the file to train it again."
+            "its own name, or remove that run from the file to train it again."
         )
     elif known["status"] == "finished":
         return known
@@ -110,22 +126,25 @@ def _changed(old: dict[str, Any], new: dict[str, Any]) -> list[str]:
 
 
 def train(row: Row, root: Path, records: Records, run: dict[str, Any]) -> int:
-    """Runs the pipeline to its end and keeps the record up to date; returns the exit code.
+    """Runs the pipeline to its end and keeps the record up to date.
 
     Args:
         row: The row.
         root: `pipeline.root` of the run.
-        records: Where it is recorded.
-        run: Its record, which is changed in place.
+        records: The table's results.
+        run: The run's record, which is changed in place.
+
+    Returns:
+        The exit code.
     """
     child = _start(row, root)
     clock, saved = time.monotonic() - 3600 * run["hours"], -math.inf
-    while not _ended(child):
-        news, now = _look(root, run, clock), time.monotonic()
-        if news or now - saved > SAVE_SECONDS:
+    while not _has_ended(child):
+        has_news, now = _update(root, run, clock), time.monotonic()
+        if has_news or now - saved > SAVE_SECONDS:
             _save(records, run, "Training continues.")
             saved = now
-    _look(root, run, clock)
+    _update(root, run, clock)
     if child.returncode in (DONE, REFUSED):
         run |= results(root, _summary(child))
     else:
@@ -135,20 +154,31 @@ def train(row: Row, root: Path, records: Records, run: dict[str, Any]) -> int:
 
 
 def evaluate(row: Row, root: Path, records: Records, run: dict[str, Any]) -> int:
-    """Evaluates a finished run in another way, as the row's section `evaluator` now says; arguments as `train` has.
+    """Evaluates a finished run again, with the row's current section `evaluator`.
+
+    Args:
+        row: The row.
+        root: `pipeline.root` of the run.
+        records: The table's results.
+        run: The run's record, which is changed in place.
+
+    Returns:
+        The exit code.
 
     Raises:
-        RowError: If the Trainer starts: what is recorded must not be replaced by another training.
+        RowError: If the Trainer starts: another training must not replace what is recorded.
+        RecordsError: If the results file is damaged or cannot be written.
     """
-    abandoned = set(root.glob(".work/Trainer/*"))  # workspaces of trainings that an edit of the code cut short
+    workspaces = work_folder(root, "Trainer")
+    abandoned = set(workspaces.glob("*"))  # trainings that ended early because the code was edited
     child = _start(row, root)
-    while not _ended(child):
-        if set(root.glob(".work/Trainer/*")) - abandoned:
+    while not _has_ended(child):
+        if set(workspaces.glob("*")) - abandoned:
             child.terminate()
             child.wait()
             raise RowError(
                 f"{row.name}, seed {row.seed}, would be trained again: its model is not below {root}, or the code that "
-                f"trains has changed since {run['commit']}. Its record is as it was."
+                f"trains has changed since {run['commit']}. Its record was not changed."
             )
     if child.returncode in (DONE, REFUSED):
         run |= results(root, _summary(child)) | {"overrides": row.overrides}
@@ -157,7 +187,7 @@ def evaluate(row: Row, root: Path, records: Records, run: dict[str, Any]) -> int
 
 
 def _start(row: Row, root: Path) -> subprocess.Popen:
-    """Starts the pipeline. It ends by SIGTERM when this process is told to; Ctrl-C reaches both."""
+    """Starts the pipeline. It ends by SIGTERM when this process gets one; Ctrl-C reaches both."""
     values = {"pipeline.root": root, "example_gen.data_dir": row.data_dir, "trainer.seed": row.seed}
     command = [sys.executable, "-m", "pipeline.run", "--local", "--until", "Evaluator", "--config", row.file.absolute()]
     command += [part for key, value in values.items() for part in ("--set", f"{key}={value}")]
@@ -168,30 +198,30 @@ def _start(row: Row, root: Path) -> subprocess.Popen:
 
 
 def _summary(child: subprocess.Popen) -> dict[str, Any]:
-    """The run's summary: the last line on the pipeline's standard output."""
+    """Returns the run's summary, the last line on the pipeline's standard output."""
     return json.loads(child.stdout.read().strip().splitlines()[-1])
 
 
-def _look(root: Path, run: dict[str, Any], clock: float) -> bool:
-    """Brings the record up to date; whether an epoch has ended.
+def _update(root: Path, run: dict[str, Any], clock: float) -> bool:
+    """Updates the record; returns whether an epoch has ended.
 
     Args:
         root: The pipeline's root.
-        run: The record.
-        clock: Monotonic time at which the run would have begun, had it never been interrupted.
+        run: The run's record.
+        clock: Monotonic time at which the run would have begun without interruptions.
     """
     history = history_so_far(root)
     epochs = [{field: epoch[field] for field in EPOCH_FIELDS} for epoch in history] or run["epochs"]
     news = epochs != run["epochs"]
     if news:
         run |= {"epochs": epochs, "valid_perplexity": min(epoch["valid_perplexity"] for epoch in epochs)}
-    of_epochs = sum(epoch.get("seconds", 0.0) for epoch in history)  # more where the record itself was lost
+    of_epochs = sum(epoch.get("seconds", 0.0) for epoch in history)  # larger if the record itself was lost
     run["hours"] = round(max(time.monotonic() - clock, of_epochs) / 3600, 4)
     return news
 
 
-def _ended(child: subprocess.Popen) -> bool:
-    """Waits for a moment; whether the child has ended."""
+def _has_ended(child: subprocess.Popen) -> bool:
+    """Waits for a moment; returns whether the child has ended."""
     try:
         child.wait(POLL_SECONDS)
         return True
@@ -200,7 +230,7 @@ def _ended(child: subprocess.Popen) -> bool:
 
 
 def _save(records: Records, run: dict[str, Any], otherwise: str) -> bool:
-    """Records the run; whether that worked. A file that cannot be written is no reason to stop training."""
+    """Records the run; returns whether that worked. A file that cannot be written must not stop the training."""
     try:
         records.save(run)
         return True
@@ -210,20 +240,24 @@ def _save(records: Records, run: dict[str, Any], otherwise: str) -> bool:
 
 
 def history_so_far(root: Path) -> list[dict[str, Any]]:
-    """The records of the epochs that the newest training below `root` has done.
+    """Returns the epochs that the newest training below a root has finished.
 
-    The Trainer keeps `history.json` in its workspace while it trains, and among its outputs once it is done.
+    The Trainer keeps `history.json` in its workspace while it trains, and among its outputs when it is done.
+
+    Args:
+        root: The pipeline's root.
     """
-    files = [*root.glob(f".work/Trainer/*/{HISTORY.file}"), *root.glob(f"Trainer/model_run/*/{HISTORY.file}")]
+    workspaces = work_folder(root, "Trainer")
+    files = [*workspaces.glob(f"*/{HISTORY.file}"), *root.glob(f"Trainer/model_run/*/{HISTORY.file}")]
     try:
         newest = max(files, key=lambda file: file.stat().st_mtime_ns, default=None)
         return HISTORY.read(newest.parent)["epochs"] if newest else []
-    except (OSError, ComponentError):  # it was being renamed away or into place
+    except (OSError, ComponentError):  # the file is being renamed
         return []
 
 
 def results(root: Path, summary: dict[str, Any]) -> dict[str, Any]:
-    """What a finished run adds to its record.
+    """Returns what a finished run adds to its record: status, perplexities, and those of the adaptive modes.
 
     Args:
         root: The pipeline's root.
@@ -232,8 +266,8 @@ def results(root: Path, summary: dict[str, Any]) -> dict[str, Any]:
     adaptive = {}
     try:
         steps = {step["name"]: step for step in load_run(root, summary["run_id"])["components"]}
-        found = EVALUATION.read(root / steps["Evaluator"]["outputs"]["evaluation"]["uri"])["adaptive"]
-        adaptive = {mode: {"valid": of["eval"], "test": of["test"]} for mode, of in found.items()}
+        evaluated = EVALUATION.read(root / steps["Evaluator"]["outputs"]["evaluation"]["uri"])["adaptive"]
+        adaptive = {mode: {"valid": of["eval"], "test": of["test"]} for mode, of in evaluated.items()}
     except RunnerError as error:
         print(error, file=sys.stderr)
     figures = {key: summary[key] for key in ("valid_perplexity", "test_perplexity")}

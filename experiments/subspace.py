@@ -1,10 +1,10 @@
-"""The paper's subspace experiment (Fig. 1): how far W is from the column space of L, against β and against τ.
+"""The paper's subspace experiment (Fig. 1): the distance of W from the column space of L, against β and against τ.
 
     python -m experiments.subspace --data-dir FOLDER --output experiments/results
 
-The theory says that the augmented loss, minimised alone at a high temperature, puts the projection W into the column
-space of the embedding L, which is why the two may as well be one. So an untied network is trained on 20,000 words with
-the loss β J_aug τ² |V| + (1 - β) J, rows of L kept at norm 1, and the distance of W from L is measured.
+In theory the augmented loss, minimised alone at a high temperature, puts the projection W into the column space of the
+embedding L, so that the two can be the same matrix. The experiment trains an untied network on 20,000 words with the
+loss β J_aug τ² |V| + (1 - β) J, keeps the rows of L at norm 1, and measures the distance of W from L.
 
 The losses are written here as in the paper and differentiated by TensorFlow, independently of
 `models.layers.augmented_loss`.
@@ -27,14 +27,20 @@ from experiments import subspace_network
 
 BETAS = (0.0, 0.1, 0.25, 0.5, 0.75, 0.9, 1.0)
 TEMPERATURES = (0.5, 1.0, 2.0, 5.0, 10.0, 20.0, 40.0)
-PANEL_TEMPERATURE, PANEL_BETA = 10.0, 1.0  # of the panel against β, of the panel against τ
+PANEL_TEMPERATURE, PANEL_BETA = 10.0, 1.0  # τ in the panel against β, β in the panel against τ
 WORDS = 20_000
 EPOCHS = 25
 
 
 @dataclasses.dataclass(frozen=True)
 class Point:
-    """One network to train."""
+    """One network to train.
+
+    Attributes:
+        beta: β, the weight of the augmented loss, 0 to 1.
+        temperature: τ.
+        seed: Seed of the initial weights.
+    """
 
     beta: float
     temperature: float
@@ -42,18 +48,30 @@ class Point:
 
     @property
     def name(self) -> str:
+        """Identifies the point in file names."""
         return f"beta_{self.beta:g}_tau_{self.temperature:g}_seed_{self.seed}"
 
 
 def points(seeds: int) -> list[Point]:
-    """Both panels, which share a point; all of the first seed first."""
+    """Returns the points of both panels, which share one; all points of the first seed come first.
+
+    Args:
+        seeds: Number of networks for each setting.
+    """
     settings = [(beta, PANEL_TEMPERATURE) for beta in BETAS]
     settings += [(PANEL_BETA, tau) for tau in TEMPERATURES if tau != PANEL_TEMPERATURE]
     return [Point(*setting, seed) for seed in range(1, seeds + 1) for setting in settings]
 
 
 def read_words(data_dir: Path) -> tuple[np.ndarray, int]:
-    """The first `WORDS` words of the train split, `<eos>` counted: ids int32 [WORDS], and how many differ."""
+    """Reads the first `WORDS` words of the training split, counting `<eos>`.
+
+    Args:
+        data_dir: Folder of `ptb.train.txt`.
+
+    Returns:
+        Ids, int32 [WORDS], and the number of different words.
+    """
     lines = (data_dir / "ptb.train.txt").read_text(encoding="utf-8").splitlines()
     words = [word for line in lines[:WORDS] for word in [*line.split(), "<eos>"]][:WORDS]
     vocabulary = {word: i for i, word in enumerate(dict.fromkeys(words))}
@@ -61,7 +79,20 @@ def read_words(data_dir: Path) -> tuple[np.ndarray, int]:
 
 
 def train(point: Point, data_dir: Path, epochs: int, file: Path) -> dict:
-    """Trains one network and writes what it came to: `<point>.json`, with both losses and the distance by epoch."""
+    """Trains one network and writes its result, with both losses and the distance every five epochs.
+
+    Args:
+        point: The network's settings.
+        data_dir: Folder of `ptb.train.txt`.
+        epochs: Number of epochs.
+        file: The JSON file to write.
+
+    Returns:
+        The result.
+
+    Raises:
+        FloatingPointError: If the loss is not finite.
+    """
     started = time.process_time()
     ids, vocabulary_size = read_words(data_dir)
     history = []
@@ -93,7 +124,11 @@ def train(point: Point, data_dir: Path, epochs: int, file: Path) -> dict:
 
 
 def run(options: argparse.Namespace) -> None:
-    """Trains the points that have no result yet, several at a time with a thread each."""
+    """Trains the points that have no result yet, several at a time with one thread each.
+
+    Args:
+        options: The command's options.
+    """
     folder = options.output / "subspace"
     folder.mkdir(parents=True, exist_ok=True)
     os.environ |= {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "TF_CPP_MIN_LOG_LEVEL": "3"}
@@ -109,7 +144,14 @@ def run(options: argparse.Namespace) -> None:
 
 
 def summarise(output: Path) -> dict:
-    """Gathers the points' results into `subspace.json`: for each panel its points, mean and every seed."""
+    """Gathers the points' results into `subspace.json`.
+
+    Args:
+        output: The folder of the results.
+
+    Returns:
+        The summary: for each panel its points, with the mean and every seed of each figure.
+    """
     results = [json.loads(file.read_text()) for file in sorted((output / "subspace").glob("*.json"))]
 
     def panel(key, fixed, value):
@@ -136,7 +178,12 @@ def summarise(output: Path) -> dict:
 
 
 def plot(summary: dict, file: Path) -> None:
-    """Draws both panels, a dot a seed and a line through the means."""
+    """Draws both panels: a dot for each seed and a line through the means.
+
+    Args:
+        summary: What `summarise` returns.
+        file: The picture to write.
+    """
     import matplotlib
 
     matplotlib.use("Agg")
@@ -160,6 +207,7 @@ def plot(summary: dict, file: Path) -> None:
 
 
 def main() -> None:
+    """Runs the command."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data-dir", type=Path, help="folder of ptb.train.txt")
     parser.add_argument("--output", type=Path, required=True, help="folder for subspace.json, .png and the points")

@@ -7,20 +7,20 @@ import numpy as np
 
 UNITS, LAYERS, BATCH, STEPS = 300, 2, 20, 35
 LEARNING_RATE, MOMENTUM, CLIP_NORM = 0.5, 0.9, 1.0  # SGD on the mean over tokens; the rate falls to 0 by half a cosine
-# L is also the target. At the full rate it ran ahead of W: the loss, whose target took no gradient, grew eightfold.
+# L is also the target. At the full rate it changes faster than W can follow, and the loss grows eightfold.
 EMBEDDING_RATE = 0.05
 
 
 class Network:
     """L, W and two LSTM layers, without dropout or weight decay, trained on one text.
 
-    W starts at 0, so that what is measured is what training put there. Updates of W are sums of gradients, none
-    rescaled weight by weight (as Adam would), which would carry them out of the column space.
+    W starts at 0, so that everything measured in it comes from training. Updates of W are plain sums of gradients.
+    Rescaling each weight (as Adam does) would move W out of the column space.
 
     Args:
         beta: β of the loss β J_aug τ² |V| + (1 - β) J.
         temperature: τ.
-        seed: Of the initial weights.
+        seed: Seed of the initial weights.
         vocabulary_size: |V|.
 
     Attributes:
@@ -50,11 +50,11 @@ class Network:
         self._compiled_step = tf.function(self._step, autograph=False, jit_compile=True)
 
     def train(self, ids: np.ndarray, epochs: int) -> Iterator[tuple[float, float]]:
-        """Trains on a text, yielding each epoch's mean J and J_aug τ² |V| in nats a token.
+        """Trains on a text, and yields each epoch's mean J and J_aug τ² |V| in nats a token.
 
         Args:
             ids: int32 [words], in order; each of 20 lanes carries its state over windows of 35 words.
-            epochs: Passes; the learning rate reaches 0 at the end of the last.
+            epochs: Passes over the text; the learning rate reaches 0 at the end of the last.
 
         Raises:
             FloatingPointError: If the loss is not finite.
@@ -63,7 +63,7 @@ class Network:
 
         lane_length = len(ids) // BATCH
         lanes = ids[: BATCH * lane_length].reshape(BATCH, lane_length)
-        starts = range(0, lane_length - STEPS, STEPS)  # whole windows
+        starts = range(0, lane_length - STEPS, STEPS)  # only whole windows
         for epoch in range(epochs):
             state, losses = tf.zeros([BATCH, LAYERS, 2, UNITS]), []
             for i, start in enumerate(starts):
@@ -78,9 +78,18 @@ class Network:
             yield float(cross_entropy), float(augmented)
 
     def losses(self, inputs, targets, state):
-        """Mean J, mean J_aug and the new state, from int32 [batch, time] and float32 [batch, layers, 2, units].
+        """Computes the losses of a batch.
 
-        No gradient flows through y~: with it, L falls together to one direction and the loss to 0.
+        No gradient flows through y~, the estimated target: otherwise the rows of L become parallel and the loss falls
+        to 0.
+
+        Args:
+            inputs: int32 [batch, time].
+            targets: int32 [batch, time].
+            state: float32 [batch, layers, 2, units].
+
+        Returns:
+            Mean J, mean J_aug and the new state.
         """
         import tensorflow as tf
 

@@ -1,4 +1,4 @@
-"""What the command line does: a run, a rollback, the history. Each takes the parsed arguments and the configuration."""
+"""The work behind the command line: a run, a rollback, the history, compiling."""
 
 import argparse
 import contextlib
@@ -34,15 +34,22 @@ from pipeline.tracking.tracker import Tracker
 
 
 def local(parsed: argparse.Namespace, configuration: config.Configuration) -> Summary:
-    """Runs the pipeline; returns its summary.
+    """Runs the pipeline, or takes part in a training or a search of several processes.
+
+    Args:
+        parsed: The arguments of `pipeline.run`: `until`, `no_cache`, `verbose`, `quiet`.
+        configuration: The resolved configuration.
+
+    Returns:
+        The run's summary, which is also printed as the last line of standard output.
 
     Raises:
-        ConfigurationError: If anything in the configuration is wrong.
-        RunnerError: If the root cannot be used.
+        ConfigurationError: If a value of the configuration, `--until` or the workers' environment cannot be used.
+        RunnerError: If the root cannot be used, or a worker is missing.
     """
     components = checked_pipeline(configuration)
     _check_until(parsed.until, components)
-    progress = _start_showing(parsed)
+    progress = _start_progress(parsed)
     if tuner_worker.is_worker(components):
         return summary.summarize(tuner_worker.join(components, root(configuration), progress))
     with training_worker.meeting(components, parsed.until, configuration.values) as peers:
@@ -68,16 +75,27 @@ def _run(
         run["configuration"], run["defaults"] = configuration.values, configuration.defaults
         run["code"] = artifact_files.json_digest({step.name: code_digest(type(step)) for step in components})
         run["summary"] = summary.summarize(run)
-        _keep(run, runner, progress)
+        _record_run(run, runner, progress)
         progress.table(run)
-        _tell_the_end(run, progress)
+        _report_end(run, progress)
         tracker.finish()
     return run["summary"]
 
 
 def rollback(parsed: argparse.Namespace, configuration: config.Configuration) -> Summary:
-    """Republishes the previous version; returns a summary in the form of a run's."""
-    settings, progress = configuration.settings, _start_showing(parsed)
+    """Republishes the previous version.
+
+    Args:
+        parsed: The arguments of `pipeline.run`: `verbose`, `quiet`.
+        configuration: The resolved configuration.
+
+    Returns:
+        A summary in the form of a run's.
+
+    Raises:
+        RunnerError: If the root cannot be used, or there is no previous version.
+    """
+    settings, progress = configuration.settings, _start_progress(parsed)
     with LocalRunner(root(configuration), progress=progress) as runner, _tracker(configuration, runner) as tracker:
         parameters = Pusher.Parameters(**dict(settings.pusher), serving_dir=serving_dir(settings))
         run = roll_back(runner, parameters)
@@ -93,13 +111,13 @@ def _tracker(configuration: config.Configuration, runner: LocalRunner) -> Tracke
     return Tracker(configuration.settings.tracking.mlflow_uri, runner, configuration.values)
 
 
-def _start_showing(parsed: argparse.Namespace) -> RunProgress:
+def _start_progress(parsed: argparse.Namespace) -> RunProgress:
     verbose = parsed.verbose
     logging.basicConfig(level=logging.INFO if verbose else logging.ERROR, format="%(message)s")
     for handler in [] if verbose else logging.getLogger().handlers:
-        # A failure is one line; Beam's own traceback is in the run's log.
+        # A failure is shown as one line; the run's log has Beam's traceback.
         handler.addFilter(lambda record: not record.name.startswith("apache_beam"))
-    for name in ("components", "models", "pipeline"):  # what the project itself has to say is always shown
+    for name in ("components", "models", "pipeline"):  # the project's own messages are always shown
         logging.getLogger(name).setLevel(logging.INFO)
     if parsed.quiet:
         show_warnings_alone()
@@ -107,16 +125,35 @@ def _start_showing(parsed: argparse.Namespace) -> RunProgress:
 
 
 def show_history(parsed: argparse.Namespace, configuration: config.Configuration, output: TextIO) -> int:
-    """Prints the runs below the root, or one of them."""
+    """Prints the runs below the root (`--list`), or one of them (`--show`).
+
+    Args:
+        parsed: The arguments of `pipeline.run`: `list`, or `show` with a run's id.
+        configuration: The resolved configuration, which names the root.
+        output: Where to print.
+
+    Returns:
+        The exit code.
+
+    Raises:
+        RunnerError: If the metadata cannot be read, or there is no such run.
+    """
     folder = root(configuration)
     return history.list_runs(folder, output) if parsed.list else history.show_run(folder, parsed.show, output)
 
 
 def compile_for_kubeflow(parsed: argparse.Namespace, configuration: config.Configuration) -> int:
-    """Writes the pipeline that Kubeflow Pipelines runs to `--output`; returns the exit code.
+    """Writes the pipeline that Kubeflow Pipelines runs to `--output`.
+
+    Args:
+        parsed: The arguments of `pipeline.run`: `output`, `no_cache`.
+        configuration: The resolved configuration.
+
+    Returns:
+        The exit code.
 
     Raises:
-        ConfigurationError: If anything in the configuration is wrong.
+        ConfigurationError: If a value of the configuration cannot be used.
         RunnerError: If kfp is not installed or the file cannot be written.
     """
     if importlib.util.find_spec("kfp") is None:
@@ -136,18 +173,24 @@ def compile_for_kubeflow(parsed: argparse.Namespace, configuration: config.Confi
 
 
 def root(configuration: config.Configuration) -> Path:
-    """`pipeline.root` as a path."""
+    """Returns `pipeline.root` as a path, with `~` expanded."""
     return Path(configuration.settings.pipeline.root).expanduser()
 
 
 def checked_pipeline(configuration: config.Configuration) -> list[Component]:
-    """The pipeline's components, made once the data set is known to exist and every parameter to be valid.
+    """Creates the pipeline's components after checking that the data set exists and that every parameter is valid.
+
+    Args:
+        configuration: The resolved configuration.
+
+    Returns:
+        The components in the order in which they run.
 
     Raises:
-        ConfigurationError: If not.
+        ConfigurationError: If `beam.args`, the data set or a parameter cannot be used.
     """
     data, beam_args = configuration.settings.example_gen, configuration.settings.beam.args
-    if "beam.args" in configuration.changed:  # the default needs no look, which takes a second or two
+    if "beam.args" in configuration.changed:  # the check takes a second or two, and the default is valid
         problem = beam_options.problem(beam_args)
         if problem:
             raise config.ConfigurationError(
@@ -171,16 +214,16 @@ def _check_until(until: str | None, components: list[Component]) -> None:
         )
 
 
-def _keep(run: RunRecord, runner: LocalRunner, progress: RunProgress) -> None:
-    """Records the run in the metadata, then in `runs/<run_id>/`; what cannot be written is said."""
+def _record_run(run: RunRecord, runner: LocalRunner, progress: RunProgress) -> None:
+    """Records the run in the metadata, then in its folder; a failure is reported, not raised."""
     try:
         runner.metadata.finish_run(runner.run_id, {"exit": run["exit"], "run": run})
         progress.message(f"Report: {summary.write_run(run)}")
-    except Exception as error:  # whatever it is, the run itself has ended as its summary says
+    except Exception as error:  # the run itself has ended as its summary says
         progress.message(f"The run's report could not be written: {runner.describe(error)}", "bold red")
 
 
-def _tell_the_end(run: RunRecord, progress: RunProgress) -> None:
+def _report_end(run: RunRecord, progress: RunProgress) -> None:
     if run["exit"] == FAILED:
         progress.message(run["error"], "bold red")
     elif run["exit"] == REFUSED:
@@ -188,7 +231,7 @@ def _tell_the_end(run: RunRecord, progress: RunProgress) -> None:
         progress.message(f"{judge['name']} refused the model; nothing was pushed. Its reasons:", "bold red")
         for output in judge["outputs"].values():
             with contextlib.suppress(OSError):
-                for reasons in blessing.refusals(Path(run["root"]) / output["uri"]):
-                    progress.message(reasons, "red")
+                for reason in blessing.refusals(Path(run["root"]) / output["uri"]):
+                    progress.message(reason, "red")
     elif run["summary"]["pushed_model"]:
         progress.message(f"Model: {run['summary']['pushed_model']}")

@@ -7,24 +7,27 @@ import sys
 from pathlib import Path
 
 from pipeline import program
-from pipeline.exit_codes import FAILED, INTERRUPTED, REFUSED, TERMINATED, USAGE_ERROR
+from pipeline.exit_codes import DONE, FAILED, INTERRUPTED, REFUSED, TERMINATED, USAGE_ERROR
 from pipeline.program import UsageError
 from pipeline.run import DEFAULT_CONFIG
 
-# Only the standard library is imported here: --help and usage errors answer at once.
-
+# Only the standard library is imported here, so that --help and usage errors are fast.
 
 EPILOG = """\
 hub writes what the Hugging Face Hub expects: model.safetensors, config.json, vocab.txt, tokenizer_config.json,
 model.keras and README.md, the model card. litert writes model.tflite for devices, vocab.txt, tokenizer_config.json and
 README.md; it needs the extra `litert`, and the eval and test splits, which are measured on what was written.
-The folder appears once it is whole.
+The folder appears once it is complete.
 exit codes: 0 done; 1 the folder cannot be written; 2 bad usage or configuration, nothing written; 3 the model for
 devices is worse than evaluator.max_regression allows, nothing written; 130 Ctrl-C; 143 SIGTERM."""
 
 
 def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
-    """Parses the command line; exits with 2 and a usage line where it is wrong."""
+    """Parses the command line; exits with 2 and a usage line if it is wrong.
+
+    Args:
+        arguments: The words of the command line; by default those of this process.
+    """
     parser = argparse.ArgumentParser(
         prog="python -m pipeline.export",
         description="Writes a pushed model in another form.",
@@ -51,7 +54,7 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
         "--config",
         metavar="FILE",
         type=program.path,
-        help=f"configuration (default: {DEFAULT_CONFIG}, where there is one)",
+        help=f"configuration (default: {DEFAULT_CONFIG}, if it exists)",
     )
     parser.add_argument(
         "--set",
@@ -70,9 +73,16 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Runs the command; returns its exit code."""
+    """Runs the command.
+
+    Args:
+        arguments: The words of the command line; by default those of this process.
+
+    Returns:
+        The exit code.
+    """
     parsed = parse_arguments(arguments)
-    before = signal.signal(signal.SIGTERM, lambda *_: sys.exit(TERMINATED))
+    previous = signal.signal(signal.SIGTERM, lambda *_: sys.exit(TERMINATED))
     program.quiet_libraries(verbose=False)
     try:
         return _export(parsed)
@@ -87,7 +97,7 @@ def main(arguments: list[str] | None = None) -> int:
         print(f"Interrupted: nothing was written to {parsed.output}.", file=sys.stderr)
         return INTERRUPTED
     finally:
-        signal.signal(signal.SIGTERM, before)
+        signal.signal(signal.SIGTERM, previous)
 
 
 def _export(parsed: argparse.Namespace) -> int:
@@ -121,14 +131,17 @@ def _export(parsed: argparse.Namespace) -> int:
     except Refused as error:
         print(error, file=sys.stderr)
         return REFUSED
-    return 0
+    return DONE
 
 
 def check_output(output: Path) -> None:
-    """Whether a folder can be written there.
+    """Checks that a folder can be written at a path: it does not exist, or is an empty folder.
+
+    Args:
+        output: The path that `--output` names.
 
     Raises:
-        UsageError: If something is there already.
+        UsageError: If there is a file, or a folder that is not empty.
     """
     if output.exists() and not output.is_dir():
         raise UsageError(f"--output {output} is a file; expected a new or an empty folder.")

@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import NoReturn
 
 from pipeline import program
-from pipeline.exit_codes import USAGE_ERROR
+from pipeline.exit_codes import DONE, USAGE_ERROR
 
-# Only the standard library is imported here: --help and usage errors answer at once.
+# Only the standard library is imported here, so that --help and usage errors are fast.
 
 DISTRIBUTION = "tied-language-model"
 CONFIGURATION = Path("pipeline_config.yaml")
@@ -26,16 +26,16 @@ SUBCOMMANDS = {
 
 
 def command() -> NoReturn:
-    """Runs the command and ends the process."""
+    """Runs the installed command with this process's arguments and ends the process."""
     arguments = sys.argv[1:]
-    # A module that this installation lacks is no subcommand of it.
+    # A subcommand whose module is not installed is not offered.
     modules = {name: f"pipeline.{name}" for name in SUBCOMMANDS if importlib.util.find_spec(f"pipeline.{name}")}
     if arguments and arguments[0] in modules:
         module = importlib.import_module(modules[arguments[0]])
-        if hasattr(module, "command"):  # it has threads that must not keep it alive
+        if hasattr(module, "command"):  # its threads must not keep the process alive
             module.command(arguments[1:])
         sys.exit(module.main(arguments[1:]))
-    _parser(modules).parse_args(arguments)  # ends with --help, --version and whatever is not init
+    _parser(modules).parse_args(arguments)  # ends the process unless the subcommand is init
     sys.exit(write_configuration(CONFIGURATION))
 
 
@@ -55,17 +55,24 @@ def _parser(subcommands: Iterable[str]) -> argparse.ArgumentParser:
 
 
 def write_configuration(path: Path) -> int:
-    """Writes the shipped configuration, which changes nothing as it is; never over a file that is there."""
+    """Writes the shipped configuration, which holds the defaults. An existing file is left unchanged.
+
+    Args:
+        path: The file to create.
+
+    Returns:
+        The exit code: 2 if the file exists or cannot be written.
+    """
     content = Path(__file__).with_name("pipeline_config.yaml").read_bytes()
     try:
         with path.open("xb") as file:
             file.write(content)
     except FileExistsError:
-        print(f"{path} is there already and stays as it is. Rename or remove it first.", file=sys.stderr)
+        print(f"{path} exists already and was not changed. Rename or remove it first.", file=sys.stderr)
         return USAGE_ERROR
     except OSError as error:
         path.unlink(missing_ok=True)
         print(f"{path} cannot be written: {error.strerror}. Choose another folder.", file=sys.stderr)
         return USAGE_ERROR
     print(f"{path} has every key with its meaning and default. Next: {program.name('run')} --local")
-    return 0
+    return DONE

@@ -1,4 +1,4 @@
-"""What the commands share: their names, `tied-lm run` where the package is installed, and quiet libraries."""
+"""What the commands share: how they are called, messages about extras, quiet libraries."""
 
 import argparse
 import os
@@ -12,12 +12,19 @@ COMMAND = "tied-lm"
 
 
 def name(subcommand: str) -> str:
-    """What a person types to get the subcommand, such as "run"."""
+    """Returns what a person types to run a subcommand.
+
+    Args:
+        subcommand: Such as "run".
+
+    Returns:
+        `tied-lm run` if the package is installed, otherwise `python -m pipeline.run`.
+    """
     return f"{COMMAND} {subcommand}" if _installed() else f"python -m pipeline.{subcommand}"
 
 
 def main_job() -> str:
-    """What a person types to train and push a model."""
+    """Returns what a person types to train and push a model."""
     return f"{COMMAND} run --local" if _installed() else "make run"
 
 
@@ -26,25 +33,40 @@ def _installed() -> bool:
 
 
 def path(text: str) -> Path:
-    """An argument that names a file or folder, for `argparse`."""
+    """Converts an argument that names a file or folder, as a `type` for `argparse`.
+
+    Args:
+        text: The argument.
+
+    Raises:
+        argparse.ArgumentTypeError: If the argument is a URL.
+    """
     if is_url(text):
         raise argparse.ArgumentTypeError(f"found the URL {text}, expected a local or mounted path")
     return Path(text)
 
 
 class UsageError(Exception):
-    """The command cannot do what was asked: the message says why and what to do."""
+    """The command cannot do what was requested: the message says why and what to do."""
 
 
 def install_extra(extra: str) -> str:
-    """A sentence that says how to install an extra of this project."""
+    """Returns a sentence that says how to install an extra of this project.
+
+    Args:
+        extra: The extra's name, such as "serve".
+    """
     if _installed():
         return f"Install the extra: pip install 'tied-language-model[{extra}]'."
     return f"Install the extra: pip install -c constraints.txt -e '.[{extra}]'."
 
 
 def quiet_libraries(verbose: bool) -> None:
-    """Keeps the libraries' logs and warnings, here and in child processes, for --verbose."""
+    """Hides the libraries' logs and warnings, in this process and in its child processes.
+
+    Args:
+        verbose: Whether to show them instead.
+    """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "0" if verbose else "3")
     if not verbose:
         os.environ.setdefault("PYTHONWARNINGS", "ignore")

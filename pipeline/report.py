@@ -1,4 +1,4 @@
-"""Puts two runs side by side (--compare), lists all on a page (--all), or sends one to MLflow (--publish)."""
+"""Compares two runs (--compare), lists all runs on a page (--all), or sends one to MLflow (--publish)."""
 
 import argparse
 import sys
@@ -12,7 +12,27 @@ from pipeline.reporting import all_runs, comparison, history, page
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Runs the command line; returns its exit code."""
+    """Runs the command.
+
+    Args:
+        arguments: The words of the command line; by default those of this process.
+
+    Returns:
+        The exit code.
+    """
+    parser = _parser()
+    parsed = parser.parse_args(arguments)
+    if parsed.publish and parsed.output or not parsed.publish and parsed.mlflow_uri:
+        parser.error("--output goes with --compare and --all, --mlflow-uri with --publish")
+    try:
+        print(_publish(parsed) if parsed.publish else _list_all(parsed) if parsed.all else _compare(parsed))
+    except (RunnerError, ComponentError, OSError) as error:
+        print(error, file=sys.stderr)
+        return USAGE_ERROR
+    return DONE
+
+
+def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog=program.name("report"), description="Writes a page of two runs or of all, or sends one to MLflow."
     )
@@ -36,28 +56,26 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument(
         "--mlflow-uri", metavar="URI", help="where --publish sends it (default: as the run was tracked)"
     )
-    parsed = parser.parse_args(arguments)
-    if parsed.publish and parsed.output or not parsed.publish and parsed.mlflow_uri:
-        parser.error("--output goes with --compare and --all, --mlflow-uri with --publish")
-    try:
-        if parsed.publish:
-            from pipeline.tracking import resending
+    return parser
 
-            print(resending.publish(parsed.root, parsed.publish, parsed.mlflow_uri))
-            return DONE
-        if parsed.all:
-            path = parsed.output or parsed.root / "runs" / "index.html"
-            all_runs.write(parsed.root, path)
-            print(path)
-            return DONE
-        first, second = (history.load_run(parsed.root, run_id) for run_id in parsed.compare)
-        path = parsed.output or comparison.default_path(parsed.root, first["run_id"], second["run_id"])
-        page.write_comparison(first, second, path)
-    except (RunnerError, ComponentError, OSError) as error:
-        print(error, file=sys.stderr)
-        return USAGE_ERROR
-    print(path)
-    return DONE
+
+def _publish(parsed: argparse.Namespace) -> str:
+    from pipeline.tracking import resending
+
+    return resending.publish(parsed.root, parsed.publish, parsed.mlflow_uri)
+
+
+def _list_all(parsed: argparse.Namespace) -> Path:
+    path = parsed.output or all_runs.default_path(parsed.root)
+    all_runs.write(parsed.root, path)
+    return path
+
+
+def _compare(parsed: argparse.Namespace) -> Path:
+    first, second = (history.load_run(parsed.root, run_id) for run_id in parsed.compare)
+    path = parsed.output or comparison.default_path(parsed.root, first["run_id"], second["run_id"])
+    page.write_comparison(first, second, path)
+    return path
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Where things lie below `pipeline.root`, outputs of components apart."""
+"""The files and folders below `pipeline.root`, except the components' outputs."""
 
 from pathlib import Path
 
@@ -6,25 +6,43 @@ METADATA = "metadata.sqlite"
 
 
 def metadata_file(root: Path) -> Path:
-    """The lineage of all runs."""
+    """Returns the SQLite file that holds the lineage of all runs."""
     return root / METADATA
 
 
+def runs_folder(root: Path) -> Path:
+    """Returns the folder that has a folder for each run."""
+    return root / "runs"
+
+
 def run_folder(root: Path, run_id: str) -> Path:
-    """What a run leaves: its report, summary and log."""
-    return root / "runs" / run_id
+    """Returns the folder of one run's report, summary and log."""
+    return runs_folder(root) / run_id
+
+
+def work_root(root: Path) -> Path:
+    """Returns the folder of all unfinished work, which has a folder for each component."""
+    return root / ".work"
 
 
 def work_folder(root: Path, component: str) -> Path:
-    """A component's unfinished work, a folder for each state of what it depends on."""
-    return root / ".work" / component
+    """Returns the folder of a component's unfinished work.
+
+    Args:
+        root: The pipeline's root.
+        component: The component's name.
+
+    Returns:
+        A folder with a subfolder for each state of what the work depends on.
+    """
+    return work_root(root) / component
 
 
 def temporary_folder(root: Path) -> Path:
-    """What the system's temporary folder is elsewhere; emptied by the next run."""
-    return root / ".work" / "tmp"
+    """Returns the folder that replaces the system's temporary folder during a run. The next run empties it."""
+    return work_root(root) / "tmp"
 
 
 def staging_folder(root: Path) -> Path:
-    """Outputs that are being written."""
+    """Returns the folder of outputs that are still being written."""
     return root / ".staging"

@@ -1,4 +1,4 @@
-"""The command line: `python -m pipeline.run --local` runs the pipeline on this machine; see --help."""
+"""The command `python -m pipeline.run`: `--local` runs the pipeline on this machine; see --help."""
 
 import argparse
 import contextlib
@@ -14,7 +14,7 @@ from pipeline import program
 from pipeline.exit_codes import USAGE_ERROR
 from pipeline.runner import stopping
 
-# Only the standard library is imported here: --help and usage errors answer at once.
+# Only the standard library is imported here, so that --help and usage errors are fast.
 
 DEFAULT_CONFIG = Path("pipeline_config.yaml")
 
@@ -25,7 +25,26 @@ summary as JSON; progress and tables go to standard error."""
 
 
 def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
-    """Parses the command line; exits with 2 and a usage line where it is wrong."""
+    """Parses the command line; exits with 2 and a usage line if it is wrong.
+
+    Args:
+        arguments: The words of the command line; by default those of this process.
+    """
+    parser = _parser()
+    parsed = parser.parse_args(arguments)
+    if not parsed.local and (parsed.until or not parsed.compile and (parsed.no_cache or parsed.tune)):
+        parser.error("--until, --tune and --no-cache go with --local (the last two with --compile, too)")
+    if bool(parsed.compile) != bool(parsed.output):
+        parser.error("--compile and --output FILE go together")
+    if parsed.tune:
+        parsed.set.append("tuner.enabled=true")
+    for assignment in parsed.set:
+        if "=" not in assignment:
+            parser.error(f"--set {assignment}: expected KEY=VALUE, such as --set trainer.epochs=3")
+    return parsed
+
+
+def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog=program.name("run"),
         description="Trains, judges and pushes a language model.",
@@ -46,7 +65,7 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
         "--config",
         metavar="FILE",
         type=program.path,
-        help=f"configuration (default: {DEFAULT_CONFIG}, where there is one)",
+        help=f"configuration (default: {DEFAULT_CONFIG}, if it exists)",
     )
     parser.add_argument(
         "--set",
@@ -57,25 +76,22 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     )
     parser.add_argument("--until", metavar="COMPONENT", help="stop after this component, such as Transform")
     parser.add_argument("--tune", action="store_true", help="search for hyperparameters first: tuner.enabled=true")
-    parser.add_argument("--no-cache", action="store_true", help="run every component, also where nothing has changed")
+    parser.add_argument("--no-cache", action="store_true", help="run every component, even if nothing has changed")
     shown = parser.add_mutually_exclusive_group()
     shown.add_argument("--verbose", action="store_true", help="show tracebacks and the libraries' logs")
     shown.add_argument("--quiet", action="store_true", help="show warnings, errors and the summary alone")
-    parsed = parser.parse_args(arguments)
-    if not parsed.local and (parsed.until or not parsed.compile and (parsed.no_cache or parsed.tune)):
-        parser.error("--until, --tune and --no-cache go with --local (the last two with --compile, too)")
-    if bool(parsed.compile) != bool(parsed.output):
-        parser.error("--compile and --output FILE go together")
-    if parsed.tune:
-        parsed.set.append("tuner.enabled=true")
-    for assignment in parsed.set:
-        if "=" not in assignment:
-            parser.error(f"--set {assignment}: expected KEY=VALUE, such as --set trainer.epochs=3")
-    return parsed
+    return parser
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Runs the command; returns its exit code."""
+    """Runs the command.
+
+    Args:
+        arguments: The words of the command line; by default those of this process.
+
+    Returns:
+        The exit code.
+    """
     parsed = parse_arguments(arguments)
     stopping.install()
     program.quiet_libraries(parsed.verbose)
@@ -90,7 +106,15 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def run_command(parsed: argparse.Namespace, output: TextIO) -> int:
-    """Loads the configuration and does what was asked; results are written to `output`."""
+    """Loads the configuration and does what the arguments request.
+
+    Args:
+        parsed: The parsed arguments.
+        output: Where results are printed.
+
+    Returns:
+        The exit code.
+    """
     from pipeline import config
     from pipeline.errors import RunnerError
 
@@ -115,8 +139,16 @@ def run_command(parsed: argparse.Namespace, output: TextIO) -> int:
 
 @contextlib.contextmanager
 def standard_output_for_results(quiet: bool) -> Iterator[TextIO]:
-    """The real standard output, while what libraries and child processes print there goes to standard error, or, if
-    quiet, nowhere."""
+    """Keeps standard output for the command's results.
+
+    What libraries and child processes print there goes to standard error while the context lasts.
+
+    Args:
+        quiet: Whether it is dropped instead.
+
+    Yields:
+        The real standard output.
+    """
     sys.stdout.flush()
     with os.fdopen(os.dup(1), "w", encoding="utf-8") as output:
         if quiet:
@@ -133,7 +165,11 @@ def standard_output_for_results(quiet: bool) -> Iterator[TextIO]:
 
 
 def command(arguments: list[str] | None = None) -> NoReturn:
-    """Runs the command and ends the process."""
+    """Runs the command and ends the process.
+
+    Args:
+        arguments: The words of the command line; by default those of this process.
+    """
     stopping.end(main(arguments))
 
 

@@ -11,25 +11,25 @@ from pathlib import Path
 from models.perplexity import perplexity
 from models.serving import saved_model
 from pipeline import program
-from pipeline.exit_codes import FAILED, INTERRUPTED, USAGE_ERROR
+from pipeline.exit_codes import DONE, FAILED, INTERRUPTED, USAGE_ERROR
 from pipeline.program import UsageError
 from pipeline.scoring.resumable import OutputError, ResumableOutput
 from pipeline.serve import add_model_arguments, model_folder
 
-# Only the standard library is imported here: --help and usage errors answer at once.
+# Only the standard library is imported here, so that --help and usage errors are fast.
 
 
 class WorkersError(Exception):
-    """Beam's workers failed, or were lost."""
+    """Beam's workers failed or were lost."""
 
 
-LINES_AT_ONCE = 2048  # that are sorted by length and then written together
+LINES_AT_ONCE = 2048  # lines that are sorted by length, then written together
 BYTES_AT_ONCE = 4 * 2**20
-ADAPTIVE_LINES_AT_ONCE = 32  # that are written together
+ADAPTIVE_LINES_AT_ONCE = 32  # lines that are written together
 
 EPILOG = """\
 Each line of the output is a JSON object for a line of the input, in order: log_probability (natural logarithm),
-num_tokens (the line's end counted), perplexity (1 where the line is blank). The file appears once it is whole; give
+num_tokens (the line's end counted), perplexity (1 where the line is blank). The file appears once it is complete; give
 the same command again to resume one that was interrupted, unless it reads standard input. With --beam-arg the files
 are scored by Beam workers.
 exit codes: 0 done; 1 an input broke off, the output cannot be written or the workers failed; 2 bad usage, nothing
@@ -37,7 +37,11 @@ started."""
 
 
 def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
-    """Parses the command line; exits with 2 and a usage line where it is wrong."""
+    """Parses the command line; exits with 2 and a usage line if it is wrong.
+
+    Args:
+        arguments: The words of the command line; by default those of this process.
+    """
     parser = argparse.ArgumentParser(
         prog=program.name("score"),
         description="Scores every line of files with the pushed model.",
@@ -83,7 +87,14 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Runs the command; returns its exit code."""
+    """Runs the command.
+
+    Args:
+        arguments: The words of the command line; by default those of this process.
+
+    Returns:
+        The exit code.
+    """
     parsed = parse_arguments(arguments)
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     from pipeline.scoring import lines
@@ -93,7 +104,7 @@ def main(arguments: list[str] | None = None) -> int:
         folder = model_folder(parsed)
         model = saved_model.newest(folder)
         (_score_adaptively if parsed.adaptive else _score_with_beam if parsed.beam_arg else _score)(parsed, model)
-        return 0
+        return DONE
     except (UsageError, OutputError) as error:
         print(error, file=sys.stderr)
         return USAGE_ERROR
@@ -123,8 +134,8 @@ def _inputs(parsed: argparse.Namespace) -> list[str]:
     return [*parsed.files, *([parsed.gradient_text] if parsed.gradient_text else [])]
 
 
-def _made_from(parsed: argparse.Namespace, model: Path) -> dict:
-    """What decides the output: the inputs and the model, by name, size and time."""
+def _describe_sources(parsed: argparse.Namespace, model: Path) -> dict:
+    """Describes what decides the output: the inputs and the model, by name, size and time."""
     files = _inputs(parsed)
     sizes = [[file, os.stat(file).st_size, os.stat(file).st_mtime_ns] if file != "-" else [file] for file in files]
     weights = os.stat(model / "variables" / "variables.index")
@@ -133,7 +144,7 @@ def _made_from(parsed: argparse.Namespace, model: Path) -> dict:
 
 @contextlib.contextmanager
 def _output(parsed: argparse.Namespace, made_from: dict) -> Iterator[ResumableOutput]:
-    """The output, with the lines of an interrupted command, which are refused where they were of standard input."""
+    """Opens the output to resume it. Lines that an earlier command scored from standard input cannot be resumed."""
     from pipeline.scoring.lines import STANDARD_INPUT
 
     output = ResumableOutput(parsed.output, made_from)
@@ -156,7 +167,7 @@ def _score(parsed: argparse.Namespace, model: Path) -> None:
     from components.quiet_import import import_quietly
     from pipeline.scoring.lines import LineReader
 
-    with _output(parsed, _made_from(parsed, model)) as output:
+    with _output(parsed, _describe_sources(parsed, model)) as output:
         scorer = import_quietly("pipeline.scoring.scorer").Scorer(model)
         inputs = [LineReader(path) for path in parsed.files]
         lines = itertools.islice(itertools.chain.from_iterable(inputs), output.done, None)
@@ -178,21 +189,21 @@ def _score_adaptively(parsed: argparse.Namespace, model: Path) -> None:
         raise UsageError(str(error)) from error
     chosen = {"mode": parsed.adaptive, **settings.of_mode(parsed.adaptive), "gradient_text": parsed.gradient_text}
     scorer = adaptive.AdaptiveScorer(model, parsed.adaptive, settings, parsed.gradient_text)
-    with _output(parsed, _made_from(parsed, model) | {"adaptive": chosen}) as output:
+    with _output(parsed, _describe_sources(parsed, model) | {"adaptive": chosen}) as output:
         inputs = [LineReader(path) for path in parsed.files]
         results, place = scorer.score(itertools.chain.from_iterable(inputs)), 0
         with _Progress(inputs, 0) as progress:
             while group := list(itertools.islice(results, ADAPTIVE_LINES_AT_ONCE)):
-                # What was read depends on all before it: after an interruption it is read again, but not written again.
+                # A score depends on all lines before it, so a resumed command reads those again without writing them.
                 output.append(group[max(0, output.done - place) :])
                 progress.advance(len(group), scorer.num_tokens - progress.tokens)
                 place += len(group)
-        found = perplexity(-scorer.log_probability / max(scorer.num_tokens, 1))
-        print(f"Perplexity of the whole text: {found:.4f}", file=sys.stderr)
+        total = perplexity(-scorer.log_probability / max(scorer.num_tokens, 1))
+        print(f"Perplexity of the whole text: {total:.4f}", file=sys.stderr)
 
 
 def _groups(lines: Iterator[bytes]) -> Iterator[list[bytes]]:
-    """Lists of lines, few enough to hold and many enough to sort by length."""
+    """Yields lists of lines: few enough for the memory, many enough to sort by length."""
     group, size = [], 0
     for line in lines:
         group.append(line)
@@ -216,8 +227,8 @@ def _score_with_beam(parsed: argparse.Namespace, model: Path) -> None:
     problem = beam_options.problem(parsed.beam_arg)
     if problem:
         raise UsageError(f"--beam-arg: found {parsed.beam_arg}: {problem}")
-    # Whole chunks are kept in the folder; the description beside them says what they were made from.
-    marker = ResumableOutput(parsed.output, _made_from(parsed, model))
+    # The folder keeps finished chunks; the description beside it says what they were made from.
+    marker = ResumableOutput(parsed.output, _describe_sources(parsed, model))
     folder = parsed.output.with_name(f"{parsed.output.name}.parts")
     try:
         import_quietly("pipeline.scoring.with_beam").score(model, parsed.files, folder, parsed.beam_arg, parsed.output)
@@ -229,7 +240,7 @@ def _score_with_beam(parsed: argparse.Namespace, model: Path) -> None:
 
 
 class _Progress:
-    """A bar on standard error, and a line in the end; bytes where the inputs' sizes are known."""
+    """Shows a bar on standard error, and a line at the end. The bar counts bytes, if the inputs' sizes are known."""
 
     def __init__(self, inputs: list, done: int):
         import rich.console
@@ -256,7 +267,7 @@ class _Progress:
             self._bar.console.print(f"{self._lines:,} lines, {self._figures()}.")
 
     def advance(self, lines: int, tokens: int) -> None:
-        """Counts lines that were written."""
+        """Counts lines that were written, and their tokens."""
         self._lines += lines
         self.tokens += tokens
         read = sum(item.bytes_read for item in self._inputs)

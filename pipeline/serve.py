@@ -16,11 +16,11 @@ from pipeline import program
 from pipeline.exit_codes import DONE, INTERRUPTED, TERMINATED, USAGE_ERROR
 from pipeline.program import UsageError
 
-# Only the standard library is imported here: --help and usage errors answer at once.
+# Only the standard library is imported here, so that --help and usage errors are fast.
 
 WATCH_SECONDS = 1.0
-MIN_TOKEN = 16  # characters
-GRACE_SECONDS = 60  # that requests in flight may take after SIGTERM
+MIN_TOKEN = 16  # characters of a token
+GRACE_SECONDS = 60  # time for open requests after SIGTERM
 
 EPILOG = """\
 TensorFlow Serving's REST API is at /v1/models/NAME, a page to try the model on at /, Prometheus metrics at /metrics,
@@ -32,7 +32,11 @@ exit codes: 0 stopped by SIGTERM; 2 bad usage; 130 stopped by Ctrl-C; 143 SIGTER
 
 
 def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
-    """Parses the command line; exits with 2 and a usage line where it is wrong."""
+    """Parses the command line; exits with 2 and a usage line if it is wrong.
+
+    Args:
+        arguments: The words of the command line; by default those of this process.
+    """
     parser = argparse.ArgumentParser(
         prog=program.name("serve"),
         description="Serves the pushed model on this machine.",
@@ -79,7 +83,11 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
 
 
 def add_model_arguments(parser: argparse.ArgumentParser) -> None:
-    """--model and --config: which model."""
+    """Adds the arguments that name the model: `--model` and `--config`.
+
+    Args:
+        parser: The parser of a command.
+    """
     parser.add_argument(
         "--model",
         metavar="DIR",
@@ -90,15 +98,21 @@ def add_model_arguments(parser: argparse.ArgumentParser) -> None:
         "--config",
         metavar="FILE",
         type=program.path,
-        help="configuration that names the serving folder (default: pipeline_config.yaml, where there is one)",
+        help="configuration that names the serving folder (default: pipeline_config.yaml, if it exists)",
     )
 
 
 def model_folder(parsed: argparse.Namespace) -> Path:
-    """The folder that --model or the configuration names.
+    """Returns the folder that `--model` or the configuration names.
+
+    Args:
+        parsed: Parsed arguments, with those of `add_model_arguments`.
+
+    Returns:
+        A folder of versions, or of one version.
 
     Raises:
-        UsageError: If it holds no model.
+        UsageError: If the folder holds no model, or the configuration cannot be used.
     """
     folder = parsed.model or _configured_folder(parsed.config)
     if saved_model.is_saved_model(folder):
@@ -125,10 +139,14 @@ def _configured_folder(file: Path | None) -> Path:
 
 
 def bind(host: str, port: int) -> socket.socket:
-    """A socket at that address.
+    """Opens a listening socket.
+
+    Args:
+        host: Name or address of this machine.
+        port: Port; 0 takes a free one.
 
     Raises:
-        UsageError: If it is taken or is no address of this machine.
+        UsageError: If the port is in use, or this machine does not have the address.
     """
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(
@@ -146,10 +164,16 @@ def bind(host: str, port: int) -> socket.socket:
 
 
 def read_token(path: Path | None) -> bytes | None:
-    """The token in a file, without the whitespace around it.
+    """Reads the token in a file, without the whitespace around it.
+
+    Args:
+        path: The file; None for no token.
+
+    Returns:
+        The token, or None.
 
     Raises:
-        UsageError: If the file cannot be read or holds none.
+        UsageError: If the file cannot be read or holds no token.
     """
     if path is None:
         return None
@@ -166,24 +190,35 @@ def read_token(path: Path | None) -> bytes | None:
 
 
 def check_address(parsed: argparse.Namespace, address: str) -> bool:
-    """Whether an address that is listened on is this machine's alone.
+    """Returns whether only this machine can reach an address.
+
+    Args:
+        parsed: Parsed arguments: `host`, `token_file`, `no_token`.
+        address: The address that the server listens on.
 
     Raises:
-        UsageError: If it is not, and the command says nothing of who may ask.
+        UsageError: If other machines can reach it, and neither --token-file nor --no-token is given.
     """
     local = ipaddress.ip_address(address.partition("%")[0]).is_loopback
     if not (local or parsed.token_file or parsed.no_token):
         raise UsageError(
-            f"--host {parsed.host} lets other machines ask. Say with --token-file FILE which token they need, or with "
-            "--no-token that they need none."
+            f"--host {parsed.host} lets other machines send requests. Name the token that they need with --token-file "
+            "FILE, or let them in without one with --no-token."
         )
     return local
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Runs the command; returns its exit code."""
+    """Runs the command.
+
+    Args:
+        arguments: The words of the command line; by default those of this process.
+
+    Returns:
+        The exit code.
+    """
     parsed = parse_arguments(arguments)
-    before = signal.signal(signal.SIGTERM, _stop_while_loading)
+    previous = signal.signal(signal.SIGTERM, _stop_while_loading)
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S", stream=sys.stderr)
     try:
@@ -198,13 +233,13 @@ def main(arguments: list[str] | None = None) -> int:
     except KeyboardInterrupt:
         return INTERRUPTED
     finally:
-        signal.signal(signal.SIGTERM, before)
+        signal.signal(signal.SIGTERM, previous)
 
 
 def _stop_while_loading(*_) -> None:
-    """Ends the process at once: there is no request yet, and nothing is written."""
+    """Ends the process at once, as there is no request yet and nothing is written."""
     logging.info("Stopped.")
-    os._exit(0)
+    os._exit(DONE)
 
 
 def _serve(parsed: argparse.Namespace, folder: Path, listener: socket.socket, local: bool, token: bytes | None) -> int:
@@ -229,7 +264,7 @@ def _serve(parsed: argparse.Namespace, folder: Path, listener: socket.socket, lo
     config = server_config(make_app(serving, WATCH_SECONDS, access), GRACE_SECONDS)
     host, port = listener.getsockname()[:2]
     address = f"http://{f'[{host}]' if ':' in host else host}:{port}"
-    # uvicorn stops at SIGTERM, then raises the signal again: for us the stop is all there is to it.
+    # uvicorn stops at SIGTERM, then raises the signal again; it must not end the process before the exit code is known.
     signal.signal(signal.SIGTERM, lambda *_: None)
     logging.info("The page is at %s/, the API at %s/v1/models/%s. Stop with Ctrl-C.", address, address, parsed.name)
     uvicorn.Server(config).run(sockets=[listener])
@@ -238,7 +273,11 @@ def _serve(parsed: argparse.Namespace, folder: Path, listener: socket.socket, lo
 
 
 def command(arguments: list[str] | None = None) -> NoReturn:
-    """Runs the command and ends the process, whatever threads are still in the model."""
+    """Runs the command and ends the process, even if threads are still running the model.
+
+    Args:
+        arguments: The words of the command line; by default those of this process.
+    """
     exit_code = main(arguments)
     logging.shutdown()
     os._exit(exit_code)

@@ -1,7 +1,7 @@
-"""The configuration: its sections and defaults, the layers that decide a value, what contradicts what.
+"""The configuration: its sections and defaults, where a value comes from, and which values contradict each other.
 
 Imports the components' parameters, no executor and no TensorFlow; imported by the commands and `pipeline.pipeline`.
-`load` is the way in.
+Start with `load`.
 """
 
 from pipeline.config.resolve import Configuration, ConfigurationError, load

@@ -1,4 +1,4 @@
-"""Checks `beam.args` before anything starts: the runner exists and can be reached, and so do the options."""
+"""Checks `beam.args` before anything starts: the runner exists and can be reached, and every option is known."""
 
 import argparse
 import asyncio
@@ -20,25 +20,33 @@ CONNECT_SECONDS = 10
 
 
 def problem(beam_args: Sequence[str]) -> str | None:
-    """What is wrong with Beam's arguments, or None. Imports Apache Beam (a second or two), not TensorFlow."""
+    """Returns what is wrong with Beam's arguments, or None.
+
+    Imports Apache Beam, which takes a second or two, but not TensorFlow. Waits up to 10 seconds for a remote runner.
+
+    Args:
+        beam_args: Options of Apache Beam, such as `--runner=FnApiRunner`.
+    """
     from apache_beam.options.pipeline_options import PipelineOptions, StandardOptions
     from apache_beam.runners.portability.portable_runner import PortableRunner
     from apache_beam.runners.runner import create_runner
 
-    heard, name = io.StringIO(), ""
+    parser_output, name = io.StringIO(), ""
     try:
-        with contextlib.redirect_stderr(heard):  # argparse explains itself there
+        with contextlib.redirect_stderr(parser_output):  # argparse prints its errors there
             options = PipelineOptions(list(beam_args))
             name = options.view_as(StandardOptions).runner or ""
             runner = create_runner(name) if name else None
             if type(runner).__name__ == "DataflowRunner":
-                importlib.import_module("apache_beam.runners.dataflow.internal.apiclient")  # else only once it runs
-            if isinstance(runner, PortableRunner):  # its job server has options of its own
+                importlib.import_module(
+                    "apache_beam.runners.dataflow.internal.apiclient"
+                )  # otherwise it would be missed only when the job runs
+            if isinstance(runner, PortableRunner):  # its job server defines further options
                 return _unreachable_job_server(runner, options)
             unknown = _unknown(beam_args, PipelineOptions)
             return unknown or (_unreachable_dask(options) if type(runner).__name__ == "DaskRunner" else None)
     except SystemExit:
-        return heard.getvalue().strip().splitlines()[-1].rpartition("error: ")[2] + "."
+        return parser_output.getvalue().strip().splitlines()[-1].rpartition("error: ")[2] + "."
     except ImportError as error:
         extra = next((extra for part, extra in EXTRAS.items() if part in name.lower()), None)
         how = program.install_extra(extra) if extra else "Install it, or choose another runner."
@@ -49,13 +57,13 @@ def problem(beam_args: Sequence[str]) -> str | None:
 
 
 def _unreachable_dask(options: Any) -> str | None:
-    """What keeps Dask's scheduler from running anything; its runner would wait for a worker or a file for ever."""
+    """Returns why Dask's scheduler cannot run anything, or None. The runner itself would wait for ever."""
     from apache_beam.runners.dask.dask_runner import DaskOptions
 
     given = options.view_as(DaskOptions)
     address, file = given.address, given.scheduler_file
     if not (address or file):
-        return None  # the runner starts workers of its own, on this machine
+        return None  # the runner starts its own workers on this machine
     seconds = given.timeout if isinstance(given.timeout, int) else CONNECT_SECONDS
     try:
         address = json.loads(Path(file).read_text())["address"] if file else address
@@ -77,7 +85,7 @@ async def _count_workers(address: str) -> int:
 
 
 def _unreachable_job_server(runner: Any, options: Any) -> str | None:
-    """What keeps jobs from being submitted: no server at the address, or none that the runner could start."""
+    """Returns why jobs cannot be submitted, or None: no server at the address, or none that the runner can start."""
     import grpc
     from apache_beam.options.pipeline_options import FlinkRunnerOptions, PortableOptions, SparkRunnerOptions
     from apache_beam.utils import subprocess_server
@@ -94,12 +102,12 @@ def _unreachable_job_server(runner: Any, options: Any) -> str | None:
         return None
     flink, spark = options.view_as(FlinkRunnerOptions), options.view_as(SparkRunnerOptions)
     jar = flink.flink_job_server_jar if name == "FlinkRunner" else spark.spark_job_server_jar
-    instead = "or name a running job server by --job_endpoint=HOST:PORT."
+    alternative = "or name a running job server by --job_endpoint=HOST:PORT."
     if jar and "://" not in jar and not Path(jar).is_file():
-        return f"{JAVA_OPTIONS[name]}: there is no {jar}. Correct the path, {instead}"
+        return f"{JAVA_OPTIONS[name]}: there is no {jar}. Correct the path, {alternative}"
     java: Any = subprocess_server.JavaHelper  # untyped
     if shutil.which(java.get_java()) is None:
-        return f"{name} starts a job server in Java, which is not installed. Install a Java runtime, {instead}"
+        return f"{name} starts a job server in Java, which is not installed. Install a Java runtime, {alternative}"
     return None
 
 
@@ -113,7 +121,7 @@ def _answers(grpc: Any, endpoint: str) -> bool:
 
 
 def _unknown(beam_args: Sequence[str], options_type: Any) -> str | None:
-    """The first argument that none of Beam's groups of options has; importing a runner has added its own group."""
+    """Returns a message about the first unknown argument, or None. Importing a runner has added its options."""
     parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False, conflict_handler="resolve")
     groups: dict[str, Any] = {kind.__name__: kind for kind in options_type.__subclasses__()}
     for group in groups.values():

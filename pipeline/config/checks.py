@@ -9,7 +9,11 @@ from pipeline.config.settings import Settings
 
 
 def contradictions(settings: Settings) -> list[str]:
-    """One message wherever sections contradict each other or name what does not exist."""
+    """Returns a message for each contradiction between sections and for each file or folder that does not exist.
+
+    Args:
+        settings: The resolved settings, each section valid by itself.
+    """
     data, model, trainer = settings.example_gen, settings.model, settings.trainer
     problems = []
     if data.dataset == "text_files" and data.data_dir is None:

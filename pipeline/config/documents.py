@@ -1,8 +1,8 @@
-"""Writes what is derived from the settings: `pipeline_config.yaml` with its comments, and the table of all keys.
+"""Writes the files derived from the settings: `pipeline_config.yaml` with its comments, and the table of all keys.
 
     python -m pipeline.config.documents [--check]
 
-Run it after a setting was added or changed; a test compares the files with what it writes.
+Run it after adding or changing a setting; a test compares the files with what it writes.
 """
 
 import argparse
@@ -29,7 +29,7 @@ HEAD = """\
 # Which value wins: --set KEY=VALUE, then this file, then the model's preset and the corpus's profile
 # (pipeline/config/presets.py), then the built-in default. `null` leaves the decision to the next one; the keys that a
 # preset or profile decides are null here, so that `--set model.preset=medium` or `--set example_gen.dataset=wikitext2`
-# means what it says. "Default" below is what holds where neither decides.
+# takes effect. "Default" below is the value if neither decides.
 #
 # Written by `python -m pipeline.config.documents` from the settings' definitions.
 """
@@ -45,7 +45,7 @@ Written by `python -m pipeline.config.documents` from the settings' definitions.
 
 
 def yaml_text() -> str:
-    """The commented configuration: every key at what leaves it to presets, profiles and defaults."""
+    """Returns the text of the commented configuration; a key that presets or profiles decide is null."""
     sections = []
     for name, section in SECTIONS.items():
         lines = [f"{name}:"]
@@ -59,7 +59,7 @@ def yaml_text() -> str:
 
 
 def table() -> str:
-    """The documentation's page of all keys, in Markdown."""
+    """Returns the documentation's page of all keys, in Markdown."""
     parts = [TABLE_HEAD]
     for name, section in SECTIONS.items():
         parts.append(f"\n## {name}\n\n{inspect.getdoc(section)}\n")
@@ -83,7 +83,7 @@ def _default(field: pydantic.fields.FieldInfo, quote: str = "") -> str:
 
 
 def _decided_by(key: str) -> str:
-    """What decides a key beside the person who sets it: "preset", "profile" or nothing."""
+    """Returns what decides a key that nobody sets: "preset", "profile" or nothing."""
     if key == "model.dropout":
         return "preset and the corpus"
     if any(key in preset for preset in presets.PRESETS.values()):
@@ -99,7 +99,7 @@ def _yaml(value: Any) -> str:
 
 
 def _values(field: pydantic.fields.FieldInfo) -> str:
-    """The type and the bounds of a setting in a few words."""
+    """Describes the type and the bounds of a setting."""
     signs = {"ge": "≥", "gt": ">", "le": "≤", "lt": "<"}
     bounds = [(sign, value) for item in _metadata(field) for name, sign in signs.items()
               if (value := getattr(item, name, None)) not in (None, 2**31)]  # fmt: skip
@@ -129,9 +129,16 @@ FILES = {"pipeline_config.yaml": yaml_text, "docs/configuration.md": table}
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Writes the files, or with --check says which of them are stale; returns an exit code."""
+    """Writes the files; with --check, reports those that are stale.
+
+    Args:
+        arguments: The words of the command line; by default those of this process.
+
+    Returns:
+        The exit code: 1 if --check found a stale file.
+    """
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0], allow_abbrev=False)
-    parser.add_argument("--check", action="store_true", help="write nothing; exit 1 where a file is stale")
+    parser.add_argument("--check", action="store_true", help="write nothing; exit 1 if a file is stale")
     parsed = parser.parse_args(arguments)
     stale = []
     for name, text in FILES.items():

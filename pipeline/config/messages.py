@@ -1,4 +1,4 @@
-"""What is said of unknown keys and wrong values: each named with what was found and what was expected."""
+"""Messages about unknown keys and wrong values: each names the key, what was found and what was expected."""
 
 import difflib
 from collections.abc import Collection, Iterable, Mapping
@@ -7,14 +7,20 @@ import pydantic
 
 from pipeline.config.yaml_text import shown
 
-MAX_MESSAGES = 20  # of a file that is no configuration at all
+MAX_MESSAGES = 20  # a file that is not a configuration at all has many errors
 
 
 def unknown_keys(layer: Iterable[str], origin: str, known: Collection[str]) -> list[str]:
-    """One line for each key of a layer that is not among those known, with the nearest one."""
+    """Returns a message for each unknown key of a layer, with the nearest known one.
+
+    Args:
+        layer: The keys that the layer sets.
+        origin: Where the layer comes from, such as "--set" or a file's name.
+        known: All configuration keys.
+    """
     messages = []
     for key in sorted(set(layer) - set(known)):
-        # The likeliest slips: a letter in the whole key, or the right name in the wrong section.
+        # The likeliest mistakes: a wrong letter in the whole key, or the right name in the wrong section.
         name = key.rpartition(".")[2]
         near = difflib.get_close_matches(key, known, n=1, cutoff=0.75)
         near = near or [other for other in known if other.rpartition(".")[2] == name][:1]
@@ -23,16 +29,20 @@ def unknown_keys(layer: Iterable[str], origin: str, known: Collection[str]) -> l
     return cut(messages)
 
 
-# What is expected where a value is itself a mapping of keys, by pydantic's type of error.
-OF_MAPPINGS = {"missing": "that key, too", "extra_forbidden": "no such key", "model_type": "a mapping of keys, or null"}
+# Expectations for a value that is a mapping of keys, by pydantic's type of error.
+MAPPING_EXPECTATIONS = {
+    "missing": "that key, too",
+    "extra_forbidden": "no such key",
+    "model_type": "a mapping of keys, or null",
+}
 
 
 def messages(error: pydantic.ValidationError, origins: Mapping[str, str]) -> list[str]:
-    """One line an error: the key, where its value is from, what was found and what was expected.
+    """Returns a message for each error: the key, where its value is from, what was found and what was expected.
 
     Args:
-        error: Of `Settings`, or of a component's parameters.
-        origins: Every key -> where its value is from.
+        error: The error that validating `Settings` or a component's parameters raised.
+        origins: Key -> where its value is from.
     """
     messages = []
     for item in error.errors():
@@ -42,14 +52,14 @@ def messages(error: pydantic.ValidationError, origins: Mapping[str, str]) -> lis
             continue
         key = ".".join(place.split(".")[:2])
         expected = item["msg"].removeprefix("Input should be ").removeprefix("Value error, ")
-        expected = OF_MAPPINGS.get(item["type"], expected)
+        expected = MAPPING_EXPECTATIONS.get(item["type"], expected)
         found = shown(item["input"])
         messages.append(f"{place} (from {origins.get(key, 'default')}): found {found}, expected {expected}.")
     return cut(messages)
 
 
 def _dotted(location: Iterable[str | int], title: str, known: Iterable[str]) -> str:
-    """The key of a value, `title` being the model that refused it: all settings, or one component's parameters."""
+    """Returns the dotted key of a value; `title` names the model that refused it: all settings or a component."""
     place = ".".join(str(part) for part in location)
     if title == "Settings":
         return place
@@ -58,6 +68,10 @@ def _dotted(location: Iterable[str | int], title: str, known: Iterable[str]) -> 
 
 
 def cut(messages: list[str]) -> list[str]:
-    """The first messages, and how many more there are."""
+    """Keeps the first messages and adds how many more there are.
+
+    Args:
+        messages: Any number of messages.
+    """
     more = len(messages) - MAX_MESSAGES
     return messages if more <= 0 else [*messages[:MAX_MESSAGES], f"... and {more:,} more."]

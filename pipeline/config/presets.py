@@ -1,7 +1,7 @@
 """The paper's recipes and what each corpus needs, as plain data: dotted configuration key -> value.
 
-A preset is one column of the paper's table of networks (small, medium, large); a profile is what is known about a
-corpus: how it is tokenized, its vocabulary, its weight of the augmented loss. Where both decide a key the preset wins.
+A preset is one column of the paper's table of networks (small, medium, large); a profile holds what a corpus needs:
+its tokenizer, its vocabulary, its weight of the augmented loss. If both decide a key, the preset wins.
 """
 
 from typing import Any
@@ -78,11 +78,26 @@ OTHER_TEXT: dict[str, Any] = {"model.preset": "small"}  # `text_files` and every
 
 
 def profile(dataset: str) -> dict[str, Any]:
-    """What the corpus decides: dotted configuration key -> value."""
+    """Returns the keys that the corpus decides.
+
+    Args:
+        dataset: `example_gen.dataset`.
+
+    Returns:
+        Dotted configuration key -> value.
+    """
     return PROFILES.get(dataset, OTHER_TEXT)
 
 
 def preset(name: str, dataset: str) -> dict[str, Any]:
-    """The paper's recipe of that name (`small`, `medium`, `large`), its dropout chosen for the corpus."""
+    """Returns the keys that one of the paper's recipes decides, with the dropout for the corpus.
+
+    Args:
+        name: "small", "medium" or "large".
+        dataset: `example_gen.dataset`.
+
+    Returns:
+        Dotted configuration key -> value.
+    """
     column = "wikitext" if dataset.startswith("wikitext") else "penn_treebank"
     return PRESETS[name] | {"model.dropout": DROPOUT[column][name]}

@@ -26,8 +26,8 @@ class Configuration:
 
     Attributes:
         settings: The values, typed and checked.
-        values: The same, flat: dotted key -> JSON value.
-        defaults: What each key would be had nobody set it: decided by this corpus, this preset or built in.
+        values: The same values by dotted key, as JSON.
+        defaults: Dotted key -> the value if nobody sets it: decided by the corpus, the preset or built in.
         origins: Dotted key -> "--set", the file's name, "preset small", "profile penn_treebank" or "default".
     """
 
@@ -43,7 +43,7 @@ class Configuration:
 
 
 def _is_text(kind: Any) -> bool:
-    """Whether what a value of that type is, when it is not None, is a string."""
+    """Returns whether the values of a type, except None, are strings."""
     if get_origin(kind) is Annotated:
         return _is_text(get_args(kind)[0])
     if get_origin(kind) in (Union, UnionType, Literal):
@@ -69,11 +69,12 @@ def load(file: Path | None = None, assignments: Iterable[str] = ()) -> Configura
 
     Args:
         file: A YAML file of sections and keys, or None for the built-in values alone.
-        assignments: `section.key=VALUE` each, VALUE in YAML (of a key that takes text: as it is); they win over the
-            file.
+        assignments: Texts `section.key=VALUE`, which win over the file. VALUE is YAML; for a key that takes text, it is
+            taken literally.
 
     Raises:
-        ConfigurationError: If a key is unknown or a value is not what the key takes; names them all.
+        ConfigurationError: If the file cannot be read, a key is unknown, or values are wrong or contradict each other;
+            the message names all of them.
     """
     given: dict[str, Any] = {}
     origins: dict[str, str] = {}
@@ -104,7 +105,7 @@ def load(file: Path | None = None, assignments: Iterable[str] = ()) -> Configura
 
 
 def _decided(given: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, str]]:
-    """What the corpus and the preset decide, and which of them decides it."""
+    """Returns the values that the corpus and the preset decide, and for each which of them decides it."""
     dataset = given.get("example_gen.dataset", BUILT_IN["example_gen.dataset"])
     profile = presets.profile(dataset) if isinstance(dataset, str) else {}
     preset_name = given.get("model.preset", profile.get("model.preset"))

@@ -18,7 +18,7 @@ from models.settings import LossSettings, ModelSettings, TrainingSettings
 
 
 class PipelineSettings(Parameters):
-    """Where a run writes."""
+    """Folders that a run writes to."""
 
     root: PathText = setting("output", "Folder of everything a run writes: artifacts, metadata.sqlite, reports.")
     serving_dir: PathText | None = setting(
@@ -29,12 +29,12 @@ class PipelineSettings(Parameters):
 
 
 class PresetSettings(Parameters):
-    """The name of a recipe."""
+    """The recipe that decides most of the network."""
 
     preset: Literal["small", "medium", "large"] | None = setting(
         None,
         "The paper's recipe: small (200 units), medium (650) or large (1500), which decides the keys below that say "
-        "so. Decided by the profile: small, but for python_docs none.",
+        "so. Decided by the profile: small; none for python_docs.",
     )
 
 
@@ -43,7 +43,7 @@ class ModelSection(ModelSettings, PresetSettings):
 
 
 class BeamSettings(Parameters):
-    """How Beam runs."""
+    """Options of Apache Beam."""
 
     args: list[Text] = setting(
         BeamParameters.model_fields["beam_args"].default,
@@ -53,7 +53,7 @@ class BeamSettings(Parameters):
 
 
 class TrackingSettings(Parameters):
-    """MLflow."""
+    """Tracking of runs in MLflow."""
 
     mlflow_uri: Text | None = setting(
         None,
@@ -70,7 +70,7 @@ class TrackingSettings(Parameters):
 
 
 class ComponentResources(Parameters):
-    """What the container of a component is given; None: what the cluster gives any container."""
+    """What a component's container gets; None leaves it to the cluster's default."""
 
     cpu: float | None = pydantic.Field(None, gt=0)
     memory: Text | None = pydantic.Field(None, pattern="^[0-9]+([EPTGMK]i?)?$")
@@ -78,6 +78,7 @@ class ComponentResources(Parameters):
     accelerators: Whole = pydantic.Field(1, ge=1)
 
     def contradictions(self) -> Iterator[tuple[str, str]]:
+        """Yields (key, message) where keys of this section contradict each other."""
         yield from super().contradictions()
         if self.accelerators > 1 and self.accelerator is None:
             yield "accelerators", f"found {self.accelerators}, expected the type, accelerator, with it."
@@ -105,7 +106,7 @@ class KubeflowSettings(Parameters):
 
 
 class Settings(pydantic.BaseModel):
-    """All values, resolved: `settings.trainer.batch_size` is the key `trainer.batch_size`."""
+    """All resolved values: `settings.trainer.batch_size` is the key `trainer.batch_size`."""
 
     model_config = pydantic.ConfigDict(extra="forbid", frozen=True)
 

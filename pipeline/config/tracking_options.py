@@ -1,4 +1,4 @@
-"""Checks the section `tracking`, and says what MLflow is given for a folder."""
+"""Checks the section `tracking`, and converts its address to what MLflow takes."""
 
 import importlib.metadata
 import shlex
@@ -9,7 +9,11 @@ from pipeline import program
 
 
 def problems(uri: str | None) -> list[str]:
-    """A message if `tracking.mlflow_uri` cannot be used; whether a server answers is no matter of configuration."""
+    """Returns a message if `tracking.mlflow_uri` cannot be used. It does not try to reach a server.
+
+    Args:
+        uri: `tracking.mlflow_uri`; None if tracking is off.
+    """
     if uri is None:
         return []
     scheme, separator, rest = uri.partition("://")
@@ -35,12 +39,22 @@ def problems(uri: str | None) -> list[str]:
     return []
 
 
-def store(uri: str) -> str:
-    """What MLflow takes: a folder is the database `mlflow.db` in it, MLflow's own file store being given up."""
+def store_address(uri: str) -> str:
+    """Returns the address that MLflow takes. A folder stands for the database `mlflow.db` in it.
+
+    Args:
+        uri: `tracking.mlflow_uri`.
+    """
     return uri if "://" in uri else f"sqlite:///{Path(uri).expanduser().absolute() / 'mlflow.db'}"
 
 
-def resend(run_id: str, root: Path, uri: str) -> str:
-    """The command that sends what is missing of a run."""
+def resend_command(run_id: str, root: Path, uri: str) -> str:
+    """Returns the command that sends MLflow what is missing of a run.
+
+    Args:
+        run_id: The run's id.
+        root: The pipeline's root.
+        uri: `tracking.mlflow_uri`.
+    """
     arguments = shlex.join(["--publish", run_id, "--root", str(root), "--mlflow-uri", uri])
     return f"{program.name('report')} {arguments}"

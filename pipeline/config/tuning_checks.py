@@ -1,4 +1,4 @@
-"""Checks a search space against the rest of the configuration: every value of it must make a valid one."""
+"""Checks a search space against the rest of the configuration: each of its values must give a valid configuration."""
 
 from typing import Any
 
@@ -11,32 +11,36 @@ from pipeline.config.checks import contradictions
 from pipeline.config.settings import SECTIONS, Settings
 
 _EXTRA = {name: extra(field) for name, field in Recipe.model_fields.items()}
-# Without effect unless another key has this value.
-NEEDS: dict[str, tuple[str, Any]] = {name: found["needs"] for name, found in _EXTRA.items() if found.get("needs")}
-ARCHITECTURE = [name for name, found in _EXTRA.items() if found.get("shape")]
+# Hyperparameter -> the key and value without which it has no effect.
+NEEDS: dict[str, tuple[str, Any]] = {name: more["needs"] for name, more in _EXTRA.items() if more.get("needs")}
+ARCHITECTURE = [name for name, more in _EXTRA.items() if more.get("shape")]
 
 
 def space(settings: Settings) -> list[Hyperparameter]:
-    """The space to search: `tuner.space`, or the built-in one."""
+    """Returns the space to search: `tuner.space`, or the built-in one if that is null.
+
+    Args:
+        settings: The resolved settings.
+    """
     return default_space(settings.loss.augmented) if settings.tuner.space is None else settings.tuner.space
 
 
 def problems(settings: Settings) -> list[str]:
-    """One message for each thing that is wrong with `tuner.space`; none where there is no Tuner.
+    """Returns a message for each thing that is wrong with `tuner.space`; none if the Tuner is off.
 
     Args:
-        settings: The resolved settings, valid in themselves.
+        settings: The resolved settings, valid by themselves.
     """
     if not settings.tuner.enabled:
         return []
     searched = space(settings)
     if not searched:
         return ["tuner.space: found [], expected at least one hyperparameter, or null for the built-in space."]
-    found = [f"tuner.space: {name} is in it more than once." for name in repeated(searched)]
+    messages = [f"tuner.space: {name} is in it more than once." for name in repeated(searched)]
     for hyperparameter in searched:
-        found += _values_problems(settings, hyperparameter)
+        messages += _values_problems(settings, hyperparameter)
     names = {hyperparameter.name: hyperparameter for hyperparameter in searched}
-    return found + _without_effect(settings, names) + _fixed_elsewhere(settings, names)
+    return messages + _without_effect(settings, names) + _fixed_elsewhere(settings, names)
 
 
 def _values_problems(settings: Settings, hyperparameter: Hyperparameter) -> list[str]:
@@ -64,34 +68,38 @@ def _values_problems(settings: Settings, hyperparameter: Hyperparameter) -> list
 
 
 def _without_effect(settings: Settings, names: dict[str, Hyperparameter]) -> list[str]:
-    found = []
+    messages = []
     for name in names.keys() & NEEDS.keys():
         key, needed = NEEDS[name]
         value = getattr(settings.loss, key)
         if key not in names and value != needed:
-            found.append(f"tuner.space: {name} has no effect while loss.{key} is {value!r}: leave it out.")
+            messages.append(f"tuner.space: {name} has no effect while loss.{key} is {value!r}: leave it out.")
     epochs, start = settings.tuner.epochs, settings.trainer.decay_start_epoch
     late = "decay" in names and "decay_start_epoch" not in names and epochs <= start
     late |= "decay_start_epoch" in names and int(names["decay_start_epoch"].samples()[0]) >= epochs
     if late:
-        found.append(
+        messages.append(
             f"tuner.space: a trial of tuner.epochs {epochs} ends before the learning rate decays "
             f"(trainer.decay_start_epoch {start}): longer trials, an earlier start, or leave the decay out."
         )
-    return sorted(found)
+    return sorted(messages)
 
 
 def _fixed_elsewhere(settings: Settings, names: dict[str, Hyperparameter]) -> list[str]:
-    found = []
+    messages = []
     if settings.trainer.initial_model:
-        found += [f"tuner.space: {name} is fixed by trainer.initial_model: leave it out."
+        messages += [f"tuner.space: {name} is fixed by trainer.initial_model: leave it out."
                   for name in ARCHITECTURE if name in names]  # fmt: skip
     if settings.model.pretrained_embeddings and "units" in names:
-        found.append("tuner.space: units is fixed by the width of model.pretrained_embeddings: leave it out.")
-    return found
+        messages.append("tuner.space: units is fixed by the width of model.pretrained_embeddings: leave it out.")
+    return messages
 
 
 def section_of(name: str) -> str:
-    """The configuration's section of a hyperparameter."""
+    """Returns the configuration's section that has a hyperparameter.
+
+    Args:
+        name: The hyperparameter's name, one of `TUNABLE`.
+    """
     assert name in TUNABLE
     return next(section for section in ("model", "loss", "trainer") if name in SECTIONS[section].model_fields)

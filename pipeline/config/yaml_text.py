@@ -8,20 +8,24 @@ from typing import Any
 
 import yaml
 
-MAX_BYTES = 1 << 20  # of a file: the shipped one has 11 KB
-MAX_VALUES = 10_000  # in a file, everything that an alias repeats counted each time
+MAX_BYTES = 1 << 20  # size of a file; the shipped one has 11 KB
+MAX_VALUES = 10_000  # values in a file, counting what an alias repeats each time
 
 _SHORT = reprlib.Repr()
 _SHORT.maxstring = _SHORT.maxother = 200
 
 
 def shown(value: Any) -> str:
-    """A value as messages show it: in full where it is of ordinary size, else cut short."""
+    """Returns a value as messages show it: in full, or cut short if it is long.
+
+    Args:
+        value: Any value from a configuration file.
+    """
     return _SHORT.repr(value)
 
 
 class _Loader(yaml.SafeLoader):
-    """YAML as people expect it: `1e-3` is a number, `010` and `1:30` are none, a key given twice is an error.
+    """YAML as people expect it: `1e-3` is a number, `010` and `1:30` are text, a key given twice is an error.
 
     Merge keys (`<<`), anchors and aliases work; aliases that expand to more than `MAX_VALUES` are an error.
     """
@@ -54,7 +58,7 @@ class _Loader(yaml.SafeLoader):
 
 
 def _expanded_size(node: yaml.Node, known: dict[int, int]) -> int:
-    """Values below a node, with what aliases repeat counted each time.
+    """Counts the values below a node, what aliases repeat each time.
 
     Raises:
         ComposerError: If the node is below itself.
@@ -64,14 +68,14 @@ def _expanded_size(node: yaml.Node, known: dict[int, int]) -> int:
     if known.get(id(node)) == 0:
         raise yaml.composer.ComposerError(None, None, "an alias repeats what it is in", node.start_mark)
     if id(node) not in known:
-        known[id(node)] = 0  # being counted
+        known[id(node)] = 0  # marks that this node is being counted
         below = [value for pair in node.value for value in pair] if isinstance(node, yaml.MappingNode) else node.value
         known[id(node)] = 1 + sum(_expanded_size(value, known) for value in below)
     return known[id(node)]
 
 
-# YAML 1.1 takes 010 for eight, 1:30 for ninety and 2001-01-01 for a date; and wants a dot in the mantissa and a sign in
-# the exponent.
+# YAML 1.1 reads 010 as eight, 1:30 as ninety and 2001-01-01 as a date. It needs a dot in the mantissa and a sign in the
+# exponent.
 _REPLACED = ("tag:yaml.org,2002:int", "tag:yaml.org,2002:float", "tag:yaml.org,2002:timestamp")
 _Loader.yaml_implicit_resolvers = {
     first: [(tag, pattern) for tag, pattern in resolvers if tag not in _REPLACED]
@@ -94,13 +98,16 @@ _Loader.add_constructor("tag:yaml.org,2002:int", _Loader.construct_yaml_int)
 
 
 def read(file: Path) -> dict[str, Any]:
-    """The file's values by dotted key, in the file's order.
+    """Reads a file's values by dotted key, in the file's order.
+
+    Args:
+        file: A YAML file of sections and keys.
 
     Raises:
-        ValueError: If the file cannot be read, is not YAML or is not a mapping of sections.
+        ValueError: If the file cannot be read, is too large, is not YAML or is not a mapping of sections.
     """
     try:
-        with file.open("rb") as opened:  # a pipe, too
+        with file.open("rb") as opened:  # also works for a pipe
             content = opened.read(MAX_BYTES + 1)
         if len(content) > MAX_BYTES:
             raise ValueError(f"The configuration file {file} is larger than {MAX_BYTES:,} bytes.")
@@ -113,15 +120,15 @@ def read(file: Path) -> dict[str, Any]:
 
 
 def parse_assignment(text: str, text_keys: Container[str] = ()) -> dict[str, Any]:
-    """`"trainer.epochs=3"` -> `{"trainer.epochs": 3}`.
+    """Parses an assignment: `"trainer.epochs=3"` becomes `{"trainer.epochs": 3}`.
 
     Args:
         text: `section.key=VALUE`.
-        text_keys: Keys whose VALUE is taken literally, but for `null`. Any other VALUE is YAML, or a string where it is
-            not.
+        text_keys: Keys whose VALUE is taken literally, except `null`. Any other VALUE is YAML, or a string if it is not
+            valid YAML.
 
     Raises:
-        ValueError: If there is no `=`.
+        ValueError: If there is no `=` or no key before it.
     """
     key, equals, value = text.partition("=")
     key = key.strip()
@@ -140,7 +147,11 @@ def _parse(text: str) -> Any:
         return yaml.load(text, _Loader)
     except RecursionError:
         raise yaml.YAMLError("its lists or mappings are nested too deep") from None
-    except (ValueError, LookupError, AttributeError) as error:  # a tag that its value does not fit: `!!timestamp x`
+    except (
+        ValueError,
+        LookupError,
+        AttributeError,
+    ) as error:  # a value that does not fit its tag, such as `!!timestamp x`
         raise yaml.YAMLError(f"a value does not fit its tag ({error})") from None
 
 

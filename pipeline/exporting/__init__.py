@@ -1,1 +1,1 @@
-"""What `python -m pipeline.export` does: finds a pushed version and what is known of it, writes it in another form."""
+"""The work behind `python -m pipeline.export`: finds a pushed version, and writes it in another form."""

@@ -1,4 +1,4 @@
-"""The card of an exported model: `README.md` with the Hub's metadata in front."""
+"""The card of an exported model: `README.md`, which begins with the Hub's metadata."""
 
 import json
 from collections.abc import Mapping
@@ -11,8 +11,8 @@ import yaml
 from pipeline.exporting.pushed_model import PushedModel
 
 TEMPLATES = Path(__file__).parent / "templates"
-PATHS = ("initial_model", "pretrained_embeddings")  # of the recipe: the card has their last names alone
-# What the Hub's metadata says of the corpora that the pipeline knows. `id` is the data set's on the Hub, or its name.
+PATHS = ("initial_model", "pretrained_embeddings")  # paths in the recipe; the card has only their last part
+# The Hub's metadata about known corpora. `id` is the data set's id on the Hub, or its name.
 CORPORA = {
     "penn_treebank": {
         "name": "Penn Treebank (words, as T. Mikolov prepared it)",
@@ -45,25 +45,34 @@ Figures = Mapping[str, Mapping[str, float]]
 
 
 def hub(pushed: PushedModel, model: Any, figures: Figures) -> str:
-    """The card of the Hub's layout.
+    """Writes the card for the Hub's layout.
 
     Args:
         pushed: The pushed version.
         model: Its `LanguageModel`.
-        figures: Split -> `tokens`, `perplexity` and its interval `low` to `high`; empty where they were not measured.
+        figures: Split -> `tokens`, `perplexity` and its interval `low` to `high`; empty if they were not measured.
+
+    Returns:
+        The card's text.
     """
-    return _card("hub", pushed, model, figures, {split: found["perplexity"] for split, found in figures.items()}, {})
+    values = {split: measured["perplexity"] for split, measured in figures.items()}
+    return _card("hub", pushed, model, figures, values, {})
 
 
 def litert(pushed: PushedModel, model: Any, figures: Figures, weights: str) -> str:
-    """The card of the files for devices.
+    """Writes the card for the files for devices.
 
     Args:
-        pushed, model: As in `hub`.
-        figures: As in `hub`, with `on_device`, the perplexity through the LiteRT interpreter, and its `change`.
+        pushed: The pushed version.
+        model: Its `LanguageModel`.
+        figures: Split -> `tokens`, `perplexity` and its interval `low` to `high`, with `on_device`, the perplexity
+            through the LiteRT interpreter, and its relative `change`.
         weights: "float32", "float16" or "int8".
+
+    Returns:
+        The card's text.
     """
-    values = {split: found["on_device"] for split, found in figures.items()}
+    values = {split: measured["on_device"] for split, measured in figures.items()}
     return _card("litert", pushed, model, figures, values, {"weights": weights})
 
 
@@ -76,9 +85,9 @@ def _card(kind: str, pushed: PushedModel, model, figures: Figures, values: Mappi
     recipe |= {key: Path(recipe[key]).name for key in PATHS if key in recipe}
     judged = (pushed.evaluation or {}).get("splits", {})
     both = {split: {**judged.get(split, {}), **figures.get(split, {})} for split in ("eval", "test")}
-    splits = {split: found for split, found in both.items() if found}
+    splits = {split: measured for split, measured in both.items() if measured}
     if not values:
-        values = {split: found["perplexity"] for split, found in splits.items()}
+        values = {split: measured["perplexity"] for split, measured in splits.items()}
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(TEMPLATES),
         autoescape=False,  # noqa: S701  (Markdown)
@@ -104,7 +113,7 @@ def _card(kind: str, pushed: PushedModel, model, figures: Figures, values: Mappi
 
 
 def _header(kind: str, name: str, dataset: str | None, corpus: Mapping[str, Any], values: Mapping[str, float]) -> str:
-    """The YAML that the Hub reads."""
+    """Returns the metadata that the Hub reads, as YAML."""
     of_license = {key: corpus[key] for key in ("license", "license_name", "language") if key in corpus}
     results = [
         {

@@ -1,4 +1,4 @@
-"""A pushed version and what is known of it: its card, its lineage, the splits that it was judged on."""
+"""A pushed version with its card, its lineage and the splits that it was evaluated on."""
 
 import json
 import sqlite3
@@ -29,10 +29,10 @@ class PushedModel:
         version: Its number.
         path: The SavedModel's folder.
         card: Contents of `assets.extra/model_card.json`.
-        figures: Component -> what it found when the model was made; empty where the lineage is not known.
-        parameters: Component -> its parameters, likewise.
-        evaluation: Contents of `evaluation.json`, or None where it is not there.
-        tokens: Folder of the splits' token ids, or None where it is not known.
+        figures: Component -> the figures that it returned; empty if the lineage is not known.
+        parameters: Component -> its parameters; empty if the lineage is not known.
+        evaluation: Contents of `evaluation.json`, or None if it does not exist.
+        tokens: Folder of the splits' token ids, or None if it is not known.
     """
 
     version: int
@@ -45,15 +45,15 @@ class PushedModel:
 
 
 def find(settings: Settings, version: int | None, tokens: Path | None) -> PushedModel:
-    """A pushed version, by default the newest one.
+    """Finds a pushed version.
 
     Args:
-        settings: They name the serving folder, and the root that has the lineage.
-        version: Its number.
-        tokens: Folder of the splits' token ids, instead of what the lineage names.
+        settings: The settings, which name the serving folder and the root that has the lineage.
+        version: The version's number; None for the newest.
+        tokens: Folder of the splits' token ids; None for the one that the lineage names.
 
     Raises:
-        RunnerError: If there is no such version, its card cannot be read, or `tokens` has not the splits.
+        RunnerError: If there is no such version, its card cannot be read, or `tokens` lacks the splits.
     """
     folder, root = serving_dir(settings), Path(settings.pipeline.root).expanduser()
     present = list_versions(folder)
@@ -70,7 +70,7 @@ def find(settings: Settings, version: int | None, tokens: Path | None) -> Pushed
     card_file = path / saved_model.CARD
     try:
         card = json.loads(card_file.read_text(encoding="utf-8"))
-        card["vocabulary"]["tokenizer"], card["recipe"]["dropout"]  # what every pushed card has
+        card["vocabulary"]["tokenizer"], card["recipe"]["dropout"]  # every pushed card has these keys
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise RunnerError(
             f"{card_file} cannot be read as the card of a pushed model ({type(error).__name__}: {error}). Push the "
@@ -92,7 +92,7 @@ def find(settings: Settings, version: int | None, tokens: Path | None) -> Pushed
 
 
 def _executions(root: Path, wanted: str) -> dict[str, dict[str, Any]]:
-    """Component -> the execution that a pushed model of this digest stems from; empty where nothing is recorded."""
+    """Returns component -> the execution that led to a pushed model of this digest; empty if nothing is recorded."""
     file = metadata_file(root)
     if not file.is_file():
         return {}
@@ -104,7 +104,7 @@ def _executions(root: Path, wanted: str) -> dict[str, dict[str, Any]]:
                     continue
                 lineage = metadata.lineage(artifact.id)
                 known = [metadata.properties("Execution", execution["execution_id"]) for execution in lineage]
-                found = {
+                by_component = {
                     execution["component"]: {
                         **execution,
                         "figures": properties.get("figures", {}),
@@ -112,8 +112,8 @@ def _executions(root: Path, wanted: str) -> dict[str, dict[str, Any]]:
                     }
                     for execution, properties in zip(lineage, known, strict=True)
                 }
-                if "Trainer" in found:  # a rollback has none
-                    return found
+                if "Trainer" in by_component:  # a rollback has none
+                    return by_component
     except (ComponentError, OSError, sqlite3.Error, ValueError, KeyError, TypeError) as error:
         raise RunnerError(describe(error, root)) from error
     return {}
@@ -124,5 +124,5 @@ def _evaluation(root: Path, executions: Mapping[str, Mapping[str, Any]]) -> Eval
         return None
     try:
         return EVALUATION.read(root / executions["Evaluator"]["outputs"]["evaluation"].uri)
-    except (ComponentError, KeyError):  # removed or damaged: the card then lacks its figures
+    except (ComponentError, KeyError):  # removed or damaged: the card then has no figures
         return None

@@ -1,4 +1,4 @@
-"""Writes a pushed model's files in the Hub's layout or for devices, measured, with their card."""
+"""Writes a pushed model's files in the Hub's layout or for devices, with their measured perplexities and a card."""
 
 import errno
 import sys
@@ -21,16 +21,20 @@ from pipeline.exporting import model_card
 from pipeline.exporting.pushed_model import PushedModel
 
 SPLITS = ("eval", "test")
-OPTIONS = ("dropout", "init_scale", "augmented", "gradient_through_target", "seed")  # of the recipe
+OPTIONS = ("dropout", "init_scale", "augmented", "gradient_through_target", "seed")  # keys of the recipe
 AUGMENTED = ("temperature", "gamma")
 TFLITE_FILE = "model.tflite"
 
 
 def write_hub(pushed: PushedModel, folder: Path) -> None:
-    """Fills a folder in the Hub's layout.
+    """Writes a model in the Hub's layout.
+
+    Args:
+        pushed: The pushed version.
+        folder: An existing empty folder.
 
     Raises:
-        RunnerError: If the split's tokens are not this model's.
+        RunnerError: If the splits' tokens do not belong to this model.
         ComponentError: If the SavedModel cannot be loaded.
     """
     exported = ExportedModel(pushed.path)
@@ -38,23 +42,23 @@ def write_hub(pushed: PushedModel, folder: Path) -> None:
     options = {name: recipe[name] for name in (OPTIONS + AUGMENTED if recipe["augmented"] else OPTIONS)}
     model = rebuild(exported, **options, precision="float32")
     hub_export.write(model, _tokenizer(pushed), pushed.path / saved_model.VOCABULARY, folder)
-    figures = _measured(exported, _streams(pushed, len(exported.words)))
+    figures = _measure(exported, _streams(pushed, len(exported.words)))
     card = model_card.hub(pushed, model, figures)
     (folder / "README.md").write_text(card, encoding="utf-8")
 
 
 def write_litert(pushed: PushedModel, folder: Path, quantize: str | None, max_regression: float) -> None:
-    """Fills a folder for devices, whose perplexities are measured through the LiteRT interpreter.
+    """Writes a model for devices, and measures its perplexities through the LiteRT interpreter.
 
     Args:
-        pushed: The model.
-        folder: An existing folder.
+        pushed: The pushed version.
+        folder: An existing empty folder.
         quantize: "int8", "float16" or None for float32.
-        max_regression: Relative rise of either split's perplexity over the pushed model's that is allowed.
+        max_regression: Largest allowed relative rise of either split's perplexity over the pushed model's.
 
     Raises:
-        Refused: If it is more.
-        RunnerError: If there are no splits to measure on.
+        Refused: If a perplexity rises more than that.
+        RunnerError: If there are no splits to measure on, or they do not belong to this model.
         ComponentError: If the SavedModel cannot be loaded.
     """
     exported = ExportedModel(pushed.path)
@@ -69,28 +73,36 @@ def write_litert(pushed: PushedModel, folder: Path, quantize: str | None, max_re
         (folder / TFLITE_FILE).write_bytes(litert_export.convert(model, quantize))
         device = litert_export.DeviceModel(folder / TFLITE_FILE)
     hub_export.write_tokenizer(_tokenizer(pushed), pushed.path / saved_model.VOCABULARY, folder)
-    figures = _measured(exported, streams)
+    figures = _measure(exported, streams)
     for split, stream in streams.items():
         print(f"Measuring the {split} split, {len(stream):,} words one by one ...", file=sys.stderr)
         on_device = device.perplexity(stream)
         figures[split] |= {"on_device": on_device, "change": on_device / figures[split]["perplexity"] - 1}
     quantized = quantize or "float32"
-    for split, found in figures.items():
-        if not found["change"] <= max_regression:
+    for split, measured in figures.items():
+        if not measured["change"] <= max_regression:
             raise Refused(
                 f"Refused, nothing was written: as {quantized} for devices the {split} perplexity is "
-                f"{found['on_device']:.4f}, the pushed version's {found['perplexity']:.4f}: {found['change']:+.3%}, "
-                f"more than evaluator.max_regression allows, {max_regression:+.3%}. Use another --quantize, or none."
+                f"{measured['on_device']:.4f}, the pushed version's {measured['perplexity']:.4f}: "
+                f"{measured['change']:+.3%}, more than evaluator.max_regression allows, {max_regression:+.3%}. Use "
+                "another --quantize, or none."
             )
     card = model_card.litert(pushed, model, figures, quantized)
     (folder / "README.md").write_text(card, encoding="utf-8")
 
 
 def put_in_place(folder: Path, target: Path, output: Path, pushed: PushedModel, what: str) -> None:
-    """Renames a filled folder to `target`, which the person named `output`, and prints what is in it.
+    """Renames a finished folder and prints what is in it.
+
+    Args:
+        folder: The finished folder.
+        target: Its new path, absolute.
+        output: The new path as the person wrote it, for messages.
+        pushed: The pushed version.
+        what: Text for what was written, such as "in the Hub's layout".
 
     Raises:
-        RunnerError: If something was written there meanwhile.
+        RunnerError: If something else was written to the new path meanwhile.
     """
     listed = [f"  {path.name:<24}{path.stat().st_size:>14,} bytes" for path in sorted(folder.iterdir())]
     try:
@@ -98,7 +110,9 @@ def put_in_place(folder: Path, target: Path, output: Path, pushed: PushedModel, 
     except OSError as error:
         if error.errno not in (errno.ENOTEMPTY, errno.EEXIST, errno.ENOTDIR):
             raise
-        raise RunnerError(f"--output {output} is not empty any more; nothing in it was changed.") from error
+        raise RunnerError(
+            f"--output {output} is no longer empty; nothing in it was changed. Name a new or an empty folder."
+        ) from error
     print("\n".join([f"{pushed.path} was written to {output} {what}:", *listed]))
 
 
@@ -108,7 +122,7 @@ def _tokenizer(pushed: PushedModel) -> Tokenizer:
 
 
 def _streams(pushed: PushedModel, vocabulary_size: int) -> dict[str, TokenStream]:
-    """The splits to measure on; empty where they are not known."""
+    """Returns the splits to measure on; empty if they are not known."""
     if pushed.tokens is None:
         return {}
     try:
@@ -127,14 +141,14 @@ def _streams(pushed: PushedModel, vocabulary_size: int) -> dict[str, TokenStream
     return streams
 
 
-def _measured(exported: ExportedModel, streams: dict[str, TokenStream]) -> dict[str, dict[str, float]]:
-    """The pushed model's perplexity on each split, with its 95% interval over lines."""
+def _measure(exported: ExportedModel, streams: dict[str, TokenStream]) -> dict[str, dict[str, float]]:
+    """Returns the pushed model's perplexity on each split, with its 95% interval over lines."""
     figures = {}
     for split, stream in streams.items():
         nats = line_cross_entropy(lambda model, rows: model.windows(rows), exported, stream)
         lengths = LineIndex(stream).lengths.astype(float)
         low, high = bootstrap.interval(nats, lengths)
         values = (nats.sum() / lengths.sum(), low, high)
-        found, low, high = map(perplexity, values)
-        figures[split] = {"tokens": len(stream), "perplexity": found, "low": low, "high": high}
+        mean, low, high = map(perplexity, values)
+        figures[split] = {"tokens": len(stream), "perplexity": mean, "low": low, "high": high}
     return figures

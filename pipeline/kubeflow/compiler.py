@@ -16,6 +16,7 @@ from kfp.dsl import container_component_class, structures
 from components.base import Component
 from pipeline import config
 from pipeline.config.settings import ComponentResources, KubeflowSettings
+from pipeline.root import work_folder
 from pipeline.runner.code_digest import code_digest
 
 PIPELINE = "tied-language-model"
@@ -23,25 +24,25 @@ ENTRYPOINT = ["python", "-m", "pipeline.kubeflow.entrypoint"]
 # Parameters of the components that a submitted run may set; their defaults are the compiled configuration's.
 RUNTIME = ("data_dir", "pattern", "epochs", "max_perplexity", "max_regression", "max_latency_ms")
 DATA_VERSION = "data_version"
-# Of a gate. kfp's local runner takes a condition on an output of any other name for false.
+# The output of a gate. With any other name, kfp's local runner treats a condition on it as false.
 VERDICT = "Output"
-NULL = "null"  # a setting's None, in a parameter that is text
-# kfp lets nobody define types of artifacts but its own namespaces; in the file they are written as TFX writes them.
+NULL = "null"  # stands for None in a parameter that is text
+# kfp allows artifact types only in its own namespaces; in the compiled file they are renamed to TFX's form.
 _KFP_TYPE = re.compile(r"schemaTitle: system\.(\w+)\n *schemaVersion: 0\.0\.1")
 TYPES = {int: "Integer", float: "Float", str: "String"}
 
 
 def compile_pipeline(components: Sequence[Component], settings: KubeflowSettings, root: Path, use_cache: bool) -> str:
-    """The pipeline in KFP's intermediate representation, as YAML.
+    """Compiles the pipeline to KFP's intermediate representation, as YAML.
 
-    A component waits for what it reads, and for checks before it whose outputs nobody reads. What comes after a gate
-    runs only where the gate blesses the model.
+    A component waits for the components whose outputs it reads, and for earlier checks whose outputs no component
+    reads. What comes after a gate runs only if the gate blesses the model.
 
     Args:
         components: In the order in which they run.
         settings: The section `kubeflow`.
         root: `pipeline.root`, below which unfinished trainings are kept.
-        use_cache: Whether a component may reuse what an earlier run made of the same inputs.
+        use_cache: Whether a component may reuse what an earlier run made from the same inputs.
 
     Raises:
         ConfigurationError: If the settings cannot be used.
@@ -96,7 +97,7 @@ def _check(components: Sequence[Component], settings: KubeflowSettings) -> None:
         if folder is not None and not folder.is_absolute():
             raise config.ConfigurationError(
                 f"pipeline.serving_dir: found {str(folder)!r}, expected an absolute path on a file system that the "
-                "containers mount, as this folder of a container is lost with it. Set pipeline.root or serving_dir."
+                "containers mount: a relative folder is lost with its container. Set pipeline.root or serving_dir."
             )
     known = [kind.__name__ for kind in Component.__subclasses__()]
     for name in settings.resources:
@@ -108,10 +109,10 @@ def _check(components: Sequence[Component], settings: KubeflowSettings) -> None:
 
 
 def _runtime(component: Component) -> dict[str, int | float | str]:
-    """The run's parameters that the component takes, with their defaults; one that may be null is text.
+    """Returns the run's parameters that the component takes, with their defaults; one that may be null is text.
 
-    KFP's cache compares the names of files, never their contents, so that a component which reads files outside its
-    inputs also takes the version of the data: another one makes it run again.
+    KFP's cache compares the names of files, never their contents. A component that reads files outside its inputs
+    therefore also takes the version of the data: another version makes it run again.
     """
     defaults = {}
     for name in RUNTIME:
@@ -125,12 +126,12 @@ def _runtime(component: Component) -> dict[str, int | float | str]:
 
 
 def _is_cacheable(component: Component) -> bool:
-    """Whether equal inputs give equal results: what is in the serving folder changes with each push."""
+    """Returns whether equal inputs give equal results. The serving folder changes with each push."""
     return "serving_dir" not in type(component.parameters).model_fields
 
 
 def _container(component: Component, image: str, root: Path) -> container_component_class.ContainerComponent:
-    """The component as one of kfp's: typed artifacts, and a command line for the entrypoint."""
+    """Converts the component to one of kfp's: typed artifacts, and a command line for the entrypoint."""
     runtime = _runtime(component)
     inputs = {key: structures.InputSpec(_type(channel.type)) for key, channel in component.inputs.items()}
     inputs |= {name: structures.InputSpec(TYPES[type(default)]) for name, default in runtime.items()}
@@ -147,7 +148,7 @@ def _container(component: Component, image: str, root: Path) -> container_compon
         place = f"$.outputs.artifacts['{key}']"
         arguments += ["--output", key, f"{{{{{place}.path}}}}", f"{{{{{place}.uri}}}}"]
     if component.RESUMABLE:
-        arguments += ["--workspace", f"{root}/.work/{component.name}-{dsl.PIPELINE_JOB_ID_PLACEHOLDER}"]
+        arguments += ["--workspace", str(work_folder(root, f"{component.name}-{dsl.PIPELINE_JOB_ID_PLACEHOLDER}"))]
     if component.GATE:
         outputs[VERDICT] = structures.OutputSpec("String")
         arguments += ["--verdict", f"{{{{$.outputs.parameters['{VERDICT}'].output_file}}}}"]

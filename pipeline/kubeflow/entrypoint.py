@@ -12,17 +12,21 @@ from typing import Any, NoReturn
 
 import pydantic
 
-import pipeline.pipeline  # noqa: F401 (every component of the pipeline is known then)
+import pipeline.pipeline  # noqa: F401 (imports every component of the pipeline)
 from components.base import Channel, Component, ComponentError, Context
 from pipeline import program
 from pipeline.errors import describe
-from pipeline.exit_codes import FAILED
+from pipeline.exit_codes import DONE, FAILED
 from pipeline.runner import artifact_files, stopping
 from pipeline.runner.code_digest import code_digest
 
 
 def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespace:
-    """Parses the command line; exits with 2 and a usage line where it is wrong."""
+    """Parses the command line; exits with 2 and a usage line if it is wrong.
+
+    Args:
+        arguments: The words of the command line; by default those of this process.
+    """
     parser = argparse.ArgumentParser(
         prog="python -m pipeline.kubeflow.entrypoint", description=__doc__.splitlines()[0], allow_abbrev=False
     )
@@ -46,14 +50,21 @@ def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespac
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Runs the component; its figures are the last line on standard output. Returns an exit code."""
+    """Runs the component and prints its figures as the last line on standard output.
+
+    Args:
+        arguments: The words of the command line; by default those of this process.
+
+    Returns:
+        The exit code.
+    """
     parsed = parse_arguments(arguments)
     stopping.install()
     program.quiet_libraries(verbose=False)
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     try:
         print(json.dumps(run(parsed), allow_nan=False), flush=True)
-        return 0
+        return DONE
     except ComponentError as error:
         print(f"{parsed.component.__name__}: {error}", file=sys.stderr)
         return FAILED
@@ -68,7 +79,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def run(parsed: argparse.Namespace) -> dict[str, Any]:
-    """Runs the component on the folders given; returns its figures.
+    """Runs the component on the given folders, and writes KFP's record and the verdict.
+
+    Args:
+        parsed: The parsed arguments.
+
+    Returns:
+        The component's figures.
 
     Raises:
         ComponentError: If the image has other code than the pipeline, a parameter is wrong, or the component fails.
@@ -85,7 +102,7 @@ def run(parsed: argparse.Namespace) -> dict[str, Any]:
     channels = {key: Channel("", key, types.get(key, "")) for key in inputs}
     component = kind(parameters(kind, parsed.parameters, parsed.set), **channels)
     for folder in outputs.values():
-        shutil.rmtree(folder, ignore_errors=True)  # what an attempt that failed left there
+        shutil.rmtree(folder, ignore_errors=True)  # removes what a failed attempt left there
         folder.mkdir(parents=True)
     component.external_state(inputs)  # raises where files outside the inputs are missing
     with tempfile.TemporaryDirectory() as scratch:
@@ -109,7 +126,12 @@ def _write(file: Path, value: Any) -> None:
 
 
 def parameters(kind: type[Component], compiled: str, given: Sequence[tuple[str, str]]) -> pydantic.BaseModel:
-    """The component's parameters: those compiled, in JSON, and over them (name, text) for each that the run sets.
+    """Combines the compiled parameters with those that the run sets.
+
+    Args:
+        kind: The component's class.
+        compiled: The compiled parameters, in JSON.
+        given: (name, text) of each parameter that the run sets.
 
     Raises:
         ComponentError: If a value is wrong.
@@ -125,7 +147,11 @@ def parameters(kind: type[Component], compiled: str, given: Sequence[tuple[str, 
 
 
 def command(arguments: Sequence[str] | None = None) -> NoReturn:
-    """Runs the component and ends the process."""
+    """Runs the component and ends the process.
+
+    Args:
+        arguments: The words of the command line; by default those of this process.
+    """
     stopping.end(main(arguments))
 
 

@@ -1,4 +1,4 @@
 """Lineage: runs, executions, artifacts and their properties, in SQLite and beside the artifacts themselves.
 
-Imports no other room of `pipeline`; imported by `pipeline.runner` and `pipeline.reporting`.
+Imports no other subpackage of `pipeline`; imported by `pipeline.runner` and `pipeline.reporting`.
 """

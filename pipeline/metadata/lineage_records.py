@@ -1,7 +1,7 @@
-"""The lineage once more, as small JSON files beside the artifacts: what lost or damaged metadata are rebuilt from.
+"""Copies of the lineage as small JSON files beside the artifacts. Lost or damaged metadata are rebuilt from them.
 
-`<root>/<Component>/.system/<execution id>.json` is one complete or cached execution with its artifacts,
-`<root>/runs/<run id>/run.json` one run.
+`<root>/<Component>/.system/<execution id>.json` is one complete or cached execution with its artifacts, and `run.json`
+in a run's folder is one run.
 """
 
 import json
@@ -17,33 +17,64 @@ SYSTEM, RUN = ".system", "run.json"
 
 
 def write_execution(root: Path, record: Mapping[str, Any]) -> None:
-    """Keeps one execution: `execution_id`, `component`, `run_id`, `state`, `inputs`, `outputs`, `properties`."""
+    """Writes the record of one execution.
+
+    Args:
+        root: The pipeline's root.
+        record: `execution_id`, `component`, `run_id`, `state`, `inputs`, `outputs`, `properties`.
+    """
     _write(root / record["component"] / SYSTEM / f"{record['execution_id']}.json", record)
 
 
 def has_execution(root: Path, component: str, execution_id: int) -> bool:
-    """Whether an execution has its record."""
+    """Returns whether an execution has its record.
+
+    Args:
+        root: The pipeline's root.
+        component: The component's name.
+        execution_id: The execution's id.
+    """
     return (root / component / SYSTEM / f"{execution_id}.json").is_file()
 
 
 def remove_execution(root: Path, component: str, execution_id: int) -> None:
-    """Removes the record of an execution that was not completed after all; `component` may be a glob pattern."""
+    """Removes the record of an execution whose outputs cannot be used.
+
+    Args:
+        root: The pipeline's root.
+        component: The component's name, or a glob pattern.
+        execution_id: The execution's id.
+    """
     for path in root.glob(f"{component}/{SYSTEM}/{execution_id}.json"):
         path.unlink(missing_ok=True)
 
 
 def write_run(root: Path, run_id: str, properties: Mapping[str, Any]) -> None:
-    """Keeps a run's properties, as `Metadata.runs` returns them."""
+    """Writes the record of one run.
+
+    Args:
+        root: The pipeline's root.
+        run_id: The run's id.
+        properties: The run's properties, as `Metadata.runs` returns them.
+    """
     _write(run_folder(root, run_id) / RUN, properties)
 
 
 def any_in(root: Path) -> bool:
-    """Whether a root has records of executions."""
+    """Returns whether a root has records of executions."""
     return any(root.glob(f"*/{SYSTEM}/*.json"))
 
 
 def restore(root: Path, metadata) -> tuple[int, int]:
-    """Puts every record below the root into empty metadata; returns how many executions and runs there were."""
+    """Fills empty metadata with every record below the root.
+
+    Args:
+        root: The pipeline's root.
+        metadata: An empty `Metadata`.
+
+    Returns:
+        The number of executions and the number of runs.
+    """
     runs = {path.parent.name: record for path, record in _read(root.glob(f"runs/*/{RUN}"))}
     executions = [record for _, record in _read(root.glob(f"*/{SYSTEM}/*.json"))]
     executions.sort(key=lambda record: record["execution_id"])

@@ -1,7 +1,7 @@
-"""Opens a root's metadata: checked first; a damaged file is set aside and made again from what lies beside it.
+"""Opens a root's metadata after checking them; a damaged file is renamed and rebuilt from the records below the root.
 
-While no run is at work, `metadata.sqlite.sha256` has the checksum of the file: SQLite itself notices a wrong byte only
-in its own structures. After a killed run that checksum is missing, and SQLite's checks have to do.
+While no run is in progress, `metadata.sqlite.sha256` has the checksum of the file: SQLite itself detects a wrong byte
+only in its own structures. After a killed run that checksum is missing, and only SQLite's checks are made.
 """
 
 import contextlib
@@ -21,44 +21,48 @@ WAIT_SECONDS = 30.0  # for another program that has the file locked
 
 
 @contextlib.contextmanager
-def opened(root: Path, tell: Callable[[str], None]) -> Iterator[Metadata]:
-    """The metadata of a root whose lock this process holds.
+def opened(root: Path, report: Callable[[str], None]) -> Iterator[Metadata]:
+    """Opens the metadata of a root whose lock this process holds.
 
     Args:
-        root: The folder of `metadata.sqlite`, which is made where it is missing.
-        tell: Called with what people should know.
+        root: The pipeline's root; the metadata file is created in it if missing.
+        report: Called with a message if the file was damaged and has been rebuilt.
+
+    Yields:
+        The metadata.
 
     Raises:
-        OSError, sqlite3.Error: If the file cannot be opened, though it is not damaged.
+        OSError: If the file cannot be opened.
+        sqlite3.Error: If the file is locked or cannot be read, though it is not damaged.
     """
     path = root / METADATA
     checksum = root / f"{METADATA}.sha256"
     problem = _damage(path, checksum)
     if problem:
-        aside = f"{METADATA}.damaged-{time.strftime('%Y%m%d-%H%M%S')}"
+        new_name = f"{METADATA}.damaged-{time.strftime('%Y%m%d-%H%M%S')}"
         for part in PARTS:
             with contextlib.suppress(FileNotFoundError):
-                (root / (METADATA + part)).rename(root / (aside + part))
+                (root / (METADATA + part)).rename(root / (new_name + part))
     checksum.unlink(missing_ok=True)
     try:
         with Metadata(path) as metadata:
             if problem:
                 executions, runs = lineage_records.restore(root, metadata)
-                tell(
-                    f"{path} was damaged ({problem}). It was renamed to {aside}, and rebuilt from the records of "
+                report(
+                    f"{path} was damaged ({problem}). It was renamed to {new_name}, and rebuilt from the records of "
                     f"{executions} executions and {runs} runs below {root}."
                 )
             else:
                 metadata.keep_records()
             yield metadata
     finally:
-        with contextlib.suppress(OSError):  # a full disk; only this check is lost
+        with contextlib.suppress(OSError):  # on a full disk only this check is lost
             if not _has_journal(path):
                 files.write_text(checksum, _sha256(path))
 
 
 def _damage(path: Path, checksum: Path) -> str | None:
-    """What is wrong with the file's contents; None if nothing is."""
+    """Returns what is wrong with the file's contents, or None."""
     if not path.is_file():
         return None
     if not path.stat().st_size:
@@ -67,20 +71,20 @@ def _damage(path: Path, checksum: Path) -> str | None:
         return "its checksum differs"
     try:
         with contextlib.closing(sqlite3.connect(path, timeout=WAIT_SECONDS)) as database:
-            found = database.execute("PRAGMA integrity_check(1)").fetchone()[0]
-            if found != "ok":
-                return " ".join(found.split())
+            result = database.execute("PRAGMA integrity_check(1)").fetchone()[0]
+            if result != "ok":
+                return " ".join(result.split())
             if database.execute("PRAGMA foreign_key_check").fetchone():
                 return "rows refer to rows that are missing"
     except sqlite3.OperationalError:
-        raise  # locked, no permission, a disk error: nothing is known of the contents
+        raise  # the file is locked or unreadable, which says nothing about its contents
     except sqlite3.DatabaseError as error:
         return str(error)
     return None
 
 
 def _has_journal(path: Path) -> bool:
-    """Whether changes are not in the file yet; a reader leaves an empty journal."""
+    """Returns whether the journal holds changes; a reader leaves an empty one."""
     journal = path.with_name(f"{METADATA}-wal")
     return journal.exists() and journal.stat().st_size > 0
 

@@ -1,43 +1,43 @@
-"""Lineage in SQLite, with ML Metadata's tables and words.
+"""Lineage in SQLite, with ML Metadata's tables and terms.
 
-Types name what artifacts, executions and contexts are; an Event ties an artifact to the execution that read or wrote
+Types name what artifacts, executions and contexts are; an Event links an artifact to the execution that read or wrote
 it; Contexts group them: the `pipeline`, each `pipeline_run`, each `node` (component). Attribution and Association put
 artifacts and executions into contexts. Writers take turns (WAL, busy timeout); readers never wait. What is complete is
-also kept beside the artifacts, see `lineage_records`.
+also written beside the artifacts, see `lineage_records`.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from pipeline.metadata import lineage_records
-from pipeline.metadata.tables import ARTIFACT_KIND, EXECUTION_KIND, Tables, now
+from pipeline.metadata.reading import (
+    CACHED,
+    CANCELED,
+    COMPLETE,
+    FAILED,
+    INPUT,
+    OUTPUT,
+    RUNNING,
+    Artifact,
+    MetadataReader,
+)
+from pipeline.metadata.tables import ARTIFACT_KIND, EXECUTION_KIND, now
 
-RUNNING, COMPLETE, FAILED, CACHED, CANCELED = 2, 3, 4, 5, 6  # Execution.last_known_state
+__all__ = ["CANCELED", "COMPLETE", "FAILED", "Artifact", "Metadata"]
+
 LIVE = 2  # Artifact.state
-INPUT, OUTPUT = 3, 4  # Event.type
 PIPELINE = "tied-language-model"
 
 
-@dataclass(frozen=True)
-class Artifact:
-    """A published output: `uri` is relative to the pipeline's root, `files` is name -> [size, mtime_ns, sha256]."""
-
-    id: int
-    type: str
-    uri: str
-    digest: str
-    files: dict[str, list]
-    producer: str
-
-
-class Metadata(Tables):
-    """The metadata of one root, the folder that the file is in; every method is one transaction."""
-
-    # -- writing ----------------------------------------------------------------------------------------------------
+class Metadata(MetadataReader):
+    """The metadata of one root, which is the file's folder; every method is one transaction."""
 
     def reserve_ids(self, above: int) -> None:
-        """Makes new executions count from above `above`: folders of an earlier, lost metadata file keep their ids."""
+        """Makes new executions start above an id: folders that a lost metadata file recorded keep their ids.
+
+        Args:
+            above: The highest id in use.
+        """
         with self._transaction():
             row = self._db.execute("SELECT seq FROM sqlite_sequence WHERE name = 'Execution'").fetchone()
             if row is None:
@@ -46,24 +46,37 @@ class Metadata(Tables):
                 self._db.execute("UPDATE sqlite_sequence SET seq = ? WHERE name = 'Execution'", (above,))
 
     def start_run(self, run_id: str, properties: Mapping[str, Any]) -> None:
-        """Opens the context of one run."""
+        """Creates the context of one run.
+
+        Args:
+            run_id: The run's id.
+            properties: Such as `started`.
+        """
         with self._transaction():
             self._set_run(run_id, properties)
             self._context("pipeline", PIPELINE)
 
     def finish_run(self, run_id: str, properties: Mapping[str, Any]) -> None:
-        """Adds properties (`exit`, `seconds`, `run`: the whole record) to a run's context."""
+        """Adds properties to a run's context.
+
+        Args:
+            run_id: The run's id.
+            properties: Such as `exit`, `seconds`, and `run`, the whole record.
+        """
         with self._transaction():
             self._set_run(run_id, properties)
 
     def start_execution(self, component: str, run_id: str, inputs: Mapping[str, int], **properties: Any) -> int:
-        """Records that a component is about to run; returns the execution's id.
+        """Records that a component is about to run.
 
         Args:
             component: The component's name, which is the execution's type.
             run_id: The run that it belongs to.
             inputs: Input key -> artifact id.
             **properties: Recorded with it, such as `cache_key` and `parameters`.
+
+        Returns:
+            The execution's id.
         """
         with self._transaction():
             return self._new_execution(component, run_id, RUNNING, inputs, properties)
@@ -74,7 +87,7 @@ class Metadata(Tables):
         """Completes an execution: its outputs become artifacts.
 
         Args:
-            execution_id: From `start_execution`.
+            execution_id: The id that `start_execution` returned.
             outputs: Output key -> (artifact type, uri, digest, files).
             **properties: Added to the execution, such as `figures` and `seconds`.
 
@@ -90,7 +103,17 @@ class Metadata(Tables):
         return self.outputs(execution_id)
 
     def publish_cached(self, component: str, run_id: str, cached_id: int, inputs: Mapping[str, int]) -> int:
-        """Records that a run reused the outputs of the execution `cached_id`; returns the new execution's id."""
+        """Records that a run reused the outputs of an earlier execution.
+
+        Args:
+            component: The component's name.
+            run_id: The run that reused them.
+            cached_id: The earlier execution's id.
+            inputs: Input key -> artifact id.
+
+        Returns:
+            The new execution's id.
+        """
         outputs = self.outputs(cached_id)
         with self._transaction():
             execution_id = self._new_execution(component, run_id, CACHED, inputs, {"cached_execution": cached_id})
@@ -100,7 +123,13 @@ class Metadata(Tables):
         return execution_id
 
     def end_execution(self, execution_id: int, state: int, error: str = "") -> None:
-        """Marks an execution FAILED or CANCELED."""
+        """Marks an execution as failed or canceled.
+
+        Args:
+            execution_id: The execution's id.
+            state: FAILED or CANCELED.
+            error: The message of the failure.
+        """
         with self._transaction():
             self._set_properties("Execution", execution_id, {"error": error})
             self._set_state(execution_id, state)
@@ -116,89 +145,18 @@ class Metadata(Tables):
                 self._keep_record(execution_id)
 
     def restore(self, executions: Sequence[Mapping[str, Any]], runs: Mapping[str, Mapping[str, Any]]) -> None:
-        """Fills an empty file from the records of executions, ordered by id, and of runs (id -> properties)."""
+        """Fills an empty file from records.
+
+        Args:
+            executions: Records of executions, in the order of their ids.
+            runs: Run id -> properties.
+        """
         with self._transaction():
             for run_id, properties in runs.items():
                 self._set_properties("Context", self._context("pipeline_run", run_id), properties)
-            known = set()  # a record of which a part is lost refers to no row that is not there
+            known = set()  # ids of restored artifacts; a record may name others, whose own records are lost
             for record in executions:
                 known |= self._restore_execution(record, known)
-
-    # -- reading ----------------------------------------------------------------------------------------------------
-
-    def find_cached(self, component: str, cache_key: str) -> int | None:
-        """The newest complete execution of the component with that cache key."""
-        row = self._db.execute(
-            "SELECT max(e.id) FROM Execution e JOIN Type t ON t.id = e.type_id"
-            " JOIN ExecutionProperty p ON p.execution_id = e.id AND p.name = 'cache_key' AND p.string_value = ?"
-            " WHERE t.name = ? AND e.last_known_state = ?",
-            (cache_key, component, COMPLETE),
-        ).fetchone()
-        return row[0]
-
-    def running(self) -> list[int]:
-        """Executions that were never ended: while no run holds the root's lock, they were killed."""
-        rows = self._db.execute("SELECT id FROM Execution WHERE last_known_state = ?", (RUNNING,))
-        return [row[0] for row in rows]
-
-    def inputs(self, execution_id: int) -> dict[str, Artifact]:
-        """Input key -> artifact that the execution read."""
-        return self._event_artifacts(execution_id, INPUT)
-
-    def outputs(self, execution_id: int) -> dict[str, Artifact]:
-        """Output key -> artifact that the execution wrote (or reused, where it was cached)."""
-        return self._event_artifacts(execution_id, OUTPUT)
-
-    def artifacts(self, artifact_type: str) -> list[Artifact]:
-        """All artifacts of a type, newest first."""
-        rows = self._db.execute(
-            "SELECT a.id FROM Artifact a JOIN Type t ON t.id = a.type_id WHERE t.name = ? AND t.type_kind = ?"
-            " ORDER BY a.id DESC",
-            (artifact_type, ARTIFACT_KIND),
-        ).fetchall()
-        return [self.artifact(row[0]) for row in rows]
-
-    def artifact(self, artifact_id: int) -> Artifact:
-        """One artifact by its id."""
-        kind, uri = self._db.execute(
-            "SELECT t.name, a.uri FROM Artifact a JOIN Type t ON t.id = a.type_id WHERE a.id = ?", (artifact_id,)
-        ).fetchone()
-        (producer,) = self._db.execute(
-            "SELECT t.name FROM Event v JOIN Execution e ON e.id = v.execution_id JOIN Type t ON t.id = e.type_id"
-            " WHERE v.artifact_id = ? AND v.type = ? ORDER BY v.id LIMIT 1",
-            (artifact_id, OUTPUT),
-        ).fetchone()
-        properties = self.properties("Artifact", artifact_id)
-        return Artifact(artifact_id, kind, uri, properties["digest"], properties["files"], producer)
-
-    def lineage(self, artifact_id: int) -> list[dict[str, Any]]:
-        """The executions that an artifact stems from, nearest first.
-
-        Returns:
-            Dicts of `execution_id`, `component`, `inputs` and `outputs` (key -> `Artifact`).
-        """
-        found, waiting = {}, [artifact_id]
-        while waiting:
-            row = self._db.execute(
-                "SELECT e.id, t.name FROM Event v JOIN Execution e ON e.id = v.execution_id"
-                " JOIN Type t ON t.id = e.type_id WHERE v.artifact_id = ? AND v.type = ? ORDER BY v.id LIMIT 1",
-                (waiting.pop(0), OUTPUT),
-            ).fetchone()
-            if row and row[0] not in found:
-                inputs, outputs = self.inputs(row[0]), self.outputs(row[0])
-                found[row[0]] = {"execution_id": row[0], "component": row[1], "inputs": inputs, "outputs": outputs}
-                waiting += [artifact.id for artifact in inputs.values()]
-        return list(found.values())
-
-    def runs(self) -> list[dict[str, Any]]:
-        """Every run's properties (`run_id`, `started`, and where it ended `exit`, `seconds`, `run`), newest first."""
-        rows = self._db.execute(
-            "SELECT c.id, c.name FROM Context c JOIN Type t ON t.id = c.type_id WHERE t.name = 'pipeline_run'"
-            " ORDER BY c.id DESC"
-        ).fetchall()
-        return [{"run_id": name, **self.properties("Context", context_id)} for context_id, name in rows]
-
-    # -- parts ------------------------------------------------------------------------------------------------------
 
     def _set_run(self, run_id: str, properties: Mapping[str, Any]) -> None:
         context = self._context("pipeline_run", run_id)
@@ -250,7 +208,7 @@ class Metadata(Tables):
         lineage_records.write_execution(self._root, record)
 
     def _restore_execution(self, record: Mapping[str, Any], known: set[int]) -> set[int]:
-        """Inserts an execution with the ids that it had; returns the ids of the artifacts that are new."""
+        """Inserts an execution with its old ids; returns the ids of the artifacts that are new."""
         inputs = {key: artifact_id for key, artifact_id in record["inputs"].items() if artifact_id in known}
         execution_id = self._new_execution(
             record["component"], record["run_id"], record["state"], inputs, record["properties"], record["execution_id"]
@@ -263,11 +221,3 @@ class Metadata(Tables):
             if artifact["id"] in known | new:
                 self._event(artifact["id"], execution_id, OUTPUT, key)
         return new
-
-    def _event_artifacts(self, execution_id: int, event_type: int) -> dict[str, Artifact]:
-        rows = self._db.execute(
-            "SELECT p.step_key, v.artifact_id FROM Event v JOIN EventPath p ON p.event_id = v.id"
-            " WHERE v.execution_id = ? AND v.type = ? ORDER BY v.id",
-            (execution_id, event_type),
-        ).fetchall()
-        return {key: self.artifact(artifact_id) for key, artifact_id in rows}

@@ -1,4 +1,4 @@
-"""The tables under `pipeline/metadata/store.py`: connection, transactions, types, contexts, events and properties."""
+"""The tables behind `pipeline/metadata/store.py`: connection, transactions, types, contexts, events and properties."""
 
 import contextlib
 import json
@@ -10,15 +10,15 @@ from typing import Any
 
 SCHEMA = Path(__file__).with_name("metadata.sql").read_text(encoding="utf-8")
 EXECUTION_KIND, ARTIFACT_KIND, CONTEXT_KIND = 0, 1, 2  # Type.type_kind
-JSON_PROPERTIES = ("files", "figures", "parameters", "run", "mlflow")  # JSON text, having no column of their own
+JSON_PROPERTIES = ("files", "figures", "parameters", "run", "mlflow")  # stored as JSON text
 
 
 class Tables:
     """One SQLite file. A context manager.
 
     Args:
-        path: The file; created where it is missing, unless `read_only`.
-        read_only: Opens for reading alone, also on a read-only disk.
+        path: The file; created if missing, unless `read_only`.
+        read_only: Whether to open it for reading only, which also works on a read-only disk.
     """
 
     def __init__(self, path: Path, read_only: bool = False):
@@ -35,7 +35,7 @@ class Tables:
             self._db.close()
             if not read_only:
                 raise
-            # A read-only folder has no place for the WAL's index; nobody can be writing there either.
+            # A read-only folder cannot hold the WAL's index, and nobody can write to it either.
             self._db = sqlite3.connect(uri.replace("mode=ro", "immutable=1"), uri=True)
 
     def __enter__(self):
@@ -55,7 +55,15 @@ class Tables:
         self._db.execute("COMMIT")
 
     def properties(self, kind: str, owner_id: int) -> dict[str, Any]:
-        """Properties of an "Artifact", "Execution" or "Context"."""
+        """Returns the properties of a row.
+
+        Args:
+            kind: "Artifact", "Execution" or "Context".
+            owner_id: The row's id.
+
+        Returns:
+            Name -> value.
+        """
         rows = self._db.execute(
             f"SELECT name, int_value, double_value, string_value FROM {kind}Property WHERE {kind.lower()}_id = ?",
             (owner_id,),
@@ -96,7 +104,7 @@ class Tables:
         return self._id_of("Context", times, type_id=self._type(context_type, CONTEXT_KIND), name=name)
 
     def _id_of(self, table: str, new: Mapping[str, Any] | None = None, **unique: Any) -> int:
-        """Id of the row with those unique values, inserted (with the values `new` too) where there is none."""
+        """Returns the id of the row with those unique values; if there is none, inserts it with the values `new`."""
         where = " AND ".join(f"{column} = ?" for column in unique)
         row = self._db.execute(f"SELECT id FROM {table} WHERE {where}", tuple(unique.values())).fetchone()
         if row:
@@ -108,6 +116,7 @@ class Tables:
 
 
 def now() -> int:
+    """Returns the time in milliseconds since 1970."""
     return time.time_ns() // 1_000_000
 
 

@@ -1,4 +1,4 @@
-"""A page of all runs below a root: when, on what, with which settings, how good, and a link to each report."""
+"""A page of all runs below a root: their dates, data, settings and perplexities, with a link to each report."""
 
 import os
 from collections.abc import Mapping
@@ -6,10 +6,11 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+from pipeline.exit_codes import DONE, FAILED, REFUSED
 from pipeline.reporting import history, page, sections
-from pipeline.root import run_folder
+from pipeline.root import run_folder, runs_folder
 
-# They say where a run writes and what it reads, which has a column of its own.
+# Where a run writes and what it reads: the page has other columns for that.
 NOT_SETTINGS = frozenset("pipeline.root pipeline.serving_dir example_gen.dataset example_gen.data_dir".split())
 GOOD, BAD, OPEN = "good", "bad", "open"
 
@@ -31,15 +32,20 @@ def write(root: Path, path: Path) -> None:
     path.write_text(template.render(rows=rows, root=root), encoding="utf-8")
 
 
-def _row(found: Mapping[str, Any], root: Path, folder: Path) -> dict[str, Any]:
-    run = found.get("run") or {}
+def default_path(root: Path) -> Path:
+    """Returns where the page of all runs is written by default: beside the runs' folders."""
+    return runs_folder(root) / "index.html"
+
+
+def _row(stored: Mapping[str, Any], root: Path, folder: Path) -> dict[str, Any]:
+    run = stored.get("run") or {}
     summary, values, defaults = run.get("summary", {}), run.get("configuration", {}), run.get("defaults", {})
-    report = run_folder(root, found["run_id"]) / "report.html"
+    report = run_folder(root, stored["run_id"]) / "report.html"
     changed = {key: value for key, value in values.items() if value != defaults.get(key) and key not in NOT_SETTINGS}
     ended = run.get("exit") is not None
     return {
-        "run_id": found["run_id"],
-        "started": found["started"][:16].replace("T", " "),
+        "run_id": stored["run_id"],
+        "started": stored["started"][:16].replace("T", " "),
         "link": _address(report, folder) if report.is_file() else None,
         "corpus": values.get("example_gen.dataset"),
         "folder": values.get("example_gen.data_dir"),
@@ -48,10 +54,10 @@ def _row(found: Mapping[str, Any], root: Path, folder: Path) -> dict[str, Any]:
         "test": summary.get("test_perplexity"),
         "seconds": run.get("seconds"),
         "outcome": page.outcome(run) if ended else "Stopped before its end",
-        "style": {0: GOOD, 1: BAD, 3: BAD}.get(run.get("exit"), OPEN),
+        "style": {DONE: GOOD, FAILED: BAD, REFUSED: BAD}.get(run.get("exit"), OPEN),
     }
 
 
 def _address(file: Path, folder: Path) -> str:
-    """A file's address in a page of the folder."""
+    """Returns a file's address in a page that lies in the folder."""
     return quote(Path(os.path.relpath(file, folder)).as_posix())

@@ -1,6 +1,6 @@
-"""Charts as SVG to be set into a page: text in the page's font, colours that are the page's own (CSS variables).
+"""Charts as SVG elements of a page, with the page's font and colours (CSS variables).
 
-A chart is drawn small, 320 points wide, so that its letters stay readable on a phone, where it is shown as it is.
+A chart is drawn small, 320 points wide, so that its text stays readable on a phone, which shows it at that size.
 """
 
 import io
@@ -14,7 +14,7 @@ from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator, NullFormatter, PercentFormatter
 
-# Colours that no chart needs stand for the page's CSS variables; `_as_html` puts those in their place.
+# Placeholder colours, which no chart needs; `_as_html` replaces them by the page's CSS variables.
 INK, FAINT, SERIES = "#010203", "#040506", ("#070809", "#0a0b0c", "#0d0e0f", "#101112")
 _VARIABLES = {INK: "--ink", FAINT: "--line", **{color: f"--series-{n}" for n, color in enumerate(SERIES, start=1)}}
 _STYLE = {
@@ -37,8 +37,8 @@ _STYLE = {
     "legend.frameon": False,
     "lines.linewidth": 1.8,
 }
-FEWEST_FOR_A_CURVE = 3  # points
-FEWEST = 10  # tokens of a calibration bin whose share right says something
+MIN_CURVE_POINTS = 3  # fewer points are drawn as dots
+MIN_BIN_TOKENS = 10  # a calibration bin with fewer tokens is left out
 _SIZE = (4.4, 2.7)  # inches
 _WRAPPING = re.compile(r"<metadata>.*?</metadata>|<\?xml.*?\?>|<!DOCTYPE.*?>|<!--.*?-->", re.DOTALL)
 
@@ -49,19 +49,22 @@ def lines(
     log: bool = False,
     mark: int | None = None,
 ) -> str:
-    """Curves over epochs, from 1; fewer than three values are dots.
+    """Draws curves over epochs, which count from 1. A curve of fewer than three values is drawn as dots.
 
     Args:
-        series: Values by name; None where there is none.
+        series: Name -> a value for each epoch, None if there is none.
         title: What the chart shows, for people who cannot see it.
         log: Whether the y axis is logarithmic.
-        mark: The epoch to mark with a dotted line.
+        mark: The epoch to mark with a dotted line; None for no mark.
+
+    Returns:
+        An SVG element.
     """
 
     def draw(axes) -> None:
         for (name, values), color, style in zip(series.items(), SERIES, ("-", "--", "-.", ":"), strict=False):
             known = [(epoch, value) for epoch, value in enumerate(values, start=1) if value is not None]
-            few = len(known) < FEWEST_FOR_A_CURVE  # a line through two points would look like a trend
+            few = len(known) < MIN_CURVE_POINTS  # a line through two points would look like a trend
             look = {"marker": "o", "linestyle": "none"} if few else {"linestyle": style}
             if known:
                 axes.plot(*zip(*known, strict=True), color=color, label=name, **look)
@@ -73,7 +76,7 @@ def lines(
             axes.yaxis.set_minor_formatter(NullFormatter())
         axes.yaxis.set_major_formatter(FuncFormatter(_short))
         axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=8))
-        if (epochs := max(map(len, series.values()))) < FEWEST_FOR_A_CURVE:
+        if (epochs := max(map(len, series.values()))) < MIN_CURVE_POINTS:
             axes.set_xticks(range(1, epochs + 1))
         axes.set_xlabel("epoch")
         if len(series) > 1:
@@ -83,7 +86,16 @@ def lines(
 
 
 def coverage(shares: Mapping[str, tuple[Sequence[int], Sequence[float]]], title: str, mark: int) -> str:
-    """Share of the tokens that the n most frequent words make up, n on a logarithmic axis; `mark` is all of them."""
+    """Draws the share of the tokens that the n most frequent words make up, over n on a logarithmic axis.
+
+    Args:
+        shares: Name -> (values of n, shares).
+        title: What the chart shows, for people who cannot see it.
+        mark: The number of all words, marked with a dotted line.
+
+    Returns:
+        An SVG element.
+    """
 
     def draw(axes) -> None:
         for (name, (words, share)), color in zip(shares.items(), SERIES, strict=False):
@@ -100,7 +112,17 @@ def coverage(shares: Mapping[str, tuple[Sequence[int], Sequence[float]]], title:
 
 
 def histogram(bars: Mapping[str, Sequence[float]], labels: Sequence[str], title: str, x_label: str) -> str:
-    """Shares by bin, one group of bars a bin."""
+    """Draws shares by bin, with a group of bars for each bin.
+
+    Args:
+        bars: Name -> a share for each bin.
+        labels: A label for each bin.
+        title: What the chart shows, for people who cannot see it.
+        x_label: Label of the x axis.
+
+    Returns:
+        An SVG element.
+    """
 
     def draw(axes) -> None:
         width = 0.8 / len(bars)
@@ -118,13 +140,23 @@ def histogram(bars: Mapping[str, Sequence[float]], labels: Sequence[str], title:
 
 
 def calibration(curves: Mapping[str, Sequence[Mapping[str, float]]], title: str) -> str:
-    """Share right over probability; areas of the dots grow with the tokens in the bin, and tiny bins are left out."""
+    """Draws the share of right predictions over their probability.
+
+    The area of a dot grows with the tokens in its bin; bins of fewer than ten tokens are left out.
+
+    Args:
+        curves: Name -> bins with `tokens`, `probability` and `accuracy`.
+        title: What the chart shows, for people who cannot see it.
+
+    Returns:
+        An SVG element.
+    """
 
     def draw(axes) -> None:
         axes.plot([0, 1], [0, 1], color=INK, linewidth=1, linestyle=":")
         for (name, bins), color in zip(curves.items(), SERIES, strict=False):
             tokens = sum(of["tokens"] for of in bins)
-            bins = [of for of in bins if of["tokens"] >= FEWEST]
+            bins = [of for of in bins if of["tokens"] >= MIN_BIN_TOKENS]
             x, y = [of["probability"] for of in bins], [of["accuracy"] for of in bins]
             axes.plot(x, y, color=color, linewidth=1, alpha=0.5)
             axes.scatter(
@@ -139,7 +171,15 @@ def calibration(curves: Mapping[str, Sequence[Mapping[str, float]]], title: str)
 
 
 def words(places: Sequence[Mapping], title: str) -> str:
-    """Words written at their places {word, x, y}; a word that would cover a more frequent one is left a dot."""
+    """Draws words at their places. A word whose text would cover a more frequent one is only a dot.
+
+    Args:
+        places: `word`, `x` and `y` of each word, the most frequent first.
+        title: What the chart shows, for people who cannot see it.
+
+    Returns:
+        An SVG element.
+    """
 
     def draw(axes) -> None:
         axes.set_axis_off()
@@ -170,10 +210,10 @@ def _chart(draw: Callable, title: str, size: tuple[float, float] = _SIZE) -> str
 
 
 def _as_html(svg: str, title: str) -> str:
-    """An SVG file as an element of a page: no headers, the page's colours, ids that no other chart has."""
+    """Converts an SVG file to an element of a page: no headers, the page's colours, unique ids."""
     svg = _WRAPPING.sub("", svg)
     used = set(re.findall(r'(?:url\(|href=")#([^)"]+)', svg))
-    svg = re.sub(r' id="([^"]*)"', lambda found: found[0] if found[1] in used else "", svg)
+    svg = re.sub(r' id="([^"]*)"', lambda match: match[0] if match[1] in used else "", svg)
     own = f"{zlib.crc32(title.encode()):08x}"
     for name in used:
         svg = re.sub(rf'(id="|url\(#|href="#){re.escape(name)}\b', rf"\g<1>{own}{name}", svg)
@@ -186,11 +226,11 @@ def _as_html(svg: str, title: str) -> str:
 
 
 def _literal(text: str) -> str:
-    return text.replace("$", r"\$")  # matplotlib would set what is between two dollars as mathematics
+    return text.replace("$", r"\$")  # matplotlib reads text between two dollars as mathematics
 
 
 def _short(value: float, _=None) -> str:
-    """1500 as 1,500, 2e6 as 2M, 0.00123 as 0.00123."""
+    """Writes 1500 as 1,500, 2e6 as 2M, 0.00123 as 0.00123."""
     for size, letter in ((1e9, "G"), (1e6, "M"), (1e5, "k")):
         if abs(value) >= size:
             return f"{value / (1e3 if letter == 'k' else size):,.4g}{letter}"

@@ -1,4 +1,4 @@
-"""Two runs side by side, as one page."""
+"""Compares two runs, for a page that shows them side by side."""
 
 from pathlib import Path
 from typing import Any
@@ -10,7 +10,7 @@ from pipeline.reporting.sections import Artifacts
 from pipeline.root import run_folder
 from pipeline.runner.record import RunRecord
 
-FIGURES = (  # split, key, whether it is a share; lower is better but for accuracies
+FIGURES = (  # split, key, whether it is a share; lower is better, except for accuracies
     ("eval", "perplexity", False),
     ("test", "perplexity", False),
     ("eval", "bits_per_character", False),
@@ -21,11 +21,22 @@ FIGURES = (  # split, key, whether it is a share; lower is better but for accura
 
 
 def compare(first: RunRecord, second: RunRecord) -> dict[str, Any]:
-    """What the comparison's template shows of two runs' records."""
+    """Collects what the comparison's template shows.
+
+    Args:
+        first: A run's record.
+        second: Another run's record.
+
+    Returns:
+        The template's variables.
+
+    Raises:
+        ComponentError: If an artifact of a run is damaged.
+    """
     artifacts = Artifacts(first), Artifacts(second)
-    evaluations = [found.read("Evaluator", "evaluation", EVALUATION) for found in artifacts]
-    histories = [found.read("Trainer", "model_run", HISTORY) for found in artifacts]
-    phrases = [sections.predictions(found) for found in artifacts]
+    evaluations = [of_run.read("Evaluator", "evaluation", EVALUATION) for of_run in artifacts]
+    histories = [of_run.read("Trainer", "model_run", HISTORY) for of_run in artifacts]
+    phrases = [sections.predictions(of_run) for of_run in artifacts]
     return {
         "figures": _figures(evaluations, _read_the_same(first, second)),
         "read_the_same": _read_the_same(first, second),
@@ -38,7 +49,7 @@ def compare(first: RunRecord, second: RunRecord) -> dict[str, Any]:
 
 
 def _read_the_same(first: RunRecord, second: RunRecord) -> bool:
-    """Whether both runs judged on the same tokens, so that perplexities compare: what decides the data is equal."""
+    """Returns whether both runs were evaluated on the same tokens, so that their perplexities can be compared."""
     keys = {
         key
         for run in (first, second)
@@ -51,7 +62,7 @@ def _read_the_same(first: RunRecord, second: RunRecord) -> bool:
 def _figures(evaluations: list[Evaluation | None], compares: bool) -> list[dict]:
     rows = []
     for split, key, is_share in FIGURES:
-        values = [found["splits"][split].get(key) if found else None for found in evaluations]
+        values = [of["splits"][split].get(key) if of else None for of in evaluations]
         if values == [None, None]:
             continue
         row = {"name": f"{sections.SPLITS[split]} {key.replace('_', ' ')}", "values": values, "share": is_share}
@@ -63,10 +74,10 @@ def _figures(evaluations: list[Evaluation | None], compares: bool) -> list[dict]
 
 
 def _slices(evaluations: list[Evaluation | None]) -> list[dict]:
-    """Perplexity by slice of the eval split, where both runs have it."""
+    """Returns perplexities by slice of the eval split, for the slices that both runs have."""
     if None in evaluations:
         return []
-    ours, theirs = (found["splits"]["eval"]["slices"] for found in evaluations)
+    ours, theirs = (of["splits"]["eval"]["slices"] for of in evaluations)
     tables = []
     for dimension in (name for name in ours if name in theirs):
         shared = [bucket for bucket in ours[dimension] if bucket in theirs[dimension]]
@@ -106,7 +117,7 @@ def _predictions(phrases: list[list[dict] | None]) -> list[dict]:
 
 
 def _configuration(first: RunRecord, second: RunRecord) -> list[tuple[str, str, str]]:
-    """The keys whose values differ."""
+    """Returns the keys whose values differ, with both values."""
     keys = [*first["configuration"], *(key for key in second["configuration"] if key not in first["configuration"])]
     values = [(key, first["configuration"].get(key), second["configuration"].get(key)) for key in keys]
     return [(key, sections.as_text(a), sections.as_text(b)) for key, a, b in values if a != b]
@@ -120,5 +131,11 @@ def _seconds(first: RunRecord, second: RunRecord) -> list[dict]:
 
 
 def default_path(root: Path, first: str, second: str) -> Path:
-    """Where the comparison is written unless asked otherwise: beside the second run's report."""
+    """Returns where the comparison is written by default: beside the second run's report.
+
+    Args:
+        root: The pipeline's root.
+        first: The first run's id.
+        second: The second run's id.
+    """
     return run_folder(root, second) / f"compared-with-{first}.html"

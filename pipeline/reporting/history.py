@@ -11,20 +11,32 @@ import rich.markup
 import rich.table
 
 from pipeline.errors import RunnerError, describe
+from pipeline.exit_codes import DONE, FAILED, INTERRUPTED, REFUSED
 from pipeline.metadata.store import Metadata
 from pipeline.root import metadata_file
 from pipeline.runner.progress import STYLES, key_figures, number
 
-OUTCOMES = {0: "done", 1: "failed", 3: "refused", 130: "interrupted", None: "unfinished"}
-PIPE_WIDTH = 160  # characters; a pipe has no width of its own
+OUTCOMES = {DONE: "done", FAILED: "failed", REFUSED: "refused", INTERRUPTED: "interrupted", None: "unfinished"}
+PIPE_WIDTH = 160  # characters, for a pipe, which has no width
 
 
 def list_runs(root: Path, output: TextIO) -> int:
-    """Prints a line a run, newest first: when, outcome, perplexities, what was pushed. Returns the exit code."""
+    """Prints a line for each run, newest first: start, outcome, perplexities, pushed model.
+
+    Args:
+        root: The pipeline's root.
+        output: Where to print.
+
+    Returns:
+        The exit code, 0.
+
+    Raises:
+        RunnerError: If the metadata cannot be read.
+    """
     runs = read_runs(root)
     if not runs:
         print(f"No run has been recorded in {root} yet.", file=output)
-        return 0
+        return DONE
     table = _table("run", "started", "outcome", "seconds", "valid perplexity", "test perplexity", "pushed model")
     for run in runs:
         summary = run.get("run", {}).get("summary", {})
@@ -32,52 +44,65 @@ def list_runs(root: Path, output: TextIO) -> int:
         pushed = _below(summary.get("pushed_model"), root)
         table.add_row(run["run_id"], run["started"], OUTCOMES[run.get("exit")], *figures, pushed)
     _console(output).print(table)
-    return 0
+    return DONE
 
 
 def show_run(root: Path, run_id: str, output: TextIO) -> int:
-    """Prints a run: its outcome, changed configuration, components, and where each artifact came from.
+    """Prints one run: its outcome, changed configuration, components, and what each artifact was made from.
 
     Args:
         root: The pipeline's root.
-        run_id: The run's id, the unmistakable beginning of one, or "latest".
+        run_id: The run's id, a unique prefix of one, or "latest".
         output: Where to print.
 
+    Returns:
+        The exit code, 0.
+
     Raises:
-        RunnerError: If there is no such run.
+        RunnerError: If the metadata cannot be read, or there is no such run.
     """
-    found = _find(read_runs(root), run_id, root)
+    run = _find(read_runs(root), run_id, root)
     console = _console(output)
-    record = found.get("run")
-    console.print(f"Run {found['run_id']}, started {found['started']}: {OUTCOMES[found.get('exit')]}.", markup=False)
+    record = run.get("run")
+    console.print(f"Run {run['run_id']}, started {run['started']}: {OUTCOMES[run.get('exit')]}.", markup=False)
     if record is None:
-        console.print("It was stopped before its end, so that nothing more is recorded.")
-        return 0
+        console.print("It was stopped before its end, so nothing more is recorded.")
+        return DONE
     if record["error"]:
         console.print(record["error"], markup=False)
     _print_changes(record, console)
     _print_components(record, console)
     _print_artifacts(record, console)
-    if tracked := found.get("mlflow"):
+    if tracked := run.get("mlflow"):
         remark = "" if tracked["complete"] else ", which does not have all of it"
         console.print(f"MLflow: run {tracked['run_id']} in {tracked['uri']}{remark}", markup=False)
-    return 0
+    return DONE
 
 
 def load_run(root: Path, run_id: str) -> dict[str, Any]:
-    """The whole record of a finished run.
+    """Loads the whole record of a finished run.
+
+    Args:
+        root: The pipeline's root.
+        run_id: The run's id, a unique prefix of one, or "latest".
+
+    Returns:
+        The record, whose `root` is where the root is now.
 
     Raises:
-        RunnerError: If there is no such run or it was stopped before its end.
+        RunnerError: If there is no such run, or it was stopped before its end.
     """
-    found = _find(read_runs(root), run_id, root)
-    if "run" not in found:
-        raise RunnerError(f"The run {found['run_id']} in {root} was stopped before its end; nothing is recorded of it.")
-    return found["run"] | {"root": str(root.absolute())}  # the folder may have been moved since
+    run = _find(read_runs(root), run_id, root)
+    if "run" not in run:
+        raise RunnerError(f"The run {run['run_id']} in {root} was stopped before its end; nothing is recorded of it.")
+    return run["run"] | {"root": str(root.absolute())}  # the folder may have been moved since
 
 
 def read_runs(root: Path) -> list[dict[str, Any]]:
-    """Every run below the root, newest first, as `Metadata.runs` has them; none where nothing is recorded.
+    """Reads every run below a root, newest first, as `Metadata.runs` returns them.
+
+    Args:
+        root: The pipeline's root; if nothing is recorded in it, the list is empty.
 
     Raises:
         RunnerError: If the metadata cannot be read.
@@ -88,7 +113,7 @@ def read_runs(root: Path) -> list[dict[str, Any]]:
             return []
         with Metadata(path, read_only=True) as metadata:
             return metadata.runs()
-    except (OSError, sqlite3.Error, ValueError) as error:  # of these, ValueError: text that is no JSON
+    except (OSError, sqlite3.Error, ValueError) as error:  # ValueError: text that is not JSON
         raise RunnerError(describe(error, root)) from error
 
 
@@ -99,9 +124,9 @@ def _find(runs: list[dict[str, Any]], run_id: str, root: Path) -> dict[str, Any]
         return matches[0]
     names = [run["run_id"] for run in runs]
     nearest = difflib.get_close_matches(run_id, names, n=1, cutoff=0.0)
-    found = f"{len(matches)} runs begin so" if matches else "there is no such run"
+    problem = f"{len(matches)} runs begin with it" if matches else "there is no such run"
     advice = f"The nearest is {nearest[0]}; --list shows all." if nearest else "No run has been recorded there yet."
-    raise RunnerError(f"{run_id!r}: {found} in {root}. {advice}")
+    raise RunnerError(f"{run_id!r}: {problem} in {root}. {advice}")
 
 
 def _print_changes(record: dict[str, Any], console: rich.console.Console) -> None:
@@ -155,7 +180,7 @@ def _shown(value: Any) -> str:
 
 
 def _below(path: str | None, root: Path) -> str:
-    """A path in short: relative to the root where it is below it."""
+    """Returns a path relative to the root if it is below the root."""
     if path is None:
         return ""
     return str(Path(path).relative_to(root.absolute())) if Path(path).is_relative_to(root.absolute()) else path

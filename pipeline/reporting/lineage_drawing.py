@@ -1,4 +1,4 @@
-"""The lineage of a run as a drawing: a row a component, a lane an artifact, from the source to the pushed version."""
+"""Draws the lineage of a run from its source to the pushed version: a row for a component, a lane for an artifact."""
 
 from collections.abc import Mapping, Sequence
 from html import escape
@@ -11,15 +11,15 @@ def draw(components: Sequence[Mapping], source: str, pushed: str | None) -> str:
     """Draws the components' records in their order as one SVG element.
 
     Args:
-        components: `run["components"]`.
-        source: What the first component read, in words.
-        pushed: What the last one left outside the root, in words, or None.
+        components: The components of a run's record.
+        source: Text for what the first component read.
+        pushed: Text for what was pushed, or None if nothing was.
     """
     rows = [{"name": source, "note": "source", "status": "outside", "inputs": {}}]
     rows += [_row(component) for component in components]
     rows.append({"name": pushed or "nothing pushed", "note": "served from here" if pushed else "",
                  "status": "outside" if pushed else "skipped", "inputs": {}})  # fmt: skip
-    lanes = _lanes(components)
+    lanes = assign_lanes(components)
     box = LEFT + LANE * (1 + max((lane for lane, *_ in lanes.values()), default=0)) + 16
     parts = [_connection(rows, number, box) for number in (0, len(rows) - 2) if len(components)]
     for name, (lane, first, last, users) in lanes.items():
@@ -37,8 +37,15 @@ def _row(component: Mapping) -> dict:
     return {"name": component["name"], "note": written, "status": component["status"], "inputs": component["inputs"]}
 
 
-def _lanes(components: Sequence[Mapping]) -> dict[str, tuple[int, int, int, list[int]]]:
-    """By artifact that something reads: its lane, the row that wrote it, the last row that reads it, all that do."""
+def assign_lanes(components: Sequence[Mapping]) -> dict[str, tuple[int, int, int, list[int]]]:
+    """Assigns a lane to each artifact that is read, so that artifacts in use at the same time have different lanes.
+
+    Args:
+        components: The components of a run's record.
+
+    Returns:
+        Artifact's name -> (lane, row that wrote it, last row that reads it, all rows that read it).
+    """
     written = {
         artifact["artifact_id"]: (number, f"{component['name']}.{key}, artifact #{artifact['artifact_id']}")
         for number, component in enumerate(components, start=1)
@@ -49,8 +56,8 @@ def _lanes(components: Sequence[Mapping]) -> dict[str, tuple[int, int, int, list
         for artifact in component["inputs"].values():
             if artifact["artifact_id"] in written:
                 readers.setdefault(artifact["artifact_id"], []).append(number)
-    lanes, free_from = {}, []  # free_from[lane]: the row from which it is free again
-    for artifact_id in sorted(readers, key=lambda found: (written[found][0], -max(readers[found]))):
+    lanes, free_from = {}, []  # free_from[lane]: the row from which the lane is free again
+    for artifact_id in sorted(readers, key=lambda number: (written[number][0], -max(readers[number]))):
         first, name = written[artifact_id]
         last = max(readers[artifact_id])
         lane = next((lane for lane, free in enumerate(free_from) if free <= first), len(free_from))
@@ -64,7 +71,7 @@ def _middle(row: int) -> float:
 
 
 def _artifact(name: str, lane: int, first: int, last: int, readers: list[int], box: int) -> str:
-    """From below the middle of the row that wrote it down to each row that reads it, above its middle."""
+    """Draws a line from the row that wrote an artifact (below its middle) to each row that reads it (above it)."""
     x, top = box - 16 - LANE * (lane + 0.5), _middle(first) + 7
     path = f"M{box} {top} H{x + 6} Q{x} {top} {x} {top + 6} V{_middle(last) - 13}"
     for reader in readers:
@@ -75,7 +82,7 @@ def _artifact(name: str, lane: int, first: int, last: int, readers: list[int], b
 
 
 def _connection(rows: Sequence[Mapping], number: int, box: int) -> str:
-    """The short line from the source, or to what was pushed, between two rows."""
+    """Draws the short line between two rows, from the source or to the pushed version."""
     if rows[number]["status"] == "skipped" or rows[number + 1]["status"] == "skipped":
         return ""
     return f'<path class="outside" d="M{box + 20} {_middle(number) + 18} V{_middle(number + 1) - 18}"/>'

@@ -1,4 +1,4 @@
-"""A run, or two side by side, as one self-contained HTML page."""
+"""Writes a run, or two side by side, as one self-contained HTML page."""
 
 import base64
 import hashlib
@@ -11,6 +11,7 @@ from typing import Any
 import jinja2
 
 from components.base import ComponentError
+from pipeline.exit_codes import DONE, FAILED, REFUSED
 from pipeline.reporting import comparison, lineage_drawing, search, sections
 from pipeline.runner.progress import figure, label, number
 from pipeline.runner.record import RunRecord
@@ -27,22 +28,27 @@ SECTIONS: dict[str, Callable[[sections.Artifacts], Any]] = {
 
 
 def write_report(run: RunRecord, path: Path) -> None:
-    """Writes the report of a run that has ended, whatever its end.
+    """Writes the report of a run that has ended, whether it failed or not.
+
+    Sections whose artifacts cannot be read are listed at the end of the page.
 
     Args:
-        run: The record of a run that has ended.
-        path: The HTML file to write; its folder exists or can be made.
+        run: The run's record.
+        path: The HTML file to write; its folder is made if needed.
+
+    Raises:
+        OSError: If the file cannot be written.
     """
     artifacts = sections.Artifacts(run)
     path.parent.mkdir(parents=True, exist_ok=True)
     contents, unreadable = {}, []
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # matplotlib's, about words in scripts that its own font lacks
+        warnings.simplefilter("ignore")  # matplotlib warns of words in scripts that its font lacks
         logging.getLogger("matplotlib").setLevel(logging.ERROR)
         for name, read in SECTIONS.items():
             try:
                 contents[name] = read(artifacts)
-            # A damaged or foreign artifact, or one of the right type whose contents do not go together.
+            # The artifact is damaged, or its contents contradict each other.
             except (ComponentError, OSError, ValueError, KeyError, TypeError, IndexError) as error:
                 contents[name] = None
                 kind = "" if isinstance(error, ComponentError) else f"{type(error).__name__}: "
@@ -64,7 +70,17 @@ def write_report(run: RunRecord, path: Path) -> None:
 
 
 def write_comparison(first: RunRecord, second: RunRecord, path: Path) -> None:
-    """Writes a page that shows two runs side by side."""
+    """Writes a page that shows two runs side by side.
+
+    Args:
+        first: A run's record.
+        second: Another run's record.
+        path: The HTML file to write; its folder is made if needed.
+
+    Raises:
+        ComponentError: If an artifact of a run is damaged.
+        OSError: If the file cannot be written.
+    """
     runs = (first, second)
     page = (
         environment()
@@ -76,18 +92,29 @@ def write_comparison(first: RunRecord, second: RunRecord, path: Path) -> None:
 
 
 def outcome(run: RunRecord) -> str:
-    """The run's end in a few words."""
-    if run["exit"] == 0:
+    """Returns how a run ended, in a few words.
+
+    Args:
+        run: The run's record.
+    """
+    if run["exit"] == DONE:
         version = _figures(run, "Pusher").get("version")
         if version is not None:
             return f"Pushed version {version}"
         last = next((c["name"] for c in reversed(run["components"]) if c["status"] != "skipped"), None)
         return f"Done as far as {last}" if last else "Done"
-    return {1: "Failed", 3: "Refused: nothing pushed"}.get(run["exit"], "Interrupted")
+    return {FAILED: "Failed", REFUSED: "Refused: nothing pushed"}.get(run["exit"], "Interrupted")
 
 
 def headline(run: RunRecord) -> list[tuple[str, str, str]]:
-    """The figures to see first: (what, value, remark)."""
+    """Returns the figures at the top of the report.
+
+    Args:
+        run: The run's record.
+
+    Returns:
+        (name, value, remark) of each.
+    """
     summary, evaluator, trainer = run.get("summary", {}), _figures(run, "Evaluator"), _figures(run, "Trainer")
     rows = [
         ("validation perplexity", summary.get("valid_perplexity"),
@@ -110,7 +137,7 @@ def _remark(word: str, value: Any) -> str:
 
 
 def percent(share: float | None) -> str:
-    """A share as a percentage with one decimal."""
+    """Returns a share as a percentage with one decimal, or a dash for None."""
     return "–" if share is None else f"{share:.1%}"
 
 
@@ -130,10 +157,10 @@ def _pushed(run: RunRecord) -> str | None:
 
 
 def environment() -> jinja2.Environment:
-    """Of the templates, with the filters `number`, `percent`, `label` and `figure`.
+    """Returns the templates' environment, with the filters `number`, `percent`, `label` and `figure`.
 
-    A page runs the script that sorts tables, which its policy names by digest, and no other, whatever the runs' texts
-    hold.
+    A page's policy names the digest of the script that sorts tables. The page runs no other script, whatever texts the
+    runs hold.
     """
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(TEMPLATES),

@@ -14,34 +14,45 @@ OBJECTIVE = "valid perplexity"
 
 
 def tuning(artifacts: Artifacts) -> dict | None:
-    """The search that the Trainer's hyperparameters come from, or None where there was none."""
-    found = artifacts.read("Tuner", "best_hyperparameters", TRIALS)
-    if not found:
+    """Returns the search that the Trainer's hyperparameters come from, or None if there was none.
+
+    Args:
+        artifacts: The run's artifacts.
+
+    Returns:
+        The template's variables: what the trials' file holds, with `names`, `chart` and the trials in order of
+            perplexity.
+    """
+    search = artifacts.read("Tuner", "best_hyperparameters", TRIALS)
+    if not search:
         return None
-    best, default = found["best"]["trial"], (found["default"] or {}).get("trial")
+    best, default = search["best"]["trial"], (search["default"] or {}).get("trial")
     trials = [
         trial
         | {"perplexity": lowest_perplexity(trial), "best": trial["trial"] == best, "default": trial["trial"] == default}
-        for trial in found["trials"]
+        for trial in search["trials"]
     ]
     trials.sort(key=rank)
-    names = [hyperparameter["name"] for hyperparameter in found["space"]]
-    return found | {"trials": trials, "names": names, "chart": parallel_coordinates(found["space"], trials)}
+    names = [hyperparameter["name"] for hyperparameter in search["space"]]
+    return search | {"trials": trials, "names": names, "chart": parallel_coordinates(search["space"], trials)}
 
 
 def parallel_coordinates(space: Sequence[Mapping[str, Any]], trials: Sequence[Mapping[str, Any]]) -> str:
     """Draws an axis for each hyperparameter and one for the perplexity, and each trial as a line across them.
 
     Args:
-        space: The hyperparameters: `name`, `kind`, `scale`, `values`.
-        trials: `values` by name, `perplexity`, `status`, `best`, `default`.
+        space: The hyperparameters: `name`, `kind`, `scale`, and `values` or `min` and `max`.
+        trials: The trials: `values` by name, `perplexity`, `status`, `best`, `default`.
+
+    Returns:
+        An SVG element.
     """
     axes = [_Axis(of["name"], [t["values"][of["name"]] for t in trials], of) for of in space]
     known = [t["perplexity"] for t in trials if t["status"] == "completed"]
     axes.append(_Axis(OBJECTIVE, known, {"scale": "log"}))
     width, height = 2 * LEFT + GAP * (len(axes) - 1), TOP + HEIGHT + 28
     parts = [_axis(axis, LEFT + GAP * place) for place, axis in enumerate(axes)]
-    # The best and the default lie on top.
+    # The best trial and the default are drawn last, on top of the others.
     for trial in sorted(trials, key=lambda t: (t["best"], t["default"], t["status"] == "completed")):
         if "values" in trial:
             parts.append(_line(trial, axes))
@@ -53,7 +64,7 @@ def parallel_coordinates(space: Sequence[Mapping[str, Any]], trials: Sequence[Ma
 
 
 class _Axis:
-    """Where a value lies on its axis: 0 at the bottom, 1 at the top."""
+    """An axis of the drawing, with a place for each value: 0 at the bottom, 1 at the top."""
 
     def __init__(self, name: str, values: Sequence[Any], of: Mapping[str, Any]):
         self.name, self.choices, self.log = name, None, of.get("scale") == "log"

@@ -1,6 +1,6 @@
-"""What the report shows, read from the artifacts of a run: each function gives one section's data, or None.
+"""Reads what the report shows from a run's artifacts: each function returns one section's data, or None.
 
-A run that failed early has few artifacts, and a section without its artifact is absent.
+A run that failed early has few artifacts; a section without its artifact is left out.
 """
 
 import json
@@ -50,24 +50,50 @@ class Artifacts:
         self._components = {component["name"]: component for component in run["components"]}
 
     def folder(self, component: str, key: str) -> Path | None:
-        """The folder of an output, or None where there is none."""
+        """Returns the folder of an output, or None if it does not exist.
+
+        Args:
+            component: The component's name.
+            key: The output's key.
+        """
         output = self._components.get(component, {}).get("outputs", {}).get(key)
         folder = self._root / output["uri"] if output else None
         return folder if folder and folder.is_dir() else None
 
     def warnings(self, component: str) -> list[str]:
-        """What a component warned of."""
+        """Returns the warnings among a component's figures.
+
+        Args:
+            component: The component's name.
+        """
         return self._components.get(component, {}).get("figures", {}).get("warnings") or []
 
     def read(self, component: str, key: str, document: Document[T], split: str | None = None) -> T | None:
-        """What a file of an output, or of one of its splits, holds; None where there is none."""
+        """Reads a file of an output.
+
+        Args:
+            component: The component's name.
+            key: The output's key.
+            document: The kind of file.
+            split: The split whose file to read, if the output has one for each split.
+
+        Returns:
+            The file's contents, or None if it does not exist.
+
+        Raises:
+            ComponentError: If the file is damaged.
+        """
         folder = self.folder(component, key)
         folder = split_dir(folder, split) if folder and split else folder
         return document.read(folder) if folder and document.is_in(folder) else None
 
 
 def training(artifacts: Artifacts) -> dict | None:
-    """Learning curves; one that has no value but 0 is left out, as a loss that is switched off."""
+    """Returns the learning curves, or None. A curve whose values are all 0, such as a loss that is off, is left out.
+
+    Args:
+        artifacts: The run's artifacts.
+    """
     history = artifacts.read("Trainer", "model_run", HISTORY)
     if not history or not history["epochs"]:
         return None
@@ -82,14 +108,18 @@ def training(artifacts: Artifacts) -> dict | None:
 
 
 def data(artifacts: Artifacts) -> dict | None:
-    """Statistics of the splits, what validation found, and how much of the text the vocabulary covers."""
+    """Returns the splits' statistics, the anomalies, and how much of the text the vocabulary covers, or None.
+
+    Args:
+        artifacts: The run's artifacts.
+    """
     splits = {name: artifacts.read("StatisticsGen", "statistics", STATISTICS, split)
               for split, name in SPLITS.items()}  # fmt: skip
-    splits = {name: found for name, found in splits.items() if found}
+    splits = {name: statistics for name, statistics in splits.items() if statistics}
     if not splits:
         return None
     first = next(iter(splits.values()))["line_length"]
-    lengths = {name: np.array(found["line_length"]["counts"], float) for name, found in splits.items()}
+    lengths = {name: np.array(statistics["line_length"]["counts"], float) for name, statistics in splits.items()}
     shares = {name: (counts / max(1.0, counts.sum())).tolist() for name, counts in lengths.items()}
     return {
         "splits": splits,
@@ -133,30 +163,34 @@ def _vocabulary(artifacts: Artifacts) -> dict | None:
 
 
 def evaluation(artifacts: Artifacts) -> dict | None:
-    """The gate's table and the splits' figures, slices and calibration."""
-    found = artifacts.read("Evaluator", "evaluation", EVALUATION)
-    if not found:
+    """Returns the gate's table and the splits' figures, slices and calibration, or None.
+
+    Args:
+        artifacts: The run's artifacts.
+    """
+    judged = artifacts.read("Evaluator", "evaluation", EVALUATION)
+    if not judged:
         return None
-    splits = {SPLITS[split]: figures for split, figures in found["splits"].items()}
+    splits = {SPLITS[split]: figures for split, figures in judged["splits"].items()}
     curves = {name: figures["calibration"] for name, figures in splits.items() if figures["calibration"]}
     return {
-        "blessed": found["blessed"],
-        "rules": found["rules"],
-        "baseline": found["baseline"],
+        "blessed": judged["blessed"],
+        "rules": judged["rules"],
+        "baseline": judged["baseline"],
         "splits": splits,
-        "adaptive": found["adaptive"],
-        "subspace_distance": found["subspace_distance"],
-        "slices": _slices(found),
+        "adaptive": judged["adaptive"],
+        "subspace_distance": judged["subspace_distance"],
+        "slices": _slices(judged),
         "calibration": charts.calibration(curves, "Share right by the probability of the first choice")
         if curves
         else None,  # fmt: skip
     }
 
 
-def _slices(found: Evaluation) -> list[dict]:
-    """A table a dimension on the eval split: perplexity of the candidate, and of the baseline where it is known."""
-    ours = found["splits"]["eval"]["slices"]
-    theirs = (found["baseline"] or {}).get("splits", {}).get("eval", {}).get("slices", {})
+def _slices(judged: Evaluation) -> list[dict]:
+    """Makes a table for each dimension of the eval split, with the baseline's perplexity if it is known."""
+    ours = judged["splits"]["eval"]["slices"]
+    theirs = (judged["baseline"] or {}).get("splits", {}).get("eval", {}).get("slices", {})
     tables = []
     for dimension, buckets in ours.items():
         known = [figures["perplexity"] for figures in buckets.values() if figures["perplexity"]]
@@ -180,21 +214,36 @@ def _slices(found: Evaluation) -> list[dict]:
 
 
 def predictions(artifacts: Artifacts) -> list[dict] | None:
-    """Top-10 next words of the fixed phrases."""
-    found = artifacts.read("Evaluator", "evaluation", PREDICTIONS)
-    return found["phrases"] if found else None
+    """Returns the ten likeliest next words of the fixed phrases, or None.
+
+    Args:
+        artifacts: The run's artifacts.
+    """
+    contents = artifacts.read("Evaluator", "evaluation", PREDICTIONS)
+    return contents["phrases"] if contents else None
 
 
 def embedding(artifacts: Artifacts) -> dict | None:
-    """Nearest neighbours, and the map of frequent words."""
-    found = artifacts.read("Evaluator", "evaluation", EMBEDDING)
-    if not found:
+    """Returns nearest neighbours of words and the map of frequent words, or None.
+
+    Args:
+        artifacts: The run's artifacts.
+    """
+    contents = artifacts.read("Evaluator", "evaluation", EMBEDDING)
+    if not contents:
         return None
-    return {"neighbours": found["neighbours"], "map": charts.words(found["map"], MAP_TITLE) if found["map"] else None}
+    return {
+        "neighbours": contents["neighbours"],
+        "map": charts.words(contents["map"], MAP_TITLE) if contents["map"] else None,
+    }
 
 
 def configuration(run: RunRecord) -> list[dict]:
-    """Every key with its value, those that differ from the default marked."""
+    """Returns every key with its value and default, and whether they differ.
+
+    Args:
+        run: The run's record.
+    """
     defaults = run.get("defaults", {})
     return [
         {
@@ -208,5 +257,5 @@ def configuration(run: RunRecord) -> list[dict]:
 
 
 def as_text(value: Any) -> str:
-    """A configuration value as it is written in the file."""
+    """Returns a configuration value as JSON text, which a configuration file takes, too."""
     return json.dumps(value, ensure_ascii=False)

@@ -1,4 +1,4 @@
-"""A run's summary, the JSON line that other people's scripts read, and the files that a run leaves about itself."""
+"""A run's summary, the JSON line for scripts, and the files that describe a run."""
 
 import os
 from pathlib import Path
@@ -11,11 +11,15 @@ from pipeline.runner.record import RunRecord, Summary
 
 
 def summarize(run: RunRecord) -> Summary:
-    """The summary of a run's record."""
+    """Makes the summary of a run.
+
+    Args:
+        run: The run's record.
+    """
     figures = [step["figures"] for step in run["components"] if step["status"] in ("executed", "cached")]
 
     def last(name: str) -> Any:
-        """The figure of the last component that has it: the Evaluator's perplexity before the Trainer's."""
+        """Returns the figure of the last component that has it, such as the Evaluator's perplexity."""
         return next((of[name] for of in reversed(figures) if of.get(name) is not None), None)
 
     verdicts = [of["blessed"] for of in figures if isinstance(of.get("blessed"), bool)]
@@ -23,8 +27,9 @@ def summarize(run: RunRecord) -> Summary:
     return {
         "run_id": run["run_id"],
         "exit": run["exit"],
-        "blessed": all(verdicts) if verdicts else None,  # every judge that was reached must agree
-        "pushed_model": os.path.abspath(pushed) if pushed and Path(pushed).is_dir() else None,  # not if pruned since
+        "blessed": all(verdicts) if verdicts else None,  # every gate that was reached must agree
+        # A version that was removed since then is not named.
+        "pushed_model": os.path.abspath(pushed) if pushed and Path(pushed).is_dir() else None,
         "valid_perplexity": last("valid_perplexity"),
         "test_perplexity": last("test_perplexity"),
         "train_tokens_per_second": last("train_tokens_per_second"),
@@ -37,17 +42,27 @@ def summarize(run: RunRecord) -> Summary:
 
 
 def write_run(run: RunRecord) -> Path:
-    """Writes `runs/<run_id>/summary.json` and `report.html` below the run's root; returns the report's path."""
-    from pipeline.reporting.page import write_report  # here: only a run draws charts
+    """Writes `summary.json` and `report.html` into the run's folder.
+
+    Args:
+        run: The run's record, with its `summary`.
+
+    Returns:
+        The report's path.
+
+    Raises:
+        OSError: If a file cannot be written.
+    """
+    from pipeline.reporting.page import write_report  # imported late: only a run draws charts
 
     folder = run_folder(Path(run["root"]), run["run_id"])
     artifact_files.write_json(folder / "summary.json", run["summary"])
     report = folder / "report.html"
-    aside = report.with_name(".report.html")
+    temporary = report.with_name(".report.html")
     try:
-        write_report(run, aside)
-        files.sync(aside)
-        aside.replace(report)
+        write_report(run, temporary)
+        files.sync(temporary)
+        temporary.replace(report)
     finally:
-        aside.unlink(missing_ok=True)
+        temporary.unlink(missing_ok=True)
     return report

@@ -1,4 +1,5 @@
-"""The local runner: order, cache, whole outputs, one run a root, progress, rollback, workers of a search.
+"""The local runner: order, cache, complete outputs, one run in a root at a time, progress, rollback, workers.
 
-Imports `pipeline.metadata` and `components.base`, no component; imported by the commands.
+Imports `pipeline.metadata` and `components.base`, and of the components the Trainer's and Tuner's workers and the
+Pusher's versions; imported by the commands.
 """

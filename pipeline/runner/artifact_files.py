@@ -1,4 +1,4 @@
-"""Artifacts on disk: their content digest, whether they are still what was published, folders made and removed."""
+"""Artifacts on disk: their content digest, whether they are intact, and making and removing folders."""
 
 import contextlib
 import hashlib
@@ -18,31 +18,50 @@ FileRecord = list  # [size in bytes, mtime in nanoseconds, sha256 in hexadecimal
 
 
 def scan(folder: Path) -> dict[str, FileRecord]:
-    """Relative name -> [size, mtime_ns, sha256] of every file below `folder`, in the order of names."""
+    """Reads every file below a folder.
+
+    Args:
+        folder: An artifact's folder.
+
+    Returns:
+        Relative name -> [size in bytes, modification time in ns, SHA-256], in the order of names.
+    """
     return {name: _record(path) for name, path in _files(folder)}
 
 
-def content_digest(found: Mapping[str, FileRecord]) -> str:
-    """SHA-256 over relative names and contents; times do not count."""
-    return json_digest({name: record[2] for name, record in found.items()})
+def content_digest(scanned: Mapping[str, FileRecord]) -> str:
+    """Returns the SHA-256 of relative names and contents; times are ignored.
+
+    Args:
+        scanned: What `scan` returns.
+    """
+    return json_digest({name: record[2] for name, record in scanned.items()})
 
 
 def json_digest(value: Any) -> str:
-    """SHA-256 of a value's JSON text, keys sorted."""
+    """Returns the SHA-256 of a value's JSON text with sorted keys.
+
+    Args:
+        value: A JSON-serialisable value.
+    """
     return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()
 
 
 def intact(folder: Path, recorded: Mapping[str, FileRecord]) -> bool:
-    """Whether `folder` holds exactly those files with those contents.
+    """Returns whether a folder holds exactly the recorded files with the recorded contents.
 
-    A file of the recorded size and time is taken for unchanged; one with another time is read again.
+    A file whose size and time are the recorded ones counts as unchanged; a file with another time is read again.
+
+    Args:
+        folder: An artifact's folder.
+        recorded: What `scan` returned when the artifact was published.
     """
     if not folder.is_dir():
         return False
-    found = dict(_files(folder))
-    if found.keys() != recorded.keys():
+    paths = dict(_files(folder))
+    if paths.keys() != recorded.keys():
         return False
-    for name, path in found.items():
+    for name, path in paths.items():
         size, mtime, sha256 = recorded[name]
         stat = path.stat()
         if stat.st_size != size or (stat.st_mtime_ns != mtime and _record(path)[2] != sha256):
@@ -51,7 +70,12 @@ def intact(folder: Path, recorded: Mapping[str, FileRecord]) -> bool:
 
 
 def damaged(folder: Path, recorded: Mapping[str, FileRecord]) -> Path | None:
-    """The first file that has not the recorded contents any more, whatever its time says; reads all of them."""
+    """Reads all files, and returns the first whose contents differ from the recorded ones, or None.
+
+    Args:
+        folder: An artifact's folder.
+        recorded: What `scan` returned when the artifact was published; times are ignored.
+    """
     for name, (size, _, sha256) in recorded.items():
         path = folder / name
         if not path.is_file() or path.stat().st_size != size or _record(path)[2] != sha256:
@@ -61,7 +85,15 @@ def damaged(folder: Path, recorded: Mapping[str, FileRecord]) -> Path | None:
 
 @contextlib.contextmanager
 def staged(parent: Path, name: str) -> Iterator[Path]:
-    """A new folder under `parent` that is gone afterwards, with whatever was not moved out of it."""
+    """Makes a new folder that is removed at the end, with everything that was not moved out of it.
+
+    Args:
+        parent: Where to make it.
+        name: The beginning of its name.
+
+    Yields:
+        The folder.
+    """
     folder = parent / f"{name}-{uuid.uuid4().hex[:8]}"
     folder.mkdir(parents=True)
     try:
@@ -72,7 +104,13 @@ def staged(parent: Path, name: str) -> Iterator[Path]:
 
 @contextlib.contextmanager
 def temporary(folder: Path) -> Iterator[None]:
-    """Has libraries, here and in child processes, put their temporary files there: killed runs leave them behind."""
+    """Makes a folder the temporary folder of libraries, here and in child processes.
+
+    Killed runs leave temporary files behind; in this folder the next run finds and removes them.
+
+    Args:
+        folder: The folder, which is emptied first and removed at the end.
+    """
     before = os.environ.get("TMPDIR")
     remove(folder)
     folder.mkdir(parents=True)
@@ -88,16 +126,24 @@ def temporary(folder: Path) -> Iterator[None]:
 
 
 def remove(folder: Path) -> None:
-    """Removes a folder also while a worker that is stopping still writes into it."""
+    """Removes a folder, even if a worker that is stopping still writes into it.
+
+    Args:
+        folder: The folder; it need not exist.
+    """
     with contextlib.suppress(OSError):
-        doomed = folder.with_name(f"removed-{uuid.uuid4().hex[:8]}")
-        folder.rename(doomed)
-        folder = doomed
+        renamed = folder.with_name(f"removed-{uuid.uuid4().hex[:8]}")
+        folder.rename(renamed)
+        folder = renamed
     shutil.rmtree(folder, ignore_errors=True)
 
 
 def as_json(value: Any) -> Any:
-    """Figures as strict JSON: NumPy scalars become numbers, paths strings, numbers that are not finite None."""
+    """Converts figures to strict JSON: NumPy scalars to numbers, paths to strings, numbers that are not finite to None.
+
+    Args:
+        value: A figure, or nested mappings and lists of them.
+    """
     if isinstance(value, Mapping):
         return {str(key): as_json(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
@@ -110,7 +156,12 @@ def as_json(value: Any) -> Any:
 
 
 def write_json(path: Path, value: Any) -> None:
-    """Writes `value` as JSON, whole or not at all."""
+    """Writes a value as JSON; the file appears complete or not at all.
+
+    Args:
+        path: The file; its folder is made if needed.
+        value: A JSON-serialisable value.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     files.write_text(path, json.dumps(value, indent=2, allow_nan=False) + "\n")
 

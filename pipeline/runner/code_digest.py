@@ -1,4 +1,4 @@
-"""The digest of a component's own code: what makes a cached result stale when somebody edits the work."""
+"""The digest of a component's code: editing the code makes cached results stale."""
 
 import ast
 import functools
@@ -9,16 +9,19 @@ from pathlib import Path
 
 
 def code_digest(component: type) -> str:
-    """SHA-256 over the component's folder and every project module that it imports, directly or not.
+    """Returns the SHA-256 of a component's folder and of every project module that it imports, directly or not.
 
-    Imports are found in the source, wherever they stand, without importing anything. Only modules of `models`, of
-    `components` and of the component's own top-level package count; libraries and the runner do not.
+    Imports are read from the source, without importing anything. Only modules of `models`, of `components` and of the
+    component's own top-level package count; libraries and the runner do not.
+
+    Args:
+        component: The component's class.
     """
     module = component.__module__
     file = Path(sys.modules[module].__file__).resolve()
     root = file.parents[module.count(".")]
     packages = ("models", "components", module.partition(".")[0])
-    # A component outside any package is its own file; else its folder belongs to it, the executor above all.
+    # A component outside any package is one file; otherwise its whole folder counts, which has the executor.
     waiting = sorted(file.parent.rglob("*.py")) if "." in module else [file]
     sources: dict[Path, bytes] = {}
     while waiting:
@@ -35,7 +38,7 @@ def code_digest(component: type) -> str:
 
 @functools.cache
 def _imports(source: bytes, package: tuple[str, ...]) -> tuple[str, ...]:
-    """Dotted names that a module of `package` may import; `from a import b` yields both `a` and `a.b`."""
+    """Returns dotted names that a module of `package` may import; `from a import b` gives both `a` and `a.b`."""
     names = []
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.Import):
@@ -48,7 +51,7 @@ def _imports(source: bytes, package: tuple[str, ...]) -> tuple[str, ...]:
 
 
 def _files(name: str, root: Path, packages: tuple[str, ...]) -> Iterator[Path]:
-    """Source files that importing `name` runs: the module's own and the `__init__.py` of its packages."""
+    """Yields the files that importing `name` runs: the module and the `__init__.py` of its packages."""
     parts = name.split(".")
     if parts[0] not in packages:
         return

@@ -1,7 +1,7 @@
-"""Runs components one after the other in this process, reusing what has not changed.
+"""Runs components one after the other in this process, and reuses what has not changed.
 
-An output appears under `<root>/<Component>/<output>/<execution id>/` whole or not at all: it is written aside under
-`<root>/.staging/`, renamed, then recorded in `<root>/metadata.sqlite`.
+An output appears under `<root>/<Component>/<output>/<execution id>/` complete or not at all: it is written below the
+staging folder, renamed, then recorded in the metadata file (`pipeline.root` names both).
 """
 
 import contextlib
@@ -26,24 +26,21 @@ from pipeline.errors import RunnerError, describe, is_of_full_disk
 from pipeline.exit_codes import DONE, FAILED, INTERRUPTED, REFUSED
 from pipeline.metadata import lineage_records, recovery, store
 from pipeline.root import run_folder, staging_folder, temporary_folder, work_folder
-from pipeline.runner import artifact_files, root_lock, stopping
+from pipeline.runner import artifact_files, root_lock, stopping, workspaces
 from pipeline.runner.code_digest import code_digest
 from pipeline.runner.progress import RunProgress
 from pipeline.runner.record import RunRecord, run_record
 from pipeline.runner.step import Step, check_order, steps_of
-
-KEPT_WORKSPACES = 3  # a component: those of other settings may be wanted again, but not for ever
-FINISHED = "finished"  # marks a workspace whose component has finished
 
 
 class LocalRunner:
     """Runs a pipeline below one root. A context manager: it holds the root's lock from entering to leaving.
 
     Args:
-        root: Folder of everything that is written; made where it is missing.
+        root: Folder of everything that is written; made if missing.
         use_cache: Whether an unchanged component's earlier outputs are reused.
-        progress: Where steps are shown.
-        peers: The other workers, where several train together.
+        progress: Where steps are shown; by default on standard error.
+        peers: The other workers, if several train together.
 
     Raises:
         RunnerError: On entering, if the root cannot be written or another run holds it.
@@ -64,8 +61,8 @@ class LocalRunner:
         try:
             self.root.mkdir(parents=True, exist_ok=True)
             self._exit_stack.enter_context(root_lock.held(self.root))
-            said = functools.partial(self.progress.message, style="yellow")
-            self.metadata = self._exit_stack.enter_context(recovery.opened(self.root, said))
+            report = functools.partial(self.progress.message, style="yellow")
+            self.metadata = self._exit_stack.enter_context(recovery.opened(self.root, report))
             self._clear_leftovers()
             self._exit_stack.enter_context(artifact_files.temporary(temporary_folder(self.root)))
             self._exit_stack.callback(child_process.discard_prepared)
@@ -83,7 +80,7 @@ class LocalRunner:
         self._exit_stack.close()
 
     def run(self, components: Sequence[Component], until: str | None = None) -> RunRecord:
-        """Runs the components in the order given.
+        """Runs the components in the given order.
 
         Args:
             components: Each after those whose outputs it reads.
@@ -94,6 +91,7 @@ class LocalRunner:
 
         Raises:
             ValueError: If an input is not the output of an earlier component.
+            RunnerError: If the run's start cannot be recorded.
         """
         check_order(components)
         started, clock = datetime.datetime.now().astimezone(), time.monotonic()
@@ -113,10 +111,13 @@ class LocalRunner:
         return run_record(self.run_id, self.root, started.isoformat(timespec="seconds"), took, exit_code, error, steps)
 
     def start_run(self, started: str) -> None:
-        """Records that this run has begun, at an ISO 8601 time.
+        """Records that this run has begun.
+
+        Args:
+            started: ISO 8601 time.
 
         Raises:
-            RunnerError: If it cannot be recorded; nothing has happened then.
+            RunnerError: If it cannot be recorded; nothing else has happened then.
         """
         try:
             self.metadata.start_run(self.run_id, {"started": started})
@@ -124,7 +125,7 @@ class LocalRunner:
             raise RunnerError(f"pipeline.root: {describe(error, self.root)}") from error
 
     def _run_step(self, step: Step, steps: Mapping[str, Step]) -> tuple[int, str | None]:
-        """Reuses or runs one component; returns the exit code so far and the error in words."""
+        """Reuses or runs one component; returns the exit code so far and the error's message."""
         clock = time.monotonic()
         run_log.set_component(step.component.name)
         name, channels = step.component.name, step.component.inputs
@@ -159,17 +160,17 @@ class LocalRunner:
         work_key = artifact_files.json_digest(depends_on | {"parameters": lasting})
         input_ids = {key: artifact.id for key, artifact in step.inputs.items()}
         cached_id = self.metadata.find_cached(component.name, cache_key) if self.use_cache else None
-        if cached_id is not None and self._still_stands(component, cached_id):
+        if cached_id is not None and self._is_intact(component, cached_id):
             step.outputs = self.metadata.outputs(cached_id)
             step.figures = self.metadata.properties("Execution", cached_id)["figures"]
             step.execution_id = self.metadata.publish_cached(component.name, self.run_id, cached_id, input_ids)
             step.status = "cached"
-            if component.RESUMABLE:  # killed right after it was recorded, it did not come to that
-                self._finish_workspace(component, work_folder(self.root, component.name) / work_key)
+            if component.RESUMABLE:  # a kill right after the record leaves the workspace behind
+                workspaces.finish_workspace(component, work_folder(self.root, component.name) / work_key)
             return
         self.progress.started(component.name)
         self._check_inputs(step)
-        if step.leads_to_child:  # what comes after an executed component is rarely cached
+        if step.leads_to_child:  # later components will rarely be cached either
             child_process.prepare()
         record = {"cache_key": cache_key, "parameters": parameters}
         step.execution_id = self.metadata.start_execution(component.name, self.run_id, input_ids, **record)
@@ -177,7 +178,7 @@ class LocalRunner:
             self._execute(step, paths, work_key)
             step.status = "executed"
         except BaseException as failure:
-            if step.outputs:  # published: only the clearing up after it was cut short
+            if step.outputs:  # they are published: only the cleaning up afterwards failed
                 raise
             state = store.FAILED if isinstance(failure, Exception) else store.CANCELED
             self._discard(step.execution_id, component.name)
@@ -192,7 +193,7 @@ class LocalRunner:
             staged = {key: staging / key for key in component.OUTPUTS}
             workspace = staging / ".workspace"
             if component.RESUMABLE:
-                workspace = self._resumable_workspace(component.name, work_key)
+                workspace = workspaces.open_workspace(self.root, component.name, work_key, self.use_cache)
             for folder in (workspace, *staged.values()):
                 folder.mkdir(parents=True, exist_ok=True)
             context = Context(
@@ -211,22 +212,22 @@ class LocalRunner:
 
             outputs = {}
             for key, folder in staged.items():
-                found = artifact_files.scan(folder)
+                scanned = artifact_files.scan(folder)
                 uri = f"{component.name}/{key}/{step.execution_id}"
                 (self.root / uri).parent.mkdir(parents=True, exist_ok=True)
                 files.move_into_place(folder, self.root / uri)
-                outputs[key] = (component.OUTPUTS[key], uri, artifact_files.content_digest(found), found)
+                outputs[key] = (component.OUTPUTS[key], uri, artifact_files.content_digest(scanned), scanned)
             seconds = time.monotonic() - clock
             step.outputs = self.metadata.publish_execution(step.execution_id, outputs, figures=figures, seconds=seconds)
             step.figures = figures
             self._fresh |= {artifact.id for artifact in step.outputs.values()}
         if component.RESUMABLE:
-            self._finish_workspace(component, workspace)
+            workspaces.finish_workspace(component, workspace)
 
     def _check_inputs(self, step: Step) -> None:
-        """Reads the inputs that earlier runs made: bits may rot while size and time stay, which reuse goes by.
+        """Reads the inputs that earlier runs made, because reuse compares only sizes and times.
 
-        That is a second or two for each GB, where the component itself takes far longer.
+        This finds bytes that changed on the disk. It takes a second or two for each GB, far less than the component.
         """
         for artifact in step.inputs.values():
             if artifact.id in self._fresh:
@@ -234,42 +235,22 @@ class LocalRunner:
             damaged = artifact_files.damaged(self.root / artifact.uri, artifact.files)
             if damaged:
                 producer = self.metadata.lineage(artifact.id)[0]["execution_id"]
-                self.metadata.end_execution(producer, store.FAILED, f"{damaged} is damaged.")  # not reused any more
+                # A failed execution is not reused, so that the producer runs again.
+                self.metadata.end_execution(producer, store.FAILED, f"{damaged} is damaged.")
                 lineage_records.remove_execution(self.root, artifact.producer, producer)
                 raise ComponentError(
                     f"{damaged} is damaged: its contents are not those that {artifact.producer} wrote. Start the same "
-                    "command again to have it made again, or use --no-cache to make everything again."
+                    "command again to rebuild it, or use --no-cache to rebuild everything."
                 )
 
-    def _still_stands(self, component: Component, execution_id: int) -> bool:
-        """Whether a cached execution's outputs are whole and its effects elsewhere are, too."""
+    def _is_intact(self, component: Component, execution_id: int) -> bool:
+        """Returns whether a cached execution's outputs and its effects elsewhere are intact."""
         artifacts = self.metadata.outputs(execution_id)
         paths = {key: self.root / artifact.uri for key, artifact in artifacts.items()}
-        whole = paths.keys() == component.OUTPUTS.keys() and all(
+        intact = paths.keys() == component.OUTPUTS.keys() and all(
             artifact_files.intact(paths[key], artifact.files) for key, artifact in artifacts.items()
         )
-        return whole and component.still_valid(paths)
-
-    def _finish_workspace(self, component: Component, workspace: Path) -> None:
-        """Removes a workspace whose work is done, or keeps it for a larger budget."""
-        if component.BUDGET and workspace.is_dir():
-            (workspace / FINISHED).touch()
-        else:
-            artifact_files.remove(workspace)
-
-    def _resumable_workspace(self, name: str, work_key: str) -> Path:
-        """The workspace of that key, which says what its work depends on; the oldest ones of other keys are removed."""
-        parent = work_folder(self.root, name)
-        parent.mkdir(parents=True, exist_ok=True)
-        finished = parent / work_key / FINISHED
-        if finished.exists() and not self.use_cache:  # an unfinished attempt is resumed all the same
-            artifact_files.remove(finished.parent)
-        finished.unlink(missing_ok=True)
-        others = [folder for folder in parent.iterdir() if folder.name != work_key]
-        others.sort(key=lambda folder: folder.stat().st_mtime, reverse=True)
-        for folder in others[KEPT_WORKSPACES - 1 :]:
-            artifact_files.remove(folder)
-        return parent / work_key
+        return intact and component.still_valid(paths)
 
     def _discard(self, execution_id: int, name: str) -> None:
         """Removes outputs that were renamed into place but never recorded."""
@@ -278,17 +259,21 @@ class LocalRunner:
         lineage_records.remove_execution(self.root, name, execution_id)
 
     def _clear_leftovers(self) -> None:
-        """Clears what killed runs left: staged folders, unrecorded outputs, executions that never ended."""
+        """Removes what killed runs left: staged folders, unrecorded outputs, executions that never ended."""
         shutil.rmtree(staging_folder(self.root), ignore_errors=True)
         for execution_id in self.metadata.running():
             self._discard(execution_id, "[A-Z]*")
             self.metadata.end_execution(execution_id, store.FAILED, "The run was killed.")
-        # Folders outlive a metadata file that was deleted: new executions must not reuse their names.
+        # Folders remain when a metadata file is deleted: new executions must not reuse their names.
         folders = self.root.glob("[A-Z]*/*/*")
         self.metadata.reserve_ids(max((int(folder.name) for folder in folders if folder.name.isdecimal()), default=0))
 
     def describe(self, failure: Exception) -> str:
-        """A failure in words; its traceback goes to the run's `error.log`, and is shown with --verbose."""
+        """Describes a failure in one message. Its traceback goes to the run's `error.log`, and is shown with --verbose.
+
+        Args:
+            failure: The exception.
+        """
         text = "".join(traceback.format_exception(failure))
         self.progress.traceback(text)
         log = run_folder(self.root, self.run_id) / "error.log"

@@ -1,4 +1,4 @@
-"""What a run shows on standard error: a line a component, then a table of all."""
+"""What a run shows on standard error: a line for each component, then a table of all."""
 
 import logging
 import sys
@@ -17,8 +17,8 @@ from pipeline.runner.record import RunRecord
 
 STYLES = {"executed": "green", "cached": "cyan", "skipped": "dim", "failed": "bold red"}
 SHOWN_FIGURES = 6
-NAME_WIDTH = 16  # of the longest component's name
-# What people call a figure whose key does not say it well; other keys are read as they are spelled.
+NAME_WIDTH = 16  # length of the longest component's name
+# Names of figures whose keys are unclear; other keys are shown with spaces for underscores.
 WORDS = {
     "train_unk_rate": "<unk> in train",
     "eval_unk_rate": "<unk> in eval",
@@ -43,24 +43,35 @@ class RunProgress:
 
     def __init__(self, verbose: bool = False, quiet: bool = False):
         self.interactive = sys.stderr.isatty()
-        # A pipe has no width of its own: wide enough that a component's figures stay on a line.
+        # A pipe has no width; this one keeps a component's figures on one line.
         width = None if self.interactive else 160
         self.console = rich.console.Console(stderr=True, highlight=False, soft_wrap=True, width=width)
         self._verbose = verbose
         self.quiet = quiet
 
     def started(self, name: str) -> None:
-        """A component begins its work."""
+        """Shows that a component has started.
+
+        Args:
+            name: The component's name.
+        """
         run_log.write(f"{name} started")
         if not self.quiet:
             self.console.print(f"[bold]{name:<{NAME_WIDTH}}[/bold] [dim]started {time.strftime('%H:%M:%S')}[/dim]")
 
     def finished(self, name: str, status: str, seconds: float, figures: Mapping[str, Any]) -> None:
-        """What became of it."""
+        """Shows how a component ended.
+
+        Args:
+            name: The component's name.
+            status: "executed", "cached" or "failed".
+            seconds: How long it took.
+            figures: The figures that it returned.
+        """
         run_log.write(f"{name} {status} in {seconds:.3f} s  {key_figures(figures)}")
         if self.quiet:
             return
-        # In a terminal, figures that do not fit are broken between words; a log keeps a component on a line.
+        # A terminal breaks long lines between words; a log keeps each component on one line.
         line = rich.text.Text.assemble(
             (f"{name:<{NAME_WIDTH}}", "bold"),
             " ",
@@ -70,18 +81,31 @@ class RunProgress:
         self.console.print(line, soft_wrap=not self.interactive)
 
     def traceback(self, text: str) -> None:
-        """A failure's traceback, for who asked for it."""
+        """Shows a failure's traceback, with --verbose only.
+
+        Args:
+            text: The traceback.
+        """
         if self._verbose:
             self.console.print(text, markup=False)
 
     def message(self, text: str, style: str = "") -> None:
-        """A line of text, taken literally; with a style it is shown even where little is."""
+        """Shows a line of text literally, without markup.
+
+        Args:
+            text: The line.
+            style: A style of rich, such as "bold red". A line with a style is shown with --quiet, too.
+        """
         run_log.write(text, logging.ERROR if "red" in style else logging.INFO)
         if style or not self.quiet:
             self.console.print(text, style=style, markup=False)
 
     def table(self, run: RunRecord) -> None:
-        """All components of a run: status, seconds, key figures."""
+        """Shows all components of a run: status, seconds, key figures.
+
+        Args:
+            run: The run's record.
+        """
         if self.quiet:
             return
         table = rich.table.Table(title=f"Run {run['run_id']}", title_justify="left", box=rich.box.SIMPLE_HEAD)
@@ -97,23 +121,40 @@ class RunProgress:
 
 
 def key_figures(figures: Mapping[str, Any]) -> str:
-    """The first few plain figures as `name 1.234`, four significant digits each, shares as percentages."""
+    """Returns the first few plain figures as `name 1.234`: four significant digits, shares as percentages.
+
+    Args:
+        figures: The figures that a component returned.
+    """
     plain = [(name, value) for name, value in figures.items() if isinstance(value, bool | int | float | str)]
     return ", ".join(f"{label(name)} {figure(name, value)}" for name, value in plain[:SHOWN_FIGURES])
 
 
 def label(name: str) -> str:
-    """What people call a figure."""
+    """Returns a figure's name as people read it.
+
+    Args:
+        name: The figure's key.
+    """
     return WORDS.get(name, name.replace("_", " "))
 
 
 def figure(name: str, value: Any) -> str:
-    """A figure for people, a share as a percentage."""
+    """Returns a figure as people read it; a share is a percentage.
+
+    Args:
+        name: The figure's key.
+        value: Its value.
+    """
     return f"{value:.1%}" if name.endswith(SHARES) and isinstance(value, float) else number(value)
 
 
 def number(value: Any) -> str:
-    """A figure for people: thousands separated, four significant digits, yes and no."""
+    """Returns a value as people read it: thousands separated, four significant digits, yes or no.
+
+    Args:
+        value: A bool, number, text or anything else.
+    """
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, int):

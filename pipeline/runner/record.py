@@ -1,4 +1,4 @@
-"""A run's record: what the metadata keep of it, and what the report, the summary and MLflow are made from."""
+"""A run's record, which the metadata keep; the report, the summary and MLflow use it."""
 
 from collections.abc import Iterable
 from pathlib import Path
@@ -10,7 +10,7 @@ from pipeline.runner.step import Step, StepRecord
 
 
 class Summary(TypedDict):
-    """The JSON line at the end of standard output, and `summary.json`; None where the run did not get that far."""
+    """The JSON line at the end of standard output, and `summary.json`. A value that the run did not reach is None."""
 
     run_id: str
     exit: int
@@ -28,14 +28,18 @@ class RunRecord(TypedDict):
     """A run, a rollback, or a worker's share of a search.
 
     Attributes:
-        started: ISO 8601.
+        run_id: Identifies the run: its local start time and four random digits.
+        root: Absolute path of `pipeline.root`.
+        started: ISO 8601 time.
+        seconds: How long it took.
         exit: The command's exit code: 0, 1 or 3.
-        error: Why it failed, in words.
-        components: In order, those that were skipped included.
-        message: Of a rollback: what it did, in words.
-        configuration, defaults: Each key's value and default; of a run that has ended.
-        code: SHA-256 of the components' code, likewise.
-        summary: Likewise.
+        error: The message of the failure; None if there was none.
+        components: In order, including those that were skipped.
+        message: What a rollback did.
+        configuration: Value by key; missing until the run has ended.
+        defaults: Default by key; missing until the run has ended.
+        code: SHA-256 of the components' code; missing until the run has ended.
+        summary: The run's summary; missing until the run has ended.
     """
 
     run_id: str
@@ -55,7 +59,17 @@ class RunRecord(TypedDict):
 def run_record(
     run_id: str, root: Path, started: str, seconds: float, exit_code: int, error: str | None, steps: Iterable[Step]
 ) -> RunRecord:
-    """The record of a run; `seconds` is rounded."""
+    """Makes the record of a run.
+
+    Args:
+        run_id: The run's id.
+        root: Absolute path of `pipeline.root`.
+        started: ISO 8601 time.
+        seconds: How long it took; rounded to milliseconds.
+        exit_code: The command's exit code.
+        error: The message of the failure, or None.
+        steps: All components in order.
+    """
     return {
         "run_id": run_id,
         "root": str(root),

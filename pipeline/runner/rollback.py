@@ -1,4 +1,4 @@
-"""`--rollback`: republishes the previous version, as a run of its own in the lineage."""
+"""`--rollback`: republishes the previous version, recorded as a separate run in the lineage."""
 
 import datetime
 import sqlite3
@@ -19,24 +19,25 @@ from pipeline.runner.step import Step
 
 
 class Rollback(Component):
-    """What a rollback is called in the lineage; it reads the pushed model that it returns to."""
+    """The component that a rollback is recorded as; it reads the pushed model that it returns to."""
 
     OUTPUTS: ClassVar = {"pushed_model": "PushedModel"}
     Parameters: ClassVar = Pusher.Parameters
 
 
 def roll_back(runner: LocalRunner, parameters: Pusher.Parameters) -> RunRecord:
-    """Republishes the previous version and records what it was made from.
+    """Republishes the previous version and records where it came from.
 
     Args:
-        runner: An entered runner: its run is the rollback.
-        parameters: The Pusher's.
+        runner: An entered runner; its run is the rollback.
+        parameters: The Pusher's parameters.
 
     Returns:
         The run's record, with a `message`.
 
     Raises:
-        RunnerError: If there is no version to go back to; nothing has changed then.
+        RunnerError: If there is no version to go back to, in which case nothing has changed, or if the version was
+            pushed but could not be recorded.
     """
     started, clock = datetime.datetime.now().astimezone().isoformat(timespec="seconds"), time.monotonic()
     runner.start_run(started)
@@ -53,12 +54,12 @@ def roll_back(runner: LocalRunner, parameters: Pusher.Parameters) -> RunRecord:
     except (OSError, sqlite3.Error) as error:
         raise RunnerError(
             f"Version {pushed['version']} was pushed, as version {pushed['rollback_of']} again, but the lineage does "
-            f"not have it: {describe(error, runner.root)}"
+            f"not record it: {describe(error, runner.root)}"
         ) from error
     step.seconds = time.monotonic() - clock
     record = run_record(runner.run_id, runner.root, started, step.seconds, DONE, None, [step])
     record["message"] = (
-        f"Version {pushed['replaced']} gave way to version {pushed['version']}, which is version "
+        f"Version {pushed['replaced']} was replaced by version {pushed['version']}, which is version "
         f"{pushed['rollback_of']} again: {pushed['path']}"
     )
     return record
@@ -78,7 +79,7 @@ def _publish(runner: LocalRunner, step: Step, pushed: Pushed) -> None:
 
 
 def _pushed_artifact(runner: LocalRunner, version: int, digest: str) -> Artifact | None:
-    """The artifact that records that version, if it was pushed from this root."""
+    """Returns the artifact that records a version, or None if it was not pushed from this root."""
     for artifact in runner.metadata.artifacts("PushedModel"):
         folder = runner.root / artifact.uri
         pushed = PUSHED.read(folder) if PUSHED.is_in(folder) else None

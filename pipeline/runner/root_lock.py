@@ -1,4 +1,4 @@
-"""One run at a time in a root."""
+"""A lock that lets one run at a time use a root."""
 
 import contextlib
 import fcntl
@@ -11,14 +11,19 @@ from pipeline.errors import RunnerError
 
 @contextlib.contextmanager
 def held(root: Path) -> Iterator[None]:
-    """Holds the root for one run; the kernel lets go of it however the process ends.
+    """Holds the root's lock. The kernel releases it however the process ends.
+
+    Args:
+        root: An existing folder.
 
     Raises:
         RunnerError: If another process holds it; the message names that process.
     """
     path = root / ".lock"
     if path.exists() and not path.is_file():
-        raise RunnerError(f"pipeline.root: {path} is no ordinary file, as a run makes it. Remove it.")
+        raise RunnerError(
+            f"pipeline.root: {path} is not a regular file; a run expects its own lock file there. Remove it."
+        )
     with path.open("a+") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -26,7 +31,7 @@ def held(root: Path) -> Iterator[None]:
             file.seek(0)
             holder = file.read(20).strip() or "unknown"
             raise RunnerError(
-                f"pipeline.root: another run is at work in {root} (process {holder}). Wait for it to end, or choose "
+                f"pipeline.root: another run is using {root} (process {holder}). Wait for it to end, or choose "
                 "another folder with --set pipeline.root=FOLDER."
             ) from None
         file.truncate(0)

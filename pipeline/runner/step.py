@@ -1,4 +1,4 @@
-"""A component in one run: what it reads, what became of it, and that components come in an order that works."""
+"""A component's step in one run: what it reads and how it ended. Also checks that components come in a valid order."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -11,7 +11,7 @@ from pipeline.metadata.store import Artifact
 
 
 class ArtifactRecord(TypedDict):
-    """An artifact that a component read or wrote; of an input its producer is known, of an output its digest."""
+    """An artifact that a component read or wrote. An input has its producer, an output its digest."""
 
     uri: str
     type: str
@@ -21,7 +21,7 @@ class ArtifactRecord(TypedDict):
 
 
 class StepRecord(TypedDict):
-    """What became of one component in one run, as JSON; `status` is executed, cached, failed or skipped."""
+    """How one component ended in one run, as JSON; `status` is executed, cached, failed or skipped."""
 
     name: str
     status: str
@@ -35,7 +35,18 @@ class StepRecord(TypedDict):
 
 @dataclass
 class Step:
-    """What became of one component in one run."""
+    """One component in one run.
+
+    Attributes:
+        component: The component.
+        status: "executed", "cached", "failed" or "skipped".
+        seconds: How long it took.
+        execution_id: Its execution in the metadata; None until it is recorded.
+        figures: What it returned, as JSON.
+        inputs: Input key -> artifact.
+        outputs: Output key -> artifact, once they are published.
+        leads_to_child: Whether it, or a component that runs after it, works in a child process.
+    """
 
     component: Component
     status: str = "skipped"
@@ -44,10 +55,10 @@ class Step:
     figures: dict[str, Any] = field(default_factory=dict)
     inputs: dict[str, Artifact] = field(default_factory=dict)
     outputs: dict[str, Artifact] = field(default_factory=dict)
-    leads_to_child: bool = False  # whether this component, or one that the run comes to later, works in a child process
+    leads_to_child: bool = False
 
     def record(self) -> StepRecord:
-        """The step for the report: everything as JSON."""
+        """Returns the step as JSON, for the run's record."""
         inputs: dict[str, ArtifactRecord] = {
             key: {"uri": artifact.uri, "type": artifact.type, "artifact_id": artifact.id, "producer": artifact.producer}
             for key, artifact in self.inputs.items()
@@ -69,7 +80,15 @@ class Step:
 
 
 def steps_of(components: Sequence[Component], until: str | None) -> list[Step]:
-    """The steps of a run that ends with the component `until`, or with the last one."""
+    """Makes the steps of a run.
+
+    Args:
+        components: All components, in order.
+        until: Name of the last component to run; None for all.
+
+    Returns:
+        A step for each component, including those after `until`.
+    """
     steps = [Step(component) for component in components]
     names = [component.name for component in components]
     last = names.index(until) if until in names else len(names) - 1
@@ -80,7 +99,14 @@ def steps_of(components: Sequence[Component], until: str | None) -> list[Step]:
 
 
 def check_order(components: Sequence[Component]) -> None:
-    """Raises ValueError where a component reads what no earlier one writes, or is there twice."""
+    """Checks that each component reads only what an earlier one writes, and that none is there twice.
+
+    Args:
+        components: In the order in which they would run.
+
+    Raises:
+        ValueError: If that is not so.
+    """
     outputs = set()
     for component in components:
         for key, channel in component.inputs.items():

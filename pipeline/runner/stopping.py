@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM: an exception in the main thread, and an end within seconds whatever that waits for.
+"""Ctrl-C and SIGTERM: they raise an exception in the main thread, and end the process within seconds in any case.
 
 Only the standard library is imported here: the handlers are in place before anything else is loaded.
 """
@@ -17,7 +17,7 @@ from typing import NoReturn
 
 from pipeline.exit_codes import INTERRUPTED, TERMINATED
 
-GRACE_SECONDS = 8.0  # a training child takes up to six of them for its checkpoint
+GRACE_SECONDS = 8.0  # a training's child process needs up to six seconds for its checkpoint
 RESUME = (
     "nothing was left half written. Run the same command again to resume: finished components are reused, and training "
     "continues from its checkpoint."
@@ -31,25 +31,30 @@ class Terminated(BaseException):
 
 
 def install() -> None:
-    """Puts the handlers in place; SIGINT stays ignored where it is, as in a shell's background jobs."""
+    """Installs the handlers. SIGINT stays ignored if it is, as in a shell's background jobs."""
     signal.signal(signal.SIGTERM, _stop)
     if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:
         signal.signal(signal.SIGINT, _stop)
 
 
 def check() -> None:
-    """Raises what the signal raised once more, if one arrived: libraries replace it by errors of their own."""
+    """Raises the signal's exception again, if one arrived: libraries may have replaced it with an error of their own.
+
+    Raises:
+        KeyboardInterrupt: If Ctrl-C arrived.
+        Terminated: If SIGTERM arrived.
+    """
     if _received:
         raise KeyboardInterrupt if _received[0] == signal.SIGINT else Terminated
 
 
 def exit_code() -> int | None:
-    """The exit code after a signal; None if there was none."""
+    """Returns the exit code after a signal; None if there was none."""
     return {signal.SIGINT: INTERRUPTED, signal.SIGTERM: TERMINATED}[_received[0]] if _received else None
 
 
 def message() -> str:
-    """What is said of the end after a signal."""
+    """Returns what is printed at the end after a signal."""
     return f"{'Interrupted' if exit_code() == INTERRUPTED else 'Terminated'}: {RESUME}"
 
 
@@ -57,15 +62,15 @@ def _stop(number: int, _) -> None:
     _received.append(number)
     if len(_received) > 1:
         _end()
-    threading.excepthook = lambda *_: None  # what breaks in threads now is of no interest
+    threading.excepthook = lambda *_: None  # errors of threads that are being stopped must not be shown
     logging.disable()
     threading.Thread(target=_end_soon, daemon=True).start()
     check()
 
 
 def _end_soon() -> None:
-    """Ends Beam's workers, which would not hear of it while they work, and after a while this process."""
-    children = {child.pid for child in multiprocessing.active_children()}  # they end by themselves
+    """Kills Beam's workers, which do not notice the signal, and after the grace period this process."""
+    children = {child.pid for child in multiprocessing.active_children()}  # these end by themselves
     _kill(set(_descendants(os.getpid())) - children)
     time.sleep(GRACE_SECONDS)
     _end()
@@ -84,20 +89,24 @@ def _kill(processes: Iterable[int]) -> None:
 
 
 def _descendants(parent: int) -> list[int]:
-    """Processes below one, as Linux lists them; elsewhere none: there they end once they miss their parent."""
+    """Returns a process's descendants on Linux; on other systems none, as they end when their parent is gone."""
     children: dict[int, list[int]] = {}
     for stat in Path("/proc").glob("[0-9]*/stat"):
-        with contextlib.suppress(OSError):  # gone meanwhile
+        with contextlib.suppress(OSError):  # the process has ended meanwhile
             fields = stat.read_text().rpartition(")")[2].split()
             children.setdefault(int(fields[1]), []).append(int(stat.parent.name))
-    found = list(children.get(parent, []))
-    for process in found:
-        found += children.get(process, [])
-    return found
+    descendants = list(children.get(parent, []))
+    for process in descendants:
+        descendants += children.get(process, [])
+    return descendants
 
 
 def end(exit_code: int) -> NoReturn:
-    """Ends the process."""
+    """Ends the process.
+
+    Args:
+        exit_code: After a signal, threads of Beam or TensorFlow are not waited for.
+    """
     sys.stderr.flush()
     if exit_code in (INTERRUPTED, TERMINATED):
         os._exit(exit_code)  # threads of Beam or TensorFlow that were cut short must not keep the command alive

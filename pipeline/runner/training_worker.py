@@ -1,7 +1,7 @@
-"""Several processes for one training: which of TensorFlow's workers this is, and what one that is not the chief does.
+"""Several processes for one training: how they meet, and what a worker that is not the chief does.
 
-The chief is a run as ever, but its Trainer has others beside it. A worker, which is the same command with another
-`TF_CONFIG`, meets the chief before anything runs, takes part in the Trainer, and ends with it; it runs no other
+The chief is an ordinary run whose Trainer works together with others. A worker, which is the same command with another
+`TF_CONFIG`, meets the chief before anything runs, takes part in the Trainer, and ends with it. It runs no other
 component and writes nothing.
 """
 
@@ -31,12 +31,15 @@ LIBRARIES = ("tensorflow", "keras", "numpy")
 def meeting(
     components: Sequence[Component], until: str | None, values: Mapping[str, Any]
 ) -> Iterator[peers.Peers | None]:
-    """The other workers, once all are there and alike; None where one process trains, or none.
+    """Waits until all workers of a training have connected, and checks that they are alike.
 
     Args:
-        components: Of the pipeline.
+        components: The pipeline's components.
         until: Name of the last component that will run, or None for all.
-        values: The configuration's, by key.
+        values: The configuration: value by key.
+
+    Yields:
+        The other workers; None if the run trains in one process or not at all.
 
     Raises:
         ConfigurationError: If `TF_CONFIG` or the number of workers cannot be used.
@@ -54,11 +57,11 @@ def meeting(
         raise config.ConfigurationError(str(error)) from error
     _check_workers(trainer.parameters, len(own.addresses))
     try:
-        found = peers.meet(own, _settings(trainer, values), trainer.parameters.meeting_seconds)
+        others = peers.meet(own, _settings(trainer, values), trainer.parameters.meeting_seconds)
     except peers.MeetingFailed as error:
         raise RunnerError(str(error)) from error
-    with found:
-        yield found
+    with others:
+        yield others
 
 
 def _check_workers(parameters: TrainingSettings, workers: int) -> None:
@@ -71,19 +74,25 @@ def _check_workers(parameters: TrainingSettings, workers: int) -> None:
 
 
 def _settings(trainer: Component, values: Mapping[str, Any]) -> dict[str, str]:
-    """What has to be the same on all workers, by its name in messages; values as digests."""
-    found = {key: json_digest(value) for key, value in values.items()}
+    """Returns what must be the same on all workers: name in messages -> value or digest."""
+    digests = {key: json_digest(value) for key, value in values.items()}
     versions = {name: importlib.metadata.version(name) for name in LIBRARIES}
     code = {"the project's code": code_digest(type(trainer)), "Python's version": platform.python_version()}
-    return found | {f"the version of {name}": version for name, version in versions.items()} | code
+    return digests | {f"the version of {name}": version for name, version in versions.items()} | code
 
 
 def join(components: Sequence[Component], chief: peers.Peers, root: Path, progress: RunProgress) -> dict[str, Any]:
-    """Takes part in the chief's Trainer, once it gets there.
+    """Takes part in the chief's Trainer and waits for the chief's run to end.
+
+    Args:
+        components: The pipeline's components.
+        chief: The connection to the chief.
+        root: The pipeline's root, on a file system that all workers share.
+        progress: Where the step is shown.
 
     Returns:
-        A run's record, as `LocalRunner.run` returns it, of the one step that the worker shared: cached where the chief
-        trained nothing.
+        A run's record, as `LocalRunner.run` returns it, with the one step that the worker shared. Its status is
+        "cached" if the chief trained nothing.
     """
     trainer = next(component for component in components if component.name == "Trainer")
     name, clock, error = f"worker-{chief.task.index}", time.monotonic(), None
@@ -115,15 +124,15 @@ def _train(
     inputs = {key: Path(path) for key, path in message["train"].items()}
     for key, path in inputs.items():
         try:
-            found = peers.digest(path)
+            digest = peers.digest(path)
         except OSError as error:
             raise ComponentError(
                 f"{path} cannot be read ({error.strerror}): pipeline.root must be on a file system that all workers "
                 "share, at the same place."
             ) from error
-        if found != message["digests"][key]:
+        if digest != message["digests"][key]:
             raise ComponentError(
-                f"{path} ({key}) is not what the chief has there: pipeline.root must be on a file system that all "
+                f"{path} ({key}) differs from the chief's file: pipeline.root must be on a file system that all "
                 "workers share."
             )
     trainer.external_state(inputs)  # raises where files outside the inputs are missing

@@ -1,8 +1,8 @@
-"""Several processes for one search: who is Keras Tuner's chief or worker, and what a worker does.
+"""Several processes for one search: which one is Keras Tuner's chief, and what a worker does.
 
-The chief is a run as ever, but for its Tuner, which hands trials out instead of training them. A worker, which is the
-same command with another `KERASTUNER_TUNER_ID`, trains trials for the chief of the same `pipeline.root` and ends with
-the search; it runs no component and writes no artifact.
+The chief is an ordinary run whose Tuner hands out trials instead of training them. A worker, which is the same command
+with another `KERASTUNER_TUNER_ID`, trains trials for the chief of the same `pipeline.root` and ends with the search. It
+runs no component and writes no artifact.
 """
 
 import contextlib
@@ -26,14 +26,17 @@ from pipeline.runner.record import RunRecord, run_record
 from pipeline.runner.step import Step
 
 VARIABLES = ("KERASTUNER_TUNER_ID", "KERASTUNER_ORACLE_IP", "KERASTUNER_ORACLE_PORT")
-CHIEF_WAIT = 1800.0  # seconds that a worker waits for a chief's search to begin
+CHIEF_WAIT = 1800.0  # seconds that a worker waits for the chief's search to begin
 
 
 def is_worker(components: Sequence[Component]) -> bool:
-    """Whether the environment says that this process trains trials for another one's search.
+    """Returns whether the environment makes this process a worker that trains trials for another process's search.
+
+    Args:
+        components: The pipeline's components; without a Tuner there is no worker.
 
     Raises:
-        ConfigurationError: If it says only a part of what Keras Tuner needs to know.
+        ConfigurationError: If only a part of Keras Tuner's environment variables is set.
     """
     if not any(component.name == "Tuner" for component in components) or not os.environ.get(VARIABLES[1]):
         return False
@@ -47,13 +50,18 @@ def is_worker(components: Sequence[Component]) -> bool:
 
 
 def join(components: Sequence[Component], root: Path, progress: RunProgress) -> RunRecord:
-    """Trains trials for the chief below `root` until there are no more.
+    """Trains trials for the chief's search until there are no more.
+
+    Args:
+        components: The pipeline's components.
+        root: The pipeline's root, which the chief shares.
+        progress: Where the step is shown.
 
     Returns:
-        A run's record, of the one step that the worker shared.
+        A run's record with the one step that the worker shared.
 
     Raises:
-        RunnerError: If no search with these components' parameters begins below `root`.
+        RunnerError: If no search with these components' parameters begins below `root` within half an hour.
     """
     tuner = next(component for component in components if component.name == "Tuner")
     name, clock, error, figures = os.environ[VARIABLES[0]], time.monotonic(), None, {}
@@ -78,14 +86,14 @@ def _work(folder: Path) -> dict[str, Any]:
 
 
 def _search_of(tuner: Component, root: Path, progress: RunProgress) -> Path:
-    """The workspace of the chief's search, once it has begun."""
+    """Waits for the chief's search to begin, and returns its workspace."""
     expected = tuner.parameters.model_dump(mode="json")
     deadline, reported = time.monotonic() + CHIEF_WAIT, False
     while time.monotonic() < deadline:
         for path in work_folder(root, "Tuner").glob(f"*/{INVITATION.file}"):
-            with contextlib.suppress(ComponentError):  # the search has just ended, or another version's
+            with contextlib.suppress(ComponentError):  # the search has just ended, or is of another version
                 invitation = INVITATION.read(path.parent)
-                if invitation["parameters"] == expected and _lives(invitation):
+                if invitation["parameters"] == expected and _is_running(invitation):
                     return path.parent
         if not reported:
             progress.message(f"Waiting for the search of a chief below {root} with this configuration.")
@@ -97,8 +105,8 @@ def _search_of(tuner: Component, root: Path, progress: RunProgress) -> Path:
     )
 
 
-def _lives(invitation: Invitation) -> bool:
-    """Whether the chief that wrote it is still there, as far as this machine can tell."""
+def _is_running(invitation: Invitation) -> bool:
+    """Returns whether the chief that wrote an invitation is running; a chief on another machine counts as running."""
     if invitation["host"] != socket.gethostname():
         return True
     try:
@@ -106,5 +114,5 @@ def _lives(invitation: Invitation) -> bool:
     except ProcessLookupError:
         return False
     except PermissionError:
-        pass  # somebody else's
+        pass  # it runs, as another user's process
     return True

@@ -15,14 +15,18 @@ from components.evaluator.exported_model import ExportedModel
 from models.perplexity import perplexity
 from pipeline.scoring.lines import InputError, LineReader
 
-LINES_AT_ONCE = 256  # that are tokenized together
+LINES_AT_ONCE = 256  # lines that are tokenized together
 
 
 def read_settings(mode: str, assignments: Sequence[str]) -> AdaptiveSettings:
-    """The settings of a mode, from `KEY=VALUE` each.
+    """Reads the settings of a mode.
+
+    Args:
+        mode: "cache" or "dynamic".
+        assignments: Texts `KEY=VALUE`.
 
     Raises:
-        ValueError: If a key is unknown or a value is not what it takes.
+        ValueError: If a key is unknown or a value is wrong.
     """
     known = AdaptiveSettings().of_mode(mode)
     values = dict(assignment.partition("=")[::2] for assignment in assignments)
@@ -37,17 +41,17 @@ def read_settings(mode: str, assignments: Sequence[str]) -> AdaptiveSettings:
 
 
 class AdaptiveScorer:
-    """Reads lines in order as one text, each token predicted once from all before it.
+    """Reads lines in order as one text, and predicts each token once from all tokens before it.
 
     Args:
         path: Folder of the SavedModel.
         mode: "cache" or "dynamic".
-        settings: How.
-        gradient_text: File of training text, from which `dynamic` takes the scale of its gradients.
+        settings: The settings of the mode.
+        gradient_text: File of training text, from which `dynamic` takes the scale of its gradients; None with `cache`.
 
     Attributes:
-        log_probability: Of all tokens so far.
-        num_tokens: So far.
+        log_probability: Sum over all tokens so far, natural logarithm.
+        num_tokens: Number of tokens so far.
 
     Raises:
         InputError: If the training text cannot be read or is empty.
@@ -63,8 +67,12 @@ class AdaptiveScorer:
                 raise InputError(f"{gradient_text} holds no text; --gradient-text needs some of the training text.")
 
     def score(self, lines: Iterable[bytes]) -> Iterator[str]:
-        """A JSON object for each line of one text, in order, as `Scorer.score` gives."""
-        waiting: deque[tuple[int, int]] = deque()  # place of the line's end in the text, its tokens
+        """Yields a JSON object for each line, in order, in the form of `Scorer.score`.
+
+        Args:
+            lines: The lines of one text, without newlines.
+        """
+        waiting: deque[tuple[int, int]] = deque()  # position of the line's end in the text, number of its tokens
         end = done = 0
         carried = np.zeros([0])
 
@@ -77,8 +85,8 @@ class AdaptiveScorer:
                 yield ids
 
         reader = evaluation.make_reader(self._mode, self._model, self._train, self._settings)
-        for found in evaluation.log_probabilities(reader, parts()):
-            carried = np.concatenate([carried, found])
+        for scores in evaluation.log_probabilities(reader, parts()):
+            carried = np.concatenate([carried, scores])
             while waiting and waiting[0][0] <= done + len(carried):
                 _, length = waiting.popleft()
                 yield self._result(carried[:length])
@@ -90,13 +98,13 @@ class AdaptiveScorer:
         total, tokens = float(scores.sum()), len(scores)
         self.log_probability += total
         self.num_tokens += tokens
-        found = perplexity(-total / max(tokens, 1))
-        values = {"log_probability": total, "num_tokens": tokens, "perplexity": found}
-        # The digits that a float32 has, and no more.
+        mean = perplexity(-total / max(tokens, 1))
+        values = {"log_probability": total, "num_tokens": tokens, "perplexity": mean}
+        # Write only the digits that a float32 has.
         return json.dumps({key: float(str(np.float32(v))) if key != "num_tokens" else v for key, v in values.items()})
 
     def _tokens(self, lines: Iterable[bytes]) -> Iterator[tuple[list[int], np.ndarray]]:
-        """Groups of lines: tokens of each, and all of them in a row."""
+        """Yields groups of lines: the number of tokens of each line, and all their tokens."""
         lines = iter(lines)
         while group := list(itertools.islice(lines, LINES_AT_ONCE)):
             ids = self._model.tokenize(group)

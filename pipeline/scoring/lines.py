@@ -17,13 +17,16 @@ class InputError(Exception):
 
 
 class LineReader:
-    """The lines of an input, without their newlines; a last line counts whether or not a newline ends it.
+    """The lines of an input without their newlines. The last line counts whether or not a newline ends it.
 
     Args:
         path: A file, plain or gzip (recognised by its first bytes), or "-" for standard input.
 
     Attributes:
-        size: Bytes to read, compressed as they are; None where that is not known.
+        size: Size in bytes, as stored; None for standard input.
+
+    Raises:
+        InputError: While reading, if the input cannot be read or its gzip data are incomplete.
     """
 
     def __init__(self, path: str):
@@ -43,7 +46,7 @@ class LineReader:
 
     @property
     def bytes_read(self) -> int:
-        """How far reading has come, in bytes of `size`."""
+        """How many of the `size` bytes have been read."""
         if self._raw is None or self.size is None:
             return 0
         return self.size if self._raw.closed else self._raw.tell()
@@ -55,13 +58,20 @@ class LineReader:
 
 
 def check(paths: list[str]) -> None:
-    """Raises InputError where a path is no file that can be read, before any work is done."""
+    """Checks that all inputs can be read, before any work is done.
+
+    Args:
+        paths: Files, or "-" for standard input.
+
+    Raises:
+        InputError: If a path is not a readable file, or standard input is given twice.
+    """
     for path in paths:
         if path == STANDARD_INPUT:
             continue
         if not Path(path).is_file():
             found = "is a folder" if Path(path).is_dir() else "does not exist"
-            raise InputError(f"{path} {found}; expected a file of text, a line an example.")
+            raise InputError(f"{path} {found}; expected a text file with an example on each line.")
         try:
             with open(path, "rb"):
                 pass

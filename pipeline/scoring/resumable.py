@@ -1,4 +1,4 @@
-"""An output that appears whole or not at all, and that an interrupted command can resume."""
+"""An output file that appears complete or not at all, and that an interrupted command can resume."""
 
 import fcntl
 import json
@@ -15,21 +15,21 @@ class OutputError(Exception):
 
 
 class ResumableOutput:
-    """`<path>.part` while lines are added, `<path>` once they are all there.
+    """Writes lines to `<path>.part`, which becomes `<path>` once all lines are there.
 
-    A line that a kill cut off is dropped; those before it are kept. What the lines were made from is written beside
-    them, so that they are not resumed for something else. One process at a time has the file.
+    A line that a kill cut off is dropped; the lines before it are kept. A description of what the lines were made from
+    is written beside them, so that they are not resumed for other inputs. One process at a time can write the file.
 
     Args:
         path: The file to write in the end.
         made_from: JSON-serialisable description of the inputs, a dictionary.
 
     Attributes:
-        done: Lines that are there already.
+        done: Number of lines that exist already.
 
     Raises:
-        OutputError: If there is a finished or another command's file, another process has it, or the folder cannot be
-            written.
+        OutputError: If the file exists, its part belongs to another command, another process is writing it, or the
+            folder cannot be written.
     """
 
     def __init__(self, path: Path, made_from: dict[str, Any]):
@@ -41,7 +41,7 @@ class ResumableOutput:
             begun = self._part.exists()
             self._file = self._open_alone()
             try:
-                self._refuse_finished()  # by another process, before this one had the lock
+                self._refuse_finished()  # another process may have finished before this one had the lock
                 if begun:
                     self._check(made_from)
                 self.done = self._keep_whole_lines()
@@ -60,7 +60,7 @@ class ResumableOutput:
             raise OutputError(f"{self.path} exists already. Remove it, or name another file with --output.")
 
     def _open_alone(self) -> BinaryIO:
-        """Opens the part and locks it; the kernel lets go of it however the process ends."""
+        """Opens the part and locks it; the kernel releases the lock however the process ends."""
         while True:
             file = self._part.open("a+b")
             try:
@@ -73,7 +73,7 @@ class ResumableOutput:
                 ) from None
             if self._part.exists() and os.path.samestat(os.fstat(file.fileno()), os.stat(self._part)):
                 return file
-            file.close()  # it was given its name meanwhile
+            file.close()  # another process has renamed it meanwhile
 
     def _described(self) -> dict[str, Any]:
         try:
@@ -102,22 +102,26 @@ class ResumableOutput:
         return lines
 
     def append(self, lines: Iterable[str]) -> None:
-        """Adds lines; they are on the disk when this returns."""
+        """Adds lines; they are on the disk when this returns.
+
+        Args:
+            lines: Lines without newlines.
+        """
         self._file.write("".join(f"{line}\n" for line in lines).encode())
         self._file.flush()
         os.fsync(self._file.fileno())
 
     def finish(self) -> None:
-        """Gives the file its name, before anyone else can lock it."""
+        """Renames the part to the file, before another process can lock it."""
         os.replace(self._part, self.path)
         self._origin.unlink()
         files.sync(self.path.parent)
         self._file.close()
 
     def forget(self) -> None:
-        """Removes the description, where the file was written by another."""
+        """Removes the description, after something else has written the file."""
         self._origin.unlink(missing_ok=True)
 
     def close(self) -> None:
-        """Leaves it as it is, to be resumed."""
+        """Closes the part, which can be resumed later."""
         self._file.close()

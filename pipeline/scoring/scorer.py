@@ -1,4 +1,4 @@
-"""Scores lines with a SavedModel, lines of about the same length together."""
+"""Scores lines with a SavedModel, in batches of lines of similar length."""
 
 import json
 import os
@@ -10,12 +10,12 @@ import tensorflow as tf
 
 from models.serving import saved_model
 
-MAX_ROWS = 128  # lines of a batch
-MAX_PADDED_BYTES = 64 * 1024  # of a batch: its longest line times its rows
+MAX_ROWS = 128  # lines in a batch
+MAX_PADDED_BYTES = 64 * 1024  # size of a batch: its longest line times its rows
 
 
 class Scorer:
-    """The signature `score` of a model, over many lines.
+    """Runs a model's signature `score` over many lines.
 
     Args:
         path: Folder of the SavedModel.
@@ -27,21 +27,25 @@ class Scorer:
         self._pool = ThreadPoolExecutor(os.cpu_count())
 
     def score(self, lines: Sequence[bytes]) -> tuple[list[str], int]:
-        """One JSON object a line, in order, and the number of tokens of all.
+        """Scores lines. A blank line has no token, log-probability 0 and perplexity 1.
 
-        A blank line has no token: log-probability 0 and perplexity 1.
+        Args:
+            lines: The lines, without newlines.
+
+        Returns:
+            A JSON object for each line, in order, and the number of tokens in all.
         """
         order = sorted(range(len(lines)), key=lambda place: len(lines[place]))
         batches = batches_of([len(lines[place]) for place in order])
         places = [order[start:end] for start, end in batches]
         results = [""] * len(lines)
         num_tokens = 0
-        # The longest first, so that no core is left with a long one at the end.
+        # The longest first, so that no core is busy with a long batch at the end.
         for batch, outputs in self._pool.map(lambda batch: (batch, self._run(lines, batch)), reversed(places)):
             for place, log_probability, tokens, perplexity in zip(batch, *outputs, strict=True):
                 num_tokens += int(tokens)
                 results[place] = json.dumps(
-                    # The digits that a float32 has, and no more.
+                    # Write only the digits that a float32 has.
                     {
                         "log_probability": float(str(log_probability)),
                         "num_tokens": int(tokens),
@@ -56,7 +60,14 @@ class Scorer:
 
 
 def batches_of(lengths: Sequence[int]) -> list[tuple[int, int]]:
-    """Cuts lines in ascending order of length into batches, (start, end) each, that fit the limits."""
+    """Divides lines into batches that fit the limits.
+
+    Args:
+        lengths: The lines' lengths in bytes, ascending.
+
+    Returns:
+        (start, end) of each batch.
+    """
     batches, start = [], 0
     for end in range(1, len(lengths) + 1):
         rows = end + 1 - start

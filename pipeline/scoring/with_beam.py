@@ -1,4 +1,4 @@
-"""Scores chunks of files by Beam workers, each chunk into a file of its own; the chunks' files are joined in order."""
+"""Scores chunks of files with Beam workers. Each chunk gets its own output file; these files are joined in order."""
 
 import os
 import shutil
@@ -18,7 +18,7 @@ LINES_AT_ONCE = 2048
 
 @dataclass(frozen=True)
 class LineRange:
-    """LineReader of a file that begin in bytes [start, end); end None is a whole gzip file."""
+    """The lines of a file that begin in bytes [start, end); if `end` is None, all lines of a gzip file."""
 
     number: int
     path: str
@@ -27,7 +27,7 @@ class LineRange:
 
 
 class _Score(beam.DoFn):
-    """Writes the scores of a chunk; one that is there already is left."""
+    """Writes the scores of a chunk, unless its file exists already."""
 
     def __init__(self, model: str, folder: str):
         self._model, self._folder = model, folder
@@ -41,16 +41,23 @@ class _Score(beam.DoFn):
         target = _file_of(Path(self._folder), chunk)
         if target.exists():
             return
-        with beam_pipeline.writing_aside(target) as aside, aside.open("w", encoding="utf-8") as output:
+        with beam_pipeline.writing_aside(target) as part, part.open("w", encoding="utf-8") as output:
             for lines in in_groups(read(chunk), LINES_AT_ONCE):
                 output.writelines(f"{line}\n" for line in self._scorer.score(lines)[0])
 
 
 def score(model: Path, paths: Sequence[str], folder: Path, beam_args: Sequence[str], output: Path) -> None:
-    """Scores files into `folder` and joins the parts as `output`.
+    """Scores files into a folder and joins the parts. Chunks that an earlier attempt has scored are kept.
+
+    Args:
+        model: Folder of the SavedModel.
+        paths: Text files, plain or gzip.
+        folder: Folder of the parts, which is removed at the end.
+        beam_args: Options of Apache Beam.
+        output: The file to write.
 
     Raises:
-        ComponentError: If Beam does not know its arguments.
+        ComponentError: If Beam does not accept its arguments, or its workers fail.
     """
     chunks = list(chunks_of(paths))
     folder = folder.absolute()  # workers may run in another folder
@@ -61,20 +68,24 @@ def score(model: Path, paths: Sequence[str], folder: Path, beam_args: Sequence[s
             | "Chunks" >> beam.Create(chunks, reshuffle=True)
             | "Score" >> beam.ParDo(_Score(str(model.absolute()), str(folder)))
         )
-    aside = output.with_name(f"{output.name}.part")
-    with aside.open("wb") as joined:
+    unfinished = output.with_name(f"{output.name}.part")
+    with unfinished.open("wb") as joined:
         for chunk in chunks:
             with _file_of(folder, chunk).open("rb") as part:
                 shutil.copyfileobj(part, joined)
         joined.flush()
         os.fsync(joined.fileno())
-    os.replace(aside, output)
+    os.replace(unfinished, output)
     files.sync(output.parent)
     shutil.rmtree(folder)
 
 
 def chunks_of(paths: Sequence[str]) -> Iterator[LineRange]:
-    """The files in order, plain ones in parts of about a megabyte."""
+    """Divides files into chunks of about a megabyte, in order; a gzip file is one chunk.
+
+    Args:
+        paths: Text files, plain or gzip.
+    """
     number = 0
     for path in paths:
         with open(path, "rb") as file:
@@ -87,20 +98,29 @@ def chunks_of(paths: Sequence[str]) -> Iterator[LineRange]:
 
 
 def read(chunk: LineRange) -> Iterator[bytes]:
-    """The lines of a chunk: those that begin in it."""
+    """Yields the lines that begin in a chunk, without their newlines.
+
+    Args:
+        chunk: The chunk.
+    """
     if chunk.end is None:
         yield from LineReader(chunk.path)
         return
     with open(chunk.path, "rb") as file:
         if chunk.start:
             file.seek(chunk.start - 1)
-            file.readline()  # the rest of a line that began before
+            file.readline()  # the rest of a line that began in the chunk before
         while file.tell() < chunk.end and (line := file.readline()):
             yield line.removesuffix(b"\n").removesuffix(b"\r")
 
 
 def in_groups(lines: Iterator[bytes], size: int) -> Iterator[list[bytes]]:
-    """Lists of up to `size` lines."""
+    """Yields lists of lines.
+
+    Args:
+        lines: The lines.
+        size: Number of lines in each list; the last one may have fewer.
+    """
     group = []
     for line in lines:
         group.append(line)

@@ -1,4 +1,4 @@
-"""Who may ask: pages of other sites may not, nor whoever has not the token."""
+"""Decides who may send requests: not pages of other sites, and nobody without the token."""
 
 import base64
 import binascii
@@ -12,20 +12,21 @@ from dataclasses import dataclass
 from pipeline.server.errors import RequestError, shortened
 
 HOST = re.compile(r"(?:\[(?P<address>[0-9a-f:.]{2,45})\]|(?P<name>[^\[\]:/?#@]{1,255}))(?::\d{1,5})?")
-OPEN_PATHS = ("/healthz",)  # for whoever watches whether the server is there
+OPEN_PATHS = ("/healthz",)  # for programs that check the server's health
 
 
 @dataclass(frozen=True)
 class Access:
-    """What a request must bring along.
+    """What a request must have to be answered.
 
-    A page of another site can have its visitor's browser send requests here, and by a name of its own that it points
-    to 127.0.0.1 (DNS rebinding) even read the answers: the Host and Origin headers say so.
+    A page of another site can have its visitor's browser send requests here. If a name of that site points to 127.0.0.1
+    (DNS rebinding), the page can even read the answers. The Host and Origin headers show both.
 
     Attributes:
-        hosts: Names beside those of this machine (localhost, 127.0.0.1, ::1) that requests may be addressed to.
-        any_host: Whether they may be addressed to any name, as beyond loopback.
-        token: What `Authorization: Bearer TOKEN` must say, or a browser's password with any user's name; None: nothing.
+        hosts: Names, besides those of this machine (localhost, 127.0.0.1, ::1), that requests may be addressed to.
+        any_host: Whether requests may be addressed to any name, as when the server is reachable from other machines.
+        token: The token of `Authorization: Bearer TOKEN`, or a browser's password with any user name; None if no token
+            is needed.
     """
 
     hosts: frozenset[str] = frozenset()
@@ -33,11 +34,15 @@ class Access:
     token: bytes | None = None
 
     def check(self, path: str, headers: Mapping[str, str]) -> None:
-        """Raises RequestError where a request may not be answered.
+        """Checks that a request may be answered.
 
         Args:
-            path: The address's path.
-            headers: By lower-case name.
+            path: The path of the request's address.
+            headers: Header values by lower-case name.
+
+        Raises:
+            RequestError: If the request is addressed to another host or comes from another site (403), or has not the
+                token (401).
         """
         host, origin = headers.get("host", ""), headers.get("origin")
         if not (self.any_host or self._is_known(host)):
@@ -50,7 +55,7 @@ class Access:
             raise RequestError(
                 403,
                 f"The request comes from a page of {shortened(origin)!r}, which is another site. Start the server with "
-                "--allow-host NAME if that is a name of its own.",
+                "--allow-host NAME if that is another name of this server.",
             )
         if self.token is not None and path not in OPEN_PATHS and not self._has_token(headers.get("authorization", "")):
             raise RequestError(
@@ -81,14 +86,14 @@ class Access:
 
 
 def _name_of(host: str) -> str:
-    """A Host header's name without its port; "" of what is none."""
+    """Returns a Host header's name without its port, or "" if the header is invalid."""
     match = HOST.fullmatch(host.lower())
     return (match["address"] or match["name"]) if match else ""
 
 
 @functools.lru_cache(64)
 def is_loopback(name: str) -> bool:
-    """Whether a name or address is this machine's own, whatever a name server says."""
+    """Returns whether a name or address always means this machine, without asking a name server."""
     if name == "localhost" or name.endswith(".localhost"):
         return True
     try:

@@ -26,7 +26,7 @@ __all__ = ["Access", "Limits", "ModelServer", "make_app"]
 
 PAGE = Path(__file__).with_name("page")
 PAGE_FILES = {"/": "index.html", "/page.css": "page.css", "/page.js": "page.js", "/text.js": "text.js"}
-# The page is its own files and this server, nothing else.
+# The page may load its own files and call this server, nothing else.
 PAGE_HEADERS = {
     "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; "
     "img-src 'self' data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
@@ -37,11 +37,11 @@ PAGE_HEADERS = {
 VERSION = r"(?:/versions/(?P<version>\d+)|/labels/(?P<label>[^/:]+))?"
 PREDICT = re.compile(rf"/v1/models/(?P<model>[^/:]+){VERSION}:(?P<method>classify|regress|predict)", re.IGNORECASE)
 STATUS = re.compile(rf"/v1/models(?:/(?P<model>[^/:]+))?{VERSION}(?P<metadata>/metadata)?", re.IGNORECASE)
-LARGE_OUTPUT = 20_000  # numbers and words in an answer that are worth a thread
+LARGE_OUTPUT = 20_000  # numbers and words; larger answers are encoded in a thread
 
 
 class _Gate:
-    """Lets through what `Access` allows."""
+    """Passes on the requests that `Access` allows, and refuses the others."""
 
     def __init__(self, app: Any, access: Access):
         self._app, self._access = app, access
@@ -57,7 +57,13 @@ class _Gate:
 
 
 def make_app(serving: ModelServer, watch_seconds: float = 1.0, access: Access = Access()) -> Starlette:  # noqa: B008 (frozen)
-    """The application; it looks for new versions, and after its clients, while it runs."""
+    """Creates the application. While it runs, it looks for new versions and for clients that have left.
+
+    Args:
+        serving: The model to serve.
+        watch_seconds: Seconds between two looks for new versions.
+        access: Who may send requests; by default everybody.
+    """
 
     @contextlib.asynccontextmanager
     async def lifespan(app):
@@ -92,7 +98,7 @@ def make_app(serving: ModelServer, watch_seconds: float = 1.0, access: Access = 
         Route("/v1/{path:path}", api, methods=methods),
         Route("/healthz", health),
         Route("/metrics", metrics),
-        Route("/monitoring/prometheus/metrics", metrics),  # TensorFlow Serving's place for them
+        Route("/monitoring/prometheus/metrics", metrics),  # TensorFlow Serving's address for them
         Route("/about.json", about),
         *(Route(path, page) for path in PAGE_FILES),
     ]
@@ -125,7 +131,7 @@ async def _answer(serving: ModelServer, request: Request) -> Response:
         response = _refusal(error)
     except ClientDisconnect:
         response = _refusal(RequestError(499, "The client has closed the connection."))
-    except asyncio.CancelledError:  # at the end of the server's grace
+    except asyncio.CancelledError:  # the server stops and its grace period is over
         serving.cut_off += 1
         response = _refusal(RequestError(503, "The server was stopped before it had the answer."))
     except Exception:
@@ -137,7 +143,7 @@ async def _answer(serving: ModelServer, request: Request) -> Response:
 
 
 def _describe(serving: ModelServer, match: re.Match) -> dict[str, Any]:
-    """The state of the versions, or a version's metadata."""
+    """Returns the state of the versions, or a version's metadata."""
     if match["model"] is None:
         raise RequestError(400, "Missing model name in request.")
     _check_model(serving, match, "Could not find any versions of model {}")
@@ -152,7 +158,7 @@ def _describe(serving: ModelServer, match: re.Match) -> dict[str, Any]:
 
 
 def _knows(serving: ModelServer, signature: str) -> bool:
-    """Whether it is a signature's name; anything else must not become a metric's label."""
+    """Returns whether a signature has that name; other names must not become labels of a metric."""
     with contextlib.suppress(RequestError), serving.versions.use() as served:
         return signature in served.batchers
     return False
@@ -168,7 +174,7 @@ def _check_model(serving: ModelServer, match: re.Match, message: str) -> None:
 def _version(match: re.Match) -> int | None:
     if match["version"] is None:
         return None
-    digits = match["version"].lstrip("0") or "0"  # Python refuses to read thousands of digits
+    digits = match["version"].lstrip("0") or "0"  # Python refuses to convert thousands of digits
     if len(digits) > 19 or int(digits) >= 2**63:
         raise RequestError(400, f"Failed to convert version: {shortened(match['version'])} to numeric.")
     return int(digits)

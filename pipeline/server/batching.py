@@ -1,4 +1,4 @@
-"""Runs requests that arrive together in one call of the model, and a lone one at once."""
+"""Runs requests that arrive together in one call of the model, and a single one without waiting."""
 
 import asyncio
 import contextlib
@@ -14,16 +14,16 @@ from pipeline.server.errors import RequestError
 
 Tensors = Mapping[str, np.ndarray]
 
-MAX_ROWS = 64  # of a batch of several requests
-MAX_BATCH_BYTES = 256 * 1024  # of the longest text of a batch times its rows, which is what it is padded to
-MAX_BATCH_WORDS = 8000  # that a batch writes: its longest continuation times its rows
-MAX_WAITING = 1000  # requests of one signature that may wait for their turn
-RUNNING = 2  # batches of one signature at a time, so that a long request does not hold up the short ones
+MAX_ROWS = 64  # rows of a batch of several requests
+MAX_BATCH_BYTES = 256 * 1024  # padded size of a batch: bytes of its longest text times its rows
+MAX_BATCH_WORDS = 8000  # words that a batch writes: its longest continuation times its rows
+MAX_WAITING = 1000  # requests of one signature that may wait
+RUNNING = 2  # batches of one signature at a time, so that a long request does not delay the short ones
 LONG_BYTES = 64 * 1024  # bytes, padding included, that make a request a long one
 LONG_WORDS = 1000  # words to write that make a request a long one
 
 
-@dataclass(eq=False)  # each is itself: tensors do not compare
+@dataclass(eq=False)  # compared by identity, as tensors have no simple equality
 class _Request:
     inputs: Tensors
     size: "_Size"
@@ -40,7 +40,7 @@ class _Size:
     kind: tuple  # only requests of the same kind run together
 
     def with_(self, other: "_Size") -> "_Size":
-        """The size of both in one batch."""
+        """Returns the size of both in one batch."""
         return _Size(self.rows + other.rows, max(self.longest, other.longest), max(self.words, other.words), self.kind)
 
     @property
@@ -49,7 +49,7 @@ class _Size:
 
     @property
     def fits(self) -> bool:
-        """Whether it is a batch that may run."""
+        """Whether a batch of this size may run."""
         return (
             self.rows <= MAX_ROWS
             and self.rows * self.longest <= MAX_BATCH_BYTES
@@ -58,14 +58,21 @@ class _Size:
 
 
 class LongRequests:
-    """Lets one long request run at a time, of all signatures: two would keep every processor from the short ones."""
+    """Lets one long request run at a time, over all signatures.
+
+    Two would keep every processor from the short requests.
+    """
 
     def __init__(self):
         self._running = False
-        self._waiting: dict[Callable[[], None], None] = {}  # in order
+        self._waiting: dict[Callable[[], None], None] = {}  # a set that keeps its order
 
     def enter(self, start: Callable[[], None]) -> bool:
-        """Whether a long request may run now; otherwise `start` is called once it may."""
+        """Returns whether a long request may run now.
+
+        Args:
+            start: Called when it may run later, if it may not run now.
+        """
         if self._running:
             self._waiting[start] = None
             return False
@@ -73,7 +80,7 @@ class LongRequests:
         return True
 
     def leave(self) -> None:
-        """Is called when a long request has ended."""
+        """Call this when a long request has ended."""
         self._running = False
         waiting, self._waiting = self._waiting, {}
         for start in waiting:
@@ -83,16 +90,19 @@ class LongRequests:
 class Batcher:
     """The queue of one signature of one model.
 
-    There is no waiting for a batch to fill: requests that arrive while the model is busy run together once it is
-    free. Each request gets what it would get alone, also where another one of its batch is refused. A batch that
-    nobody waits for any more is stopped.
+    There is no waiting for a batch to fill: requests that arrive while the model is busy run together once it is free.
+    Each request gets the answer that it would get alone, even if another one of its batch is refused. A batch is
+    stopped when no client waits for it any more.
 
     Args:
-        prepare: Makes a call of the model: a function of inputs to outputs, every tensor with one row an example,
-            which runs in `executor`; and one that stops it, from any thread.
+        prepare: Makes a call of the model. Returns a function of inputs to outputs, every tensor with one row for each
+            example, which runs in `executor`; and a function that stops that call, from any thread.
         executor: Where the model runs.
         observe: Called with the number of requests of each batch.
         long_requests: Shared by all signatures.
+
+    Attributes:
+        running: Number of batches that are running.
     """
 
     def __init__(
@@ -107,26 +117,29 @@ class Batcher:
         self._observe = observe
         self._long_requests = long_requests
         self._waiting: deque[_Request] = deque()
-        self._running = 0
+        self.running = 0
         self._tasks: set[asyncio.Task] = set()
 
     @property
     def waiting(self) -> int:
-        """Requests that wait for their turn."""
+        """Number of requests that wait to run."""
         return len(self._waiting)
 
     async def submit(self, inputs: Tensors) -> Tensors:
-        """The model's answer to one request. A caller that is cancelled gives up its place.
+        """Returns the model's answer to one request. A caller that is cancelled leaves the queue.
+
+        Args:
+            inputs: Name -> tensor.
 
         Raises:
-            RequestError: If the model refuses it, or too many wait already (503).
+            RequestError: If the model refuses the request, or too many are waiting already (503).
         """
         if len(self._waiting) >= MAX_WAITING:
             raise RequestError(503, f"{MAX_WAITING} requests are waiting already: the server is overloaded. Try later.")
         loop = asyncio.get_running_loop()
         request = _Request(inputs, _measure(inputs), loop.create_future())
         self._waiting.append(request)
-        loop.call_soon(self._start)  # after the other requests that have arrived by now
+        loop.call_soon(self._start)  # runs after the requests that have already arrived
         try:
             return await request.answer
         except asyncio.CancelledError:
@@ -135,21 +148,21 @@ class Batcher:
             raise
 
     def _start(self) -> None:
-        while self._running < RUNNING and (first := self._next()):
-            self._running += 1
+        while self.running < RUNNING and (first := self._next()):
+            self.running += 1
             task = asyncio.get_running_loop().create_task(self._run(self._take(first)))
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
 
     def _next(self) -> _Request | None:
-        """The request that waits longest, of those that may run now."""
+        """Returns the request that has waited longest, of those that may run now."""
         for request in self._waiting:
             if not request.size.is_long or self._long_requests.enter(self._start):
                 return request
         return None
 
     def _take(self, first: _Request) -> list[_Request]:
-        """A request, and those that may run with it."""
+        """Takes a request, and those that may run with it, from the queue."""
         self._waiting.remove(first)
         batch, size = [first], first.size
         for request in list(self._waiting):
@@ -172,17 +185,17 @@ class Batcher:
             self._observe(len(batch))
             try:
                 answers = await asyncio.get_running_loop().run_in_executor(self._executor, _answers, call, batch)
-            except Exception as error:  # such as out of memory: sent to every waiting request
+            except Exception as error:  # such as out of memory; every request of the batch gets it
                 answers = [error] * len(batch)
             for request, answer in zip(batch, answers, strict=True):
-                if request.answer.done():  # its client has gone
+                if request.answer.done():  # its client has left
                     continue
                 if isinstance(answer, Exception):
                     request.answer.set_exception(answer)
                 else:
                     request.answer.set_result(answer)
         finally:
-            self._running -= 1
+            self.running -= 1
             if batch[0].size.is_long:
                 self._long_requests.leave()
             self._start()
@@ -192,13 +205,13 @@ def _answers(call: Callable[[Tensors], Tensors], batch: list[_Request]) -> list[
     if len(batch) == 1:
         try:
             return [call(batch[0].inputs)]
-        except Exception as error:  # handed to whoever waits for it
+        except Exception as error:  # raised where the answer is awaited
             return [error]
     joined = {name: np.concatenate([request.inputs[name] for request in batch]) for name in batch[0].inputs}
     try:
         outputs = call(joined)
     except Exception:
-        # One of them is to blame, and the others must not suffer for it.
+        # Only one of them may be wrong: run each alone, so that the others get their answers.
         return [answer for request in batch for answer in _answers(call, [request])]
     ends = np.cumsum([request.size.rows for request in batch])
     return [_rows_of(outputs, end - request.size.rows, end) for request, end in zip(batch, ends, strict=True)]
@@ -211,16 +224,16 @@ def _measure(inputs: Tensors) -> _Size:
     words = max(int(inputs["max_words"].max(initial=0)), 0) if "max_words" in inputs else 0
     rows = max(sizes, default=0)
     if len(sizes) != 1 or sizes & {-1, 0}:
-        return _Size(rows, longest, words, (object(),))  # nothing runs with it
+        return _Size(rows, longest, words, (object(),))  # a unique kind: nothing runs with it
     size = _Size(rows, longest, words, ())
-    # Long ones run with long ones: a batch takes as long as its longest text and its longest continuation.
+    # A batch takes as long as its longest text and continuation, so requests of similar length run together.
     bounds = ((longest // 256).bit_length(), (words // 32).bit_length(), size.is_long)
     kind = (*((name, tensor.shape[1:]) for name, tensor in sorted(inputs.items())), bounds)
     return dataclasses.replace(size, kind=kind)
 
 
 def _rows_of(outputs: Tensors, start: int, end: int) -> Tensors:
-    """One request's rows of a batch's outputs, without the padding that the other requests' rows brought."""
+    """Returns one request's rows of a batch's outputs, without the padding for longer requests."""
     own = {name: output[start:end] for name, output in outputs.items()}
     if "num_tokens" in own:
         longest = int(own["num_tokens"].max(initial=0))

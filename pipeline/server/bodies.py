@@ -1,4 +1,4 @@
-"""Reads a request's body: no further than the limit, decompressed where it is compressed."""
+"""Reads a request's body: never more than the limit, and decompressed if it is compressed."""
 
 import asyncio
 import zlib
@@ -15,15 +15,15 @@ GZIP = 16 + zlib.MAX_WBITS
 
 
 async def read_document(request: Request, limit: int, hold: Callable[[int], None]) -> dict[str, Any]:
-    """The body's JSON object.
+    """Reads the JSON object in a request's body.
 
     Args:
         request: The request.
-        limit: Bytes that are taken, as they come and decompressed.
+        limit: Largest size of the body in bytes, both as received and decompressed.
         hold: Called with the number of bytes whenever some are kept.
 
     Raises:
-        RequestError: If the body is too large (413), compressed in an unknown way (415) or no JSON object (400).
+        RequestError: If the body is too large (413), compressed in an unknown way (415) or not a JSON object (400).
     """
     compressed = _is_gzip(request.headers.get("content-encoding", ""))
     length = request.headers.get("content-length", "")
@@ -43,10 +43,14 @@ async def read_document(request: Request, limit: int, hold: Callable[[int], None
 
 
 def decompress(body: bytes, limit: int) -> bytes:
-    """What a gzip body holds, all of its members.
+    """Decompresses a gzip body, all of its members.
+
+    Args:
+        body: The compressed bytes.
+        limit: Largest decompressed size in bytes.
 
     Raises:
-        RequestError: If that is larger than the limit (413) or the body is not whole (400).
+        RequestError: If the result is larger than the limit (413) or the body is incomplete (400).
     """
     plain = bytearray()
     while body:
@@ -64,7 +68,16 @@ def decompress(body: bytes, limit: int) -> bytes:
 
 
 async def in_thread_if(large: bool, function: Callable, *args: Any) -> Any:
-    """Calls it here, or in a thread where it would hold up other requests."""
+    """Calls a function, in a thread if it would delay other requests.
+
+    Args:
+        large: Whether to use a thread.
+        function: The function.
+        *args: Its arguments.
+
+    Returns:
+        The function's result.
+    """
     return await asyncio.to_thread(function, *args) if large else function(*args)
 
 

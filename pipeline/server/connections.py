@@ -1,7 +1,7 @@
-"""Bounds what a client can hold: size and time of a request's head and body, and the number of connections.
+"""Limits what a client can hold: size and time of a request's head and body, and the number of connections.
 
-uvicorn has no such limits for httptools, the fast one of its parsers; its h11 has one for the size of heads, but none
-for time.
+uvicorn has no such limits for httptools, the faster of its parsers. For h11 it limits the size of heads, but not the
+time.
 """
 
 import asyncio
@@ -14,22 +14,22 @@ import orjson
 import uvicorn
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
-HEAD_BYTES = 64 * 1024  # of the request line and the headers
+HEAD_BYTES = 64 * 1024  # size of the request line and the headers
 HEAD_SECONDS = 10.0  # from a connection's or request's first byte to the end of its headers
-BODY_SECONDS = 30.0  # from there to the end of the body
-UNSENT_SECONDS = 30.0  # that a client may take nothing of its answer
+BODY_SECONDS = 30.0  # from the end of the headers to the end of the body
+UNSENT_SECONDS = 30.0  # how long a client may read nothing of its answer
 LOOK_SECONDS = 1.0
 MAX_CONNECTIONS = 1000
-OTHER_FILES = 64  # open files that are no connections
+OTHER_FILES = 64  # open files that are not connections
 TURNS = itertools.count()
 
 
 def server_config(app: Any, grace_seconds: int | None = None) -> uvicorn.Config:
-    """How the application is served.
+    """Returns uvicorn's configuration for an application.
 
     Args:
         app: The application.
-        grace_seconds: That requests may take after the server is asked to stop; None: as long as they take.
+        grace_seconds: Seconds that open requests may take after the server is asked to stop; None for any time.
     """
     files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     connections = max(1, min(MAX_CONNECTIONS, files - OTHER_FILES))
@@ -48,8 +48,9 @@ class BoundedConnection(HttpToolsProtocol):
     """A client's connection.
 
     Args:
-        max_connections: With more than these, the one that has been waiting longest to send a request is closed.
-        *args, **kwargs: uvicorn's.
+        max_connections: Above this number, the connection that has waited longest to send a request is closed.
+        *args: Arguments of `HttpToolsProtocol`.
+        **kwargs: Keyword arguments of `HttpToolsProtocol`.
     """
 
     def __init__(self, max_connections: int, *args, **kwargs):
@@ -57,33 +58,37 @@ class BoundedConnection(HttpToolsProtocol):
         self._max_connections = max_connections
         self._reading_head = True
         self._head_bytes = 0
-        self._turn = next(TURNS)  # the lower, the longer it has been doing what it does
-        self._deadline: float | None = self.loop.time() + HEAD_SECONDS  # None while it is not the client's turn
+        self._turn = next(TURNS)  # lower values have been in their state for longer
+        self._deadline: float | None = self.loop.time() + HEAD_SECONDS  # None while the client need not send anything
         self._unsent, self._unsent_since = 0, self.loop.time()
         self._look: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:
+        """Starts watching the connection, and closes the one that has waited longest if there are too many."""
         super().connection_made(transport)
         self._look = self.loop.call_later(LOOK_SECONDS, self._check_time)
         if len(self.connections) > self._max_connections:
             idle = [connection for connection in self.connections if not connection.is_answering]
-            oldest = min(idle, key=lambda connection: connection._turn)  # itself, if all others are being answered
+            # If all other connections are being answered, the oldest one is this one.
+            oldest = min(idle, key=lambda connection: connection._turn)
             oldest.transport.abort()
 
     def connection_lost(self, exc: Exception | None) -> None:
+        """Stops watching the connection."""
         self._look.cancel()
         super().connection_lost(exc)
 
     @property
     def is_answering(self) -> bool:
-        """Whether a whole request has been read that is not answered yet."""
+        """Whether a whole request has been read and not been answered yet."""
         return self.cycle is not None and not self.cycle.response_complete and not self.cycle.more_body
 
     def data_received(self, data: bytes) -> None:
+        """Passes data on to the parser, a head only up to its largest size."""
         if self._reading_head:
-            if self._deadline is None:  # the first of another request
+            if self._deadline is None:  # the first bytes of another request
                 self._turn, self._deadline = next(TURNS), self.loop.time() + HEAD_SECONDS
-            # No more of a head than may be is given to the parser: what it holds is copied whenever more comes.
+            # The parser copies a head whenever more of it comes, so it gets no more than the largest size.
             room = HEAD_BYTES - self._head_bytes
             head, data = data[:room], data[room:]
             self._head_bytes += len(head)
@@ -96,11 +101,13 @@ class BoundedConnection(HttpToolsProtocol):
             super().data_received(data)
 
     def on_headers_complete(self) -> None:
+        """Starts the time limit of the body."""
         self._reading_head = False
         self._turn, self._deadline = next(TURNS), self.loop.time() + BODY_SECONDS
         super().on_headers_complete()
 
     def on_message_complete(self) -> None:
+        """Ends the time limit: the whole request has arrived."""
         self._reading_head, self._head_bytes = True, 0
         self._turn, self._deadline = next(TURNS), None
         super().on_message_complete()
@@ -116,7 +123,7 @@ class BoundedConnection(HttpToolsProtocol):
         if now - self._unsent_since > UNSENT_SECONDS:
             self.transport.abort()
         elif self._deadline is not None and now > self._deadline and not self.is_answering:
-            self._refuse(408, f"The request's {'headers' if self._reading_head else 'body'} took too long to come.")
+            self._refuse(408, f"The request's {'headers' if self._reading_head else 'body'} took too long to arrive.")
 
     def _refuse(self, status: int, message: str) -> None:
         """Answers and closes the connection, or only closes it where an answer is on its way already."""

@@ -1,10 +1,10 @@
-"""What a request is refused with."""
+"""The error that a request is refused with, and how much of the request its message repeats."""
 
 import itertools
 import json
 from typing import Any
 
-MAX_ECHO = 200  # characters of what was sent that an answer repeats
+MAX_ECHO = 200  # characters of a request that an answer repeats
 MAX_MESSAGE = 1000
 
 
@@ -14,7 +14,7 @@ class RequestError(Exception):
     Args:
         status: HTTP status code.
         message: What was found, what was expected and what to do.
-        headers: That go with the answer.
+        headers: Further headers of the answer.
     """
 
     def __init__(self, status: int, message: str, headers: dict[str, str] | None = None):
@@ -24,13 +24,22 @@ class RequestError(Exception):
 
 
 def shortened(text: str, limit: int = MAX_ECHO) -> str:
-    """A text that came from outside, cut off where it is long."""
+    """Returns a text from a client, cut off if it is long.
+
+    Args:
+        text: The text.
+        limit: Number of characters to keep.
+    """
     return text if len(text) <= limit else f"{text[:limit]}..."
 
 
 def echo(value: Any) -> str:
-    """The beginning of a value's JSON; its end is not even written, however large or deep it is."""
-    parts = itertools.islice(json.JSONEncoder().iterencode(value), MAX_ECHO + 1)  # none is empty
+    """Returns the beginning of a value's JSON. The rest is not encoded, so large or deep values cost little.
+
+    Args:
+        value: A JSON-serialisable value.
+    """
+    parts = itertools.islice(json.JSONEncoder().iterencode(value), MAX_ECHO + 1)  # no part is empty
     return shortened("".join(shortened(part) for part in parts))
 
 

@@ -10,11 +10,11 @@ SIZES = (1, 2, 4, 8, 16, 32, 64)
 
 
 class Metrics:
-    """The server's counters; those of its process (memory, CPU, open files) come along.
+    """The server's counters, and those of its process (memory, CPU, open files).
 
     Args:
-        waiting: Number of requests that wait for their turn.
-        versions: Versions that are served, newest first.
+        waiting: Returns the number of requests that wait to run.
+        versions: Returns the versions that are served, newest first.
     """
 
     content_type = CONTENT_TYPE_LATEST
@@ -53,14 +53,25 @@ class Metrics:
         )
 
     def answered(self, signature: str, status: int, seconds: float) -> None:
-        """Counts an answer; `signature` is one of the model's, or "" where the request named none of them."""
+        """Counts an answer.
+
+        Args:
+            signature: One of the model's signatures, or "" if the request named none of them.
+            status: HTTP status code.
+            seconds: Time from the request's arrival to its answer.
+        """
         self._requests.labels(signature, str(status)).inc()
         self._seconds.labels(signature).observe(seconds)
 
     def ran(self, signature: str, requests: int) -> None:
-        """Counts a batch."""
+        """Counts a batch.
+
+        Args:
+            signature: The signature that ran.
+            requests: Number of requests in the batch.
+        """
         self._batches.labels(signature).observe(requests)
 
     def exposition(self) -> bytes:
-        """All of it in Prometheus's text format."""
+        """Returns all metrics in Prometheus's text format."""
         return generate_latest(self._registry)

@@ -1,4 +1,4 @@
-"""What is served: a model's versions, what may be asked of them, and who is being answered."""
+"""The model that is served: its versions, the limits of requests, and the clients that wait for answers."""
 
 import asyncio
 import contextlib
@@ -18,22 +18,22 @@ from pipeline.server.errors import RequestError
 from pipeline.server.metrics import Metrics
 from pipeline.server.versions import Versions
 
-MAX_WORDS = 10_000  # that a continuation has at most, whatever `max_words` asks for (`models.serving.export.MAX_WORDS`)
-LOOK_SECONDS = 0.5  # between two looks whether clients are still there
+MAX_WORDS = 10_000  # longest continuation, whatever `max_words` is; the same as `models.serving.export.MAX_WORDS`
+LOOK_SECONDS = 0.5  # between two checks that clients are still connected
 
 
 @dataclass(frozen=True)
 class Limits:
-    """What a request may ask for.
+    """Limits of a request.
 
     Attributes:
         body_bytes: Size of a request's body, decompressed.
         text_bytes: Size of one text.
-        padded_bytes: Bytes of the longest text times the number of texts: what the answer's memory follows.
+        padded_bytes: Bytes of the longest text times the number of texts; the memory for an answer grows with it.
         rows: Number of examples.
-        words: Words to write, `max_words` times the number of prompts.
+        words: Words to write: `max_words` times the number of prompts.
         held_bytes: Bodies of all requests that are being received, wait or run.
-        seconds: Time from the request's arrival to its answer, 0 for any.
+        seconds: Time from the request's arrival to its answer; 0 for no limit.
     """
 
     body_bytes: int = 8 * 2**20
@@ -45,7 +45,14 @@ class Limits:
     seconds: float = 60.0
 
     def check(self, inputs: Mapping[str, Any]) -> None:
-        """Raises RequestError (400) where inputs, by name, ask for too much."""
+        """Checks the size of a request's inputs.
+
+        Args:
+            inputs: Name -> tensor.
+
+        Raises:
+            RequestError: If they exceed a limit (400).
+        """
         rows = max((len(tensor) for tensor in inputs.values() if tensor.ndim), default=0)
         if rows > self.rows:
             raise RequestError(
@@ -79,17 +86,20 @@ class Limits:
 
 
 class ModelServer:
-    """A model's versions, and a queue for each signature of each of them.
+    """A model's versions, with a queue for each signature of each version.
 
     Args:
         name: The model's name in addresses.
         folder: Folder of its versions.
-        number: How many of the newest to serve.
-        limits: What a request may ask for.
-        load: Makes a model of a version's path and number.
+        number: How many of the newest versions to serve.
+        limits: Limits of a request.
+        load: Loads a model from a version's path and number.
 
     Attributes:
-        cut_off: Requests that the end of the server's grace cut off.
+        versions: The versions, see `Versions`.
+        metrics: The server's counters.
+        cut_off: Number of requests that were still open when the server stopped.
+        held_bytes: Size of the bodies of all requests that are being received, wait or run.
     """
 
     def __init__(self, name: str, folder: Path, number: int, limits: Limits, load: Callable[[Path, int], Any]):
@@ -99,12 +109,13 @@ class ModelServer:
         self.versions = Versions(
             folder, number, lambda path, version: LoadedVersion(load(path, version), self.metrics, long_requests), name
         )
-        self.metrics = Metrics(self._waiting, self.versions.available)
+        self.metrics = Metrics(self.waiting, self.versions.available)
         self.cut_off = 0
-        self._held_bytes = 0
+        self.held_bytes = 0
         self._open: dict[Request, tuple[float, asyncio.Task]] = {}
 
-    def _waiting(self) -> int:
+    def waiting(self) -> int:
+        """Returns the number of requests that wait to run, over all versions and signatures."""
         waiting = 0
         for version in self.versions.available():
             with contextlib.suppress(RequestError), self.versions.use(version) as served:
@@ -112,12 +123,16 @@ class ModelServer:
         return waiting
 
     async def watch(self, seconds: float) -> None:
-        """Looks for new versions again and again."""
+        """Looks for new versions again and again, until it is cancelled.
+
+        Args:
+            seconds: Seconds between two looks.
+        """
         while True:
             await asyncio.sleep(seconds)
             try:
                 await asyncio.to_thread(self.versions.refresh)
-            except Exception:  # the watch must go on
+            except Exception:  # keep watching
                 logging.exception("The versions could not be looked up.")
 
     async def watch_clients(self) -> None:
@@ -133,16 +148,19 @@ class ModelServer:
 
     @contextlib.contextmanager
     def answering(self, request: Request) -> Iterator[None]:
-        """Watches over the client of a request and its time while the model works on it.
+        """Watches a request's client and time while the model works on it.
+
+        Args:
+            request: The request.
 
         Raises:
-            RequestError: If it was cancelled for that: the client has left (499), or it took too long (504).
+            RequestError: If the client has left (499) or the request took too long (504).
         """
         self._open[request] = time.monotonic(), asyncio.current_task()
         try:
             yield
         except asyncio.CancelledError as cancelled:
-            # By whom is in its argument: `watch_clients`, or the end of the server.
+            # The argument shows who cancelled it: `watch_clients`, or nothing if the server stops.
             if "left" in cancelled.args:
                 raise RequestError(499, "The client has closed the connection.") from None
             if "late" in cancelled.args:
@@ -158,16 +176,18 @@ class ModelServer:
         """Counts the bytes of a body among those of all requests, until its request is answered.
 
         Yields:
-            A function that is called with the number of bytes that were added; it raises RequestError (503) where all
-            bodies together are too large.
+            A function to call with the number of bytes that were added.
+
+        Raises:
+            RequestError: From that function, if all bodies together are too large (503).
         """
         own = 0
 
         def hold(size: int) -> None:
             nonlocal own
             own += size
-            self._held_bytes += size
-            if self._held_bytes > self.limits.held_bytes:
+            self.held_bytes += size
+            if self.held_bytes > self.limits.held_bytes:
                 raise RequestError(
                     503,
                     f"The requests that wait have more than {self.limits.held_bytes:,} bytes together: the server is "
@@ -178,10 +198,21 @@ class ModelServer:
         try:
             yield hold
         finally:
-            self._held_bytes -= own
+            self.held_bytes -= own
 
     async def predict(self, document: Mapping[str, Any], version: int | None) -> tuple[str, Mapping]:
-        """The format of a request, and the model's answer."""
+        """Answers a request.
+
+        Args:
+            document: The request's JSON object.
+            version: The version to use; None for the newest.
+
+        Returns:
+            The request's format (`tensors.ROW` or `tensors.COLUMNAR`) and the outputs by name.
+
+        Raises:
+            RequestError: If the request cannot be answered.
+        """
         with self.versions.use(version) as served:
             name = document.get("signature_name") or "serving_default"
             signature = served.model.signature(name)
@@ -207,5 +238,5 @@ class LoadedVersion:
         }
 
     def close(self) -> None:
-        """Ends the threads, which have nothing left to do."""
+        """Ends the threads, which have no work left."""
         self._executor.shutdown(wait=False)

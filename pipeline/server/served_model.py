@@ -1,4 +1,4 @@
-"""One version of the model, loaded: its signatures, its metadata in TensorFlow Serving's form, and its answers."""
+"""One loaded version of the model: its signatures, its metadata in TensorFlow Serving's form, and its answers."""
 
 import logging
 import re
@@ -11,7 +11,7 @@ import numpy as np
 import tensorflow as tf
 from google.protobuf import json_format
 from tensorflow.core.protobuf import saved_model_pb2
-from tensorflow.python.eager import cancellation  # there is no public way to stop a function that runs
+from tensorflow.python.eager import cancellation  # TensorFlow has no public way to stop a running function
 
 from models.serving import saved_model
 from pipeline.server.errors import STATUS_OF_CODE, RequestError, shortened
@@ -27,7 +27,7 @@ class Signature:
 
 
 class ServedModel:
-    """A SavedModel in memory, each of its signatures run once so that the first request does not wait.
+    """A SavedModel in memory. Each of its signatures is run once, so that the first request does not wait.
 
     Args:
         path: The version's folder.
@@ -35,10 +35,10 @@ class ServedModel:
 
     Attributes:
         signatures: `Signature` by name.
-        signature_definitions: The same as TensorFlow Serving's `/metadata` has them.
+        signature_definitions: The signatures in the form of TensorFlow Serving's `/metadata`.
 
     Raises:
-        Exception: Whatever TensorFlow raises where it cannot be loaded or does not run.
+        Exception: Whatever TensorFlow raises if the model cannot be loaded or does not run.
     """
 
     def __init__(self, path: Path, version: int):
@@ -62,17 +62,28 @@ class ServedModel:
             self.prepare(name)[0]({key: _example(spec) for key, spec in signature.inputs.items()})
 
     def signature(self, name: str) -> Signature:
-        """The signature of that name, "" being the default.
+        """Returns a signature.
+
+        Args:
+            name: The signature's name.
 
         Raises:
-            RequestError: If there is none.
+            RequestError: If the model has no such signature (400).
         """
         if name not in self.signatures:
             raise RequestError(400, f'Serving signature name: "{shortened(name)}" not found in signature def')
         return self.signatures[name]
 
     def prepare(self, signature: str) -> tuple[Callable[[Mapping[str, np.ndarray]], dict], Callable[[], None]]:
-        """A function that runs a signature, and one that ends it early, within a step of its loops."""
+        """Prepares a call of the model.
+
+        Args:
+            signature: The signature's name.
+
+        Returns:
+            A function that runs the signature on inputs by name, and a function that stops it within a step of its
+            loops.
+        """
         manager = cancellation.CancellationManager()
         function = manager.get_cancelable_function(self._model.signatures[signature])
         return lambda inputs: self._call(signature, function, inputs), manager.start_cancel
@@ -109,18 +120,18 @@ def _example(spec: TensorSpec) -> np.ndarray:
     return np.full(shape, b"" if spec.dtype == "DT_STRING" else 1, NUMPY_TYPES[spec.dtype])
 
 
-# Around the reason, TensorFlow's messages have where the function was defined and which node failed.
+# Lines of TensorFlow's messages that say where the function was defined and which node failed, not why.
 _AROUND_THE_REASON = re.compile(
     r"^(Graph execution error:|Detected at node.*|<stack traces unavailable>|File \".*|  .*|\t.*|\d+ root error.*)$"
 )
-_OF_AN_ASSERTION = re.compile(r"assertion failed: \[([^\]]*)\](?: \[([^\]]*)\])?")
+_ASSERTION = re.compile(r"assertion failed: \[([^\]]*)\](?: \[([^\]]*)\])?")
 
 
 def _reason(message: str) -> str:
-    """Why the graph refuses its inputs, in the words of the operation or assertion that did."""
-    if match := _OF_AN_ASSERTION.search(message):
-        said, found = match[1], match[2]
-        return f"{said} {found}" if found and said.endswith(", found") else said
+    """Extracts from an error's message the reason that an operation or assertion gives."""
+    if match := _ASSERTION.search(message):
+        expectation, value = match[1], match[2]
+        return f"{expectation} {value}" if value and expectation.endswith(", found") else expectation
     lines = [line for line in message.splitlines() if line.strip() and not _AROUND_THE_REASON.match(line)]
     reason = re.sub(r"\s*\[Op:[^\]]*\]|\{\{.*?\}\}", "", lines[0] if lines else "")
     return reason or "The model failed."

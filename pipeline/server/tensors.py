@@ -1,7 +1,7 @@
-"""JSON to tensors and back, by the rules (and with the messages) of TensorFlow Serving's REST API.
+"""Converts JSON to tensors and back, by the rules (and with the messages) of TensorFlow Serving's REST API.
 
-Requests are `{"signature_name": ..., "instances": [...]}` (row format: one value or object an example) or
-`{"signature_name": ..., "inputs": ...}` (columnar: one list a tensor); answers are `{"predictions": [...]}` or
+Requests are `{"signature_name": ..., "instances": [...]}` (row format: a value or an object for each example) or
+`{"signature_name": ..., "inputs": ...}` (columnar: a list for each tensor). Answers are `{"predictions": [...]}` or
 `{"outputs": ...}`. Bytes are written `{"b64": "..."}`.
 """
 
@@ -19,7 +19,7 @@ import orjson
 from pipeline.server.errors import RequestError, echo, shortened
 
 ROW, COLUMNAR = "row", "columnar"
-MAX_DEPTH = 16  # of lists in lists that make a tensor
+MAX_DEPTH = 16  # nesting of the lists of one tensor
 NUMPY_TYPES = {
     "DT_FLOAT": np.float32,
     "DT_DOUBLE": np.float64,
@@ -33,17 +33,20 @@ TYPE_NAMES = {"DT_FLOAT": "float"} | {name: name[3:].lower() for name in NUMPY_T
 
 @dataclass(frozen=True)
 class TensorSpec:
-    """Type ("DT_STRING", ...) and shape (None where unknown) of an input or output."""
+    """Type ("DT_STRING", ...) and shape (None for an unknown size) of an input or output."""
 
     dtype: str
     shape: tuple[int | None, ...]
 
 
 def parse(body: bytes) -> dict[str, Any]:
-    """The request's JSON object.
+    """Parses a request's JSON object.
+
+    Args:
+        body: The request's body.
 
     Raises:
-        RequestError: If it is none.
+        RequestError: If the body is not a JSON object, or its `signature_name` is not a string (400).
     """
     if not body:
         raise _invalid("JSON Parse error: The document is empty")
@@ -63,10 +66,17 @@ def parse(body: bytes) -> dict[str, Any]:
 
 
 def to_tensors(document: Mapping[str, Any], specs: Mapping[str, TensorSpec]) -> tuple[str, dict[str, np.ndarray]]:
-    """The request's format and its inputs.
+    """Converts a request to the signature's inputs.
+
+    Args:
+        document: The request's JSON object.
+        specs: Name -> type and shape of the signature's inputs.
+
+    Returns:
+        The request's format, `ROW` or `COLUMNAR`, and the inputs by name.
 
     Raises:
-        RequestError: If the inputs are not what the signature takes.
+        RequestError: If the inputs do not fit the signature (400).
     """
     if "instances" in document and "inputs" in document:
         raise _invalid(
@@ -149,7 +159,7 @@ def _from_inputs(inputs: Any, specs: Mapping[str, TensorSpec]) -> dict[str, np.n
 
 
 def _tensor(value: Any, dtype: str) -> np.ndarray:
-    """A dense tensor; its shape is that of the first elements, which all others must have."""
+    """Converts nested lists to a dense tensor. The first elements give the shape, which all others must have."""
     shape, first = [], value
     while isinstance(first, list):
         shape.append(len(first))
@@ -189,7 +199,7 @@ def _flatten(value: Any, level: int, shape: list[int], dtype: str, flat: list) -
 def _scalar(value: Any, dtype: str) -> Any:
     if dtype == "DT_STRING":
         if isinstance(value, str):
-            return value.encode("utf-8", "surrogatepass")  # half a surrogate pair is left for the model to replace
+            return value.encode("utf-8", "surrogatepass")  # the model replaces half a surrogate pair
         if isinstance(value, dict):
             return _decoded(value)
     elif dtype == "DT_BOOL":
@@ -224,7 +234,15 @@ def _decoded(value: dict) -> bytes:
 
 
 def from_tensors(tensors: Mapping[str, np.ndarray], layout: str) -> bytes:
-    """The answer's JSON: `predictions` in row format, `outputs` in columnar; one output alone goes without its name."""
+    """Writes an answer's JSON: `predictions` in row format, `outputs` in columnar format.
+
+    Args:
+        tensors: Outputs by name. A single output is written without its name.
+        layout: `ROW` or `COLUMNAR`.
+
+    Raises:
+        RequestError: If outputs with different numbers of rows are to be written in row format (400).
+    """
     values = {name: _plain(name, tensor) for name, tensor in tensors.items()}
     if len(values) == 1:
         (rows,) = values.values()
@@ -238,11 +256,12 @@ def from_tensors(tensors: Mapping[str, np.ndarray], layout: str) -> bytes:
     document = {"outputs" if layout == COLUMNAR else "predictions": rows}
     if all(tensor.dtype.kind != "f" or np.isfinite(tensor).all() for tensor in tensors.values()):
         return orjson.dumps(document, option=orjson.OPT_SERIALIZE_NUMPY)
-    return json.dumps(document, default=lambda array: array.tolist()).encode()  # NaN and Infinity, as Serving has them
+    # json writes NaN and Infinity, as TensorFlow Serving does.
+    return json.dumps(document, default=lambda array: array.tolist()).encode()
 
 
 def _plain(name: str, tensor: np.ndarray) -> Any:
-    """Strings as nested lists; numbers stay an array, whose float32 are written with the digits that they have."""
+    """Converts strings to nested lists; numbers stay an array, so that a float32 is written with its own digits."""
     if tensor.dtype != np.object_:
         return np.ascontiguousarray(tensor)
     as_base64 = name.endswith("_bytes")

@@ -1,4 +1,4 @@
-"""The versions that are served: the newest ones of a folder, each loaded before it is used and kept while it is."""
+"""The versions that are served: the newest ones of a folder, each loaded before use and kept while requests use it."""
 
 import contextlib
 import gc
@@ -12,12 +12,12 @@ from typing import Any
 from models.serving import saved_model
 from pipeline.server.errors import RequestError
 
-MAX_ENDED = 10  # versions no longer served whose state is still reported
+MAX_ENDED = 10  # versions that are no longer served, but whose state is still reported
 
 
 @dataclass
 class _Entry:
-    """A version's state in TensorFlow Serving's words, and its model while there is one."""
+    """A version's state in TensorFlow Serving's terms, and its model while it is loaded."""
 
     version: int
     state: str = "LOADING"
@@ -39,9 +39,9 @@ class Versions:
     """Keeps the newest versions of a folder loaded.
 
     Args:
-        folder: Folder of the versions (`<folder>/<integer>/saved_model.pb`), or one version's own folder.
+        folder: Folder of the versions (`<folder>/<integer>/saved_model.pb`), or the folder of a single version.
         number: How many of the newest versions to serve.
-        load: Makes the model of a version's path and number; raises where it cannot.
+        load: Loads a model from a version's path and number; raises if it cannot.
         name: The model's name in messages.
     """
 
@@ -53,22 +53,23 @@ class Versions:
         self._entries: dict[int, _Entry] = {}
 
     def found(self) -> dict[int, Path]:
-        """Versions that are on the disk, oldest first."""
+        """Returns the versions on the disk, oldest first."""
         if saved_model.is_saved_model(self.folder):
             return {int(self.folder.name) if self.folder.name.isdecimal() else 1: self.folder}
         try:
             return saved_model.versions(self.folder)
-        except OSError:  # gone for now: what is loaded stays
+        except OSError:  # the folder is missing for now; loaded versions stay
             return {}
 
     def refresh(self) -> None:
-        """Loads what is new and lets go of what is no longer among the newest. Runs in one thread at a time.
+        """Loads new versions and releases those that are no longer among the newest. Call it from one thread at a time.
 
-        An older version stays until a newer one is loaded: whatever happens to the folder, the last good model serves.
+        An older version is kept until a newer one is loaded: the last working model is served whatever happens to the
+        folder.
         """
         found = self.found()
         wanted = list(found)[-self._number :]
-        for version in reversed(wanted):  # the newest first: it is what most requests ask for
+        for version in reversed(wanted):  # the newest first, as most requests use it
             entry, fingerprint = self._entries.get(version), _fingerprint(found[version])
             if entry and (entry.state == "AVAILABLE" or (entry.error and entry.fingerprint == fingerprint)):
                 continue
@@ -76,8 +77,8 @@ class Versions:
             start = time.perf_counter()
             try:
                 entry.model = self._load(found[version], version)
-            except Exception as error:  # TensorFlow raises many kinds, all of which mean: not this one
-                # The reason names files of this machine, which is not for whoever can ask for the state.
+            except Exception as error:  # TensorFlow raises many kinds
+                # The reason may name files of this machine, which clients must not see.
                 entry.state, entry.error = "END", "It cannot be loaded; the server's log says why."
                 reason = f"{type(error).__name__}: {' '.join(str(error).split())[:500]}"
                 logging.error("Version %d cannot be served: %s", version, reason)
@@ -91,16 +92,22 @@ class Versions:
         self._end_unused()
 
     def available(self) -> list[int]:
-        """Versions that answer requests, newest first."""
+        """Returns the versions that answer requests, newest first."""
         entries = list(self._entries.values())
         return sorted((entry.version for entry in entries if entry.state == "AVAILABLE"), reverse=True)
 
     @contextlib.contextmanager
     def use(self, version: int | None = None) -> Iterator[Any]:
-        """A version's model (the newest one's by default), which stays loaded meanwhile.
+        """Keeps a version loaded while the context lasts.
+
+        Args:
+            version: The version's number; None for the newest.
+
+        Yields:
+            The version's model.
 
         Raises:
-            RequestError: If it is not served (404).
+            RequestError: If the version is not served (404).
         """
         available = self.available()
         if not available or (version is not None and version not in available):
@@ -114,7 +121,10 @@ class Versions:
             entry.requests -= 1
 
     def statuses(self, version: int | None = None) -> list[dict[str, Any]]:
-        """Every version's state, newest first, in TensorFlow Serving's form.
+        """Returns the state of each version, newest first, in TensorFlow Serving's form.
+
+        Args:
+            version: The only version to include; None for all.
 
         Raises:
             RequestError: If there is no such version (404).
@@ -126,12 +136,12 @@ class Versions:
         return [entry.status() for entry in sorted(entries, key=lambda entry: -entry.version)]
 
     def _end_unused(self) -> None:
-        """Frees the models of versions that are to go once their last request is answered."""
+        """Frees the models of versions that are being unloaded once their last request is answered."""
         for entry in list(self._entries.values()):
             if entry.state == "UNLOADING" and not entry.requests:
                 entry.model.close()
                 entry.state, entry.model = "END", None
-                gc.collect()  # a SavedModel's functions hold each other
+                gc.collect()  # a SavedModel's functions refer to each other
                 logging.info("Version %d is no longer served.", entry.version)
         ended = sorted(version for version, entry in self._entries.items() if entry.state == "END")
         self._entries = {
@@ -140,7 +150,7 @@ class Versions:
 
 
 def _fingerprint(path: Path) -> tuple:
-    """Changes as files arrive: a version that is still being copied is tried again when it has grown."""
+    """Identifies a version's files, so that a version that is still being copied is retried when they change."""
     files = []
     for file in sorted(path.rglob("*")):
         with contextlib.suppress(OSError):

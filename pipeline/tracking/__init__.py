@@ -1,6 +1,6 @@
-"""MLflow: what is sent of a run, by whom, and the model that it registers. A run itself never imports MLflow."""
+"""MLflow: what is sent about a run, and the registered model. A run itself never imports MLflow."""
 
 import os
 
-# MLflow reads this when it is imported; else it sends its makers what is used.
+# MLflow reads this at import. Without it, MLflow sends usage data to its developers.
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")

@@ -1,4 +1,4 @@
-"""What MLflow is sent of a run, taken from the run's record and its artifacts; MLflow itself is not needed."""
+"""What is sent to MLflow about a run, read from the run's record and artifacts. This module does not need MLflow."""
 
 import json
 import math
@@ -14,33 +14,49 @@ from pipeline.reporting.sections import Artifacts
 from pipeline.root import run_folder
 from pipeline.runner.record import RunRecord
 
-MAX_TEXT = 6000  # characters that MLflow takes of a parameter
+MAX_TEXT = 6000  # characters of a parameter that MLflow accepts
 STYLE = """<style>:root { --ink: #1c2024; --line: #dcdfe3;
 --series-1: #1663c7; --series-2: #d4651a; --series-3: #7a4fbf; --series-4: #17803f; }</style>"""
 
 
 def parameters(values: Mapping[str, Any]) -> dict[str, str]:
-    """Configuration values as MLflow's parameters: text as it is, anything else as JSON."""
+    """Converts configuration values to MLflow's parameters: text stays as it is, other values become JSON.
+
+    Args:
+        values: Value by key.
+    """
     texts = {key: value if isinstance(value, str) else json.dumps(value) for key, value in values.items()}
     return {key: text[:MAX_TEXT] for key, text in texts.items()}
 
 
 def epochs(history: Mapping[str, Any] | None) -> dict[int, dict[str, float]]:
-    """The figures of each epoch, by its number, from what the Trainer writes as `history.json`."""
+    """Returns the figures of each epoch by its number.
+
+    Args:
+        history: Contents of the Trainer's `history.json`, or None.
+    """
     records = (history or {}).get("epochs", [])
     return {record["epoch"]: _numbers({k: v for k, v in record.items() if k != "epoch"}) for record in records}
 
 
 def figures(run: RunRecord) -> dict[str, float]:
-    """The Evaluator's figures, and of the run how long it took."""
-    found = {f"evaluator.{name}": value for name, value in _figures(run, "Evaluator").items()}
-    return _numbers(found | {"run_seconds": run["seconds"]})
+    """Returns the Evaluator's figures, and how many seconds the run took.
+
+    Args:
+        run: The run's record.
+    """
+    evaluation = {f"evaluator.{name}": value for name, value in _figures(run, "Evaluator").items()}
+    return _numbers(evaluation | {"run_seconds": run["seconds"]})
 
 
 def tags(run: RunRecord) -> dict[str, str]:
-    """What identifies a run and its outcome."""
+    """Returns what identifies a run and its outcome, as texts.
+
+    Args:
+        run: The run's record.
+    """
     corpus = next((step["outputs"] for step in run["components"] if step["name"] == "ExampleGen"), {}).get("examples")
-    found = {
+    values = {
         "blessed": run["summary"]["blessed"],
         "exit": run["exit"],
         "corpus_digest": corpus and corpus.get("digest"),
@@ -48,40 +64,60 @@ def tags(run: RunRecord) -> dict[str, str]:
         "pushed_version": version(run),
         "error": run["error"],
     }
-    return {name: _text(value) for name, value in found.items() if value is not None}
+    return {name: _text(value) for name, value in values.items() if value is not None}
 
 
 def version(run: RunRecord) -> int | None:
-    """The version that a run pushed, or returned to."""
+    """Returns the version that a run pushed or a rollback returned to, or None.
+
+    Args:
+        run: The run's record.
+    """
     return _figures(run, "Rollback").get("version") or _figures(run, "Pusher").get("version")
 
 
 def history(run: RunRecord) -> Any:
-    """The Trainer's `history.json`, or None where the run did not get that far."""
+    """Returns the Trainer's `history.json`, or None if the run did not train.
+
+    Args:
+        run: The run's record.
+    """
     return Artifacts(run).read("Trainer", "model_run", HISTORY)
 
 
 def files(run: RunRecord) -> Iterator[Path]:
-    """The run's report and summary, as far as they are there."""
+    """Returns the run's report and summary, if they exist.
+
+    Args:
+        run: The run's record.
+    """
     folder = run_folder(Path(run["root"]), run["run_id"])
     return (path for name in ("report.html", "summary.json") if (path := folder / name).is_file())
 
 
 def plots(run: RunRecord) -> dict[str, str]:
-    """The report's curves as SVG files, by name."""
-    found = sections.training(Artifacts(run))
-    charts = found["charts"] if found else []
+    """Returns the report's curves as SVG files: name -> text.
+
+    Args:
+        run: The run's record.
+    """
+    section = sections.training(Artifacts(run))
+    charts = section["charts"] if section else []
     return {f"{re.sub('[^a-z]+', '_', title.lower())}.svg": _standalone(chart) for title, chart in charts}
 
 
 def trials(run: RunRecord) -> list[dict[str, Any]]:
-    """The search's trials: `trial`, `status`, `values` by name, `valid_perplexity` by epoch."""
-    found = Artifacts(run).read("Tuner", "best_hyperparameters", TRIALS)
-    return found["trials"] if found else []
+    """Returns the search's trials: `trial`, `status`, `values` by name, `valid_perplexity` by epoch.
+
+    Args:
+        run: The run's record.
+    """
+    search = Artifacts(run).read("Tuner", "best_hyperparameters", TRIALS)
+    return search["trials"] if search else []
 
 
 def _standalone(svg: str) -> str:
-    """A chart of a page as a file: the page's colors go with it."""
+    """Makes a file of a page's chart by adding the page's colors."""
     end = svg.index(">")
     namespace = "" if "xmlns=" in svg[:end] else ' xmlns="http://www.w3.org/2000/svg"'
     return f"{svg[:end]}{namespace}>{STYLE}{svg[end + 1 :]}\n"

@@ -1,4 +1,4 @@
-"""Sends a run to MLflow; whatever is there already is not sent twice, so that a part can be sent again."""
+"""Sends a run to MLflow. What MLflow already has is not sent twice, so that a part can be sent later."""
 
 import time
 from collections.abc import Mapping
@@ -8,30 +8,31 @@ from typing import Any
 import mlflow
 from mlflow.entities import Metric, Param, RunTag
 
+from pipeline import exit_codes
 from pipeline.config import tracking_options
 from pipeline.runner.record import RunRecord
 from pipeline.tracking import contents, registry
 
 EXPERIMENT = "tied-language-model"
 RUN_TAG = "tied_lm.run_id"
-FINISHED, FAILED, KILLED = "FINISHED", "FAILED", "KILLED"  # of MLflow
-MOST = 100  # parameters in one request
+FINISHED, FAILED, KILLED = "FINISHED", "FAILED", "KILLED"  # MLflow's statuses
+MAX_PARAMETERS = 100  # parameters in one request
 
 
 class Publisher:
-    """One run in MLflow, made where it is not there yet.
+    """One run in MLflow, created if it does not exist yet.
 
     Args:
         uri: `tracking.mlflow_uri`.
-        run_id: Of this project.
-        values: The resolved configuration.
+        run_id: The run's id in this project.
+        values: The resolved configuration, value by key.
 
     Attributes:
         mlflow_id: The run's id in MLflow.
     """
 
     def __init__(self, uri: str, run_id: str, values: Mapping[str, Any]):
-        store = tracking_options.store(uri)
+        store = tracking_options.store_address(uri)
         if store.startswith("sqlite:///"):
             Path(store.removeprefix("sqlite:///")).absolute().parent.mkdir(parents=True, exist_ok=True)
         mlflow.set_tracking_uri(store)
@@ -43,20 +44,24 @@ class Publisher:
         self._log_parameters(self.mlflow_id, contents.parameters(values))
 
     def log_epochs(self, history: Mapping[str, Any] | None) -> None:
-        """Logs the epochs of a `history.json` that have not been."""
+        """Logs the epochs that have not been logged yet.
+
+        Args:
+            history: Contents of the Trainer's `history.json`, or None.
+        """
         for epoch, figures in contents.epochs(history).items():
             if epoch not in self._known_epochs:
                 self._log_metrics(self.mlflow_id, figures, epoch)
                 self._known_epochs.add(epoch)
 
     def finish(self, run: RunRecord) -> None:
-        """Logs all there is of a run that has ended, and registers the model that it pushed.
+        """Logs everything about a run that has ended, and registers the model that it pushed.
 
         Args:
             run: The run's record.
 
         Raises:
-            RegistryError: If the registered model's name belongs to another model; all else has been sent then.
+            RegistryError: If the registered model's name belongs to another model; everything else has been sent then.
         """
         self.log_epochs(contents.history(run))
         known = self._client.get_run(self.mlflow_id).data.metrics
@@ -71,10 +76,14 @@ class Publisher:
         try:
             registry.register(self._client, self.mlflow_id, run)
         finally:
-            self.end(FAILED if run["exit"] == 1 else FINISHED)
+            self.end(FAILED if run["exit"] == exit_codes.FAILED else FINISHED)
 
     def end(self, status: str) -> None:
-        """Says how the run ended."""
+        """Records how the run ended.
+
+        Args:
+            status: FINISHED, FAILED or KILLED.
+        """
         self._client.set_terminated(self.mlflow_id, status)
 
     def _log_trial(self, trial: Mapping[str, Any], run_id: str) -> None:
@@ -91,8 +100,8 @@ class Publisher:
 
     def _run(self, tags: Mapping[str, str], name: str) -> str:
         wanted = f"tags.`{RUN_TAG}` = '{tags[RUN_TAG]}'"
-        found = self._client.search_runs([self._experiment], wanted, max_results=1)
-        run = found[0] if found else self._client.create_run(self._experiment, tags=dict(tags), run_name=name)
+        runs = self._client.search_runs([self._experiment], wanted, max_results=1)
+        run = runs[0] if runs else self._client.create_run(self._experiment, tags=dict(tags), run_name=name)
         return run.info.run_id
 
     def _steps(self, mlflow_id: str, name: str) -> set[int]:
@@ -100,8 +109,8 @@ class Publisher:
 
     def _log_parameters(self, mlflow_id: str, parameters: Mapping[str, str]) -> None:
         params = [Param(name, value) for name, value in parameters.items()]
-        for start in range(0, len(params), MOST):
-            self._client.log_batch(mlflow_id, params=params[start : start + MOST])
+        for start in range(0, len(params), MAX_PARAMETERS):
+            self._client.log_batch(mlflow_id, params=params[start : start + MAX_PARAMETERS])
 
     def _log_metrics(self, mlflow_id: str, figures: Mapping[str, float], step: int) -> None:
         now = int(time.time() * 1000)

@@ -1,4 +1,4 @@
-"""A pushed version as a version of a registered model, whose alias `champion` is the newest pushed one."""
+"""Registers each pushed version in MLflow; the alias `champion` is the newest one."""
 
 import importlib.metadata
 from pathlib import Path
@@ -38,7 +38,12 @@ class RegistryError(RunnerError):
 
 
 def register(client: mlflow.MlflowClient, mlflow_id: str, run: RunRecord) -> None:
-    """Registers the version that a run pushed, unless it has been, and sets the alias; else does nothing.
+    """Registers the version that a run pushed, if it is not registered yet, and sets the alias.
+
+    Args:
+        client: MLflow's client.
+        mlflow_id: The run's id in MLflow.
+        run: The run's record; nothing happens if it pushed no model.
 
     Raises:
         RegistryError: If the name is in use by another model; nothing has changed then.
@@ -60,16 +65,16 @@ def register(client: mlflow.MlflowClient, mlflow_id: str, run: RunRecord) -> Non
 
 
 def _claim(client: mlflow.MlflowClient, name: str, serving_dir: str) -> None:
-    """Makes the registered model, or checks that the one of this name is of the same serving folder."""
+    """Creates the registered model, or checks that the one of this name belongs to the same serving folder."""
     try:
-        found = client.get_registered_model(name).tags.get(FOLDER_TAG)
+        owner_folder = client.get_registered_model(name).tags.get(FOLDER_TAG)
     except MlflowException as error:
         if error.error_code != "RESOURCE_DOES_NOT_EXIST":
             raise
         client.create_registered_model(name, {FOLDER_TAG: serving_dir})
         return
-    if found != serving_dir:
-        owner = f"the versions in {found}" if found else "a model that is not of this project"
+    if owner_folder != serving_dir:
+        owner = f"the versions in {owner_folder}" if owner_folder else "a model that is not of this project"
         raise RegistryError(
             f"the registered model {name!r} belongs to {owner}, not to {serving_dir}; nothing was added to it. Choose "
             "another name: --set tracking.registered_model=NAME."
@@ -77,7 +82,7 @@ def _claim(client: mlflow.MlflowClient, name: str, serving_dir: str) -> None:
 
 
 def _log(mlflow_id: str, path: str) -> str:
-    """Logs the SavedModel with the code that asks it; returns the logged model's address."""
+    """Logs the SavedModel with the code that calls it; returns the logged model's address."""
     requirements = [f"{name}=={importlib.metadata.version(name)}" for name in ("tensorflow", "tensorflow-text")]
     with mlflow.start_run(run_id=mlflow_id):
         return mlflow.pyfunc.log_model(

@@ -1,4 +1,4 @@
-"""`--publish RUN`: sends MLflow what it does not have of a run that has ended."""
+"""`--publish RUN`: sends what MLflow does not have of a run that has ended."""
 
 from pathlib import Path
 
@@ -11,33 +11,35 @@ from pipeline.tracking import follower, tracker
 
 
 def publish(root: Path, run_id: str, uri: str | None) -> str:
-    """Sends a finished run, in this process; what has been sent before is not sent twice.
+    """Sends a finished run to MLflow, in this process. What has been sent before is not sent twice.
 
     Args:
-        root: Of the pipeline.
-        run_id: The run's id, the unmistakable beginning of one, or "latest".
-        uri: Where to; None is where the run's own configuration says.
+        root: The pipeline's root.
+        run_id: The run's id, a unique prefix of one, or "latest".
+        uri: The address to send it to; None for the one in the run's own configuration.
 
     Returns:
-        Where it is now, in words.
+        A sentence that names the run's id and address in MLflow.
 
     Raises:
-        RunnerError: If there is no such run, or MLflow does not take it.
+        RunnerError: If there is no such run, or MLflow does not accept it.
     """
     run = history.load_run(root, run_id)
     uri = uri or run["configuration"].get("tracking.mlflow_uri")
     if uri is None:
-        raise RunnerError(f"The run {run['run_id']} was not tracked. Name a place with --mlflow-uri URI.")
+        raise RunnerError(f"The run {run['run_id']} was not tracked. Name an address with --mlflow-uri URI.")
     problems = tracking_options.problems(uri)
     if problems:
         raise RunnerError("\n".join(problems).replace("tracking.mlflow_uri", "--mlflow-uri"))
     try:
-        from pipeline.tracking.publisher import Publisher  # here: MLflow takes seconds to load, and is an extra
+        from pipeline.tracking.publisher import (
+            Publisher,  # imported late: MLflow takes seconds to load, and is an extra
+        )
 
         publisher = Publisher(uri, run["run_id"], run["configuration"])
         publisher.finish(run)
-    except Exception as error:  # MLflow has many
-        reason = follower.in_words(error)
+    except Exception as error:  # MLflow raises many kinds
+        reason = follower.one_line(error)
         raise RunnerError(f"MLflow at {uri} does not have all of {run['run_id']}: {reason}") from error
     with Metadata(metadata_file(root)) as metadata:
         tracker.record(metadata, run["run_id"], uri, publisher.mlflow_id, None)

@@ -1,4 +1,4 @@
-"""A run's side of MLflow: starts the process that follows the run, and gives it a bounded time at the end."""
+"""The run's side of MLflow: starts the process that follows the run, and limits the time it may take at the end."""
 
 import multiprocessing
 import sqlite3
@@ -12,18 +12,18 @@ from pipeline.root import run_folder
 from pipeline.runner.local_runner import LocalRunner
 from pipeline.tracking import follower
 
-START_SECONDS = 20.0  # more than the follower has for itself: to load MLflow, which it may just have begun
-CLOCK_SECONDS = 1.0  # by which the times of files may be behind
-STOP_SECONDS = 3.0  # after Ctrl-C
+START_SECONDS = 20.0  # added to the follower's own time: it may have to load MLflow first
+CLOCK_SECONDS = 1.0  # how much earlier than the clock the times of files may be
+STOP_SECONDS = 3.0  # time that the follower has after Ctrl-C
 
 
 class Tracker:
     """Sends a run to MLflow while it runs; a context manager around the run.
 
     Args:
-        uri: `tracking.mlflow_uri`, or None, with which nothing is done.
+        uri: `tracking.mlflow_uri`; with None nothing is sent.
         runner: An entered runner.
-        values: The resolved configuration.
+        values: The resolved configuration, value by key.
     """
 
     def __init__(self, uri: str | None, runner: LocalRunner, values: Mapping[str, Any]):
@@ -34,43 +34,43 @@ class Tracker:
         if self._uri is None:
             return self
         context = multiprocessing.get_context("spawn")
-        self._connection, theirs = context.Pipe()
+        self._connection, followers_end = context.Pipe()
         started = time.time() - CLOCK_SECONDS
-        arguments = theirs, self._uri, self._runner.root, self._runner.run_id, self._values, started
+        arguments = followers_end, self._uri, self._runner.root, self._runner.run_id, self._values, started
         self._process = context.Process(target=follower.follow, args=arguments, daemon=True)
         try:
             self._process.start()
         except OSError as error:
             self._process = None
             self._warn(f"no process could be started ({error.strerror})")
-        theirs.close()
+        followers_end.close()
         return self
 
     def __exit__(self, *_) -> None:
         """Ends the follower of a run that was interrupted."""
         if self._process is not None:
-            self._ask(follower.INTERRUPTED, STOP_SECONDS)
+            self._stop_follower(follower.INTERRUPTED, STOP_SECONDS)
 
     def finish(self) -> None:
-        """Has the rest of a run sent that is in the metadata; says where it is, or what to do about what is missing."""
+        """Has the rest of a recorded run sent, and shows where it is, or what is missing and how to send it."""
         if self._process is None:
             return
-        mlflow_id, missing = self._ask(follower.END, START_SECONDS + follower.END_SECONDS)
+        mlflow_id, missing = self._stop_follower(follower.END, START_SECONDS + follower.END_SECONDS)
         if mlflow_id:
             try:
                 record(self._runner.metadata, self._runner.run_id, self._uri, mlflow_id, missing)
-            except (OSError, sqlite3.Error) as error:  # the run itself has ended well
+            except (OSError, sqlite3.Error) as error:  # the run itself has succeeded
                 missing = missing or f"the lineage does not name it: {describe(error, self._runner.root)}"
         if missing:
             self._warn(missing)
         else:
             self._runner.progress.message(f"MLflow: run {mlflow_id} in {self._uri}")
 
-    def _ask(self, word: str, seconds: float) -> tuple[str | None, str | None]:
+    def _stop_follower(self, message: str, seconds: float) -> tuple[str | None, str | None]:
         process, self._process = self._process, None
         answer = None, f"it took longer than {seconds:.0f} seconds"
         try:
-            self._connection.send(word)
+            self._connection.send(message)
             if self._connection.poll(seconds):
                 answer = self._connection.recv()
         except (EOFError, OSError):
@@ -83,14 +83,22 @@ class Tracker:
     def _warn(self, reason: str) -> None:
         runner = self._runner
         log = run_folder(runner.root, runner.run_id) / follower.LOG
-        again = tracking_options.resend(runner.run_id, runner.root, self._uri)
+        command = tracking_options.resend_command(runner.run_id, runner.root, self._uri)
         runner.progress.message(
             f"MLflow at {self._uri} does not have all of this run: {reason}. Its log is {log}. Send what is missing "
-            f"with {again}",
+            f"with {command}",
             "yellow",
         )
 
 
 def record(metadata, run_id: str, uri: str, mlflow_id: str, missing: str | None) -> None:
-    """Keeps in the lineage where a run is in MLflow."""
+    """Records in the lineage where a run is in MLflow.
+
+    Args:
+        metadata: The root's `Metadata`.
+        run_id: The run's id.
+        uri: `tracking.mlflow_uri`.
+        mlflow_id: The run's id in MLflow.
+        missing: A message about what could not be sent, or None.
+    """
     metadata.finish_run(run_id, {"mlflow": {"uri": uri, "run_id": mlflow_id, "complete": missing is None}})

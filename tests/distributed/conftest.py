@@ -1,4 +1,4 @@
-"""What the tests of the engines share: a corpus, what the embedded runner writes of it, and a trained model."""
+"""Fixtures of the engines' tests: a corpus, the embedded runner's outputs for it, and a trained model."""
 
 import random
 
@@ -10,7 +10,7 @@ from tests.distributed.data_chain import DATA_COMPONENTS, EMBEDDED, contents, of
 
 @pytest.fixture(scope="session")
 def corpus(tmp_path_factory):
-    """Texts of several chunks, with lines that come twice, in two splits, blank, and bytes that are not UTF-8."""
+    """Texts of several chunks, with lines that are repeated, in two splits, blank, and bytes that are not UTF-8."""
     folder, generator = tmp_path_factory.mktemp("corpus"), random.Random(1)
     words = [f"wörd{number}" for number in range(3000)]
     for name, lines in (("train", 12_000), ("valid", 1200), ("test", 1000)):
@@ -22,7 +22,7 @@ def corpus(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def expected(corpus, tmp_path_factory):
-    """What the embedded runner writes of the corpus."""
+    """The embedded runner's outputs for the corpus."""
     root = tmp_path_factory.mktemp("embedded")
     run(root, EMBEDDED, of_corpus(corpus))
     files = contents(root)

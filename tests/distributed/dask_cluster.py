@@ -1,4 +1,4 @@
-"""A Dask scheduler and its workers on loopback, each a process of its own, as people start them."""
+"""A Dask scheduler and its workers on loopback, each in its own process, as people start them."""
 
 import os
 import subprocess
@@ -58,13 +58,13 @@ class Cluster:
         return self._client.scheduler_info(n_workers=-1)["workers"]
 
     def busy(self):
-        """The name of a worker that has a task to do; None where none has."""
+        """Returns the name of a worker that has a task, or None."""
         busy = [address for address, tasks in self._client.processing().items() if tasks]
         known = self._known()
         return next((known[address]["name"] for address in busy if address in known), None)
 
     def kill(self, name):
-        """What a machine that goes away looks like."""
+        """Kills a worker, as when its machine is lost."""
         process = self.workers.pop(name)
         process.kill()
         process.wait()

@@ -1,4 +1,4 @@
-"""The data chain as its command runs it, on any Beam runner, and what it wrote."""
+"""Runs the data components with the real command on any Beam runner, and reads their outputs."""
 
 import hashlib
 import subprocess
@@ -13,7 +13,7 @@ WAIT_SECONDS = 300
 
 
 def start(root, beam_args, settings):
-    """The real command, as far as Transform."""
+    """Starts the real command, up to Transform."""
     settings = [f"pipeline.root={root}", f"beam.args={beam_args!r}", *settings]
     assignments = [argument for setting in settings for argument in ("--set", setting)]
     return subprocess.Popen(
@@ -37,7 +37,7 @@ def run(*arguments):
 
 
 def contents(root):
-    """What the components wrote: name without the execution's number -> digest."""
+    """Returns the components' files: name without the execution's number -> digest."""
     files = {}
     for path in root.glob("[A-Z]*/*/*/**/*"):
         component, output, _, *rest = path.relative_to(root).parts
@@ -47,7 +47,7 @@ def contents(root):
 
 
 def wait_for(condition, seconds=WAIT_SECONDS):
-    """The condition's first true value."""
+    """Returns the condition's first true value."""
     end = time.monotonic() + seconds
     while not (found := condition()):
         assert time.monotonic() < end, "It did not happen in time."

@@ -1,4 +1,4 @@
-"""Beam's job server and a pool of its workers on loopback, each a process of its own, as people start them."""
+"""Beam's job server and a pool of its workers on loopback, each in its own process, as people start them."""
 
 import os
 import socket
@@ -40,11 +40,11 @@ class JobServer:
 
     def __exit__(self, *_):
         for process in (self._pool, self.process):
-            process.terminate()  # a pool that is killed would leave its workers
+            process.terminate()  # killing the pool would leave its workers behind
             process.wait()
 
     def start_server(self):
-        """Starts the job server, as after it was killed, at the same address."""
+        """Starts the job server, also again at the same address after it was killed."""
         self.process = self._start("portability.local_job_service_main", self._port, "--port", str(self._port))
 
     def _start(self, module, port, *arguments):
@@ -59,7 +59,7 @@ class JobServer:
         return process
 
     def jobs(self):
-        """The jobs that were submitted, with their options, and their pipelines."""
+        """Returns the submitted jobs, with their options, and their pipelines."""
         with grpc.insecure_channel(self.endpoint) as channel:
             stub = beam_job_api_pb2_grpc.JobServiceStub(channel)
             jobs = stub.GetJobs(beam_job_api_pb2.GetJobsRequest()).job_info

@@ -1,4 +1,4 @@
-"""What holds for every Beam runner, as checks that take its arguments; the embedded runner says what is right."""
+"""Checks for every Beam runner, which take its arguments. The embedded runner gives the expected results."""
 
 import numpy as np
 
@@ -52,7 +52,7 @@ def check_scoring(beam_args, world, folder, monkeypatch):
 
 
 def refusal(beam_args, command, world, folder, capfd):
-    """What `run` or `score` says when it refuses these arguments with exit code 2 before anything is written."""
+    """Returns the message with which `run` or `score` refuses these arguments, with exit code 2 and nothing written."""
     if command == "run":
         process = start(folder / "root", beam_args, [])
         _, errors = process.communicate(timeout=180)

@@ -1,4 +1,4 @@
-"""Beam on Dask: the embedded runner's bytes from two workers, whichever of them is lost on the way."""
+"""Beam on Dask: the embedded runner's bytes from two workers, even if one of them is lost meanwhile."""
 
 import time
 
@@ -7,6 +7,7 @@ import pytest
 pytest.importorskip("distributed", reason="The extra `dask` is not installed: pip install -e '.[dask]'.")
 
 from pipeline.config import beam_options  # noqa: E402
+from pipeline.exit_codes import FAILED
 from tests.distributed import runners  # noqa: E402
 from tests.distributed.dask_cluster import RUNNER, Cluster  # noqa: E402
 from tests.distributed.data_chain import contents, of_corpus, run, start, wait_for  # noqa: E402
@@ -27,7 +28,7 @@ def test_two_workers_write_the_bytes_of_the_embedded_runner(cluster, corpus, exp
     assert contents(tmp_path / "root") == expected
 
 
-def test_workers_that_are_killed_in_the_middle_change_nothing(cluster, corpus, expected, tmp_path):
+def test_workers_that_are_killed_meanwhile_change_nothing(cluster, corpus, expected, tmp_path):
     process = start(tmp_path / "root", cluster.beam_args, of_corpus(corpus))
     killed = []
     for line in process.stderr:
@@ -61,7 +62,7 @@ def test_a_scheduler_without_workers_or_that_dies_ends_the_run_with_a_message(co
         cluster.scheduler.kill()
         clock = time.monotonic()
         _, errors = process.communicate(timeout=180)
-        assert process.returncode == 1 and time.monotonic() - clock < 120
+        assert process.returncode == FAILED and time.monotonic() - clock < 120
     assert "lost its scheduler or its workers" in errors and "Traceback" not in errors
     assert not list((tmp_path / "root" / "ExampleGen").glob("examples/*"))
 

@@ -9,13 +9,14 @@ from apache_beam.portability.api import beam_job_api_pb2, beam_runner_api_pb2
 
 from components import beam_pipeline
 from components.base import ComponentError
+from pipeline.exit_codes import FAILED
 from tests.distributed import runners
 from tests.distributed.data_chain import contents, of_corpus, run, start, wait_for
 from tests.distributed.job_server import JobServer, free_port
 
 pytestmark = pytest.mark.distributed
 
-# What every portable runner has to know, by the name in Beam's model. Beam takes combinations apart before it submits.
+# What every portable runner must support, by its name in Beam's model. Beam splits combinations before it submits.
 COMBINE = [f"combine_per_key_{step}" for step in ("precombine", "merge_accumulators", "extract_outputs")]
 PORTABLE = {
     f"beam:transform:{name}:v1" for name in ("impulse", "pardo", "flatten", "group_by_key", "reshuffle", *COMBINE)
@@ -59,15 +60,15 @@ def test_scoring_writes_the_same_lines(server, world, tmp_path, monkeypatch):
     runners.check_scoring(server.beam_args, world, tmp_path, monkeypatch)
 
 
-def test_a_job_server_that_dies_ends_the_run_which_resumes_once_it_is_back(corpus, expected, tmp_path):
+def test_a_run_ends_when_the_job_server_dies_and_resumes_when_it_is_back(corpus, expected, tmp_path):
     (tmp_path / "server").mkdir()
     with JobServer(tmp_path / "server") as server:
         process = start(tmp_path / "root", server.beam_args, of_corpus(corpus))
-        wait_for(lambda: len(server.jobs()) == 2)  # ExampleGen's is done
+        wait_for(lambda: len(server.jobs()) == 2)  # ExampleGen's job has ended
         server.process.kill()
         clock = time.monotonic()
         _, errors = process.communicate(timeout=180)
-        assert process.returncode == 1 and time.monotonic() - clock < 60
+        assert process.returncode == FAILED and time.monotonic() - clock < 60
         assert "lost its scheduler or its workers" in errors and "Traceback" not in errors
         assert not list((tmp_path / "root" / "StatisticsGen").glob("statistics/*"))
         server.process.wait()
@@ -81,7 +82,7 @@ def test_a_job_without_workers_ends_the_run_with_a_message(server, corpus, tmp_p
     nobody = f"--environment_config=127.0.0.1:{free_port()}"
     process = start(tmp_path / "root", [*server.beam_args[:-1], nobody], of_corpus(corpus))
     _, errors = process.communicate(timeout=180)
-    assert process.returncode == 1
+    assert process.returncode == FAILED
     assert "Beam's job ended as FAILED: " in errors and "Failed to connect to remote host" in errors
     assert "Traceback" not in errors  # it is in error.log
     assert not list((tmp_path / "root" / "ExampleGen").glob("examples/*"))
@@ -91,7 +92,7 @@ def refuse(number):
     raise ComponentError(f"text.txt: found {number}.")
 
 
-def test_what_a_worker_says_is_the_message(server):
+def test_a_workers_error_is_in_the_message(server):
     with (
         pytest.raises(ComponentError, match=r"^text.txt: found 7\.$"),
         beam_pipeline.pipeline(server.beam_args) as root,

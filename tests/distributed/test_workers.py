@@ -1,4 +1,4 @@
-"""Two workers of the real command train to the digits of one process with two replicas, whichever of them is killed."""
+"""Two workers of the real command train to the digits of one process with two replicas, even if one is killed."""
 
 import json
 import os
@@ -16,6 +16,8 @@ import h5py
 import numpy as np
 import pytest
 
+from pipeline.exit_codes import FAILED
+
 pytestmark = pytest.mark.distributed
 
 REPOSITORY = Path(__file__).parents[2]
@@ -24,7 +26,7 @@ EPOCHS = 3
 
 @pytest.fixture(scope="module")
 def settings(tmp_path_factory):
-    """Of a small training; float32, since bfloat16 products have no such digits."""
+    """Settings of a small training, in float32, as bfloat16 products are not exact enough."""
     folder, generator = tmp_path_factory.mktemp("text"), random.Random(1)
     words = [f"w{number}" for number in range(300)]
     weights = [1 / (number + 1) for number in range(300)]
@@ -73,7 +75,7 @@ def finish(process, seconds=400):
 
 
 def free_ports():
-    """Two ports that nobody has."""
+    """Returns two free ports."""
     with socket.create_server(("127.0.0.1", 0)) as one, socket.create_server(("127.0.0.1", 0)) as other:
         return [server.getsockname()[1] for server in (one, other)]
 
@@ -86,7 +88,7 @@ def worker(root, settings, index, ports, **options):
 
 
 def history(root):
-    """The record of each epoch but for its times."""
+    """Returns the record of each epoch without its times."""
     [file] = root.glob("Trainer/model_run/*/history.json")
     return [{key: v for key, v in r.items() if "second" not in key} for r in json.loads(file.read_text())["epochs"]]
 
@@ -108,7 +110,7 @@ def assert_same_training(root, expected):
 
 
 def places(root):
-    """What lies below a root; names that hold a time and a process without them."""
+    """Returns the files below a root, without the time and process in their names."""
     files = [path.relative_to(root) for path in root.rglob("*") if "runs" not in path.parts and not path.is_dir()]
     return sorted(str(path).partition(".tfevents.")[0] for path in files)
 
@@ -140,7 +142,7 @@ def test_a_killed_process_ends_the_other_and_all_resume(victim, settings, prepar
     code, output, errors = finish(processes[1 - victim], seconds=120)
     assert code == 1 and time.monotonic() - clock < 60
     assert f"worker {victim}" in errors and "training resumes from its last checkpoint" in errors
-    assert "Traceback" not in errors and json.loads(output.splitlines()[-1])["exit"] == 1
+    assert "Traceback" not in errors and json.loads(output.splitlines()[-1])["exit"] == FAILED
     finish(processes[victim])
     assert not list(root.glob("Trainer/*/*"))
 
@@ -188,7 +190,7 @@ def test_a_tf_config_that_cannot_be_used_is_refused(text, message, settings, tmp
 
 
 @pytest.mark.parametrize("assignment", ["trainer.batch_size=7", "trainer.replicas=5"])
-def test_what_the_workers_do_not_divide_is_refused(assignment, settings, tmp_path):
+def test_sizes_that_the_workers_do_not_divide_are_refused(assignment, settings, tmp_path):
     code, _, errors = finish(worker(tmp_path / "root", [*settings, assignment], 0, free_ports()))
     name, _, value = assignment.partition("=")
     assert code == 2 and not (tmp_path / "root").exists()

@@ -1,4 +1,4 @@
-"""The documents name files that exist, and the configuration keys and options that there are."""
+"""The documents name only files, configuration keys and options that exist."""
 
 import re
 from pathlib import Path
@@ -19,7 +19,7 @@ MODULES = {"run": run, "serve": serve, "score": score, "report": report, "export
 
 
 @pytest.mark.parametrize("page", PAGES)
-def test_a_page_names_only_what_there_is(page, capsys):
+def test_a_page_names_only_what_exists(page, capsys):
     path = REPOSITORY / page
     text = path.read_text(encoding="utf-8")
     for link in LINK.findall(text):

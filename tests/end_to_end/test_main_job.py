@@ -17,8 +17,8 @@ KEYS = (
     "components"
 ).split()
 
-# Loads the pushed model as a stranger would: no code of this project, only TensorFlow and tensorflow-text.
-STRANGER = """
+# Loads the pushed model without this project's code, only with TensorFlow and tensorflow-text.
+OUTSIDE_SCRIPT = """
 import json, sys
 import tensorflow as tf
 import tensorflow_text
@@ -37,7 +37,7 @@ print(json.dumps({
 
 
 def run(*arguments: str) -> tuple[int, dict | None, str]:
-    """Exit code, the last line of standard output as JSON (None where there is none), and standard error."""
+    """Returns the exit code, the last line of standard output as JSON (or None), and standard error."""
     command = [sys.executable, "-m", "pipeline.run", "--local", *arguments]
     done = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True)
     lines = done.stdout.strip().splitlines()
@@ -110,11 +110,11 @@ def test_an_unchanged_second_run_is_all_cached_and_quick(first_run, settings):
     assert summary["valid_perplexity"] == first_run[1]["valid_perplexity"]
 
 
-def test_a_stranger_scores_the_test_split_as_the_evaluator_did(first_run, texts, tmp_path):
+def test_a_script_without_the_project_scores_the_test_split_as_the_evaluator_did(first_run, texts, tmp_path):
     _, summary, _ = first_run
     text = "".join(_closed(p.read_text(encoding="utf-8")) for p in sorted((texts / "test").glob("*.txt")))
     (tmp_path / "test.txt").write_text(text, encoding="utf-8")
-    command = [sys.executable, "-I", "-c", STRANGER, summary["pushed_model"], str(tmp_path / "test.txt")]
+    command = [sys.executable, "-I", "-c", OUTSIDE_SCRIPT, summary["pushed_model"], str(tmp_path / "test.txt")]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     answer = json.loads(done.stdout.splitlines()[-1])

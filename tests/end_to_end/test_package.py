@@ -1,4 +1,4 @@
-"""The distributions: what they hold, and `tied-lm` where only the wheel is installed, in an empty folder."""
+"""The distributions: their files, and `tied-lm` with only the wheel installed, in an empty folder."""
 
 import json
 import os
@@ -45,7 +45,7 @@ def distributions(tmp_path_factory) -> dict[str, Path]:
 
 @pytest.fixture(scope="module")
 def tied_lm(distributions, tmp_path_factory) -> Path:
-    """The command in an environment that has nothing but the wheel and what it requires."""
+    """The command in an environment that has only the wheel and its requirements."""
     environment = tmp_path_factory.mktemp("venv")
     run(sys.executable, "-m", "venv", environment, cwd=environment)
     pip = [environment / "bin" / "python", "-m", "pip", "install", "--quiet", "--no-compile"]
@@ -53,7 +53,7 @@ def tied_lm(distributions, tmp_path_factory) -> Path:
     return environment / "bin" / "tied-lm"
 
 
-def test_the_distributions_are_what_an_index_takes(distributions):
+def test_the_distributions_are_accepted_by_an_index(distributions):
     checked = run(sys.executable, "-m", "twine", "check", "--strict", *distributions.values(), cwd=REPOSITORY)
     assert checked.stdout.count("PASSED") == 2, checked.stdout
 
@@ -74,7 +74,7 @@ def test_the_wheel_has_every_file_that_the_packages_have(distributions):
     assert {"LICENSE", "README.md", "constraints.txt", *tracked} <= contents
 
 
-def test_the_command_says_its_version_and_its_subcommands(tied_lm, tmp_path):
+def test_the_command_shows_its_version_and_its_subcommands(tied_lm, tmp_path):
     assert run(tied_lm, "--version", cwd=tmp_path).stdout == "tied-lm 0.1.0\n"
     text = run(tied_lm, "--help", cwd=tmp_path).stdout
     assert all(name in text for name in ("run", "serve", "score", "report", "init"))

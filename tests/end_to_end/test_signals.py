@@ -1,4 +1,4 @@
-"""SIGTERM and Ctrl-C to the command alone, while its worker and training processes are at work."""
+"""SIGTERM and Ctrl-C to the command alone, while its worker and training processes run."""
 
 import os
 import random
@@ -49,22 +49,22 @@ def start(root: Path, corpus: Path, *assignments: str) -> subprocess.Popen:
 
 
 def wait_for(process: subprocess.Popen, sign: str, seconds: float = 120) -> str:
-    """What the command says up to the line with `sign`, one space between words; it is killed if that does not come."""
+    """Returns the command's output up to the line with `sign`, one space between words; kills it if that is missing."""
     timer = threading.Timer(seconds, lambda: os.killpg(process.pid, signal.SIGKILL))
     timer.start()
-    said = ""
+    text = ""
     for line in process.stderr:
         line = " ".join(line.split())
-        said += line + "\n"
+        text += line + "\n"
         if sign in line:
             timer.cancel()
-            return said
+            return text
     timer.cancel()
-    raise AssertionError(said)
+    raise AssertionError(text)
 
 
 def end(process: subprocess.Popen, number: signal.Signals) -> str:
-    """Sends a signal to the command alone; what it says until it and all that it started have ended."""
+    """Sends a signal to the command alone; returns its output until it and its child processes have ended."""
     process.send_signal(number)
     output, errors = process.communicate(timeout=10)
     assert output == "" and "Traceback" not in errors
@@ -112,6 +112,6 @@ def test_training_ends_with_a_checkpoint_and_resumes_from_it(tmp_path, corpus):
     end(process, signal.SIGINT)
     (folder / "latest.npz").write_bytes(b"junk")
     process = start(tmp_path / "root", corpus)
-    said = wait_for(process, "epoch 1/100000")
-    assert f"The checkpoint {folder / 'latest.npz'} is damaged" in said
+    text = wait_for(process, "epoch 1/100000")
+    assert f"The checkpoint {folder / 'latest.npz'} is damaged" in text
     end(process, signal.SIGTERM)

@@ -11,6 +11,7 @@ import pytest
 from experiments import kneser_ney
 from experiments.kneser_ney import KneserNey
 from experiments.records import Records
+from pipeline.exit_codes import USAGE_ERROR
 from tests.experiments.tiny_table import write_corpus
 
 EOS, WORDS = 0, 60
@@ -24,7 +25,7 @@ def text(lines, seed):
 
 
 class Direct:
-    """Chen & Goodman's definition, read literally: one dictionary an order, one recursion a probability."""
+    """Chen & Goodman's definition, read literally: a dictionary for each order, a recursion for each probability."""
 
     def __init__(self, lines, order, kinds):
         self.order = order
@@ -54,7 +55,7 @@ class Direct:
         return {k: max(0, k - (k + 1) * y * n[k + 1] / n[k]) for k in (1, 2, 3)}
 
     def probability(self, word, context):
-        """After `context`, a tuple of at most order - 1 words."""
+        """Returns a word's probability after `context`, a tuple of at most order - 1 words."""
         if len(context) == 0:
             lower = 1 / WORDS
         else:
@@ -80,7 +81,7 @@ class Direct:
 @pytest.mark.parametrize("order", [1, 2, 3, 5])
 @pytest.mark.parametrize("discounts", [1, 3])
 def test_probabilities_are_those_of_the_definition(order, discounts):
-    train, test = text(90, 1), [*text(30, 2), [WORDS - 1, 1, EOS]]  # with a word that training has not
+    train, test = text(90, 1), [*text(30, 2), [WORDS - 1, 1, EOS]]  # with a word that is not in the training text
     model = KneserNey(np.concatenate(train), WORDS, EOS, order, discounts)
     expected = Direct(train, order, discounts).of_lines(test)
     np.testing.assert_allclose(model.probabilities(np.concatenate(test)), expected, rtol=1e-12)
@@ -101,9 +102,9 @@ def test_the_command_records_what_it_measured(tmp_path, capsys):
     found = Records(table).find("kneser_ney_5", 0)
     assert json.loads(capsys.readouterr().out) == found and 1 < found["test_perplexity"] < 10
     other = write_corpus(tmp_path / "other", seed=5)
-    assert kneser_ney.main(["--data-dir", str(other), "--table", str(table)]) == 2
+    assert kneser_ney.main(["--data-dir", str(other), "--table", str(table)]) == USAGE_ERROR
     assert "was measured on another penn_treebank" in capsys.readouterr().err
-    assert kneser_ney.main(["--data-dir", str(tmp_path), "--table", str(table)]) == 2
+    assert kneser_ney.main(["--data-dir", str(tmp_path), "--table", str(table)]) == USAGE_ERROR
     assert "ptb.train.txt" in capsys.readouterr().err
 
 

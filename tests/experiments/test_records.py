@@ -57,7 +57,7 @@ DAMAGED = {
 
 
 @pytest.mark.parametrize("content", DAMAGED.values(), ids=DAMAGED)
-def test_a_damaged_file_is_refused_by_name_and_not_written_over(tmp_path, content):
+def test_a_damaged_file_is_refused_by_name_and_not_overwritten(tmp_path, content):
     file = tmp_path / "results.json"
     content = content if isinstance(content, bytes) else content.encode()
     file.write_bytes(content)
@@ -67,7 +67,7 @@ def test_a_damaged_file_is_refused_by_name_and_not_written_over(tmp_path, conten
     assert file.read_bytes() == content and [path.name for path in tmp_path.iterdir()] == ["results.json"]
 
 
-def test_a_figure_that_json_has_no_number_for_is_not_written(tmp_path):
+def test_a_figure_that_json_cannot_hold_is_not_written(tmp_path):
     Records(tmp_path).save(run())
     before = (tmp_path / "results.json").read_bytes()
     with pytest.raises(ValueError):

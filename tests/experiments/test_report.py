@@ -11,6 +11,7 @@ import tensorflow as tf
 
 from experiments import next_words, published, report
 from experiments.records import Records
+from pipeline.exit_codes import USAGE_ERROR
 from tests.components.evaluator.world import World
 from tests.experiments.test_records import run
 
@@ -49,7 +50,7 @@ def rows_of(text):
     return {tuple(line.split(" | ")[:2]): line for line in text.splitlines() if line.startswith("| `")}
 
 
-def test_measured_stands_beside_published(table):
+def test_measured_figures_are_beside_published_ones(table):
     assert write(table) == 0
     text = (table.parent / "README.md").read_text()
     assert text.startswith("Before.") and text.endswith("After.\n") and "old" not in text
@@ -65,7 +66,7 @@ def test_measured_stands_beside_published(table):
     assert "| `small_real`, seed 2 | 231.0 / 210.00 | 102.3 / 93.00 | 93.00 (2) |" in text
 
 
-def test_the_curves_are_whole_pictures_and_the_page_needs_nothing_else(table):
+def test_the_curves_are_complete_pictures_and_the_page_loads_nothing(table):
     assert write(table) == 0
     assert sorted(path.name for path in table.glob("*.svg")) == ["curves_medium.svg", "curves_small.svg"]
     for path in table.glob("*.svg"):
@@ -79,9 +80,9 @@ def test_the_curves_are_whole_pictures_and_the_page_needs_nothing_else(table):
 
 
 def test_variants_are_measured_against_their_row():
-    assert published.of("small_real_gradient") == published.of("small_real") == (86.3, 82.7)
-    assert published.of("small_re_recipe") == (89.9, 85.1)
-    assert published.of("small_rex") == (None, None)
+    assert published.perplexities("small_real_gradient") == published.perplexities("small_real") == (86.3, 82.7)
+    assert published.perplexities("small_re_recipe") == (89.9, 85.1)
+    assert published.perplexities("small_rex") == (None, None)
 
 
 def test_next_words_and_mean_probabilities_are_the_models_own(table, tmp_path):
@@ -110,29 +111,29 @@ def test_next_words_and_mean_probabilities_are_the_models_own(table, tmp_path):
         assert [p for _, p in words] == pytest.approx(np.sort(probabilities)[::-1][:10], abs=1e-4)
     text = (table.parent / "README.md").read_text()
     assert "Table 3" in text and next_words.PHRASES[0] in text
-    assert "&lt;unk> 0." in text and "| `<unk>` |" in text  # Markdown would take a bare <unk> for a tag
+    assert "&lt;unk> 0." in text and "| `<unk>` |" in text  # Markdown would read a bare <unk> as a tag
     assert write(table, "--roots", tmp_path / "nowhere") == 0  # what was measured is kept
     assert (table.parent / "README.md").read_text() == text
 
 
-def test_without_a_run_or_a_place_to_write_nothing_is_touched(table, capsys):
+def test_without_a_run_or_marks_in_the_readme_nothing_is_written(table, capsys):
     readme = table.parent / "README.md"
     readme.write_text("No marks.\n")
-    assert write(table) == 2 and "lacks the lines" in capsys.readouterr().err
+    assert write(table) == USAGE_ERROR and "lacks the lines" in capsys.readouterr().err
     (table / "results.json").write_text("{")
-    assert write(table) == 2 and "is damaged" in capsys.readouterr().err
+    assert write(table) == USAGE_ERROR and "is damaged" in capsys.readouterr().err
     (table / "results.json").unlink()
-    assert write(table) == 2 and "has no run yet" in capsys.readouterr().err
+    assert write(table) == USAGE_ERROR and "has no run yet" in capsys.readouterr().err
     assert readme.read_text() == "No marks.\n" and sorted(path.name for path in table.iterdir()) == []
 
 
 def test_the_shipped_tables_are_those_of_the_shipped_results():
-    said = json.loads(path.read_text()) if (path := rows_table() / next_words.FILE).is_file() else None
+    comparison = json.loads(path.read_text()) if (path := rows_table() / next_words.FILE).is_file() else None
     runs = Records(rows_table()).runs()
     if any(of["status"] == "running" for of in runs):
         pytest.skip("A row is in training: the tables are behind its figures until `make results`.")
     pictures = [f"ptb/curves_{size}.svg" for size in report.by_size(runs)]
-    assert report.markdown(runs, said, pictures) in (REPOSITORY / "experiments" / "README.md").read_text()
+    assert report.markdown(runs, comparison, pictures) in (REPOSITORY / "experiments" / "README.md").read_text()
     assert all((rows_table().parent / picture).is_file() for picture in pictures)
 
 

@@ -14,6 +14,8 @@ from components.artifacts.evaluation import EVALUATION
 from components.artifacts.model_run import HISTORY
 from experiments import rows, run
 from experiments.records import FIELDS, Records
+from pipeline.exit_codes import REFUSED, USAGE_ERROR
+from pipeline.root import work_folder
 from tests.components.artifacts import samples
 from tests.experiments.tiny_table import ROW, write_corpus, write_table
 
@@ -54,7 +56,7 @@ def wait_for(condition, seconds=120):
 
 
 def child_of(process):
-    """The process of `pipeline.run`."""
+    """Returns the process of `pipeline.run`."""
     children = Path(f"/proc/{process.pid}/task/{process.pid}/children")
     wait_for(lambda: children.read_text().split())
     return int(children.read_text().split()[0])
@@ -67,7 +69,7 @@ def checkpoints(world):
 def test_a_row_that_is_killed_twice_is_finished_and_recorded(world):
     records = Records(world / "table")
 
-    first = start(world)  # its child is killed, as by the kernel for want of memory
+    first = start(world)  # its child is killed, as by the kernel when memory is short
     wait_for(lambda: checkpoints(world))
     os.kill(child_of(first), signal.SIGKILL)
     assert first.wait(60) == 1 and "The same command resumes it" in first.stderr.read()
@@ -95,7 +97,7 @@ def test_a_row_that_is_killed_twice_is_finished_and_recorded(world):
     assert found["valid_perplexity"] == pytest.approx(min(e["valid_perplexity"] for e in found["epochs"]), rel=1e-4)
 
 
-def test_a_finished_row_answers_with_what_is_recorded(world, capsys):
+def test_a_finished_row_prints_its_record(world, capsys):
     before = (world / "table" / "results.json").read_bytes()
     assert run.main(command(world)[3:]) == 0
     assert json.loads(capsys.readouterr().out) == Records(world / "table").find("tiny", 3)
@@ -114,15 +116,15 @@ def test_a_finished_row_with_other_evaluation_is_evaluated_not_trained(world):
     changed = {"evaluator.adaptive": ["cache", "dynamic"], "evaluator.cache_lambda": 0.2}
     assert after["overrides"] == before["overrides"] | changed
     evaluations = sorted((world / "root").glob("Evaluator/evaluation/*/evaluation.json"), key=os.path.getmtime)
-    told = EVALUATION.read(evaluations[-1].parent)["adaptive"]
-    assert after["adaptive"] == {mode: {"valid": of["eval"], "test": of["test"]} for mode, of in told.items()}
-    assert set(after["adaptive"]) == {"cache", "dynamic"} and told["cache"]["settings"]["cache_lambda"] == 0.2
+    evaluated = EVALUATION.read(evaluations[-1].parent)["adaptive"]
+    assert after["adaptive"] == {mode: {"valid": of["eval"], "test": of["test"]} for mode, of in evaluated.items()}
+    assert set(after["adaptive"]) == {"cache", "dynamic"} and evaluated["cache"]["settings"]["cache_lambda"] == 0.2
     assert all(after[key] == before[key] for key in before if key not in ("overrides", "adaptive"))
 
-    (table / "tiny.yaml").write_text(row)  # where the model is not there, the record is kept
+    (table / "tiny.yaml").write_text(row)  # without the model, the record is kept
     elsewhere = command(world, "--root", world / "elsewhere")
     done = subprocess.run(elsewhere, cwd=REPOSITORY, capture_output=True, text=True, timeout=300)
-    assert done.returncode == 2 and "would be trained again" in done.stderr
+    assert done.returncode == USAGE_ERROR and "would be trained again" in done.stderr
     assert Records(table).find("tiny", 3) == after
 
 
@@ -130,7 +132,7 @@ def test_a_model_that_is_worse_than_counting_words_is_a_result(tmp_path):
     table = write_table(tmp_path / "table", ROW.replace("epochs: 3", "epochs: 1, learning_rate: 1.0e-6"))
     write_corpus(tmp_path / "data")
     done = subprocess.run(command(tmp_path), cwd=REPOSITORY, capture_output=True, text=True, timeout=300)
-    assert done.returncode == 3 and "Evaluator refused the model" in done.stderr, done.stderr
+    assert done.returncode == REFUSED and "Evaluator refused the model" in done.stderr, done.stderr
     found = Records(table).find("tiny", 3)
     assert found["status"] == "finished" and found["test_perplexity"] > 10.9
 
@@ -146,7 +148,7 @@ def recorded(folder, **values):
 
 
 def refused(arguments, capsys, *words):
-    assert run.main(arguments) == 2
+    assert run.main(arguments) == USAGE_ERROR
     error = capsys.readouterr().err
     assert all(word in error for word in words), error
     assert not Path(arguments[arguments.index("--root") + 1]).exists()
@@ -165,7 +167,7 @@ def test_another_corpus_under_the_same_name_is_refused(tmp_path, capsys):
 def test_a_row_whose_settings_have_changed_is_refused(tmp_path, capsys):
     table, arguments = recorded(tmp_path)
     (table / "tiny.yaml").write_text(ROW.replace("epochs: 3", "epochs: 4"))
-    refused(arguments, capsys, "tiny, seed 1, with another trainer.epochs", "a name of its own")
+    refused(arguments, capsys, "tiny, seed 1, with another trainer.epochs", "its own name")
 
 
 def test_a_damaged_results_file_is_refused_before_anything_is_trained(tmp_path, capsys):
@@ -175,7 +177,7 @@ def test_a_damaged_results_file_is_refused_before_anything_is_trained(tmp_path, 
     assert (table / "results.json").read_text() == "{"
 
 
-def test_wrong_rows_are_the_pipelines_own_errors(tmp_path, capsys):
+def test_wrong_rows_are_reported_as_the_pipeline_reports_them(tmp_path, capsys):
     table, arguments = recorded(tmp_path)
     for line, words in (
         ("loss: {gama: 0.2}", ["loss.gama (from tiny.yaml) is not a configuration key", "loss.gamma"]),
@@ -192,20 +194,20 @@ def test_a_missing_data_dir_is_bad_usage(tmp_path, capsys):
     place = arguments.index("--data-dir")
     with pytest.raises(SystemExit) as error:
         run.main(arguments[:place] + arguments[place + 2 :])
-    assert error.value.code == 2 and "DATA_DIR" in capsys.readouterr().err
+    assert error.value.code == USAGE_ERROR and "DATA_DIR" in capsys.readouterr().err
     arguments[place + 1] = str(tmp_path / "nowhere")
     with pytest.raises(SystemExit) as error:
         run.main(arguments)
-    assert error.value.code == 2 and "found no folder at" in capsys.readouterr().err
+    assert error.value.code == USAGE_ERROR and "found no folder at" in capsys.readouterr().err
     done = subprocess.run(["make", "-n", "experiment", "NAME=tiny"], cwd=REPOSITORY, capture_output=True, text=True)
     assert "experiments.run tiny" in done.stdout
 
 
 def test_epochs_are_read_while_they_are_trained(tmp_path):
     assert run.history_so_far(tmp_path) == []
-    workspace = tmp_path / ".work" / "Trainer" / "key"
+    workspace = work_folder(tmp_path, "Trainer") / "key"
     workspace.mkdir(parents=True)
-    (workspace / HISTORY.file).write_text('{"epochs": [')  # of a disk that was full
+    (workspace / HISTORY.file).write_text('{"epochs": [')  # as a full disk leaves it
     assert run.history_so_far(tmp_path) == []
     HISTORY.write(workspace, {"steps_per_epoch": 9, "best_epoch": 1, "epochs": [samples.epoch(1)]})
     assert run.history_so_far(tmp_path) == [samples.epoch(1)]

@@ -1,4 +1,4 @@
-"""What must hold of a root after every kill, and of what comes of it in the end."""
+"""Checks of a root after every kill, and of its final results."""
 
 import contextlib
 import hashlib
@@ -12,7 +12,8 @@ from pathlib import Path
 
 import h5py
 
-from pipeline.runner.local_runner import FINISHED
+from pipeline.root import metadata_file, staging_folder, temporary_folder, work_root
+from pipeline.runner.workspaces import FINISHED
 from tests.faults.plan import SIGNALS, Fault
 from tests.faults.world import ORPHAN_SECONDS, STOP_SECONDS, Outcome
 
@@ -35,13 +36,13 @@ DANGLING = {
 
 
 def after_fault(root: Path, fault: Fault, outcome: Outcome, shape: dict[str, set[str]]) -> list[str]:
-    """What is wrong after a command that met a fault, in words; an empty list is as it must be.
+    """Returns what is wrong after a command that met a fault; an empty list if nothing is.
 
     Args:
-        root: Its root.
-        fault: What was done.
-        outcome: How it ended.
-        shape: From `shape_of` a whole root: the names of the files of each output.
+        root: The command's root.
+        fault: The fault.
+        outcome: How the command ended.
+        shape: What `shape_of` returns for an undisturbed root: the names of the files of each output.
     """
     problems = []
     if outcome.orphans is None:
@@ -52,22 +53,22 @@ def after_fault(root: Path, fault: Fault, outcome: Outcome, shape: dict[str, set
             problems.append(f"exit code {outcome.code} after {name}")
         if outcome.stop_seconds > STOP_SECONDS:
             problems.append(f"ended {outcome.stop_seconds} s after {name}")
-        if "Run the same command again to resume" not in outcome.said:
-            problems.append(f"nothing was said of how to resume: {outcome.said[-300:]}")
-        if "Traceback" in outcome.said:
-            problems.append(f"a traceback: {outcome.said[-1500:]}")
+        if "Run the same command again to resume" not in outcome.stderr:
+            problems.append(f"nothing was printed about how to resume: {outcome.stderr[-300:]}")
+        if "Traceback" in outcome.stderr:
+            problems.append(f"a traceback: {outcome.stderr[-1500:]}")
     if fault.action == "disk full" and outcome.met:
-        said_so = " is full. Free some space" in outcome.said and "Traceback" not in outcome.said
-        if outcome.code not in (0, 1, 2) or not said_so:
-            problems.append(f"exit code {outcome.code} on a full disk: {outcome.said[-1500:]}")
+        reported = " is full. Free some space" in outcome.stderr and "Traceback" not in outcome.stderr
+        if outcome.code not in (0, 1, 2) or not reported:
+            problems.append(f"exit code {outcome.code} on a full disk: {outcome.stderr[-1500:]}")
     if fault.action == "memory limit" and outcome.met and outcome.code == 0:
         problems.append("the limit did not end the command")
     return problems + of_lineage(root) + of_outputs(root, shape)
 
 
 def of_lineage(root: Path) -> list[str]:
-    """Dangling rows, broken pages, components that ran again, artifacts that are not as they were recorded."""
-    if not (root / "metadata.sqlite").exists():
+    """Returns dangling rows, broken pages, components that ran again, artifacts that differ from their record."""
+    if not metadata_file(root).exists():
         return []
     problems = []
     with _copy(root) as database:
@@ -90,12 +91,12 @@ def of_lineage(root: Path) -> list[str]:
     for uri, files in rows:
         recorded = {name: sha256 for name, (_, _, sha256) in json.loads(files).items()}
         if recorded != _digests(root / uri):
-            problems.append(f"{uri} is not as it was recorded")
+            problems.append(f"{uri} differs from its record")
     return problems
 
 
 def of_outputs(root: Path, shape: dict[str, set[str]]) -> list[str]:
-    """Outputs and pushed versions that are visible and not whole."""
+    """Returns outputs and pushed versions that are visible but incomplete."""
     problems = []
     for key, names in shape_of(root, each=True):
         if names != shape[key]:
@@ -108,7 +109,7 @@ def of_outputs(root: Path, shape: dict[str, set[str]]) -> list[str]:
 
 
 def shape_of(root: Path, each: bool = False):
-    """Output -> names of its files, as in "Transform/transformed_examples"; with `each`, pairs, one an execution."""
+    """Returns output, such as "Transform/transformed_examples", -> names of its files; with `each`, all executions."""
     found = []
     for folder in sorted(root.glob("[A-Z]*/*/*")):
         if folder.name.isdecimal() and folder.parent.name != ".system":
@@ -118,19 +119,20 @@ def shape_of(root: Path, each: bool = False):
 
 
 def left_over(world_folder: Path, root: Path) -> list[str]:
-    """Temporary files that are there though the last command ended well.
+    """Returns temporary files that exist although the last command succeeded.
 
-    A finished search is none: it stays for one with more trials.
+    The workspace of a finished search does not count: it is kept for a search with more trials.
     """
-    found = [*root.glob(".staging/*"), *root.glob(".work/tmp"), *root.glob("serving/.aside-*")]
-    found += [path for path in root.glob(".work/*/*") if not (path / FINISHED).is_file()]
+    found = [*staging_folder(root).glob("*"), *root.glob("serving/.aside-*")]
+    found += [folder for folder in [temporary_folder(root)] if folder.exists()]
+    found += [path for path in work_root(root).glob("*/*") if not (path / FINISHED).is_file()]
     found += [path for path in root.rglob(".*") if path.is_file() and path.name not in (".lock", ".pushes.json")]
     found += (world_folder / "temporary").iterdir()
     return [f"left over: {path}" for path in found]
 
 
 def unrecorded(root: Path) -> list[str]:
-    """Output folders that the metadata do not know, though the last command ended well."""
+    """Returns output folders that are not in the metadata although the last command succeeded."""
     with _copy(root) as database:
         known = {uri for (uri,) in database.execute("SELECT uri FROM Artifact")}
     found = {path.relative_to(root).as_posix() for path in root.glob("[A-Z]*/*/*") if path.name.isdecimal()}
@@ -138,7 +140,7 @@ def unrecorded(root: Path) -> list[str]:
 
 
 def results(root: Path) -> dict[str, str]:
-    """SHA-256 of what must not depend on kills: Examples, vocabulary, streams, weights (their numbers, as float32)."""
+    """Returns the SHA-256 of what must not depend on kills: Examples, vocabulary, streams, weights (as float32)."""
     found = {}
     for pattern in ("ExampleGen/examples", "VocabularyGen/vocabulary", "Transform/transformed_examples"):
         for folder in root.glob(f"{pattern}/*"):
@@ -150,8 +152,8 @@ def results(root: Path) -> dict[str, str]:
 
 
 def finished(root: Path) -> int:
-    """How many components are complete."""
-    if not (root / "metadata.sqlite").exists():
+    """Returns how many components are complete."""
+    if not metadata_file(root).exists():
         return 0
     with _copy(root) as database, contextlib.suppress(sqlite3.OperationalError):
         query = "SELECT count(*) FROM Execution WHERE last_known_state = ?"
@@ -170,7 +172,7 @@ def _weights(path: Path) -> str:
 
 @contextlib.contextmanager
 def _copy(root: Path) -> Iterator[sqlite3.Connection]:
-    """The metadata, read from a copy: opening them would take in the journal, which the next run has to do."""
+    """Opens a copy of the metadata: opening the file itself would apply the journal, which the next run must do."""
     with tempfile.TemporaryDirectory() as folder:
         for name in ("metadata.sqlite", "metadata.sqlite-wal"):
             if (root / name).exists():

@@ -1,10 +1,10 @@
-"""Fuzzes the readers of what people and strangers write: the configuration, texts, word vectors, requests, artifacts.
+"""Fuzzes the readers of what people and clients write: the configuration, texts, word vectors, requests, artifacts.
 
     python -m tests.faults.fuzz --minutes 60 [--seed 1]
 
 Each round gives every reader some hundred inputs, drawn by Hypothesis from the round's seed: structured ones, and good
-ones that are damaged. A reader may give a result that its rules allow, or its own error in words, within a few seconds;
-whatever else happens is a failure, which is printed in its smallest form with its seed, and ends the command with 1.
+ones that are damaged. Within a few seconds a reader must give a result that its rules allow, or its own error with a
+message. Anything else is a failure, which is printed in its smallest form with its seed, and ends the command with 1.
 """
 
 import argparse
@@ -34,7 +34,7 @@ from pipeline.server.errors import RequestError
 from tests.components.artifacts import samples
 from tests.faults.test_hostile_requests import SPECS
 
-EXAMPLES = 100  # of each reader in a round
+EXAMPLES = 100  # inputs of each reader in a round
 SECONDS = 5  # for one input
 LONGEST_MESSAGE = 2500  # characters
 WORDS = ["the", "of", "zebra"]
@@ -50,7 +50,7 @@ values = st.recursive(
 
 @st.composite
 def damaged(draw, whole: bytes) -> bytes:
-    """`whole`, with some of its bytes cut out, replaced, repeated or inserted."""
+    """`whole` with some of its bytes cut out, replaced, repeated or inserted."""
     content = bytearray(whole)
     for _ in range(draw(st.integers(0, 6))):
         start = draw(st.integers(0, len(content)))
@@ -61,7 +61,7 @@ def damaged(draw, whole: bytes) -> bytes:
 
 @st.composite
 def settings_files(draw) -> bytes:
-    """A configuration with values of every kind at keys that exist and at some that do not; or one that is damaged."""
+    """A configuration with values of every kind, for known and unknown keys; or a damaged one."""
     keys = draw(st.lists(st.sampled_from(sorted(resolve.BUILT_IN)) | st.just("trainer.nothing"), max_size=4))
     found: dict = collections.defaultdict(dict)
     for key in keys:
@@ -72,7 +72,7 @@ def settings_files(draw) -> bytes:
 
 @st.composite
 def requests(draw) -> bytes:
-    """A request for the signature `SPECS`; or one that is damaged."""
+    """A request for the signature `SPECS`; or a damaged one."""
     row = {name: draw(st.sampled_from(["a", 1, 0.5]) | values) for name in SPECS}
     document = draw(st.sampled_from([{"instances": [row]}, {"inputs": {n: [v] for n, v in row.items()}}, row]))
     return draw(damaged(json.dumps(document).encode()))
@@ -103,7 +103,7 @@ def read_text(content: bytes, folder: Path) -> None:
     except ComponentError as error:
         return _check_message(error)
     plain = b"\0" not in content and not content.startswith((b"\x1f\x8b", b"\xef\xbb\xbf", b"\xff\xfe", b"\xfe\xff"))
-    if plain:  # nothing is lost: what was read is what is there, but for line ends
+    if plain:  # nothing is lost: the lines read are the file's, except for line ends
         assert b"".join(b"".join(run.text.split()) for run in runs) == b"".join(content.split())
 
 
@@ -137,7 +137,7 @@ def read_document(document) -> Callable[[bytes, Path], None]:
             found = document.read(folder)
         except ComponentError as error:
             return _check_message(error)
-        document.write(folder, found)  # what is accepted is whole
+        document.write(folder, found)  # what is accepted is complete
 
     return read
 
@@ -147,7 +147,7 @@ def _check_message(error: Exception) -> None:
 
 
 def _readers() -> dict[str, tuple[st.SearchStrategy, Callable]]:
-    """Name -> what is drawn, and what reads it from a folder of its own."""
+    """Returns name -> the inputs to draw, and the function that reads them in its own folder."""
     rows = np.arange(12, dtype=np.float32).reshape(3, 4)
     text = "".join(f"{w} {' '.join(map(str, row))}\n" for w, row in zip(WORDS, rows, strict=True)).encode()
     binary = b"3 4\n" + b"".join(w.encode() + b" " + row.tobytes() for w, row in zip(WORDS, rows, strict=True))
@@ -180,7 +180,7 @@ READERS = _readers()
 
 
 def fuzz(name: str, seed: int, examples: int = EXAMPLES) -> None:
-    """Gives a reader inputs that are drawn from a seed; raises what it does wrong, for the smallest such input."""
+    """Gives a reader inputs that are drawn from a seed; raises its failure for the smallest such input."""
     strategy, read = READERS[name]
 
     @hypothesis.seed(seed)

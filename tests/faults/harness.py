@@ -16,16 +16,16 @@ from tests.faults.plan import FULL_DISK, OUT_OF_MEMORY, PLANNED, WITH_WORKERS, F
 from tests.faults.world import WORKERS, World, write_corpus
 
 DISK = "64m"
-FAULTS_OF_A_ROOT = 12  # at random; then it may come to its end
+FAULTS_OF_A_ROOT = 12  # random faults of one root; then it runs to the end
 
 
 class Harness:
-    """Roots that are killed, and what a root that never was has.
+    """Kills runs in roots, and compares the roots with an undisturbed one.
 
     Args:
-        folder: What it may write to.
-        reference: The harness whose undisturbed run the roots are compared with; None: makes one.
-        **options: Of `World`, for all roots.
+        folder: Folder that it may write to.
+        reference: The harness whose undisturbed run the roots are compared with; None makes one.
+        **options: Arguments of `World`, for all roots.
     """
 
     def __init__(self, folder: Path, reference: "Harness | None" = None, **options):
@@ -41,7 +41,7 @@ class Harness:
         world = self.new_world()
         outcome = world.run()
         if outcome.code:
-            raise RuntimeError(f"The undisturbed run ended with {outcome.code}: {outcome.said}")
+            raise RuntimeError(f"The undisturbed run ended with {outcome.code}: {outcome.stderr}")
         self.seconds = outcome.seconds
         self.shape, self.results = checks.shape_of(world.root), checks.results(world.root)
 
@@ -50,7 +50,7 @@ class Harness:
         return World(self.folder / f"world-{self.made}", self.corpus, **self.options)
 
     def try_faults(self, faults: Iterable[Fault]) -> None:
-        """Ends the command by each fault in turn, in one root, then lets it come to its end; records what it saw."""
+        """Ends the command by each fault in turn, in one root, then lets it finish; records the outcomes."""
         world = self.new_world()
         for fault in faults:
             outcome = world.run(fault)
@@ -60,7 +60,7 @@ class Harness:
         self._finish(world)
 
     def try_on_a_small_disk(self, faults: Iterable[Fault]) -> None:
-        """The same with a root on a disk of `DISK`, which only root can make."""
+        """Does the same with a root on a disk of size `DISK`, which only the superuser can make."""
         place = self.folder / f"world-{self.made + 1}"
         place.mkdir()
         subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={DISK}", "tmpfs", place], check=True)
@@ -70,9 +70,9 @@ class Harness:
             subprocess.run(["umount", place], check=True)
 
     def _finish(self, world: World) -> None:
-        """The last run in a root, undisturbed, and what came of all."""
+        """Runs the command undisturbed, and checks the root's results."""
         outcome = world.run()
-        problems = [] if outcome.code == 0 else [f"the rerun ended with {outcome.code}: {outcome.said[-1500:]}"]
+        problems = [] if outcome.code == 0 else [f"the rerun ended with {outcome.code}: {outcome.stderr[-1500:]}"]
         if outcome.code == 0:
             problems += checks.of_lineage(world.root) + checks.of_outputs(world.root, self.shape)
             problems += checks.left_over(world.folder, world.root) + checks.unrecorded(world.root)
@@ -97,7 +97,7 @@ class Harness:
 
     @property
     def kills(self) -> int:
-        """Faults that were met."""
+        """Number of faults that happened."""
         return sum(bool(record["met"]) for record in self.records)
 
     @property
@@ -106,7 +106,7 @@ class Harness:
 
 
 def full_run(harness: Harness, kills: int, seed: int) -> None:
-    """The planned faults, then random ones until there were `kills`."""
+    """Tries the planned faults, then random ones until `kills` have happened."""
     for faults in (PLANNED, OUT_OF_MEMORY):
         harness.try_faults(faults)
     if os.geteuid() == 0:
@@ -121,7 +121,7 @@ def full_run(harness: Harness, kills: int, seed: int) -> None:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Runs the command; 1 if anything was not as it must be."""
+    """Runs the command; returns 1 if a check failed."""
     parser = argparse.ArgumentParser(prog="python -m tests.faults.harness", description=__doc__)
     parser.add_argument("--kills", type=int, default=60, help="how many faults must be met")
     parser.add_argument("--seed", type=int, default=1, help="of the random ones")

@@ -1,4 +1,4 @@
-"""Tables of damaged and hostile input: what is made of a good file, and how its reader has to take each case."""
+"""Tables of damaged and hostile input: variants of a good file, and how its reader must treat each."""
 
 import contextlib
 import gzip
@@ -28,7 +28,7 @@ OTHER_FILES = {
 
 
 def damaged(content: bytes, flips: int = 12, cuts: int = 8) -> Iterator[tuple[str, bytes]]:
-    """A file's contents cut short, with a bit flipped, or replaced altogether."""
+    """A file's contents cut short, with a bit flipped, or replaced completely."""
     for place in sorted(random.Random(len(content)).sample(range(len(content)), min(flips, len(content)))):
         yield f"bit flipped at {place}", content[:place] + bytes([content[place] ^ 16]) + content[place + 1 :]
     for part in range(1, cuts + 1):
@@ -58,12 +58,12 @@ def check(
     errors: type[Exception] | tuple[type[Exception], ...],
     accepted: Callable[[str, object], bool] = lambda name, result: True,
 ) -> None:
-    """Runs cases: each has to raise one of `errors`, with a given word in it, or to give what is `accepted`.
+    """Runs cases: each must raise one of `errors` with a given word in its message, or give an `accepted` result.
 
     Args:
         at_least: How many cases there have to be.
         cases: Name, what the message has to name, and what reads the input.
-        errors: The errors that are shown to people in words.
+        errors: The errors whose messages are shown to people.
         accepted: Takes a case's name and result.
     """
     wrong, count = [], 0
@@ -86,5 +86,5 @@ def check(
 
 
 def of_file(path: Path, flips: int) -> list[tuple[str, bytes]]:
-    """Damages of a file that is there."""
+    """Returns damaged variants of an existing file."""
     return list(damaged(path.read_bytes(), flips, 10))

@@ -1,9 +1,11 @@
-"""Which faults are tried: what is done to the command, and at which moment."""
+"""The faults that are tried: what happens to the command, and when."""
 
 import random
 from dataclasses import dataclass
 
-SIGNALS = {"SIGTERM": 143, "Ctrl-C": 130}  # a signal's name in an action -> the exit code that it gives
+from pipeline.exit_codes import INTERRUPTED, TERMINATED
+
+SIGNALS = {"SIGTERM": TERMINATED, "Ctrl-C": INTERRUPTED}  # a signal's name in an action -> the exit code that it gives
 ENDINGS = (
     "kill the command",
     "kill the group",
@@ -16,17 +18,17 @@ ENDINGS = (
 
 @dataclass(frozen=True)
 class Fault:
-    """What is done to a running command.
+    """A fault of a running command.
 
     Attributes:
-        action: As in `injection/sitecustomize.py`.
-        moment: In words, for the record.
+        action: One of the actions of `injection/sitecustomize.py`.
+        moment: Description of the moment, for the record.
         match: Regular expression of the event ("write PATH", "rename PATH -> PATH", "remove PATH", "mkdir PATH",
             "sql STATEMENT") before which it is done.
-        count: The how many-th such event of a process.
-        later: Events of any kind after that one, before which it is done instead.
-        seen: Glob below the root: it is done by the harness once there is such a file, for what C++ writes.
-        after: Seconds after which the harness does it.
+        count: Number of the event among such events of a process, from 1.
+        later: Number of further events of any kind to wait for.
+        seen: Glob below the root: the harness causes the fault once such a file exists. For files that C++ writes.
+        after: Seconds after which the harness causes the fault.
     """
 
     action: str
@@ -39,17 +41,17 @@ class Fault:
 
     @property
     def exit_code(self) -> int | None:
-        """What the command must end with, where the fault decides that."""
+        """The exit code that the fault must lead to; None if the fault does not decide it."""
         return next((code for name, code in SIGNALS.items() if self.action.startswith(name)), None)
 
 
 def in_component(action: str, name: str, **more) -> Fault:
-    """Where a component has just been recorded as running."""
+    """Makes a fault just after a component was recorded as running."""
     return Fault(action, f"as {name} begins", rf"mkdir .*/\.staging/{name}-[^/]*$", **more)
 
 
 def renamed(action: str, name: str) -> Fault:
-    """Between the rename of a component's output and its record in the metadata."""
+    """Makes a fault between the rename of a component's output and its record in the metadata."""
     return Fault(
         action, f"between {name}'s rename and its record", rf"rename .*\.staging/{name}-[^/]*/[a-z_]+ -> ", later=2
     )
@@ -83,7 +85,7 @@ PLANNED = (
     renamed("kill the group", "Pusher"),
     Fault("kill the command", "while the report is written", r"write .*runs/.*report"),
 )
-# Each in a root of its own that has come as far as it can.
+# Each in its own root.
 OUT_OF_MEMORY = (
     Fault("memory limit", "within VocabularyGen", r"write .*staging/VocabularyGen-.*tokenizer\.json"),
     Fault("memory limit", "within the Trainer", r"write .*work/Trainer/.*\.npz"),
@@ -102,18 +104,18 @@ FULL_DISK = (
     Fault("disk full", "within a push", r"write .*serving/\.aside-1/"),
     Fault("disk full", "while the report is written", r"write .*runs/.*report"),
 )
-# With Beam's worker processes, as far as Transform.
+# With Beam's worker processes, up to Transform.
 WITH_WORKERS = (
     Fault("kill the command", "while ExampleGen's workers write", seen=".staging/ExampleGen-*/**/*tfrecord*"),
     in_component("SIGTERM to the command", "StatisticsGen", later=10),
     renamed("kill the group", "StatisticsGen"),
     in_component("Ctrl-C to the command", "Transform", later=10),
 )
-IN_CI = (0, 1, 3, 4, 5, 7, 8, 9, 12, 13, 15, 16, 20, 21, 22)  # of PLANNED
+IN_CI = (0, 1, 3, 4, 5, 7, 8, 9, 12, 13, 15, 16, 20, 21, 22)  # places in PLANNED
 
 
 def at_random(generator: random.Random) -> Fault:
-    """An ending at some write, or after some seconds."""
+    """Draws a fault at some write, or after some seconds."""
     action = generator.choice(ENDINGS)
     if generator.random() < 0.5:
         count = generator.randint(1, 60)

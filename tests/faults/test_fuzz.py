@@ -7,5 +7,5 @@ from tests.faults.fuzz import READERS, fuzz
 
 @pytest.mark.parametrize("name", READERS)
 @pytest.mark.filterwarnings("ignore:Reading `.npy`")  # of a header that looks like Python 2's
-def test_a_reader_gives_a_result_or_an_error_in_words(name):
+def test_a_reader_gives_a_result_or_its_own_error(name):
     fuzz(name, seed=0)

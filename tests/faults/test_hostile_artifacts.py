@@ -17,6 +17,7 @@ from components.pusher import push_record
 from models.text.token_stream import TokenStream
 from models.training.checkpoint import Checkpoint
 from pipeline.metadata import recovery
+from pipeline.root import metadata_file
 from tests.components.examples_artifact import write_texts
 from tests.faults.hostile_cases import check, damaged, of_file
 from tests.models.text.test_token_stream import write_split
@@ -26,7 +27,7 @@ from tests.pipeline.runner.world import run
 LINE = "Übung macht den Meister .\n".encode()
 
 
-def test_tfrecords(tmp_path):
+def test_damaged_tfrecords_are_refused(tmp_path):
 
     whole = write_texts(tmp_path / "whole", train=LINE * 300) / "Split-train" / "data_tfrecord-00000-of-00001"
     path = tmp_path / "Split-train" / whole.name
@@ -44,7 +45,7 @@ def test_tfrecords(tmp_path):
     check(54, cases, ComponentError, accepted)
 
 
-def test_names_of_shards(tmp_path):
+def test_wrong_names_of_shards_are_refused(tmp_path):
 
     folder = tmp_path / "Split-train"
     names = ["00001-of-00001", "00000-of-00002", "00000-of-00000", "0-of-1", "a-of-b", "00000-of-00001.bak", ""]
@@ -59,7 +60,7 @@ def test_names_of_shards(tmp_path):
     check(7, cases, ComponentError, lambda name, result: False)
 
 
-def test_vocabularies(tmp_path):
+def test_damaged_vocabularies_are_refused(tmp_path):
     from models.text.tokenizer import Tokenizer
 
     settings = {"tokenizer": "whitespace", "lowercase": False, "keep_blank_lines": False}
@@ -98,7 +99,7 @@ def test_vocabularies(tmp_path):
     check(60, cases, ValueError, accepted)
 
 
-def test_token_indexes(tmp_path):
+def test_damaged_token_indexes_are_refused(tmp_path):
     split = write_split(tmp_path / "Split-train", [[3, 5], [4, 1, 1], [7]])
     index = (split / "index.json").read_bytes()
     document = json.loads(index)
@@ -125,7 +126,7 @@ def test_token_indexes(tmp_path):
     check(80, cases, ValueError, lambda name, ids: np.array_equal(ids, np.arange(21)))
 
 
-def test_checkpoints(tmp_path, caplog):
+def test_damaged_checkpoints_are_refused(tmp_path, caplog):
     values = {"window": 3, "weights": [np.arange(50, dtype=np.float32), np.ones((4, 4), np.float32)]}
     Checkpoint(tmp_path).save("latest", **values)
     path = tmp_path / "latest.npz"
@@ -136,40 +137,40 @@ def test_checkpoints(tmp_path, caplog):
         return Checkpoint(tmp_path).load("latest"), caplog.text
 
     def accepted(name, found):
-        loaded, said = found
+        loaded, message = found
         if loaded is None:
-            return f"The checkpoint {path} is damaged" in said and "Traceback" not in said
+            return f"The checkpoint {path} is damaged" in message and "Traceback" not in message
         return loaded["window"] == 3 and all(map(np.array_equal, loaded["weights"], values["weights"]))
 
     cases = [("", "", lambda content=content: read(content)) for _, content in of_file(path, flips=40)]
     check(60, cases, (), accepted)
 
 
-def test_metadata(tmp_path):
-    root, said = tmp_path / "root", []
+def test_damaged_metadata_are_rebuilt(tmp_path):
+    root, reports = tmp_path / "root", []
     run(root, chain(root / "serving"))
-    path, checksum = root / "metadata.sqlite", (root / "metadata.sqlite.sha256").read_bytes()
+    path, checksum = metadata_file(root), (root / "metadata.sqlite.sha256").read_bytes()
     executions = _executions(path)
 
     def read(content, with_checksum):
-        said.clear()
+        reports.clear()
         for file in root.glob("metadata.sqlite*"):
             file.unlink()
         path.write_bytes(content)
         if with_checksum:
             (root / "metadata.sqlite.sha256").write_bytes(checksum)
-        with recovery.opened(root, said.append):
+        with recovery.opened(root, reports.append):
             pass
-        return _executions(path), list(said)
+        return _executions(path), list(reports)
 
     def accepted(name, found):
-        rows, told = found
-        return rows == executions and told and "was damaged" in told[0] and str(path) in told[0]
+        rows, messages = found
+        return rows == executions and messages and "was damaged" in messages[0] and str(path) in messages[0]
 
     contents = list(of_file(path, flips=25))
     cases = [(name, str(path), lambda content=content: read(content, True)) for name, content in contents]
     check(45, cases, (), accepted)
-    # After a kill there is no checksum: what SQLite itself cannot see may stay, but nothing breaks.
+    # After a kill there is no checksum: damage that SQLite cannot detect may stay, but nothing fails.
     cases = [(name, str(path), lambda content=content: read(content, False)) for name, content in contents]
     check(45, cases, (), lambda name, found: len(found[0]) <= len(executions))
 
@@ -180,7 +181,7 @@ def _executions(path: Path) -> list:
         return database.execute(query).fetchall()
 
 
-def test_records_of_pushes(tmp_path):
+def test_damaged_records_of_pushes_are_repaired(tmp_path):
     whole = json.dumps([{"version": 1, "digest": "ab", "rollback_of": None}, {"version": 2, "digest": "cd"}]).encode()
 
     def read(content):

@@ -1,4 +1,4 @@
-"""Hostile request bodies: each case is refused in a few words, or gives inputs of the signature's types.
+"""Hostile request bodies: each case is refused with a short message, or gives inputs of the signature's types.
 
 What a server makes of connections, headers and sizes is in `tests/pipeline/server/test_hostile.py`.
 """
@@ -22,8 +22,8 @@ VALUES = [
 ]  # fmt: skip
 
 
-def test_request_bodies():
-    def ask(body):
+def test_hostile_request_bodies_are_refused():
+    def send(body):
         return tensors.to_tensors(tensors.parse(body), SPECS)
 
     row = {"prompt": '"a"', "max_words": "1", "temperature": "1.0"}
@@ -45,7 +45,7 @@ def test_request_bodies():
         '{"a":' * 50_000,
     ]
     bodies_ = [text.encode() for text in texts] + list(OTHER_FILES.values()) + [b'{"instances": ["\xff"]}']
-    cases = [(str(body[:80]), "", lambda body=body: ask(body)) for body in bodies_]
+    cases = [(str(body[:80]), "", lambda body=body: send(body)) for body in bodies_]
 
     def accepted(name, found):
         return all(tensor.shape[0] >= 0 and tensor.ndim == 1 for tensor in found[1].values())
@@ -53,7 +53,7 @@ def test_request_bodies():
     check(200, cases, RequestError, accepted)
 
 
-def test_compressed_request_bodies():
+def test_hostile_compressed_bodies_are_refused():
     whole = gzip.compress(b'{"instances": ["a"]}' * 50)
     bombs = {
         "a bomb": gzip.compress(b" " * 50_000_000, 9),

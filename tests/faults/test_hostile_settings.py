@@ -1,4 +1,4 @@
-"""Hostile configuration files and assignments: each case ends in an error in words, or sets nothing."""
+"""Hostile configuration files and assignments: each case ends with a message, or sets nothing."""
 
 from pipeline import config
 from pipeline.config import resolve
@@ -46,7 +46,7 @@ YAML = [
 ]  # fmt: skip
 
 
-def test_yaml_files(tmp_path):
+def test_hostile_yaml_files_are_refused(tmp_path):
     def read(number, text):
         path = tmp_path / f"{number}.yaml"
         path.write_bytes(text.encode("utf-8", "surrogatepass") if isinstance(text, str) else text)
@@ -58,7 +58,7 @@ def test_yaml_files(tmp_path):
     texts = [*YAML, *OTHER_FILES.values(), "trainer: {epochs: 3}".encode("utf-16"), b"trainer: {epochs: \xff}"]
     cases = [(f"{n}: {t[:60]!r}", named(t), lambda n=n, t=t: read(n, t)) for n, t in enumerate(texts)]
 
-    def accepted(name, found):  # nothing was asked for, or a value that is right as it stands
+    def accepted(name, found):  # nothing was set, or a value that is valid
         return not found.changed or set(found.changed) <= {"trainer.epochs", "beam.args", "example_gen.source_sha256"}
 
     check(100, cases, config.ConfigurationError, accepted)
@@ -81,7 +81,7 @@ def test_every_key_refuses_a_mapping_and_odd_numbers(tmp_path):
     check(250, cases, config.ConfigurationError, lambda name, result: False)
 
 
-def test_assignments():
+def test_hostile_assignments_are_refused():
     texts = [
         "", "=", "=3", "trainer", "trainer.epochs", ".=1", "..=1", "trainer.=1", ".epochs=1", "trainer.epochs=",
         "trainer.epochs=[", "trainer.epochs={",

@@ -1,4 +1,4 @@
-"""Hostile texts and folders of them: each case ends in an error that names it, or its lines are read."""
+"""Hostile texts and folders of them: each case ends with an error that names it, or its lines are read."""
 
 import codecs
 import contextlib
@@ -71,11 +71,11 @@ def _text_cases(folder: Path):
         yield name, named, lambda place=place, number=number: _lines(place, ("file", "block")[number % 2])
 
 
-def test_texts(tmp_path):
+def test_hostile_texts_are_read_or_refused(tmp_path):
     check(100, _text_cases(tmp_path), ComponentError)
 
 
-def test_entries_of_a_data_folder(tmp_path):
+def test_hostile_entries_of_a_data_folder_are_read_or_refused(tmp_path):
     def fifo(place):
         os.mkfifo(place / "train.txt")
 
@@ -113,7 +113,7 @@ def test_entries_of_a_data_folder(tmp_path):
     check(13, cases(), ComponentError, lambda name, result: False)
 
 
-def test_patterns_of_a_data_folder(tmp_path):
+def test_hostile_patterns_of_a_data_folder_are_refused(tmp_path):
     for split in ("train", "valid", "test"):
         (tmp_path / f"{split}.txt").write_bytes(LINE * 20)
     patterns = [

@@ -8,7 +8,7 @@ from models.text.word_vectors import load_word_vectors
 from tests.faults.hostile_cases import check, damaged
 
 
-def test_word_vectors(tmp_path):
+def test_damaged_word_vectors_are_refused_or_finite(tmp_path):
     words, vectors = ["the", "of", "zebra"], np.arange(12, dtype=np.float32).reshape(3, 4)
     text = "".join(f"{word} {' '.join(map(str, row))}\n" for word, row in zip(words, vectors, strict=True)).encode()
     binary = b"3 4\n" + b"".join(w.encode() + b" " + row.tobytes() for w, row in zip(words, vectors, strict=True))

@@ -1,4 +1,4 @@
-"""The real command on a small real corpus: started with a fault, and watched until it and its processes have ended."""
+"""Runs the real command on a small corpus with a fault, and watches it until all its processes have ended."""
 
 import contextlib
 import json
@@ -53,13 +53,13 @@ def write_corpus(folder: Path) -> Path:
 
 @dataclass
 class World:
-    """A root, and the command that works in it.
+    """A root, and the command that runs in it.
 
     Attributes:
-        folder: What the test may write to; the root is `<folder>/root`.
-        corpus: From `write_corpus`.
-        settings: Configuration beside `SETTINGS`.
-        until: `--until`.
+        folder: Folder that the test may write to; the root is `<folder>/root`.
+        corpus: Folder that `write_corpus` made.
+        settings: Configuration values besides `SETTINGS`.
+        until: The value of `--until`; None for none.
     """
 
     folder: Path
@@ -73,16 +73,16 @@ class World:
 
     @property
     def notes(self) -> Path:
-        """Folder of what the command says and of whether the fault was met: beside `folder`, whose disk may be full."""
+        """Folder of the command's output and the fault's mark, outside `folder`, whose disk may be full."""
         return self.folder.with_name(f"{self.folder.name}-notes")
 
     @property
     def filler(self) -> Path:
-        """What fills the disk."""
+        """File that fills the disk."""
         return self.folder / "filler"
 
     def start(self, fault: Fault | None = None) -> subprocess.Popen:
-        """Starts the command in a session of its own; what it says goes to files."""
+        """Starts the command in its own session; its output goes to files."""
         for folder in (self.notes, self.folder / "temporary"):
             folder.mkdir(parents=True, exist_ok=True)
         self._done.unlink(missing_ok=True)
@@ -103,7 +103,7 @@ class World:
             )  # fmt: skip
 
     def run(self, fault: Fault | None = None) -> "Outcome":
-        """Runs the command to its end, the fault included, and on until none of its processes is left."""
+        """Runs the command with the fault, and waits until all its processes have ended."""
         begin = time.monotonic()
         process = self.start(fault)
         try:
@@ -116,10 +116,10 @@ class World:
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(pid, signal.SIGKILL)
             process.wait()
-        said = (self.notes / "err").read_text(errors="replace")
+        stderr = (self.notes / "err").read_text(errors="replace")
         return Outcome(
             code=process.returncode,
-            said=said,
+            stderr=stderr,
             met=self._done.read_text() if self._done.exists() else "",
             seconds=round(ended - begin, 2),
             stop_seconds=None if met_at is None else round(ended - met_at, 2),
@@ -127,7 +127,7 @@ class World:
         )
 
     def _watch(self, process: subprocess.Popen, fault: Fault | None, begin: float) -> float | None:
-        """Does the fault where it is the harness's to do; returns when it was met."""
+        """Causes the fault if the harness has to do that; returns when it happened."""
         met_at = None
         while process.poll() is None:
             now = time.monotonic()
@@ -145,12 +145,12 @@ class World:
         return met_at or (time.monotonic() if self._done.exists() else None)
 
     def _seen(self, pattern: str) -> bool:
-        with contextlib.suppress(OSError):  # folders come and go
+        with contextlib.suppress(OSError):  # folders may be removed meanwhile
             return any(path.is_file() for path in self.root.glob(pattern))
         return False
 
     def _wait_for_children(self, session: int, ended: float) -> float | None:
-        """Seconds until no process of the command was left; None if some were there for too long."""
+        """Returns the seconds until no process of the command was left; None if that took too long."""
         while in_session(session):
             if time.monotonic() - ended > ORPHAN_SECONDS:
                 return None
@@ -168,15 +168,15 @@ class Outcome:
 
     Attributes:
         code: Exit code; negative: the signal.
-        said: Its standard error.
-        met: The event at which the fault was done; empty if it never came to that.
-        seconds: From its start to its end.
-        stop_seconds: From the fault to its end.
-        orphans: Seconds that its last process outlived it; None where that is more than `ORPHAN_SECONDS`.
+        stderr: Its standard error.
+        met: The event at which the fault happened; empty if it did not happen.
+        seconds: Seconds from its start to its end.
+        stop_seconds: Seconds from the fault to its end.
+        orphans: Seconds that its last process outlived it; None if that is more than `ORPHAN_SECONDS`.
     """
 
     code: int
-    said: str
+    stderr: str
     met: str
     seconds: float
     stop_seconds: float | None
@@ -184,7 +184,7 @@ class Outcome:
 
 
 def in_session(session: int) -> list[int]:
-    """Processes of a session that have not ended."""
+    """Returns the processes of a session that have not ended."""
     found = []
     for stat in Path("/proc").glob("[0-9]*/stat"):
         with contextlib.suppress(OSError):

@@ -21,7 +21,7 @@ needs_browser = pytest.mark.skipif(
 
 @contextlib.contextmanager
 def browser(profile: Path) -> Iterator[webdriver.Chrome]:
-    """A browser with a profile of its own, whose console is kept."""
+    """A browser with its own profile, whose console is recorded."""
     options = webdriver.ChromeOptions()
     options.binary_location = BROWSER
     for flag in [*FLAGS, f"--user-data-dir={profile}"]:

@@ -16,7 +16,7 @@ def exported_models(tmp_path_factory):
 
 @pytest.fixture
 def versions(exported_models, tmp_path):
-    """A folder of versions of one's own, with version 1."""
+    """A test's own folder of versions, with version 1."""
     shutil.copytree(exported_models / "first", tmp_path / "versions" / "1")
     return tmp_path / "versions"
 

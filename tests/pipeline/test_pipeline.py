@@ -10,7 +10,7 @@ from pipeline.pipeline import create_pipeline
 REPOSITORY = Path(__file__).parents[2]
 
 
-def test_components_stand_in_the_order_of_the_flow():
+def test_components_are_in_the_order_of_the_flow():
     names = [component.name for component in create_pipeline(config.load().settings)]
     expected = (
         "ExampleGen StatisticsGen ExampleValidator VocabularyGen Transform Trainer Evaluator InfraValidator Pusher"

@@ -1,4 +1,4 @@
-"""The command line, as scripts and people meet it: in processes of its own."""
+"""The command line, as scripts and people use it: in separate processes."""
 
 import fcntl
 import json
@@ -14,6 +14,9 @@ import time
 from pathlib import Path
 
 import pytest
+
+from pipeline.exit_codes import INTERRUPTED, TERMINATED, USAGE_ERROR
+from pipeline.root import metadata_file, run_folder, staging_folder
 
 REPOSITORY = Path(__file__).parents[2]
 SUMMARY_KEYS = {
@@ -101,7 +104,7 @@ def test_a_run_ends_with_the_summary_as_its_last_line_and_nothing_else_on_standa
     assert result["pushed_model"] == str(tmp_path / "serving")
     assert list(result["components"]) == ["Source", "Shout", "Judge", "Ship"]
     assert all(step.keys() == {"status", "seconds"} for step in result["components"].values())
-    folder = tmp_path / "runs" / result["run_id"]
+    folder = run_folder(tmp_path, result["run_id"])
     assert json.loads((folder / "summary.json").read_text()) == result
     report = json.loads((folder / "report.html").read_text())
     assert report["summary"] == result and report["configuration"].keys() == report["defaults"].keys()
@@ -138,7 +141,7 @@ def test_a_failure_exits_with_1_and_shows_its_traceback_only_when_asked(tmp_path
 
 
 def start_hanging(root: Path, error: str) -> tuple[subprocess.Popen, str]:
-    """A run that has come to a component that hangs, and what that component wrote."""
+    """A run that has reached a component that hangs, and what that component wrote."""
     process = subprocess.Popen(
         [sys.executable, "-m", "tests.pipeline.runner.fake_run", "--local", "--set", f"pipeline.root={root}"],
         cwd=REPOSITORY,
@@ -149,24 +152,24 @@ def start_hanging(root: Path, error: str) -> tuple[subprocess.Popen, str]:
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),  # ignored in background jobs
     )
     deadline = time.monotonic() + 60
-    while not (found := list(root.glob(".staging/*/.workspace/hanging"))):
+    while not (found := list(staging_folder(root).glob("*/.workspace/hanging"))):
         assert time.monotonic() < deadline and process.poll() is None, process.communicate()
         time.sleep(0.05)
     time.sleep(0.2)
     return process, found[0].read_text()
 
 
-@pytest.mark.parametrize(("signal_number", "exit_code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+@pytest.mark.parametrize(("signal_number", "exit_code"), [(signal.SIGINT, INTERRUPTED), (signal.SIGTERM, TERMINATED)])
 def test_a_signal_ends_the_run_at_once_and_leaves_nothing_half_written(tmp_path, signal_number, exit_code):
     process, _ = start_hanging(tmp_path, "hang")
     busy = fake(tmp_path)
-    assert busy.returncode == 2 and f"another run is at work in {tmp_path} (process {process.pid})" in busy.stderr
+    assert busy.returncode == USAGE_ERROR and f"another run is using {tmp_path} (process {process.pid})" in busy.stderr
     process.send_signal(signal_number)
     output, errors = process.communicate(timeout=10)
     assert (process.returncode, output) == (exit_code, "")
     assert "nothing was left half written" in errors and "Traceback" not in errors
     assert "Run the same command again to resume" in errors
-    assert not list(tmp_path.glob("Shout/*/*")) and not list(tmp_path.glob(".staging/*"))
+    assert not list(tmp_path.glob("Shout/*/*")) and not list(staging_folder(tmp_path).glob("*"))
     assert summary(fake(tmp_path))["components"]["Source"]["status"] == "cached"
 
 
@@ -185,10 +188,10 @@ def test_a_signal_ends_a_run_whose_libraries_do_not_listen_and_their_workers(tmp
 @pytest.mark.parametrize("content", [b"junk", b"SQLite format 3\0" + b"x" * 5000])
 def test_list_and_show_of_damaged_metadata_say_so_and_the_next_run_rebuilds_them(tmp_path, content):
     run_id = summary(fake(tmp_path))["run_id"]
-    (tmp_path / "metadata.sqlite").write_bytes(content)
+    metadata_file(tmp_path).write_bytes(content)
     for arguments in (("--list",), ("--show", "latest")):
         completed = fake(tmp_path, *arguments)
-        assert completed.returncode == 2 and "metadata.sqlite is damaged" in completed.stderr
+        assert completed.returncode == USAGE_ERROR and "metadata.sqlite is damaged" in completed.stderr
         assert "Traceback" not in completed.stderr
     completed = fake(tmp_path)
     assert "metadata.sqlite was damaged" in completed.stderr and summary(completed)["exit"] == 0
@@ -212,7 +215,7 @@ def test_list_and_show_tell_of_earlier_runs(tmp_path):
         assert expected in shown.stdout
     assert second["run_id"] in fake(tmp_path, "--show", "latest").stdout
     unknown = fake(tmp_path, "--show", "nonsense")
-    assert unknown.returncode == 2 and "there is no such run" in unknown.stderr
+    assert unknown.returncode == USAGE_ERROR and "there is no such run" in unknown.stderr
 
 
 def test_rolling_back_is_a_run_in_the_lineage(tmp_path):
@@ -220,7 +223,7 @@ def test_rolling_back_is_a_run_in_the_lineage(tmp_path):
     from components.pusher import versions
 
     nothing = fake(tmp_path, "--rollback")
-    assert nothing.returncode == 2 and "no version was pushed" in nothing.stderr
+    assert nothing.returncode == USAGE_ERROR and "no version was pushed" in nothing.stderr
     for content in ("first", "second"):
         model = tmp_path / content
         model.mkdir()
@@ -242,7 +245,7 @@ def test_quiet_shows_errors_and_the_summary_alone(tmp_path):
     assert refused.stderr == "Judge refused the model; nothing was pushed. Its reasons:\ntoo loud\n"
     failed = fake(tmp_path, "--local", "--quiet", error="component")
     assert failed.stderr.splitlines() == ["Shout: loss.gamma: found -1, expected a positive number."]
-    assert fake(tmp_path, "--local", "--quiet", "--verbose").returncode == 2
+    assert fake(tmp_path, "--local", "--quiet", "--verbose").returncode == USAGE_ERROR
 
 
 def in_terminal(root: Path, columns: int, **environment: str) -> str:
@@ -281,5 +284,5 @@ def test_a_terminal_of_80_columns_gets_lines_that_fit_and_no_colour_where_none_i
 
 
 def test_a_log_has_no_carriage_returns_and_no_escapes(tmp_path):
-    said = fake(tmp_path).stderr
-    assert "\r" not in said and "\x1b" not in said
+    text = fake(tmp_path).stderr
+    assert "\r" not in text and "\x1b" not in text

@@ -21,7 +21,7 @@ def test_a_runner_whose_package_is_absent_names_the_extra():
     assert "not installed" in found.stdout and "-e '.[dask]'" in found.stdout
 
 
-def test_a_short_name_that_beam_does_not_know_says_the_long_one():
+def test_a_runners_short_name_that_beam_lacks_is_answered_with_the_long_one():
     code = "from pipeline.config import beam_options; print(beam_options.problem(['--runner=DaskRunner']))"
     found = subprocess.run([sys.executable, "-c", code], cwd=REPOSITORY, check=True, capture_output=True, text=True)
     assert "--runner=apache_beam.runners.dask.dask_runner.DaskRunner" in found.stdout
@@ -35,7 +35,7 @@ def test_a_short_name_that_beam_does_not_know_says_the_long_one():
         (["--runner=SparkRunner", "--spark_job_server_jar=no.jar"], "--spark_job_server_jar: there is no no.jar."),
     ],
 )
-def test_a_job_server_that_cannot_be_started_says_what_is_missing(beam_args, message):
+def test_a_job_server_that_cannot_be_started_reports_what_is_missing(beam_args, message):
     assert message in beam_options.problem(beam_args)
 
 

@@ -76,7 +76,7 @@ def test_without_options_the_loss_is_constant_and_the_papers():
     ],
     ids=lambda value: ",".join(value) if isinstance(value, list) else "",
 )
-def test_what_cannot_be_used_is_refused_by_name(assignments, expected):
+def test_unusable_values_are_refused_by_name(assignments, expected):
     assert message(*assignments).startswith(expected)
 
 
@@ -91,5 +91,5 @@ def test_word_vectors_and_an_initial_model_exclude_each_other(tmp_path):
 
 
 def test_a_search_trains_in_one_process():
-    said = message("tuner.enabled=true", "trainer.strategy=multi_worker_mirrored")
-    assert said.startswith("tuner.enabled (--tune): found true, expected false with trainer.strategy")
+    text = message("tuner.enabled=true", "trainer.strategy=multi_worker_mirrored")
+    assert text.startswith("tuner.enabled (--tune): found true, expected false with trainer.strategy")

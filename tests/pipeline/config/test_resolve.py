@@ -1,4 +1,4 @@
-"""The configuration: which value wins, and what is said about a wrong one."""
+"""The configuration: which value wins, and the messages about a wrong one."""
 
 from pathlib import Path
 
@@ -186,7 +186,7 @@ def test_a_wrong_file_is_an_error_that_names_it(tmp_path, content, expected):
 
 
 @pytest.mark.parametrize("place", ["{values}\n", "model: {{units: {value}}}\n", "beam: {{args: [{value}]}}\n"])
-def test_aliases_that_expand_without_bound_are_refused_in_few_words(tmp_path, place):
+def test_aliases_that_expand_without_bound_are_refused_briefly(tmp_path, place):
     values = "".join(f"  a{i}: &a{i} [{','.join([f'*a{i - 1}' if i else 'x'] * 9)}]\n" for i in range(9))
     file = "anchors:\n" + values + place.format(values="", value="*a8")
     found = message(file=file, tmp_path=tmp_path)
@@ -246,7 +246,7 @@ def test_a_missing_file_is_an_error_that_names_it(tmp_path):
         (__file__, "sqlite:///"),
     ],
 )
-def test_a_place_that_is_none_of_mlflows_is_refused(uri, expected):
-    said = message(f"tracking.mlflow_uri={uri}")
-    assert said.startswith("tracking.mlflow_uri: found ") and expected in said
-    assert "secret" not in said
+def test_an_address_that_mlflow_does_not_take_is_refused(uri, expected):
+    text = message(f"tracking.mlflow_uri={uri}")
+    assert text.startswith("tracking.mlflow_uri: found ") and expected in text
+    assert "secret" not in text

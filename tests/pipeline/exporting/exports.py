@@ -40,7 +40,7 @@ def train_and_push(texts, root):
 
 @dataclass
 class Done:
-    """What a command that was run in this process said."""
+    """The exit code and the output of a command that ran in this process."""
 
     returncode: int
     stdout: str

@@ -14,6 +14,7 @@ import pytest
 import tensorflow as tf
 from safetensors.numpy import load_file
 
+from pipeline.exit_codes import TERMINATED, USAGE_ERROR
 from tests.models.serving.numpy_reader import read_with_numpy
 from tests.pipeline.exporting.exports import REPOSITORY, card_values, evaluation, export, header, tokens
 
@@ -91,7 +92,7 @@ def test_numpy_and_safetensors_alone_find_the_same_perplexity(hub, pushed_root):
         )
 
 
-def test_without_its_lineage_the_card_has_what_is_known(hub, pushed_root, tmp_path):
+def test_without_lineage_the_card_has_what_is_known(hub, pushed_root, tmp_path):
     shutil.copytree(pushed_root / "serving", tmp_path / "elsewhere" / "serving")
     done = export(tmp_path / "elsewhere", "hub", tmp_path / "hub", "--version", "1")
     assert done.returncode == 0, done.stderr
@@ -129,7 +130,7 @@ def test_a_damaged_card_is_named(pushed_root, tmp_path):
     shutil.copytree(pushed_root / "serving", tmp_path / "serving")
     (tmp_path / "serving" / "1" / "assets.extra" / "model_card.json").write_text("[]")
     done = export(tmp_path, "hub", tmp_path / "new")
-    assert done.returncode == 2
+    assert done.returncode == USAGE_ERROR
     assert "model_card.json cannot be read as the card of a pushed model" in done.stderr
     assert not (tmp_path / "new").exists()
 
@@ -141,7 +142,7 @@ def test_an_extra_that_is_not_installed_is_named(tmp_path):
         f"sys.exit(export.main(['--format', 'litert', '--output', {str(tmp_path / 'new')!r}]))"
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=REPOSITORY, capture_output=True, text=True)
-    assert done.returncode == 2
+    assert done.returncode == USAGE_ERROR
     assert "pip install -c constraints.txt -e '.[litert]'" in done.stderr
     assert list(tmp_path.iterdir()) == []
 
@@ -154,5 +155,5 @@ def test_a_command_that_is_stopped_leaves_nothing(pushed_root, tmp_path):
         time.sleep(0.01)
     assert list(tmp_path.iterdir()), "it never began to write"
     process.send_signal(signal.SIGTERM)
-    assert process.wait(60) == 143
+    assert process.wait(60) == TERMINATED
     assert list(tmp_path.iterdir()) == []

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from pipeline.exit_codes import USAGE_ERROR
 from pipeline.exporting import writing
 from tests.pipeline.exporting.exports import REPOSITORY, card_values, evaluation, export, tokens
 
@@ -68,7 +69,7 @@ def test_a_device_model_that_lost_too_much_is_refused(pushed_root, litert, tmp_p
 def test_devices_need_splits_to_be_measured_on(pushed_root, tmp_path):
     shutil.copytree(pushed_root / "serving", tmp_path / "elsewhere" / "serving")
     done = export(tmp_path / "elsewhere", "litert", tmp_path / "new")
-    assert done.returncode == 2
+    assert done.returncode == USAGE_ERROR
     assert "--tokens DIR" in done.stderr
     assert not (tmp_path / "new").exists()
 

@@ -10,6 +10,7 @@ import pytest
 import yaml
 
 from pipeline import config
+from pipeline.exit_codes import USAGE_ERROR
 from pipeline.pipeline import create_pipeline
 
 REPOSITORY = Path(__file__).parents[3]
@@ -165,5 +166,5 @@ class TestCompiled:
 
     def test_a_file_that_cannot_be_written_is_named(self, tmp_path):
         done = compile_(tmp_path / "nowhere", *IMAGE)
-        assert done.returncode == 2
+        assert done.returncode == USAGE_ERROR
         assert f"--output {tmp_path / 'nowhere' / 'pipeline.yaml'} cannot be written" in done.stderr

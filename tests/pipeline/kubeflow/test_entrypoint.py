@@ -12,6 +12,7 @@ from components.base import ComponentError
 from components.example_gen.component import ExampleGen
 from components.trainer.component import Trainer
 from pipeline import config
+from pipeline.exit_codes import FAILED, TERMINATED, USAGE_ERROR
 from pipeline.kubeflow import entrypoint
 from pipeline.pipeline import create_pipeline
 from pipeline.runner.code_digest import code_digest
@@ -56,7 +57,7 @@ def run(*arguments):
 
 
 @pytest.mark.parametrize("assignments", [(), ("tuner.enabled=true", "evaluator.rules=[{metric: perplexity, max: 9}]")])
-def test_every_components_parameters_come_back_from_their_json(assignments):
+def test_every_components_parameters_are_restored_from_their_json(assignments):
     for component in create_pipeline(config.load(assignments=assignments).settings):
         compiled = json.dumps(component.parameters.model_dump(mode="json"))
         assert entrypoint.parameters(type(component), compiled, []) == component.parameters
@@ -75,7 +76,7 @@ def test_a_wrong_value_of_a_run_is_named(name, text):
         entrypoint.parameters(Trainer, "{}", [(name, text)])
 
 
-def test_a_component_writes_its_outputs_and_what_the_engine_is_told_of_them(texts, tmp_path):
+def test_a_component_writes_its_outputs_and_the_engines_record_of_them(texts, tmp_path):
     left_over = tmp_path / "examples" / "left_by_a_failed_attempt"
     left_over.parent.mkdir()
     left_over.touch()
@@ -100,13 +101,13 @@ def test_a_failure_is_one_message_and_leaves_no_record(texts, tmp_path):
 
 def test_an_image_of_other_code_is_refused(texts, tmp_path):
     done = run(*arguments(ExampleGen, tmp_path, of_texts(texts), "--code", "0" * 64))
-    assert done.returncode == 1
+    assert done.returncode == FAILED
     assert "other code" in done.stderr and "compile the pipeline again" in done.stderr
     assert not (tmp_path / "examples").exists()
 
 
-@pytest.mark.parametrize(("number", "exit_code"), [(signal.SIGTERM, 143), (signal.SIGKILL, -signal.SIGKILL)])
-def test_a_training_that_is_tried_again_resumes_from_its_checkpoint(tmp_path, number, exit_code):
+@pytest.mark.parametrize(("number", "exit_code"), [(signal.SIGTERM, TERMINATED), (signal.SIGKILL, -signal.SIGKILL)])
+def test_a_retried_training_resumes_from_its_checkpoint(tmp_path, number, exit_code):
     inputs = search_process.write(tmp_path)
     settings = Trainer.Parameters(**search_process.DEFAULT | {"epochs": 6}).model_dump(mode="json")
     command = ["Trainer", "--parameters", json.dumps(settings), "--run-id", "a-run"]
@@ -130,4 +131,4 @@ def test_a_training_that_is_tried_again_resumes_from_its_checkpoint(tmp_path, nu
 
 def test_an_unknown_component_is_a_usage_error():
     done = run("Trainr", "--parameters", "{}", "--run-id", "a", "--record", "b")
-    assert done.returncode == 2 and "Trainer" in done.stderr
+    assert done.returncode == USAGE_ERROR and "Trainer" in done.stderr

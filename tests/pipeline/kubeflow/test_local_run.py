@@ -109,14 +109,14 @@ def test_the_perplexities_are_those_of_the_local_runner_and_the_model_is_pushed(
     assert not list((runs.root / "work" / ".work").iterdir())  # the checkpoints of a training that has finished
 
 
-def test_what_the_evaluator_refuses_is_not_pushed(runs, first):
+def test_a_model_that_the_evaluator_refuses_is_not_pushed(runs, first):
     refused = runs.run(max_perplexity="1.5")
     assert (refused / "evaluator" / "blessing" / "NOT_BLESSED").is_file()
     assert executed(refused) == {"evaluator"}  # the rest is reused or, after the gate, skipped
     assert [path.name for path in runs.serving.glob("[0-9]*")] == ["1"]
 
 
-def test_what_the_infra_validator_refuses_is_not_pushed(runs, first):
+def test_a_model_that_the_infra_validator_refuses_is_not_pushed(runs, first):
     shutil.rmtree(runs.serving)
     refused = runs.run(max_latency_ms=0.001)
     assert (refused / "evaluator" / "blessing" / "BLESSED").is_file()

@@ -13,7 +13,7 @@ def publish(records: Metadata, run_id: str, cache_key: str, inputs=None) -> dict
     return records.publish_execution(execution, {"model": ("Model", "Trainer/model/1", "digest", files)}, seconds=1.5)
 
 
-def test_an_artifact_comes_back_as_it_was_published(tmp_path):
+def test_an_artifact_is_read_as_it_was_published(tmp_path):
     with Metadata(tmp_path / "m.sqlite") as records:
         model = publish(records, "run-1", "key")["model"]
         assert (model.type, model.uri, model.digest, model.producer) == (

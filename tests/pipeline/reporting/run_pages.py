@@ -1,4 +1,4 @@
-"""Runs to be shown, whose every text could be markup, and what a browser makes of a page."""
+"""Runs whose texts could all be markup, and how a browser reads a page."""
 
 import html.parser
 from pathlib import Path
@@ -24,7 +24,7 @@ WIRING = {  # component -> (inputs as component.output, outputs)
 
 
 class Page(html.parser.HTMLParser):
-    """What a browser makes of a page: ids, addresses it would load or link, tags, visible text."""
+    """A page as a browser reads it: ids, addresses that it would load or link, tags, visible text."""
 
     def __init__(self, text):
         super().__init__()

@@ -11,6 +11,7 @@ from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 
 from pipeline import report
+from pipeline.exit_codes import USAGE_ERROR
 from tests.pipeline.browser import needs_browser, window
 
 REPOSITORY = Path(__file__).parents[3]
@@ -73,7 +74,7 @@ def test_a_root_without_runs_says_so(tmp_path):
 
 def test_a_page_that_cannot_be_written_is_a_usage_error(root, tmp_path, capsys):
     (tmp_path / "file").touch()
-    assert report.main(["--all", "--root", str(root), "--output", str(tmp_path / "file" / "x.html")]) == 2
+    assert report.main(["--all", "--root", str(root), "--output", str(tmp_path / "file" / "x.html")]) == USAGE_ERROR
     assert "file" in capsys.readouterr().err
 
 

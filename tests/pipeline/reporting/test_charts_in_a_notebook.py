@@ -5,7 +5,7 @@ import subprocess
 import sys
 
 
-def test_charts_can_be_drawn_where_a_notebook_names_a_backend_of_its_own():
+def test_charts_can_be_drawn_with_a_notebooks_backend_in_the_environment():
     code = "from pipeline.reporting import charts; print(charts.Figure.__name__)"
     environment = os.environ | {"MPLBACKEND": "module://no_such_package.backend_inline"}
     drawn = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True)

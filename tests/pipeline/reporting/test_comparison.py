@@ -2,6 +2,7 @@
 
 from components.artifacts.evaluation import EVALUATION
 from pipeline import report
+from pipeline.exit_codes import USAGE_ERROR
 from pipeline.reporting.page import write_comparison
 from tests.pipeline.reporting.run_pages import Page, make_run
 
@@ -40,10 +41,10 @@ def test_comparing_a_run_with_a_damaged_artifact_names_the_file(tmp_path, capsys
     file = tmp_path / "b" / "Evaluator" / "evaluation" / "1" / EVALUATION.file
     file.write_text(file.read_text().replace('"format": 1', '"format": 99'))
     monkeypatch.setattr(report.history, "load_run", lambda root, run_id: runs[run_id])
-    assert report.main(["--compare", "a", "b", "--root", str(tmp_path)]) == 2
+    assert report.main(["--compare", "a", "b", "--root", str(tmp_path)]) == USAGE_ERROR
     assert f"{file} has format 99" in capsys.readouterr().err
 
 
 def test_comparing_a_run_that_does_not_exist_is_a_usage_error(tmp_path, capsys):
-    assert report.main(["--compare", "x", "y", "--root", str(tmp_path)]) == 2
+    assert report.main(["--compare", "x", "y", "--root", str(tmp_path)]) == USAGE_ERROR
     assert "there is no such run" in capsys.readouterr().err

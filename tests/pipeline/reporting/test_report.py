@@ -49,7 +49,7 @@ def test_ids_are_unique_and_links_stay_on_the_page(page):
 
 def test_text_from_the_data_is_never_markup(page):
     assert page.tags.count("script") == 1
-    assert page.text.count("<script>") >= 8  # shown as what it is
+    assert page.text.count("<script>") >= 8  # shown as text
     (policy,) = page.policies
     digest = base64.b64encode(hashlib.sha256((TEMPLATES / "sort.js").read_bytes()).digest()).decode()
     # The script that sorts tables runs, and nothing else; nothing is loaded.
@@ -65,7 +65,7 @@ def test_a_browser_opens_the_page_without_complaint(tmp_path):
     command += [f"--user-data-dir={tmp_path / 'profile'}", "--enable-logging=stderr", "--dump-dom"]
     address = (tmp_path / "report.html").as_uri()
     found = subprocess.run([*command, address], capture_output=True, text=True, timeout=60, check=True)
-    assert "CONSOLE" not in found.stderr  # errors and refused requests are told there
+    assert "CONSOLE" not in found.stderr  # errors and refused requests would be reported there
     assert found.stdout.count("<svg") == 10 and "Pushed version 4" in found.stdout
 
 
@@ -130,7 +130,7 @@ def test_a_damaged_artifact_costs_its_section_only(tmp_path):
     assert "could not be read and is left out: training" in page.text
 
 
-def test_artifacts_that_are_whole_but_make_no_sense_cost_their_sections_only(tmp_path):
+def test_artifacts_with_contradicting_contents_lose_only_their_sections(tmp_path):
     run = make_run(tmp_path)
     (tmp_path / "VocabularyGen" / "vocabulary" / "1" / "counts.tsv").write_text("")
     folder = tmp_path / "Trainer" / "model_run" / "1"
@@ -167,7 +167,7 @@ def test_lineage_draws_a_lane_for_each_artifact_that_is_read(tmp_path):
 
 
 def test_lanes_of_artifacts_that_live_at_the_same_time_are_apart(tmp_path):
-    lanes = list(lineage_drawing._lanes(make_run(tmp_path)["components"]).values())
+    lanes = list(lineage_drawing.assign_lanes(make_run(tmp_path)["components"]).values())
     for number, (lane, first, last, _) in enumerate(lanes):
         for other, other_first, other_last, _ in lanes[number + 1 :]:
             if lane == other:

@@ -41,7 +41,7 @@ def test_the_section_says_by_how_much_the_best_beats_the_default(tmp_path):
     assert page.index('data-label="perplexity">90') < page.index('data-label="perplexity">100')
 
 
-def test_a_search_that_found_nothing_better_says_so(tmp_path):
+def test_a_search_without_a_better_trial_is_reported_as_such(tmp_path):
     assert "No trial is better than the default setting" in " ".join(_page(tmp_path, _summary(best="0")).split())
 
 
@@ -56,10 +56,10 @@ def test_a_default_that_diverged_leaves_no_gain(tmp_path):
         (1.0, SPACE[0], 0.5),  # in the middle of its logarithmic axis
         (0.1, SPACE[0], 0.0),
         (10.0, SPACE[0], 1.0),
-        (16, SPACE[1], 0.5),  # a choice, after which stands the default, which is none of the choices
+        (16, SPACE[1], 0.5),  # a choice; the default, which is not among the choices, comes after it
         (12, SPACE[1], 1.0),
     ],
 )
-def test_values_stand_where_their_scale_puts_them(value, of, place):
+def test_values_are_placed_by_their_scale(value, of, place):
     values = [0.1, 1.0, 10.0] if of is SPACE[0] else [8, 16, 12]
     assert search._Axis(of["name"], values, of).place(value) == pytest.approx(place)

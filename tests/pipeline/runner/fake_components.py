@@ -1,4 +1,4 @@
-"""Small components whose work is plain to see, for tests of the runner."""
+"""Small components with visible work, for tests of the runner."""
 
 import os
 import signal
@@ -122,7 +122,7 @@ class Climb(Component):
     class Parameters(Parameters):
         steps: int = 5
 
-    fall_after: ClassVar[int | None] = None  # no parameter: the same command goes on
+    fall_after: ClassVar[int | None] = None  # not a parameter, so that the same command can resume
 
     def execute(self, inputs, outputs, context):
         checkpoint = context.workspace / "height"

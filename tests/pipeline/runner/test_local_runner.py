@@ -1,4 +1,4 @@
-"""The local runner: order, caching, whole outputs, gates, failures, one run a root."""
+"""The local runner: order, caching, whole outputs, gates, failures, one run in a root at a time."""
 
 import multiprocessing
 import os
@@ -10,7 +10,9 @@ import pytest
 
 from components import child_process
 from pipeline.errors import RunnerError
+from pipeline.exit_codes import FAILED, INTERRUPTED, REFUSED
 from pipeline.metadata.store import Metadata
+from pipeline.root import metadata_file, run_folder, staging_folder, work_folder
 from pipeline.runner.local_runner import LocalRunner
 from pipeline.runner.step import steps_of
 from tests.pipeline.runner.fake_components import Climb, Shout, chain, executions
@@ -85,7 +87,7 @@ def test_no_cache_runs_everything_again(root):
 
 
 @pytest.mark.parametrize("damage", ["removed", "changed", "added"])
-def test_a_damaged_output_is_made_again(root, damage):
+def test_a_damaged_output_is_rebuilt(root, damage):
     run(root)
     output = root / "Shout" / "shouted" / "2"
     if damage == "removed":
@@ -106,7 +108,7 @@ def test_a_copied_root_is_still_cached_though_times_differ(root, tmp_path):
     assert set(statuses(run(tmp_path / "copy", components, until="Judge")).values()) == {"cached", "skipped"}
 
 
-def test_an_effect_outside_the_outputs_that_was_lost_is_made_again(root):
+def test_a_lost_effect_outside_the_outputs_is_repeated(root):
     run(root)
     shutil.rmtree(root / "serving")
     assert statuses(run(root)) == {"Source": "cached", "Shout": "cached", "Judge": "cached", "Ship": "executed"}
@@ -122,7 +124,7 @@ def test_until_stops_after_the_named_component(root):
 def test_a_gate_that_refuses_stops_the_run_with_3_cached_or_not(root):
     for status in ("executed", "cached"):
         record = run(root, blessed=False)
-        assert record["exit"] == 3
+        assert record["exit"] == REFUSED
         assert statuses(record)["Judge"] == status and statuses(record)["Ship"] == "skipped"
 
 
@@ -136,10 +138,10 @@ def test_a_gate_that_refuses_stops_the_run_with_3_cached_or_not(root):
 )
 def test_a_failed_component_leaves_nothing_and_one_message_that_names_it(root, error, message):
     record = run(root, error=error)
-    assert record["exit"] == 1 and record["error"].startswith(message) and "\n" not in record["error"]
+    assert record["exit"] == FAILED and record["error"].startswith(message) and "\n" not in record["error"]
     assert statuses(record) == {"Source": "executed", "Shout": "failed", "Judge": "skipped", "Ship": "skipped"}
     assert files(root) == {"Source/text/1/text.txt"}
-    assert "Traceback" in (root / "runs" / record["run_id"] / "error.log").read_text()
+    assert "Traceback" in (run_folder(root, record["run_id"]) / "error.log").read_text()
 
 
 def test_a_source_that_is_missing_fails_its_component_before_it_runs(root, tmp_path):
@@ -152,8 +154,8 @@ def test_an_interrupt_leaves_nothing_half_written(root):
     with pytest.raises(KeyboardInterrupt):
         run(root, error="interrupt")
     assert files(root) == {"Source/text/1/text.txt"}
-    with Metadata(root / "metadata.sqlite") as records:
-        assert records.runs()[0]["exit"] == 130 and records.running() == []
+    with Metadata(metadata_file(root)) as records:
+        assert records.runs()[0]["exit"] == INTERRUPTED and records.running() == []
 
 
 def _run_in_a_process(root: Path, error: str) -> None:
@@ -166,22 +168,22 @@ def test_a_killed_run_leaves_what_was_finished_and_the_next_one_clears_the_rest(
     process.start()
     process.join()
     assert process.exitcode == -signal.SIGKILL
-    assert list((root / ".staging").iterdir())
+    assert list(staging_folder(root).iterdir())
     record = run(root)
     assert statuses(record)["Source"] == "cached" and record["exit"] == 0
-    assert not (root / ".staging").exists() or not list((root / ".staging").iterdir())
-    with Metadata(root / "metadata.sqlite") as records:
+    assert not staging_folder(root).exists() or not list(staging_folder(root).iterdir())
+    with Metadata(metadata_file(root)) as records:
         assert records.running() == []
 
 
-def test_a_resumable_component_goes_on_from_its_workspace(root, monkeypatch):
+def test_a_resumable_component_resumes_from_its_workspace(root, monkeypatch):
     monkeypatch.setattr(Climb, "fall_after", 2)
     assert run(root, [Climb(Climb.Parameters())])["error"] == "Climb: fell"
-    assert run(root, [Climb(Climb.Parameters(steps=9))])["exit"] == 1  # another setting has its own workspace
+    assert run(root, [Climb(Climb.Parameters(steps=9))])["exit"] == FAILED  # another setting has its own workspace
     monkeypatch.setattr(Climb, "fall_after", None)
     record = run(root, [Climb(Climb.Parameters())])
     assert record["components"][0]["figures"] == {"started_at": 2}
-    (remaining,) = (root / ".work" / "Climb").iterdir()  # a finished one is gone
+    (remaining,) = work_folder(root, "Climb").iterdir()  # a finished one is removed
     assert (remaining / "height").read_text() == "2"
 
 
@@ -197,12 +199,12 @@ def test_a_larger_budget_continues_finished_work(root, monkeypatch):
 
 def test_one_run_at_a_time_in_a_root(root):
     with LocalRunner(root):
-        with pytest.raises(RunnerError, match=f"another run is at work in {root} .process {os.getpid()}"):
+        with pytest.raises(RunnerError, match=f"another run is using {root} .process {os.getpid()}"):
             LocalRunner(root).__enter__()
     run(root)  # free again
 
 
-def test_a_root_that_cannot_be_used_is_an_error_in_words(tmp_path):
+def test_a_root_that_cannot_be_used_is_reported(tmp_path):
     (tmp_path / "file").touch()
     for unusable in (tmp_path / "file", tmp_path / "file" / "below"):
         with pytest.raises(RunnerError, match="pipeline.root.*is a file, expected a folder"):
@@ -211,7 +213,7 @@ def test_a_root_that_cannot_be_used_is_an_error_in_words(tmp_path):
         LocalRunner(Path("/sys/pipeline-root")).__enter__()  # read-only for root, too
 
 
-def test_components_must_stand_after_what_they_read(root):
+def test_components_must_come_after_those_they_read(root):
     components = chain(root)
     with pytest.raises(ValueError, match="Shout reads Source's 'text'"):
         run(root, components[::-1][2:])
@@ -222,7 +224,7 @@ def test_components_must_stand_after_what_they_read(root):
 def test_the_lineage_leads_from_the_last_output_back_to_the_source(root):
     record = run(root)
     run(root)
-    with Metadata(root / "metadata.sqlite", read_only=True) as records:
+    with Metadata(metadata_file(root), read_only=True) as records:
         ship = record["components"][-1]["outputs"]["pushed_model"]["artifact_id"]
         assert [step["component"] for step in records.lineage(ship)] == ["Ship", "Shout", "Judge", "Source"]
         cached = records.properties("Execution", 8)
@@ -240,7 +242,7 @@ def test_the_code_of_a_component_counts(root, monkeypatch):
 
 
 @pytest.mark.parametrize(("until", "leads"), [(None, [True, True, False, False]), ("Source", [False] * 4)])
-def test_a_step_knows_whether_the_run_comes_to_work_in_a_child_process(tmp_path, monkeypatch, until, leads):
+def test_a_step_knows_whether_a_later_component_works_in_a_child_process(tmp_path, monkeypatch, until, leads):
     monkeypatch.setattr(Shout, "IN_CHILD", True)
     assert [step.leads_to_child for step in steps_of(chain(tmp_path), until)] == leads
 
@@ -256,6 +258,6 @@ def test_the_process_of_a_later_component_starts_with_the_first_that_executes_an
 
 
 def test_a_process_that_no_component_used_ends_with_the_run(root, monkeypatch):
-    monkeypatch.setattr(Shout, "IN_CHILD", True)  # it works here after all
+    monkeypatch.setattr(Shout, "IN_CHILD", True)  # pretend that it works in a child process
     run(root)
     assert not multiprocessing.active_children()

@@ -1,4 +1,4 @@
-"""What a root comes through: damaged metadata and artifacts, kills, a full disk; and what is said of it."""
+"""What a root survives: damaged metadata and artifacts, kills, a full disk; and the messages about it."""
 
 import datetime
 import json
@@ -15,6 +15,7 @@ import pytest
 from components.child_process import ChildDied
 from pipeline.errors import RunnerError
 from pipeline.metadata.store import Metadata
+from pipeline.root import metadata_file, run_folder, temporary_folder, work_folder
 from pipeline.runner.local_runner import LocalRunner
 from tests.pipeline.runner.fake_components import Climb, Shout, chain
 from tests.pipeline.runner.world import flip, lineage, run, statuses
@@ -26,11 +27,11 @@ def root(tmp_path) -> Path:
 
 
 @pytest.mark.parametrize("damage", ["truncated", "junk", "empty", "cut to a page", "flipped text", "flipped"])
-def test_damaged_metadata_are_set_aside_and_rebuilt(root, damage, capsys):
+def test_damaged_metadata_are_renamed_and_rebuilt(root, damage, capsys):
     run(root)
     run(root, text="bye")
     run(root)  # all cached
-    before, path = lineage(root), root / "metadata.sqlite"
+    before, path = lineage(root), metadata_file(root)
     content = path.read_bytes()
     if damage == "flipped text":
         flip(path, content.index(b"characters"))
@@ -40,8 +41,8 @@ def test_damaged_metadata_are_set_aside_and_rebuilt(root, damage, capsys):
         parts = {"truncated": content[: len(content) // 2], "junk": b"junk" * 999, "cut to a page": content[:4096]}
         path.write_bytes(parts.get(damage, b""))
     assert set(statuses(run(root)).values()) == {"cached"}
-    said = " ".join(capsys.readouterr().err.split())
-    assert f"{path} was damaged" in said and "rebuilt from the records of 12 executions and 3 runs" in said
+    message = " ".join(capsys.readouterr().err.split())
+    assert f"{path} was damaged" in message and "rebuilt from the records of 12 executions and 3 runs" in message
     after = lineage(root)
     assert after[: len(before) - 1] == before[:-1]  # executions, with ids, figures, inputs and outputs
     assert after[-1][1:] == before[-1]  # runs
@@ -55,7 +56,7 @@ def test_a_root_of_before_there_were_records_gets_them(root):
     for path in root.glob("*/.system"):
         shutil.rmtree(path)
     run(root)
-    (root / "metadata.sqlite").write_bytes(b"junk")
+    metadata_file(root).write_bytes(b"junk")
     run(root)
     assert lineage(root)[:4] == before[:4]
 
@@ -66,15 +67,15 @@ def test_a_killed_runs_metadata_are_checked_by_sqlite_alone(root):
     before = lineage(root)
     assert set(statuses(run(root)).values()) == {"cached"} and lineage(root)[:4] == before[:4]
     (root / "metadata.sqlite.sha256").unlink()
-    flip(root / "metadata.sqlite", 100)  # the kind of the first page
+    flip(metadata_file(root), 100)  # the kind of the first page
     assert set(statuses(run(root)).values()) == {"cached"}
     assert list(root.glob("metadata.sqlite.damaged-*"))
 
 
-def test_metadata_that_another_program_holds_are_not_called_damaged(root, monkeypatch):
+def test_metadata_locked_by_another_program_are_not_called_damaged(root, monkeypatch):
     run(root)
     monkeypatch.setattr("pipeline.metadata.recovery.WAIT_SECONDS", 0.2)
-    other = sqlite3.connect(root / "metadata.sqlite", isolation_level=None)
+    other = sqlite3.connect(metadata_file(root), isolation_level=None)
     other.execute("PRAGMA locking_mode=EXCLUSIVE")
     other.execute("BEGIN EXCLUSIVE")
     other.execute("UPDATE Type SET name = name")
@@ -90,7 +91,8 @@ def test_bits_that_rot_under_an_unchanged_time_are_noticed_before_they_are_read(
     before = path.stat()
     flip(path, 0)
     os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
-    error = run(root, blessed=True, error="none of these")["error"]  # another parameter: Shout reads the text again
+    # With another parameter, Shout reads the text again.
+    error = run(root, blessed=True, error="none of these")["error"]
     assert error.startswith(f"Shout: {path} is damaged: its contents are not those that Source wrote.")
     assert "--no-cache" in error
     record = run(root, error="none of these")
@@ -98,11 +100,11 @@ def test_bits_that_rot_under_an_unchanged_time_are_noticed_before_they_are_read(
     assert (root / record["components"][0]["outputs"]["text"]["uri"] / "text.txt").read_text() == "hello"
 
 
-def test_the_workspace_of_a_finished_component_does_not_stay(root):
+def test_the_workspace_of_a_finished_component_is_removed(root):
     run(root, [Climb(Climb.Parameters())])
-    with Metadata(root / "metadata.sqlite", read_only=True) as records:
-        left = root / ".work" / "Climb" / records.properties("Execution", 1)["cache_key"]
-    left.mkdir()  # as where a run is killed right after its record
+    with Metadata(metadata_file(root), read_only=True) as records:
+        left = work_folder(root, "Climb") / records.properties("Execution", 1)["cache_key"]
+    left.mkdir()  # as a run leaves it that is killed right after its record
     assert statuses(run(root, [Climb(Climb.Parameters())])) == {"Climb": "cached"}
     assert not left.exists()
 
@@ -111,11 +113,11 @@ def test_temporary_files_lie_below_the_root_and_go_with_the_next_run(root):
     elsewhere = tempfile.gettempdir()
     with LocalRunner(root):
         inside = tempfile.mkdtemp()
-        assert Path(inside).parent == root / ".work" / "tmp" and os.environ["TMPDIR"] == str(root / ".work" / "tmp")
+        assert Path(inside).parent == temporary_folder(root) and os.environ["TMPDIR"] == str(temporary_folder(root))
     assert tempfile.gettempdir() == elsewhere and not Path(inside).exists()
-    (root / ".work" / "tmp" / "left-by-a-kill").mkdir(parents=True)
+    (temporary_folder(root) / "left-by-a-kill").mkdir(parents=True)
     run(root)
-    assert not (root / ".work" / "tmp").exists()
+    assert not temporary_folder(root).exists()
 
 
 @pytest.mark.parametrize("error", ["ResourceExhaustedError: /x/saved_model.pb.tmp; No space left on device", "died"])
@@ -134,31 +136,31 @@ def test_a_full_disk_is_named_however_a_library_says_it(root, error, monkeypatch
 def test_out_of_memory_and_damaged_records_are_named(root, monkeypatch):
     for text, expected in (
         ("tensorflow.ResourceExhaustedError: OOM when allocating tensor", "out of memory. Lower trainer.batch_size"),
-        ("DataLossError: corrupted record at 12", "Make all outputs again with --no-cache"),
+        ("DataLossError: corrupted record at 12", "Rebuild all outputs with --no-cache"),
     ):
         monkeypatch.setattr(Shout, "execute", lambda *_, text=text: (_ for _ in ()).throw(RuntimeError(text)))
         assert expected in run(root)["error"]
 
 
-def test_what_cannot_be_recorded_at_the_start_is_an_error_in_words(root):
-    with LocalRunner(root) as runner:
-        runner.metadata._db.execute("PRAGMA query_only = 1")
+def test_a_run_that_cannot_be_recorded_at_its_start_is_refused(root):
+    with LocalRunner(root) as runner, Metadata(metadata_file(root), read_only=True) as read_only:
+        runner.metadata = read_only
         with pytest.raises(RunnerError, match="pipeline.root: .* cannot be written"):
             runner.run(chain(root / "serving"))
 
 
-def test_a_lock_that_is_no_file_is_an_error_in_words(root):
+def test_a_lock_that_is_not_a_file_is_reported(root):
     root.mkdir()
     os.mkfifo(root / ".lock")
-    with pytest.raises(RunnerError, match="/.lock is no ordinary file"):
+    with pytest.raises(RunnerError, match="/.lock is not a regular file"):
         LocalRunner(root).__enter__()
 
 
-def test_every_run_has_a_log_of_its_own_without_secrets(root):
+def test_every_run_has_its_own_log_without_secrets(root):
     with LocalRunner(root) as runner:
         logging.getLogger("components").warning("GET https://me:pass@host/x?token=abc --s3_secret_access_key=xyz")
         record = runner.run(chain(root / "serving", error="component"))
-    log = root / "runs" / record["run_id"] / "log.jsonl"
+    log = run_folder(root, record["run_id"]) / "log.jsonl"
     lines = [json.loads(line) for line in log.read_text().splitlines()]
     assert all(line.keys() == {"time", "level", "component", "message"} for line in lines)
     first, *others = [(line["level"], line["component"], line["message"]) for line in lines]

@@ -20,8 +20,9 @@ def _start(root: Path, data: Path, temporary: Path) -> subprocess.Popen:
 
 
 def _generated(root: Path) -> list[Path]:
-    found = (Path(folder, name) for folder, _, names in os.walk(root) for name in names)  # folders may go meanwhile
-    return [path for path in found if fnmatch.fnmatch(path.name, "*autograph*.py")]
+    # os.walk allows folders to be removed meanwhile.
+    paths = (Path(folder, name) for folder, _, names in os.walk(root) for name in names)
+    return [path for path in paths if fnmatch.fnmatch(path.name, "*autograph*.py")]
 
 
 def test_temporary_files_of_a_killed_run_are_below_the_root_and_go_with_the_next(tmp_path):

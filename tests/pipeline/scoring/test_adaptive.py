@@ -10,6 +10,7 @@ from components.evaluator.adaptive import evaluation
 from components.evaluator.adaptive.settings import AdaptiveSettings
 from components.evaluator.exported_model import ExportedModel
 from pipeline import score
+from pipeline.exit_codes import INTERRUPTED, USAGE_ERROR
 from pipeline.scoring import adaptive
 from tests.models.serving.exported import token_ids
 
@@ -70,10 +71,10 @@ def test_an_interrupted_command_gives_the_same_lines(model, text, tmp_path, monk
 
     with monkeypatch.context() as patch:
         patch.setattr(adaptive.AdaptiveScorer, "_result", interrupted)
-        assert run(model, *arguments(text, "cache", output)) == 130
+        assert run(model, *arguments(text, "cache", output)) == INTERRUPTED
     assert len((tmp_path / "scores.jsonl.part").read_text().splitlines()) == 64
     other = [*arguments(text, "cache", output), "--setting", "cache_theta=2.0"]
-    assert run(model, *other) == 2  # begun with other settings
+    assert run(model, *other) == USAGE_ERROR  # begun with other settings
     assert run(model, *arguments(text, "cache", output)) == 0
     assert output.read_text() == whole.read_text()
 
@@ -88,11 +89,11 @@ def test_lines_of_standard_input_or_another_training_text_are_not_resumed(model,
     dynamic = arguments(text, "dynamic", tmp_path / "scores.jsonl")
     with monkeypatch.context() as patch:
         patch.setattr(adaptive.AdaptiveScorer, "score", interrupted)
-        assert run(model, *piped) == run(model, *dynamic) == 130
+        assert run(model, *piped) == run(model, *dynamic) == INTERRUPTED
     capsys.readouterr()
-    assert run(model, *piped) == 2 and "which may be another text now" in capsys.readouterr().err
+    assert run(model, *piped) == USAGE_ERROR and "which may be another text now" in capsys.readouterr().err
     text.with_name("train.txt").write_bytes(b"w4 w5\n" * 40)
-    assert run(model, *dynamic) == 2 and "begun with other files" in capsys.readouterr().err
+    assert run(model, *dynamic) == USAGE_ERROR and "begun with other files" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
@@ -108,7 +109,7 @@ def test_lines_of_standard_input_or_another_training_text_are_not_resumed(model,
 def test_options_that_do_not_go_together_are_bad_usage(text, tmp_path, capsys, more, words):
     with pytest.raises(SystemExit) as error:
         score.main([str(text), "--output", str(tmp_path / "scores.jsonl"), *more])
-    assert error.value.code == 2 and words in capsys.readouterr().err
+    assert error.value.code == USAGE_ERROR and words in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
@@ -124,11 +125,11 @@ def test_options_that_do_not_go_together_are_bad_usage(text, tmp_path, capsys, m
 )
 def test_a_wrong_setting_is_refused_before_anything_is_read(model, text, tmp_path, capsys, setting, words):
     more = ["--output", tmp_path / "scores.jsonl", "--adaptive", "cache", "--setting", setting]
-    assert run(model, text, *more) == 2
+    assert run(model, text, *more) == USAGE_ERROR
     assert words in capsys.readouterr().err and not list(tmp_path.glob("scores*"))
 
 
 def test_training_text_without_a_word_is_refused(model, text, tmp_path, capsys):
     text.with_name("train.txt").write_text("\n\n")
-    assert run(model, *arguments(text, "dynamic", tmp_path / "scores.jsonl")) == 2
+    assert run(model, *arguments(text, "dynamic", tmp_path / "scores.jsonl")) == USAGE_ERROR
     assert "train.txt holds no text" in capsys.readouterr().err and not list(tmp_path.glob("scores*"))

@@ -1,4 +1,4 @@
-"""Bulk scoring: a JSON object a line, in order, whole or to be gone on with."""
+"""Bulk scoring: a JSON object for each line, in order, complete or resumable."""
 
 import gzip
 import io
@@ -14,6 +14,7 @@ import pytest
 import tensorflow as tf
 
 from pipeline import score
+from pipeline.exit_codes import FAILED, INTERRUPTED, USAGE_ERROR
 from pipeline.scoring import scorer, with_beam
 from pipeline.scoring.lines import LineReader
 from pipeline.scoring.resumable import ResumableOutput
@@ -67,7 +68,7 @@ def test_each_line_gets_what_the_model_says_of_it_in_order(model, text, tmp_path
 
 
 def test_gzip_and_standard_input_and_several_files(model, text, tmp_path, monkeypatch):
-    (tmp_path / "text.bin").write_bytes(gzip.compress(text.read_bytes()))  # told by its bytes, not by its name
+    (tmp_path / "text.bin").write_bytes(gzip.compress(text.read_bytes()))  # recognised by its bytes, not by its name
     standard_input = io.TextIOWrapper(io.BufferedReader(io.BytesIO(b"w1 w2\nw5\n")))
     monkeypatch.setattr(sys, "stdin", standard_input)
     assert run(model, text, tmp_path / "text.bin", "-", "--output", tmp_path / "scores.jsonl") == 0
@@ -77,7 +78,7 @@ def test_gzip_and_standard_input_and_several_files(model, text, tmp_path, monkey
     same(found[-2:], [found[0], found[4]])
 
 
-def test_an_interrupted_command_goes_on_after_the_last_whole_line(model, text, tmp_path, monkeypatch, capsys):
+def test_an_interrupted_command_resumes_after_the_last_complete_line(model, text, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(score, "LINES_AT_ONCE", 10)
     output = tmp_path / "scores.jsonl"
     real, calls = scorer.Scorer.score, []
@@ -89,7 +90,7 @@ def test_an_interrupted_command_goes_on_after_the_last_whole_line(model, text, t
         return real(self, lines)
 
     monkeypatch.setattr(scorer.Scorer, "score", interrupted)
-    assert run(model, text, "--output", output) == 130
+    assert run(model, text, "--output", output) == INTERRUPTED
     assert not output.exists()
     with (tmp_path / "scores.jsonl.part").open("ab") as part:
         part.write(b'{"log_probability": -1')  # as a kill leaves it
@@ -101,18 +102,18 @@ def test_an_interrupted_command_goes_on_after_the_last_whole_line(model, text, t
     same(read(output), read(tmp_path / "again.jsonl"))
 
 
-def test_lines_of_other_inputs_are_not_gone_on_with(model, text, tmp_path, capsys):
+def test_lines_of_other_inputs_are_not_resumed(model, text, tmp_path, capsys):
     output = tmp_path / "scores.jsonl"
     ResumableOutput(output, {"files": ["another"]}).append(["{}"])
-    assert run(model, text, "--output", output) == 2
+    assert run(model, text, "--output", output) == USAGE_ERROR
     assert "begun with other files or another model" in capsys.readouterr().err
     output.write_text("")
-    assert run(model, text, "--output", output) == 2
+    assert run(model, text, "--output", output) == USAGE_ERROR
     assert "exists already" in capsys.readouterr().err
 
 
 def start(model, *arguments, **options):
-    """The command in a process of its own."""
+    """Runs the command in its own process."""
     command = [sys.executable, "-m", "pipeline.score", *map(str, arguments), "--model", str(model)]
     return subprocess.Popen(command, stderr=subprocess.PIPE, text=True, **options)
 
@@ -133,7 +134,7 @@ def test_of_two_commands_with_one_output_the_second_is_refused_by_name(model, tm
         wait_for(lambda: part.exists() and part.stat().st_size > 0)
         second = start(model, text, "--output", output)
         error = second.communicate(timeout=60)[1]
-        assert second.returncode == 2
+        assert second.returncode == USAGE_ERROR
         assert f"scores.jsonl is being written by another command (process {first.pid})" in error
         first.communicate(timeout=120)
         assert first.returncode == 0
@@ -154,7 +155,7 @@ def test_standard_input_is_not_resumed_on_another_text(model, tmp_path):
     scored = part.read_bytes()
     other = start(model, "-", "--output", output, stdin=subprocess.PIPE)
     error = other.communicate("w7\n" * 3, timeout=60)[1]
-    assert other.returncode == 2 and "which may be another text now" in error and str(part) in error
+    assert other.returncode == USAGE_ERROR and "which may be another text now" in error and str(part) in error
     assert part.read_bytes() == scored[: scored.rfind(b"\n") + 1] and not output.exists()
     part.unlink()
     (tmp_path / "scores.jsonl.part.json").unlink()
@@ -176,13 +177,13 @@ def test_a_killed_command_leaves_no_lock_and_its_lines_are_resumed(model, tmp_pa
     assert output.read_bytes() == (tmp_path / "again.jsonl").read_bytes()
 
 
-def test_a_full_disk_is_told_and_what_is_scored_is_kept(model, text, tmp_path, monkeypatch, capsys):
+def test_a_full_disk_is_reported_and_scored_lines_are_kept(model, text, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(score, "LINES_AT_ONCE", 10)
     limit = resource.getrlimit(resource.RLIMIT_FSIZE)
     handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)  # a write past the limit fails as one on a full disk
     try:
         resource.setrlimit(resource.RLIMIT_FSIZE, (3_000, limit[1]))
-        assert run(model, text, "--output", tmp_path / "scores.jsonl") == 1
+        assert run(model, text, "--output", tmp_path / "scores.jsonl") == FAILED
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limit)
         signal.signal(signal.SIGXFSZ, handler)
@@ -192,8 +193,8 @@ def test_a_full_disk_is_told_and_what_is_scored_is_kept(model, text, tmp_path, m
     assert len(read(tmp_path / "scores.jsonl")) == len(LINES)
 
 
-def test_beam_workers_take_no_standard_input_and_leave_nothing(model, tmp_path, capsys):
-    assert run(model, "-", "--output", tmp_path / "scores.jsonl", "--beam-arg=--runner=FnApiRunner") == 2
+def test_beam_workers_refuse_standard_input_and_leave_nothing(model, tmp_path, capsys):
+    assert run(model, "-", "--output", tmp_path / "scores.jsonl", "--beam-arg=--runner=FnApiRunner") == USAGE_ERROR
     assert "cannot be cut among workers" in capsys.readouterr().err and not list(tmp_path.iterdir())
 
 
@@ -222,13 +223,13 @@ def test_chunks_hold_each_line_once_wherever_they_are_cut(text, monkeypatch, siz
 def test_a_bad_input_is_refused_before_the_model_is_loaded(model, tmp_path, capsys, name, content, words):
     if content:
         (tmp_path / name).mkdir()
-    assert run(model, tmp_path / name, "--output", tmp_path / "scores.jsonl") == 2
+    assert run(model, tmp_path / name, "--output", tmp_path / "scores.jsonl") == USAGE_ERROR
     assert words in capsys.readouterr().err and not (tmp_path / "scores.jsonl.part").exists()
 
 
-def test_a_broken_gzip_file_is_told_and_leaves_no_output(model, text, tmp_path, capsys):
+def test_a_broken_gzip_file_is_reported_and_leaves_no_output(model, text, tmp_path, capsys):
     (tmp_path / "text.gz").write_bytes(gzip.compress(text.read_bytes())[:-20])
-    assert run(model, tmp_path / "text.gz", "--output", tmp_path / "scores.jsonl") == 1
+    assert run(model, tmp_path / "text.gz", "--output", tmp_path / "scores.jsonl") == FAILED
     assert "text.gz is not whole" in capsys.readouterr().err
     assert not (tmp_path / "scores.jsonl").exists()
 

@@ -1,10 +1,11 @@
-"""Who may ask: other sites' pages and those without the token may not."""
+"""Who may send requests: not other sites' pages, and nobody without the token."""
 
 import base64
 
 import httpx
 import pytest
 
+from pipeline.exit_codes import USAGE_ERROR
 from pipeline.serve import main
 from pipeline.server.app import Access
 from tests.pipeline.server.serving_folder import make_serving, push, serve
@@ -23,7 +24,7 @@ def serving(exported_models, tmp_path_factory):
 
 
 def statuses(client, **headers):
-    """Of a look at the page, the state, and of a question."""
+    """Status codes of the page, of the model's state, and of a prediction."""
     return [
         client.get("/", headers=headers).status_code,
         client.get("/v1/models/lm", headers=headers).status_code,
@@ -51,7 +52,7 @@ def test_on_loopback_only_its_own_names_are_answered(serving):
         assert "'evil.example'" in refused and "--allow-host" in refused
 
 
-def test_a_page_of_another_site_may_not_ask(serving):
+def test_requests_of_another_sites_page_are_refused(serving):
     with serve(serving, LOCAL) as address, httpx.Client(base_url=address) as client:
         assert statuses(client, Origin=address) == [200] * 3  # the server's own page
         for origin in ("https://evil.example", "null", "http://localhost:1", "", address + "0"):
@@ -90,8 +91,8 @@ def test_with_a_token_everything_but_the_health_needs_it(serving):
         assert client.get("/healthz").status_code == 200
 
 
-def test_beyond_loopback_the_command_asks_who_may(versions, tmp_path, capsys):
-    assert main(["--model", str(versions), "--host", "0.0.0.0", "--port", "0"]) == 2
+def test_beyond_loopback_the_command_needs_a_token_or_no_token(versions, tmp_path, capsys):
+    assert main(["--model", str(versions), "--host", "0.0.0.0", "--port", "0"]) == USAGE_ERROR
     error = capsys.readouterr().err
     assert "--token-file" in error and "--no-token" in error
 
@@ -101,7 +102,7 @@ def test_a_file_without_a_token_is_refused(versions, tmp_path, capsys, content):
     path = tmp_path / "token"
     if content is not None:
         path.write_bytes(content)
-    assert main(["--model", str(versions), "--port", "0", "--token-file", str(path)]) == 2
+    assert main(["--model", str(versions), "--port", "0", "--token-file", str(path)]) == USAGE_ERROR
     error = capsys.readouterr().err
     assert f"--token-file {path}" in error and (content is None or "openssl rand" in error)
 

@@ -13,7 +13,7 @@ from pipeline.server.errors import RequestError
 
 
 class Model:
-    """Doubles numbers; refuses negative ones; waits until it may go on."""
+    """Doubles numbers; refuses negative ones; waits until it may continue."""
 
     def __init__(self):
         self.batches = []
@@ -65,7 +65,7 @@ def test_requests_that_wait_run_together_and_get_their_own_rows():
     assert model.batches == [[1, 2, 3, 4]]
 
 
-def test_a_refused_request_does_not_harm_those_of_its_batch():
+def test_a_refused_request_does_not_affect_others_of_its_batch():
     answers = run([numbers(1), numbers(-1), numbers(3)], Model())
     assert [isinstance(answer, RequestError) for answer in answers] == [False, True, False]
     assert answers[2]["y"].tolist() == [6]
@@ -99,7 +99,7 @@ def test_padding_that_others_brought_is_cut_off():
     assert [answer["tokens"].shape for answer in asyncio.run(main())] == [(1, 2), (2, 5)]
 
 
-def test_too_many_waiting_requests_are_told_so(monkeypatch):
+def test_too_many_waiting_requests_are_refused(monkeypatch):
     monkeypatch.setattr(batching, "MAX_WAITING", 2)
     answers = run([numbers(1)] * 3, Model())
     assert [getattr(answer, "status", 200) for answer in answers] == [200, 200, 503]

@@ -12,6 +12,7 @@ import time
 import httpx
 import pytest
 
+from pipeline.exit_codes import INTERRUPTED, TERMINATED, USAGE_ERROR
 from pipeline.serve import main
 
 
@@ -23,24 +24,24 @@ from pipeline.serve import main
         (lambda path: path.write_text(""), "is a file"),
     ],
 )
-def test_a_folder_without_a_model_is_refused_in_words(tmp_path, capsys, make, words):
+def test_a_folder_without_a_model_is_refused_with_a_message(tmp_path, capsys, make, words):
     make(tmp_path / "serving")
-    assert main(["--model", str(tmp_path / "serving")]) == 2
+    assert main(["--model", str(tmp_path / "serving")]) == USAGE_ERROR
     error = capsys.readouterr().err
     assert words in error and str(tmp_path / "serving") in error and "make run" in error
 
 
 def test_the_configured_serving_folder_is_the_default(tmp_path, capsys):
     (tmp_path / "config.yaml").write_text(f"pipeline: {{serving_dir: {tmp_path}/here}}")
-    assert main(["--config", str(tmp_path / "config.yaml")]) == 2
+    assert main(["--config", str(tmp_path / "config.yaml")]) == USAGE_ERROR
     assert f"{tmp_path}/here (pipeline.serving_dir) does not exist" in capsys.readouterr().err
 
 
-def test_a_port_in_use_is_refused_in_words(tmp_path, capsys):
+def test_a_port_in_use_is_refused_with_a_message(tmp_path, capsys):
     (tmp_path / "1").mkdir()
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
-        assert main(["--model", str(tmp_path), "--port", str(port)]) == 2
+        assert main(["--model", str(tmp_path), "--port", str(port)]) == USAGE_ERROR
     error = capsys.readouterr().err
     assert f"127.0.0.1:{port}" in error and "--port" in error
 
@@ -93,7 +94,7 @@ def test_sigterm_ends_the_server_though_requests_would_take_longer(versions):
             time.sleep(1)
             start = time.monotonic()
             process.send_signal(signal.SIGTERM)
-            assert process.wait(20) == 143
+            assert process.wait(20) == TERMINATED
             assert time.monotonic() - start < 10
             answers = [future.result() for future in asked]
         cut_off = [answer for answer in answers if answer.status_code == 503]
@@ -104,7 +105,7 @@ def test_sigterm_ends_the_server_though_requests_would_take_longer(versions):
         process.kill()
 
 
-@pytest.mark.parametrize(("number", "exit_code"), [(signal.SIGTERM, 0), (signal.SIGINT, 130)])
+@pytest.mark.parametrize(("number", "exit_code"), [(signal.SIGTERM, 0), (signal.SIGINT, INTERRUPTED)])
 @pytest.mark.parametrize("seconds", [0.0, 0.5, 1.5])
 def test_a_signal_while_loading_stops_the_server_at_once(versions, number, exit_code, seconds):
     command = [sys.executable, "-m", "pipeline.serve", "--model", str(versions), "--port", "0"]

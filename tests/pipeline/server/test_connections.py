@@ -126,7 +126,7 @@ def test_a_client_that_drips_its_headers_is_dropped(monkeypatch, port):
     assert time.monotonic() - start < 10
 
 
-def test_time_between_requests_and_for_an_answer_is_not_the_clients(monkeypatch, port):
+def test_time_between_requests_and_for_an_answer_does_not_count(monkeypatch, port):
     monkeypatch.setattr(connections, "HEAD_SECONDS", 1.0)
     with connect(port) as connection:
         for _ in range(3):
@@ -134,7 +134,7 @@ def test_time_between_requests_and_for_an_answer_is_not_the_clients(monkeypatch,
             time.sleep(1.5)
 
 
-def test_a_client_that_does_not_take_its_answer_is_dropped(monkeypatch, serving, port):
+def test_a_client_that_does_not_read_its_answer_is_disconnected(monkeypatch, serving, port):
     monkeypatch.setattr(connections, "UNSENT_SECONDS", 1.0)
     body = b'{"signature_name": "score", "inputs": ["%s"]}' % (b"w1 " * 100_000)  # an answer of megabytes
     request = HEAD + b"Content-Length: %d\r\n\r\n%s" % (len(body), body)

@@ -1,4 +1,4 @@
-"""What an attacker or a broken client sends is refused with its reason, and costs the others nothing."""
+"""What an attacker or a broken client sends is refused with its reason, and does not affect other clients."""
 
 import gzip
 import json
@@ -112,7 +112,7 @@ def test_a_body_that_cannot_be_decompressed_is_refused(client, content, encoding
     ],
     ids=range(30),
 )  # fmt: skip
-def test_what_makes_no_sense_is_refused_in_a_few_words(client, caplog, body, words):
+def test_invalid_requests_are_refused_with_a_short_message(client, caplog, body, words):
     answer = client.post(PREDICT, content=body)
     assert answer.status_code == 400 and words in answer.json()["error"]
     assert len(answer.content) < 1100 and not caplog.records
@@ -158,12 +158,12 @@ def test_bodies_that_wait_are_bounded_in_sum(folder):
             for half in (one, two):  # each keeps 2,400 bytes here
                 half.sendall(b"POST %s HTTP/1.1\r\nHost: a\r\nContent-Length: 2900\r\n\r\n" % PREDICT.encode())
                 half.sendall(b" " * 2400)
-            wait_for(lambda: serving._held_bytes == 4800)
+            wait_for(lambda: serving.held_bytes == 4800)
             refused = client.post(PREDICT, content=b" " * 900 + BODY)
             assert refused.status_code == 503 and "more than 5,000 bytes together" in refused.json()["error"]
             assert refused.headers["retry-after"] == "1"
-            assert client.post(PREDICT, content=BODY).status_code == 200  # a small one has its place
-        wait_for(lambda: serving._held_bytes == 0)
+            assert client.post(PREDICT, content=BODY).status_code == 200  # there is room for a small one
+        wait_for(lambda: serving.held_bytes == 0)
         assert client.post(PREDICT, content=b" " * 900 + BODY).status_code == 200
 
 

@@ -1,4 +1,4 @@
-"""Long requests: the short ones do not wait for them, and nobody computes for a client that has left."""
+"""Long requests: the short ones do not wait for them, and work for a client that has left is stopped."""
 
 import concurrent.futures
 import json
@@ -32,7 +32,7 @@ ENDLESS = generate(3000, 10_000)  # minutes of work
 
 def running(serving):
     with serving.versions.use() as served:
-        return sum(batcher._running for batcher in served.batchers.values())
+        return sum(batcher.running for batcher in served.batchers.values())
 
 
 def send(address, body):
@@ -48,7 +48,7 @@ def test_long_requests_leave_room_for_short_ones_of_every_signature(folder):
     long_score = json.dumps({"signature_name": "score", "inputs": ["w1 " * 300_000]}).encode()
     with serve(serving) as address, httpx.Client(base_url=address, timeout=60) as client:
         attackers = [send(address, body) for body in (ENDLESS, ENDLESS, long_score, ENDLESS)]
-        wait_for(lambda: running(serving) and serving._waiting() == 3)
+        wait_for(lambda: running(serving) and serving.waiting() == 3)
         seconds = []
         for body in [generate(2, 5), b'{"instances": ["w1"]}', b'{"signature_name": "score", "inputs": ["w1"]}'] * 5:
             start = time.monotonic()
@@ -57,14 +57,14 @@ def test_long_requests_leave_room_for_short_ones_of_every_signature(folder):
         assert sorted(seconds)[len(seconds) // 2] < 0.5 and max(seconds) < 5
         for attacker in attackers:
             attacker.close()
-        wait_for(lambda: not running(serving) and not serving._waiting(), 5)
+        wait_for(lambda: not running(serving) and not serving.waiting(), 5)
 
 
 def test_the_work_of_a_client_that_left_is_stopped_and_the_next_one_begins(folder):
     serving = make_serving(folder, limits=Limits(words=10**9))
     with serve(serving) as address, concurrent.futures.ThreadPoolExecutor(1) as pool:
         attackers = [send(address, ENDLESS) for _ in range(3)]
-        wait_for(lambda: running(serving) and serving._waiting() == 2)
+        wait_for(lambda: running(serving) and serving.waiting() == 2)
         patient = pool.submit(httpx.post, address + PREDICT, content=generate(1, 1500), timeout=60)
         for attacker in attackers:
             attacker.close()

@@ -51,7 +51,7 @@ def value(driver):
     return driver.find_element(By.ID, "text").get_property("value")
 
 
-def test_typing_colours_each_word_and_tells_the_perplexity(page):
+def test_typing_colours_each_word_and_shows_the_perplexity(page):
     type_text(page, "w1 never-seen", Keys.ENTER, "w3 w4")
     wait(page, lambda: text_of(page, "[data-version='2'] .word .typed") == ["w1", "never-seen", "↵", "w3", "w4"])
     words = page.find_elements(By.CSS_SELECTOR, "[data-version='2'] .word")
@@ -103,7 +103,7 @@ def test_the_comparison_can_be_put_away(page):
     wait(page, lambda: text_of(page, ".version h2") == ["Version 2, the newest"])
 
 
-def test_an_error_of_the_server_is_shown_in_words(driver, folder):
+def test_an_error_of_the_server_is_shown_as_a_message(driver, folder):
     with serve(make_serving(folder, limits=Limits(text_bytes=50))) as address:
         driver.get(address)
         problem = driver.find_element(By.ID, "problem")
@@ -117,7 +117,7 @@ def test_an_error_of_the_server_is_shown_in_words(driver, folder):
     assert "cannot be reached" in problem.text
 
 
-def test_the_page_asks_no_one_but_its_server(page):
+def test_the_page_sends_requests_only_to_its_server(page):
     addresses = page.execute_script("return performance.getEntriesByType('resource').map((entry) => entry.name)")
     assert addresses and all(address.startswith(page.current_url) for address in addresses)
     severe = [entry for entry in page.get_log("browser") if "Content Security Policy" in entry["message"]]

@@ -38,7 +38,7 @@ def model(folder):
 
 
 def expected(model, signature, **inputs):
-    """What the model itself says, as plain lists."""
+    """The model's own outputs, as plain lists."""
     outputs = model.signatures[signature](**{name: tf.constant(value) for name, value in inputs.items()})
     return {name: output.numpy() for name, output in outputs.items()}
 
@@ -69,7 +69,7 @@ def test_columnar_format_gives_an_object_of_lists(client, model):
     assert client.post(PREDICT, json={"signature_name": "score", "inputs": [TEXT, "w4"]}).json()["outputs"] == answer
 
 
-def test_a_single_output_goes_without_its_name(client):
+def test_a_single_output_is_written_without_its_name(client):
     inputs = {"prompt": "w1", "max_words": 3, "temperature": 0.5, "top_k": 0, "top_p": 1.0, "seed": 7}
     rows = client.post(PREDICT, json={"signature_name": "generate", "instances": [inputs]}).json()
     columns = {name: [value] for name, value in inputs.items()}
@@ -142,7 +142,7 @@ REFUSED = [
 
 
 @pytest.mark.parametrize(("body", "status", "message"), REFUSED)
-def test_what_is_wrong_is_refused_in_the_words_of_tensorflow_serving(client, body, status, message):
+def test_wrong_requests_are_refused_with_tensorflow_servings_messages(client, body, status, message):
     answer = client.post(PREDICT, content=body)
     assert answer.status_code == status and list(answer.json()) == ["error"]
     assert message in answer.json()["error"]
@@ -206,7 +206,7 @@ def test_concurrent_requests_run_together_and_get_what_they_get_alone(folder):
         assert one["tokens"] == other["tokens"]
         np.testing.assert_allclose(one["token_log_probabilities"], other["token_log_probabilities"], atol=1e-4)
     batches = float(exposition.split('lm_batch_requests_count{signature="score"} ')[1].split()[0])
-    assert batches < 2 * len(texts)  # of which half were asked one by one
+    assert batches < 2 * len(texts)  # half of the requests were sent one by one
 
 
 def test_a_version_pushed_under_load_fails_no_request(exported_models, versions):
@@ -240,7 +240,7 @@ def test_a_version_pushed_under_load_fails_no_request(exported_models, versions)
     assert gone.status_code == 404
 
 
-def test_a_version_that_cannot_be_loaded_leaves_the_last_good_one(exported_models, versions):
+def test_a_version_that_cannot_be_loaded_leaves_the_last_working_one(exported_models, versions):
     serving = make_serving(versions)
     (versions / "2").mkdir()
     (versions / "2" / "saved_model.pb").write_bytes(b"half")

@@ -96,7 +96,7 @@ def test_a_prompt_is_continued_as_its_seed_says(stub):
     assert ask(stub, "generate", **of_each_prompt(["the cat"]))["text"][0] == together[0]
 
 
-def test_only_the_outputs_that_are_asked_for_come_back(stub):
+def test_only_the_requested_outputs_are_returned(stub):
     request = make_request("score", text=TEXTS)
     request.output_filter.append("perplexity")
     answer = stub.Predict(request, timeout=60)

@@ -17,7 +17,9 @@ import pytest
 from components.artifacts.model_run import HISTORY
 from components.artifacts.trials import TRIALS
 from pipeline import report
+from pipeline.exit_codes import USAGE_ERROR
 from pipeline.metadata.store import Metadata
+from pipeline.root import metadata_file, work_folder
 from pipeline.runner.local_runner import LocalRunner
 from pipeline.tracking.tracker import Tracker
 from tests.components.artifacts import samples
@@ -41,7 +43,7 @@ SETTINGS = {
 
 
 def run(folder: Path, uri: str, *arguments: str, **environment: str) -> tuple[dict, str]:
-    """Runs the real command in a folder; returns its summary, whose exit is 0, and what it said."""
+    """Runs the real command in a folder; returns its summary, whose exit is 0, and its standard error."""
     values = SETTINGS | {"tracking.mlflow_uri": uri}
     settings = [x for key, value in values.items() for x in ("--set", f"{key}={value}")]
     done = subprocess.run(
@@ -55,13 +57,13 @@ def run(folder: Path, uri: str, *arguments: str, **environment: str) -> tuple[di
 
 @pytest.fixture(scope="module")
 def world(tmp_path_factory) -> dict:
-    """A run that was tracked in a SQLite store: its `folder`, `uri`, `summary`, what it `said`."""
+    """A run that was tracked in a SQLite store: its `folder`, `uri`, `summary` and `stderr`."""
     folder = tmp_path_factory.mktemp("tracked")
     (folder / "texts").mkdir()
     for split, lines in (("train", TEXT * 3), ("valid", TEXT[::7]), ("test", TEXT[::5])):
         (folder / "texts" / f"{split}.txt").write_text("\n".join(lines) + "\n")
-    summary, said = run(folder, "sqlite:///mlflow.db")
-    return {"folder": folder, "uri": f"sqlite:///{folder}/mlflow.db", "summary": summary, "said": said}
+    summary, stderr = run(folder, "sqlite:///mlflow.db")
+    return {"folder": folder, "uri": f"sqlite:///{folder}/mlflow.db", "summary": summary, "stderr": stderr}
 
 
 @pytest.fixture(scope="module")
@@ -77,7 +79,7 @@ def the_run(client, run_id: str):
 
 
 def properties(root: Path, run_id: str) -> dict:
-    with Metadata(root / "metadata.sqlite", read_only=True) as metadata:
+    with Metadata(metadata_file(root), read_only=True) as metadata:
         return next(found for found in metadata.runs() if found["run_id"] == run_id)
 
 
@@ -109,7 +111,7 @@ def check(uri: str, world: dict, run_id: str) -> None:
 
 
 def test_a_run_is_logged_with_its_settings_curves_figures_and_model(world):
-    assert "MLflow: run " in world["said"]
+    assert "MLflow: run " in world["stderr"]
     check(world["uri"], world, world["summary"]["run_id"])
 
 
@@ -155,19 +157,19 @@ def server(folder: Path, port: int):
         process.wait(30)
 
 
-def test_what_a_server_that_was_down_missed_is_sent_later_and_once(world, tmp_path, capsys):
+def test_what_a_server_missed_while_it_was_down_is_sent_once(world, tmp_path, capsys):
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     uri = f"http://127.0.0.1:{port}"
-    summary, said = run(world["folder"], uri, MLFLOW_HTTP_REQUEST_MAX_RETRIES="0")
-    assert "does not have all of this run" in said and summary["exit"] == 0
-    words = re.search(r"pipeline\.report (--publish .*)", said).group(1).split()
+    summary, stderr = run(world["folder"], uri, MLFLOW_HTTP_REQUEST_MAX_RETRIES="0")
+    assert "does not have all of this run" in stderr and summary["exit"] == 0
+    words = re.search(r"pipeline\.report (--publish .*)", stderr).group(1).split()
     with server(tmp_path, port):
         for _ in range(2):
             assert report.main(words) == 0
             check(uri, world, summary["run_id"])
     assert capsys.readouterr().out.count(f"in {uri}") == 2
-    assert report.main(words) == 2  # it is down again
+    assert report.main(words) == USAGE_ERROR  # it is down again
     assert f"MLflow at {uri} does not have all of" in capsys.readouterr().err
 
 
@@ -175,17 +177,17 @@ def test_a_server_that_never_answers_only_delays_the_end(world):
     with socket.create_server(("127.0.0.1", 0)) as silent:
         uri = f"http://127.0.0.1:{silent.getsockname()[1]}"
         options = {"MLFLOW_HTTP_REQUEST_TIMEOUT": "1", "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0"}
-        summary, said = run(world["folder"], uri, **options)
-    assert "does not have all of this run" in said
+        summary, stderr = run(world["folder"], uri, **options)
+    assert "does not have all of this run" in stderr
     assert {of["status"] for of in summary["components"].values()} == {"cached"}
 
 
-def test_an_epoch_is_logged_while_the_run_goes_on(store, tmp_path):
+def test_an_epoch_is_logged_while_the_run_continues(store, tmp_path):
     client = mlflow.MlflowClient(store)
     with LocalRunner(tmp_path) as runner:
         runner.start_run("2026-01-01T00:00:00+00:00")
         with Tracker(store, runner, {"trainer.epochs": 2}):
-            workspace = tmp_path / ".work" / "Trainer" / "0123"
+            workspace = work_folder(tmp_path, "Trainer") / "0123"
             workspace.mkdir(parents=True)
             records = [samples.epoch(1), samples.epoch(2)]
             for epochs in (records[:1], records):
@@ -199,7 +201,7 @@ def test_an_epoch_is_logged_while_the_run_goes_on(store, tmp_path):
                         logged = client.get_metric_history(tracked.run_id, "valid_perplexity")
                 assert [(of.step, of.value) for of in logged] == [(e["epoch"], e["valid_perplexity"]) for e in epochs]
             assert tracked.status == "RUNNING"
-    assert the_run(client, runner.run_id).info.status == "KILLED"  # it never said how it ended
+    assert the_run(client, runner.run_id).info.status == "KILLED"  # it never reported how it ended
 
 
 def test_the_champion_is_the_newest_push_a_rollback_too(exported_models, store, tmp_path):
