@@ -155,8 +155,8 @@ def test_figures_are_those_of_one_process_where_beam_workers_share_the_splits(wo
     _, one_process, *blessing = world.evaluate("good", tmp_path, **options)
     shards = []
     monkeypatch.setattr(sharded_reading, "SHARD_PROBABILITIES", 12 * 7 * 20)
-    file_of = sharded_reading._file_of
-    monkeypatch.setattr(sharded_reading, "_file_of", lambda *args: shards.append(args[1].start) or file_of(*args))
+    file_of = sharded_reading.file_of
+    monkeypatch.setattr(sharded_reading, "file_of", lambda *args: shards.append(args[1].start) or file_of(*args))
     _, sharded, *sharded_blessing = world.evaluate("good", tmp_path, **options)
     assert {140, 280, 420} < set(shards)
     for (place, found), (_, expected) in zip(_leaves(sharded), _leaves(one_process), strict=True):
