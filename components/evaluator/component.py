@@ -41,7 +41,7 @@ class GateRule(Parameters):
         return value if value is None else slices.check_slice(value)
 
     @pydantic.model_serializer(mode="wrap")
-    def _without_what_is_not_set(self, handler):
+    def _leave_out_none(self, handler):
         return {key: value for key, value in handler(self).items() if value is not None}
 
     @pydantic.model_validator(mode="after")

@@ -132,7 +132,7 @@ def test_the_trainer_trains_with_the_best_and_says_so(found, tmp_path):
     inputs = inputs_of(found[0]) | {"hyperparameters": found[0] / "best_hyperparameters"}
     figures = execute(inputs, outputs, trainer_parameters(), context_of(tmp_path))
     best = trials_of(found[0])["best"]
-    assert figures["tuned"] == hyperparameters.in_words(best["values"])
+    assert figures["tuned"] == hyperparameters.format_values(best["values"])
     # The same function of the same settings: as well as in its trial, to the last digit that is kept.
     assert figures["valid_perplexity"] == best["valid_perplexity"]
     assert (
