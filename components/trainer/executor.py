@@ -1,4 +1,4 @@
-"""Trains in a separate process: devices must be set before TensorFlow starts, and its memory ends with the process."""
+"""Trains in a separate process, because devices must be set before TensorFlow starts."""
 
 import dataclasses
 from collections.abc import Mapping

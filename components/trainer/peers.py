@@ -9,7 +9,6 @@ authenticated; like TensorFlow's own connections they trust the network.
 import contextlib
 import errno
 import hashlib
-import json
 import logging
 import socket
 import time
@@ -19,12 +18,11 @@ from pathlib import Path
 from typing import Any
 
 from components.base import ComponentError
+from components.trainer.connection import GREETING_SECONDS, Connection
 from components.trainer.task import Task
 
-GREETING_SECONDS = 5.0  # longest wait for the first line of a new connection
 PORT_SECONDS = 10.0  # longest wait for a port that a killed process had
 NEWS_SECONDS = 5.0  # longest wait, after TensorFlow failed, for a message of the worker that caused it
-LONGEST_LINE = 2**20
 
 logger = logging.getLogger(__name__)
 
@@ -47,7 +45,7 @@ class Peers:
         connections: The connections by the other worker's index.
     """
 
-    def __init__(self, task: Task, connections: Mapping[int, "Connection"]):
+    def __init__(self, task: Task, connections: Mapping[int, Connection]):
         self.task, self._connections = task, dict(connections)
 
     def __enter__(self) -> "Peers":
@@ -127,53 +125,6 @@ class Peers:
         return None
 
 
-class Connection:
-    """Lines of JSON over TCP. It notices within half a minute that the other machine is gone.
-
-    Args:
-        connected: A connected socket.
-    """
-
-    def __init__(self, connected: socket.socket):
-        self.socket = connected
-        connected.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-        for name, value in {"TCP_KEEPIDLE": 10, "TCP_KEEPINTVL": 5, "TCP_KEEPCNT": 3}.items():
-            if hasattr(socket, name):
-                connected.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
-
-    def send(self, message: Mapping[str, Any]) -> None:
-        """Sends a message; does nothing if the other worker has ended."""
-        with contextlib.suppress(OSError):
-            self.socket.settimeout(GREETING_SECONDS)
-            self.socket.sendall(json.dumps(message).encode() + b"\n")
-
-    def receive(self, seconds: float) -> dict[str, Any] | None:
-        """Returns the next message.
-
-        Args:
-            seconds: Longest time to wait.
-
-        Returns:
-            The message, or None if the other side has ended, sent none in time, or is not a worker.
-        """
-        line, end = b"", time.monotonic() + seconds
-        try:
-            while not line.endswith(b"\n") and len(line) < LONGEST_LINE:
-                self.socket.settimeout(max(0.01, end - time.monotonic()))
-                byte = self.socket.recv(1)  # never more than one line: `wait` does not see data that is already read
-                if not byte:
-                    return None
-                line += byte
-            message = json.loads(line)
-            return message if isinstance(message, dict) else None
-        except (OSError, ValueError):
-            return None
-
-    def close(self) -> None:
-        """Closes the connection."""
-        self.socket.close()
-
-
 def meet(task: Task, settings: Mapping[str, str], seconds: float) -> Peers:
     """Waits until all workers are connected, and compares their settings with the chief's.
 
@@ -220,7 +171,7 @@ def _bound(host: str, port: int) -> socket.socket:
 
 
 def _gather(task: Task, listener: socket.socket, settings: Mapping[str, str], seconds: float) -> dict[int, Connection]:
-    """Accepts the connections of all workers and compares their settings with the chief's. Only the chief calls this."""
+    """Accepts the connections of all workers and compares their settings with the chief's. For the chief only."""
     connections: dict[int, Connection] = {}
     end, missing = time.monotonic() + seconds, set(range(1, len(task.addresses)))
     logger.info("Waiting for %s, at most %g s.", _names(task, missing), seconds)

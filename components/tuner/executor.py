@@ -1,4 +1,4 @@
-"""Searches in a separate process: devices must be set before TensorFlow starts, and its memory ends with the process."""
+"""Searches in a separate process, because devices must be set before TensorFlow starts."""
 
 from collections.abc import Mapping
 from pathlib import Path

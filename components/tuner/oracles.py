@@ -156,7 +156,7 @@ def make_oracle(parameters: Tuner.Parameters, identity: str) -> _Search:
         oracle.max_trials = trials
         first |= {EPOCHS: parameters.trainer.epochs, "tuner/initial_epoch": 0, "tuner/bracket": 0, "tuner/round": 0}
     elif parameters.algorithm == "bayesian":
-        # A third of the trials is random. Keras Tuner's default, three for each dimension, is too many if trials are few.
+        # A third of the trials is random. Keras Tuner's default, three for each dimension, is too many here.
         oracle = BayesianOptimization(max_trials=trials, num_initial_points=max(3, trials // 3), **options)
     elif parameters.algorithm == "grid":
         oracle = GridSearch(max_trials=trials, **options)

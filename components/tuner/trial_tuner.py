@@ -73,7 +73,7 @@ class TrialTuner(base_tuner.BaseTuner):
         """Does nothing: the oracle has the whole space already, so no model has to be built to find it."""
 
     def _get_tuner_fname(self) -> str:
-        """Returns one name for every process that holds the oracle, so that a search resumes with or without workers."""
+        """Returns the same name with and without workers, so that a search can resume in either way."""
         return str(Path(self.project_dir) / (f"{self.tuner_id}.json" if self._is_worker() else "tuner.json"))
 
     def save(self) -> None:
