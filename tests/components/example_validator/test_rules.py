@@ -59,7 +59,7 @@ def test_sound_text_breaks_no_rule(tmp_path):
 
 RULES = [
     ("min_tokens", {"eval": "few words\n"}, "The eval split has 3 tokens, fewer than"),
-    ("max_unk_share", {"test": "<unk> <unk> word\n" * 50}, r"50.0% of the test split's tokens \(100\) read <unk>"),
+    ("max_unk_share", {"test": "<unk> <unk> word\n" * 50}, r"50.0% of the test split's tokens \(100\) are <unk>"),
     ("max_overlap", {"eval": "new line\n" * 30 + ENGLISH[:4000]}, "For example: the cat number .* sat on mat"),
     (
         "max_document_share",
