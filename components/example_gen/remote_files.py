@@ -1,6 +1,6 @@
-"""Texts at a URL (`gs://`, `s3://`, `hdfs://`, ...), read through Apache Beam's file systems.
+"""Reads texts at a URL (`gs://`, `s3://`, `hdfs://`, ...) through Apache Beam's file systems.
 
-Beam is imported here only where a URL is used: importing it takes a second.
+Beam is imported only if a URL is used, because importing it takes a second.
 """
 
 import re
@@ -18,7 +18,13 @@ _GLOB = re.compile(r"[*?\[\]]")
 
 
 def list_files(url: str) -> dict[str, Metadata]:
-    """The files below a URL by their names relative to it, hidden ones apart.
+    """Lists the files below a URL, without hidden ones.
+
+    Args:
+        url: URL of a folder.
+
+    Returns:
+        The size and time of each file by its name relative to the URL, sorted by name.
 
     Raises:
         ComponentError: If the URL has glob characters, no file system knows it, or it cannot be listed.
@@ -37,10 +43,10 @@ def list_files(url: str) -> dict[str, Metadata]:
 
 
 def metadata(url: str) -> Metadata:
-    """A file's size and time.
+    """Returns a file's size in bytes and its time in seconds since 1970.
 
     Raises:
-        OSError: If it is gone or cannot be reached.
+        OSError: If the file is gone or cannot be reached.
     """
     try:
         return _metadata(_file_systems().get_filesystem(url).metadata(url))
@@ -52,9 +58,9 @@ def open_file(url: str) -> BinaryIO:
     """Opens a file's bytes, as they are stored.
 
     Raises:
-        OSError: If it is gone or cannot be reached.
+        OSError: If the file is gone or cannot be reached.
     """
-    plain = import_quietly("apache_beam.io.filesystem").CompressionTypes.UNCOMPRESSED  # whoever reads it unpacks it
+    plain = import_quietly("apache_beam.io.filesystem").CompressionTypes.UNCOMPRESSED  # the caller unpacks it
     try:
         return _file_systems().open(url, compression_type=plain)
     except Exception as error:

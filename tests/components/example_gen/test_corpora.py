@@ -22,9 +22,9 @@ def test_tfds_datasets_with_text_are_known(dataset):
 @pytest.mark.parametrize(
     ("dataset", "message"),
     [
-        ("penn_treebnak", "nothing is known by the name 'penn_treebnak'. Did you mean 'penn_treebank'?"),
+        ("penn_treebnak", "found the unknown name 'penn_treebnak'. Did you mean 'penn_treebank'?"),
         ("wiki40c/en", "Did you mean 'wiki40b'?"),
-        ("qzxv", "nothing is known by the name 'qzxv'. Known are python_docs"),
+        ("qzxv", "found the unknown name 'qzxv'. Known are python_docs"),
         ("mnist", r"mnist has no text.*image \(Image\), label \(ClassLabel\)"),
         ("wiki40b/elvish", "'wiki40b/elvish' cannot be opened"),
     ],
