@@ -140,7 +140,7 @@ def _bound(name: str, rule: GateRule, candidate: dict[str, dict]) -> Verdict:
     passed = value <= limit if rule.max is not None else value >= limit
     relation = "at most" if rule.max is not None else "at least"
     by = "" if passed else f", missed by {excess(value, limit)}"
-    reason = f"The {_where(rule)} is {number(value)}; {relation} {number(limit)} is asked{by}."
+    reason = f"The {_where(rule)} is {number(value)}; {relation} {number(limit)} is required{by}."
     return Verdict(name, rule.split, rule.slice, value, limit, _verdict(passed), reason)
 
 
@@ -175,7 +175,8 @@ def _look_up(figures: dict[str, dict], rule: GateRule) -> float | None:
     dimension, _, bucket = rule.slice.partition(":")
     if dimension not in of_split["slices"]:
         raise ComponentError(
-            f"evaluator.rules asks for the slice {rule.slice!r}, but the {rule.split} split is one document."
+            f"evaluator.rules: found the slice {rule.slice!r}, but the {rule.split} split is one document. Remove the "
+            "rule, or name a slice of another dimension."
         )
     return of_split["slices"][dimension].get(bucket, {}).get(rule.metric)
 

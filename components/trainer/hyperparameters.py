@@ -1,4 +1,4 @@
-"""Reads the best hyperparameters of a Tuner and puts them in place of the Trainer's own parameters."""
+"""Reads the best hyperparameters of a Tuner and replaces the Trainer's own parameters by them."""
 
 from collections.abc import Mapping
 from pathlib import Path

@@ -124,7 +124,7 @@ def _show(summary: Trials) -> None:
     """Prints the table of trials on standard error, best first."""
     console = Console(stderr=True, highlight=False)
     if not console.is_terminal:
-        console = Console(stderr=True, highlight=False, width=160)  # a pipe has no width of its own
+        console = Console(stderr=True, highlight=False, width=160)  # a pipe has no width
     table = Table(title=_headline(summary), title_justify="left", box=rich.box.SIMPLE_HEAD)
     names = [hyperparameter["name"] for hyperparameter in summary["space"]]
     for title in ("trial", *names, "epochs", "valid perplexity", "seconds"):

@@ -54,7 +54,7 @@ def execute(
         else:
             counts = choose_words(word_counts.merged(ranked), reserved, parameters.max_size, parameters.min_count)
     tokens = sum(counts.values()) if parameters.tokenizer == "wordpiece" else totals["tokens"]
-    # An `<unk>` in the text counts as a known word; only as a wordpiece it stands for words that are lost.
+    # An `<unk>` in the text counts as a known word. Among wordpieces, `<unk>` counts words that cannot be cut.
     known = sum(list(counts.values())[parameters.tokenizer == "wordpiece" :])
     figures: vocabulary.VocabularyFigures = {"size": len(counts), "tokens": tokens, "coverage": known / tokens}
     vocabulary.write_words(folder, counts)

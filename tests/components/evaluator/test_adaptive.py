@@ -158,7 +158,7 @@ def world(tmp_path_factory):
     return World(tmp_path_factory.mktemp("world"))
 
 
-def test_the_evaluator_tells_adaptive_figures_and_judges_the_static_one(world, tmp_path):
+def test_the_evaluator_reports_adaptive_figures_and_judges_the_static_one(world, tmp_path):
     _, plain, *_ = world.evaluate("weak", tmp_path / "plain")
     assert plain["adaptive"] == {}
     settings = {"cache_lambda": 0.2, "cache_window": 50, "dynamic_eta": 1e-3}
@@ -177,7 +177,7 @@ def test_the_evaluator_tells_adaptive_figures_and_judges_the_static_one(world, t
         assert found["adaptive"][mode]["test"] == pytest.approx(expected, rel=1e-5)
         assert figures[f"{mode}_test_perplexity"] == found["adaptive"][mode]["test"]
         assert found["adaptive"][mode]["test"] != pytest.approx(plain["splits"]["test"]["perplexity"], rel=1e-4)
-    # What is read before learning is worth something here: the weak model has not learned the cycle yet.
+    # Learning from the text helps here, because the weak model has not learned the cycle yet.
     assert found["adaptive"]["dynamic"]["test"] < plain["splits"]["test"]["perplexity"]
 
 

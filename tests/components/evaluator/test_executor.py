@@ -110,7 +110,7 @@ def test_an_export_with_a_shuffled_vocabulary_is_refused(world, tmp_path):
 
 
 def test_a_baseline_with_another_vocabulary_is_compared_by_bits_per_character(world, tmp_path):
-    """The pushed model knows two words only, so that `<unk>` is easy to predict; it is no better for that."""
+    """The pushed model knows only two words, so that `<unk>` is easy to predict. It must not win because of that."""
     tokenizer = write_vocabulary(tmp_path / "small", ["<unk>", "<eos>", "alpha"])
     model = LanguageModel(3, units=16, augmented=False, init_scale=0.3)
     ids = tokenizer.encode(tf.constant([TEXTS["train"]])).values.numpy().astype(np.int32)
@@ -138,13 +138,13 @@ def test_a_worse_candidate_with_another_tokenizer_than_the_baseline_is_refused(w
 
 
 def _write_small_baseline(world, folder):
-    """A pushed model that knows two words only."""
+    """The pushed model knows only two words."""
     tokenizer = write_vocabulary(folder / "small", ["<unk>", "<eos>", "alpha"])
     export(LanguageModel(3, units=16, augmented=False), tokenizer, folder / "serving" / "1", {})
 
 
 @pytest.mark.parametrize("baseline", ["weak", "other vocabulary"])
-def test_figures_are_those_of_one_process_where_beam_workers_share_the_splits(world, tmp_path, monkeypatch, baseline):
+def test_figures_are_those_of_one_process_if_beam_workers_share_the_splits(world, tmp_path, monkeypatch, baseline):
     if baseline == "weak":
         _push(world, "weak", tmp_path / "serving", 1)
     else:
@@ -196,7 +196,7 @@ def test_workers_in_other_processes_read_each_window_once_and_from_its_own_state
 
 
 @pytest.mark.parametrize("dtype", ["float32", "int8"])
-def test_how_far_an_untied_projection_is_from_the_embeddings_column_space_is_told(world, tmp_path, dtype):
+def test_the_distance_of_an_untied_projection_from_the_embeddings_column_space_is_reported(world, tmp_path, dtype):
     model = LanguageModel(12, units=4, augmented=False, tie_embeddings=False, output_bias=True, init_scale=0.3)
     export(model, world.tokenizer, world.root / f"untied {dtype}" / "Format-Serving", {}, dtype)
     figures, evaluation, _, _ = world.evaluate(f"untied {dtype}", tmp_path)

@@ -54,7 +54,7 @@ def test_a_model_no_better_than_word_frequencies_is_refused():
 
 
 @pytest.mark.parametrize("broken", [math.nan, math.inf])
-def test_a_perplexity_that_is_no_number_never_passes(broken):
+def test_a_perplexity_that_is_not_a_number_never_passes(broken):
     verdicts = _judge(_figures(perplexity=broken), max_perplexity=1e9)
     assert _verdict("evaluator.max_perplexity", verdicts).verdict == "refused"
     assert _verdict("unigram", verdicts).verdict == "refused"
@@ -85,7 +85,7 @@ def test_regression_is_judged_on_the_interval(change, low, high, verdict, undeci
     assert ("undecided" in found.reason) == undecided
 
 
-def test_another_vocabulary_is_said_in_the_reason():
+def test_the_reason_mentions_another_vocabulary():
     verdicts = _judge(compared=_compared(0.1, 0.05, 0.15, "bits_per_character"))
     assert "bits per character" in _verdict("evaluator.max_regression", verdicts).reason
 
@@ -103,7 +103,7 @@ def test_rules_with_bounds(rule, verdict):
     assert _verdict("evaluator.rules[0]", _judge(rules=[rule])).verdict == verdict
 
 
-def test_a_slice_without_tokens_is_refused_in_words():
+def test_a_slice_without_tokens_is_refused_with_a_reason():
     verdict = _verdict(
         "evaluator.rules[0]", _judge(rules=[GateRule(metric="perplexity", slice="line_length:41+", max=9)])
     )
@@ -165,7 +165,7 @@ def test_baseline_is_the_newest_version_that_is_not_the_candidate(tmp_path):
     serving = tmp_path / "serving"
     assert baseline.find(serving, candidate) is None
     _version(serving / "9", "old")
-    _version(serving / "10", "older, pushed anew")
+    _version(serving / "10", "older, pushed again")
     _version(serving / "11", "new", card="pushed by another run")
     _version(serving / "12.tmp", "half a push")
     found = baseline.find(serving, candidate)

@@ -1,4 +1,4 @@
-"""Texts at a URL: a scheme that the tests register with Beam gives the bytes that the same local folder gives."""
+"""Texts at a URL: a scheme that the tests register with Beam returns the bytes of a local folder."""
 
 import gzip
 import os
@@ -20,7 +20,7 @@ SCHEME = "shelf://"
 
 
 class Shelf(LocalFileSystem):
-    """`shelf://PATH` is the local file PATH, as far as reading goes."""
+    """Reads `shelf://PATH` as the local file PATH."""
 
     opened: list[str] = []
 

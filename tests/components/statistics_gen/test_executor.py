@@ -33,7 +33,7 @@ def test_every_split_is_counted_as_python_counts_it(tmp_path):
     assert (found["lines"], found["blank_lines"], found["tokens"]) == (4, 2, 13)
     assert (found["unk_tokens"], found["unk_share"]) == (1, 1 / 13)
     assert (found["invalid_bytes"], found["nul_bytes"]) == (0, 0)
-    assert found["duplicated_lines"] == 1  # "a b" stands there twice
+    assert found["duplicated_lines"] == 1  # "a b" is there twice
     assert found["duplicated_share"] == 1 / 4
     length = found["line_length"]
     assert (length["mean"], length["median"], length["max"]) == (9 / 4, 2, 3)
@@ -47,7 +47,7 @@ def test_every_split_is_counted_as_python_counts_it(tmp_path):
     }  # fmt: skip
 
 
-def test_blank_lines_are_lines_where_the_tokenizer_keeps_them(tmp_path):
+def test_blank_lines_are_lines_if_the_tokenizer_keeps_them(tmp_path):
     examples = write_texts(tmp_path / "examples", train=b" \n = T = \n \n", eval=b"\n", test=b"x\n")
     _, splits = statistics_of(tmp_path, examples, keep_blank_lines=True)
     assert (splits["train"]["lines"], splits["train"]["blank_lines"], splits["train"]["tokens"]) == (3, 2, 6)
@@ -84,7 +84,7 @@ def test_invalid_bytes_are_a_fraction_of_all_bytes(tmp_path):
     assert splits["eval"]["nul_bytes"] == 1
 
 
-def test_a_document_that_goes_on_in_the_next_shard_is_one_document(tmp_path):
+def test_a_document_that_continues_in_the_next_shard_is_one_document(tmp_path):
     shards = [[("a", 0, b"1\n"), ("b", 0, b"2\n")], [("b", 1, b"3\n")], [("c", 0, b"4\n"), ("a", 0, b"5\n")]]
     examples = write_examples(tmp_path / "examples", {"train": shards, "eval": shards[1:2], "test": shards[:1]})
     _, splits = statistics_of(tmp_path, examples)

@@ -70,7 +70,7 @@ def trials_of(folder):
     return json.loads((folder / "best_hyperparameters" / "trials.json").read_text())
 
 
-def test_a_killed_search_goes_on_and_tries_everything_once(found):
+def test_a_killed_search_resumes_and_tries_everything_once(found):
     trials = trials_of(found[0])
     rates = [trial["values"]["learning_rate"] for trial in trials["trials"]]
     assert rates == [0.3, 0.4, 500.0, 0.5]
@@ -115,7 +115,7 @@ def test_tensorboard_shows_hyperparameters_and_their_perplexity(found):
     assert "_hparams_/experiment" in EventAccumulator(str(logs)).Reload().Tags()["tensors"]
 
 
-def test_the_best_stands_over_the_trainers_own_parameters(found):
+def test_the_best_values_replace_the_trainers_own_parameters(found):
     best = trials_of(found[0])["best"]["values"]["learning_rate"]
     own = trainer_parameters(epochs=7)
     applied, tuned = hyperparameters.apply(found[0] / "best_hyperparameters", own)
@@ -133,7 +133,7 @@ def test_the_trainer_trains_with_the_best_and_says_so(found, tmp_path):
     figures = execute(inputs, outputs, trainer_parameters(), context_of(tmp_path))
     best = trials_of(found[0])["best"]
     assert figures["tuned"] == hyperparameters.format_values(best["values"])
-    # The same function of the same settings: as well as in its trial, to the last digit that is kept.
+    # The same settings give the same perplexity as in the trial, to the last digit that is kept.
     assert figures["valid_perplexity"] == best["valid_perplexity"]
     assert (
         json.loads((outputs["model"] / "model.json").read_text())["recipe"]["learning_rate"]
@@ -179,7 +179,7 @@ def test_two_workers_share_one_search(tmp_path):
     assert trials[0]["values"] == {"learning_rate": 0.3, "gamma": 0.5}  # the default
 
 
-def test_another_worker_goes_on_with_the_trial_of_one_that_was_killed(tmp_path):
+def test_another_worker_resumes_the_trial_of_one_that_was_killed(tmp_path):
     chief, (victim, survivor) = start_shared(tmp_path, max_trials=3)
     trial = next(line.split()[1].rstrip(":") for line in victim.stderr if line.startswith("Trial"))
     victim.send_signal(signal.SIGKILL)
@@ -192,7 +192,7 @@ def test_another_worker_goes_on_with_the_trial_of_one_that_was_killed(tmp_path):
     assert json.loads(output.splitlines()[-1])["failed"] == 0
 
 
-def test_a_worker_waits_for_a_search_of_its_own_configuration(tmp_path, monkeypatch):
+def test_a_worker_waits_for_a_search_with_the_same_configuration(tmp_path, monkeypatch):
     components = create_pipeline(config.load(None, ["tuner.enabled=true"]).settings)
     for name, value in zip(tuner_worker.VARIABLES, ("worker1", "127.0.0.1", "8000"), strict=True):
         monkeypatch.setenv(name, value)
