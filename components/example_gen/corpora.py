@@ -36,9 +36,9 @@ class LocalCorpus:
     def find(self, folder: Path) -> dict[str, Path] | None:
         """Returns the file of each split in `folder` or once below it, or None if no set is complete."""
         for names in self.files:
-            found = {split: _find_one(folder, name) for split, name in names.items()}
-            if all(found.values()):
-                return found
+            by_split = {split: _find_one(folder, name) for split, name in names.items()}
+            if all(by_split.values()):
+                return by_split
         return None
 
 
@@ -159,8 +159,8 @@ def fingerprint(parameters: Any) -> dict[str, Any]:
     if parameters.dataset in LOCAL_CORPORA:
         if is_remote(parameters):
             return {"source_sha256": parameters.source_sha256}
-        found = local_files(parameters.dataset, data_folder(parameters))
-        return {"files_sha256": _hash_files((path, path.name) for path in found.values())}
+        by_split = local_files(parameters.dataset, data_folder(parameters))
+        return {"files_sha256": _hash_files((path, path.name) for path in by_split.values())}
     if parameters.data_dir is None:
         return {"tensorflow_datasets": importlib.metadata.version("tensorflow-datasets")}
     folder = prepared_folder(parameters.dataset, data_folder(parameters))
@@ -179,23 +179,25 @@ def local_files(dataset: str, folder: Path) -> dict[str, Path]:
     """
     check_folder(folder)
     corpus = LOCAL_CORPORA[dataset]
-    found = corpus.find(folder)
-    if found is None:
+    by_split = corpus.find(folder)
+    if by_split is None:
         names = " or ".join(", ".join(files.values()) for files in corpus.files)
         raise ComponentError(
             f"example_gen.data_dir: {dataset} needs the files {names} in {folder}, which holds "
             f"{contents(folder)}. Get them from {corpus.where}."
         )
-    for path in found.values():
+    for path in by_split.values():
         _check_text(path, corpus)
-    return found
+    return by_split
 
 
 def _check_text(path: Path, corpus: LocalCorpus) -> None:
     head, _ = text_encoding.read_head(path)
-    found = "holds no text" if not head.strip() else text_encoding.binary(head)
-    if found and not text_encoding.marked(head):
-        raise ComponentError(f"example_gen.data_dir: {path} {found}: expected text. Get it again from {corpus.where}.")
+    problem = "holds no text" if not head.strip() else text_encoding.binary(head)
+    if problem and not text_encoding.marked(head):
+        raise ComponentError(
+            f"example_gen.data_dir: {path} {problem}: expected text. Get it again from {corpus.where}."
+        )
 
 
 def prepared_folder(dataset: str, data_dir: Path) -> Path:
@@ -219,11 +221,11 @@ def prepared_folder(dataset: str, data_dir: Path) -> Path:
     return folder
 
 
-def wrong_checksums(dataset: str, found: Mapping[str, Path]) -> list[str]:
+def wrong_checksums(dataset: str, files: Mapping[str, Path]) -> list[str]:
     """Returns the names of the files that differ from the published ones."""
     published = LOCAL_CORPORA[dataset].checksums
     wrong = []
-    for path in found.values():
+    for path in files.values():
         expected = published.get(path.name)
         if expected and expected != _hash_file(path, "sha256" if len(expected) == 64 else "sha1"):
             wrong.append(path.name)

@@ -148,9 +148,9 @@ def _manual_dir(parameters: Any, scratch: Path, warnings: list[str]) -> tuple[Pa
         folder = download.fetch(parameters.source_url, parameters.source_sha256, scratch)
     else:
         folder = corpora.data_folder(parameters)
-    found = corpora.local_files(parameters.dataset, folder)
-    stamps = {str(path): file_stamp.stamp(path) for path in found.values()}
-    for name in corpora.wrong_checksums(parameters.dataset, found):
+    files = corpora.local_files(parameters.dataset, folder)
+    stamps = {str(path): file_stamp.stamp(path) for path in files.values()}
+    for name in corpora.wrong_checksums(parameters.dataset, files):
         warnings.append(
             f"{name} in {folder} is not the published file of {parameters.dataset} (its checksum differs): "
             "figures are not comparable with published ones."

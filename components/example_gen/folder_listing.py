@@ -103,8 +103,8 @@ def find_files(data_dir: str | Path, pattern: str) -> list[tuple[str | Path, str
             f"({data_dir}), such as '**/*.txt'."
         )
     listing = list_folder(data_dir)
-    if found := listing.matching(pattern):
-        return [(path, name) for name, path in found]
+    if matches := listing.matching(pattern):
+        return [(path, name) for name, path in matches]
     raise ComponentError(
         f"example_gen.pattern: {pattern!r} matches no file in example_gen.data_dir ({data_dir}), which holds "
         f"{contents(data_dir)}. Set example_gen.pattern to match the text files.{_skipped(listing)}"

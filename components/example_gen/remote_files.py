@@ -29,17 +29,17 @@ def list_files(url: str) -> dict[str, Metadata]:
     Raises:
         ComponentError: If the URL has glob characters, no file system knows it, or it cannot be listed.
     """
-    if found := _GLOB.search(url):
+    if glob := _GLOB.search(url):
         raise ComponentError(
-            f"example_gen.data_dir: found {found[0]!r} in {url!r}, expected the URL of one folder. Choose files with "
+            f"example_gen.data_dir: found {glob[0]!r} in {url!r}, expected the URL of one folder. Choose files with "
             "example_gen.pattern."
         )
     try:
         matches = _file_systems().match([f"{url}/**"])
     except Exception as error:  # each file system raises its own library's errors
         raise ComponentError(f"example_gen.data_dir: {url!r} cannot be listed: {_reason(error)}") from error
-    files = {found.path.removeprefix(f"{url}/"): _metadata(found) for found in matches[0].metadata_list}
-    return {name: found for name, found in sorted(files.items()) if _is_visible(name)}
+    files = {file.path.removeprefix(f"{url}/"): _metadata(file) for file in matches[0].metadata_list}
+    return {name: metadata for name, metadata in sorted(files.items()) if _is_visible(name)}
 
 
 def metadata(url: str) -> Metadata:
@@ -71,8 +71,8 @@ def _file_systems() -> Any:
     return import_quietly("apache_beam.io.filesystems").FileSystems
 
 
-def _metadata(found: "FileMetadata") -> Metadata:
-    return found.size_in_bytes, found.last_updated_in_seconds
+def _metadata(file: "FileMetadata") -> Metadata:
+    return file.size_in_bytes, file.last_updated_in_seconds
 
 
 def _is_visible(name: str) -> bool:

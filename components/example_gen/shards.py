@@ -130,7 +130,7 @@ class WriteChunk(beam.DoFn):
         try:
             for split, run in chunk.routed(files):
                 writers[split].write(run)
-            report["files"] = {name: asdict(found) for name, found in files.items()}
+            report["files"] = {name: asdict(counts) for name, counts in files.items()}
             report["splits"] = {split: asdict(writer.counts) for split, writer in writers.items()}
             report["shards"] = {split: writer.names for split, writer in writers.items()}
         except ComponentError as error:
@@ -174,8 +174,8 @@ def read_files(folder: Path) -> dict[str, FileBytes]:
     """Adds up the byte counts of each text file over all chunks, by the file's name."""
     files: dict[str, FileBytes] = {}
     for report in _reports(folder):
-        for name, found in report["files"].items():
-            files[name] = files.get(name, FileBytes()) + FileBytes(**found)
+        for name, counts in report["files"].items():
+            files[name] = files.get(name, FileBytes()) + FileBytes(**counts)
     return files
 
 

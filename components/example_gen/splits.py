@@ -29,8 +29,8 @@ _SPLIT_OF_WORD = {
 
 def split_of_name(name: str) -> str | None:
     """Returns the split that a name's words name, such as `ptb.valid.txt` -> "eval"; None if they name none, or two."""
-    found = {_SPLIT_OF_WORD[word] for word in re.findall(r"[a-z]+", name.lower()) if word in _SPLIT_OF_WORD}
-    return found.pop() if len(found) == 1 else None
+    named = {_SPLIT_OF_WORD[word] for word in re.findall(r"[a-z]+", name.lower()) if word in _SPLIT_OF_WORD}
+    return named.pop() if len(named) == 1 else None
 
 
 def split_of_path(path: str) -> str | None:

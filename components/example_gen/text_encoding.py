@@ -75,9 +75,9 @@ def recognise(path: str | Path) -> TextFormat:
             "example_gen.pattern."
         )
     encoding = marked(head)
-    if encoding is None and (found := binary(head)):
+    if encoding is None and (problem := binary(head)):
         raise ComponentError(
-            f"{path} {found}: it is binary, or UTF-16 or UTF-32 without a byte-order mark. Convert it to UTF-8, or "
+            f"{path} {problem}: it is binary, or UTF-16 or UTF-32 without a byte-order mark. Convert it to UTF-8, or "
             "leave it out with example_gen.pattern."
         )
     return TextFormat(compressed, encoding)

@@ -65,9 +65,9 @@ def text_feature(builder: tfds.core.DatasetBuilder) -> str:
     features = builder.info.features
     names = [name for name, feature in features.items() if _is_text(feature)] if hasattr(features, "items") else []
     if not names:
-        found = ", ".join(f"{name} ({type(feature).__name__})" for name, feature in features.items())
+        listed = ", ".join(f"{name} ({type(feature).__name__})" for name, feature in features.items())
         raise ComponentError(
-            f"example_gen.dataset: {builder.info.name} has no text to learn from; its features are {found}. "
+            f"example_gen.dataset: {builder.info.name} has no text to learn from; its features are {listed}. "
             "Choose a dataset with a Text feature."
         )
     return next((name for name in _USUAL_NAMES if name in names), names[0])

@@ -16,22 +16,22 @@ SHOWN = 3  # number of examples in a sentence
 Statistics = Mapping[str, Any]
 
 
-def empty(split: str, found: Statistics) -> Iterator[str]:
+def empty(split: str, counts: Statistics) -> Iterator[str]:
     """Reports a split without tokens, which no limit allows."""
-    if found["tokens"] == 0:
+    if counts["tokens"] == 0:
         yield (
-            f"The {split} split is empty: {found['bytes']:,} bytes of text without a token. "
+            f"The {split} split is empty: {counts['bytes']:,} bytes of text without a token. "
             "Check example_gen.data_dir and example_gen.pattern: give more text, or a file for this split."
         )
 
 
-def invalid_bytes(split: str, found: Statistics, limit: float) -> Iterator[str]:
+def invalid_bytes(split: str, counts: Statistics, limit: float) -> Iterator[str]:
     """Reports a split with a share of bytes that are not UTF-8 above the limit."""
-    if found["invalid_fraction"] > limit:
-        hint = " Its NUL bytes suggest UTF-16 or binary files." if found["nul_bytes"] else ""
+    if counts["invalid_fraction"] > limit:
+        hint = " Its NUL bytes suggest UTF-16 or binary files." if counts["nul_bytes"] else ""
         yield (
-            f"The {split} split has {found['invalid_bytes']:,} bytes that are not UTF-8, "
-            f"{found['invalid_fraction']:.2%} of {found['bytes']:,}; example_validator.max_invalid_fraction "
+            f"The {split} split has {counts['invalid_bytes']:,} bytes that are not UTF-8, "
+            f"{counts['invalid_fraction']:.2%} of {counts['bytes']:,}; example_validator.max_invalid_fraction "
             f"allows {limit:.2%}.{hint} Convert the files to UTF-8, leave out binary ones, or raise the limit."
         )
 
@@ -59,30 +59,30 @@ def _not_text(file: Mapping[str, int]) -> int:
     return file["invalid_bytes"] + (file["nul_bytes"] if file["nul_bytes"] >= MIN_NULS else 0)
 
 
-def tokens(split: str, found: Statistics, limit: int) -> Iterator[str]:
+def tokens(split: str, counts: Statistics, limit: int) -> Iterator[str]:
     """Reports a split with fewer tokens than the limit."""
-    if 0 < found["tokens"] < limit:
+    if 0 < counts["tokens"] < limit:
         yield (
-            f"The {split} split has {found['tokens']:,} tokens, fewer than example_validator.min_tokens, {limit:,}: "
+            f"The {split} split has {counts['tokens']:,} tokens, fewer than example_validator.min_tokens, {limit:,}: "
             "its perplexity says little. Give it more text."
         )
 
 
-def unknown(split: str, found: Statistics, limit: float) -> Iterator[str]:
+def unknown(split: str, counts: Statistics, limit: float) -> Iterator[str]:
     """Reports a split with a share of tokens that are written `<unk>` above the limit."""
-    if found.get("unk_share", 0) > limit:
+    if counts.get("unk_share", 0) > limit:
         yield (
-            f"{found['unk_share']:.1%} of the {split} split's tokens ({found['unk_tokens']:,}) are <unk> in the text, "
-            f"more than example_validator.max_unk_share, {limit:.1%}: they dominate its perplexity. Use the text "
+            f"{counts['unk_share']:.1%} of the {split} split's tokens ({counts['unk_tokens']:,}) are <unk> in the "
+            f"text, more than example_validator.max_unk_share, {limit:.1%}: they dominate its perplexity. Use the text "
             "before its rare words were replaced."
         )
 
 
-def overlap(split: str, found: Statistics, limit: float) -> Iterator[str]:
+def overlap(split: str, counts: Statistics, limit: float) -> Iterator[str]:
     """Reports a split with a share of lines that train has, too, above the limit."""
-    shared = found.get("overlap_with_train", {"share": 0})
+    shared = counts.get("overlap_with_train", {"share": 0})
     if shared["share"] > limit:
-        examples = f" For example: {_some(found['shared_lines'])}" if found.get("shared_lines") else ""
+        examples = f" For example: {_some(counts['shared_lines'])}" if counts.get("shared_lines") else ""
         yield (
             f"{shared['share']:.1%} of the {split} split's lines ({shared['lines']:,}) are also in the train split, "
             f"more than example_validator.max_overlap, {limit:.1%}: its perplexity will look better than on new "
@@ -90,20 +90,20 @@ def overlap(split: str, found: Statistics, limit: float) -> Iterator[str]:
         )
 
 
-def document_share(split: str, found: Statistics, limit: float) -> Iterator[str]:
+def document_share(split: str, counts: Statistics, limit: float) -> Iterator[str]:
     """Reports a split of several documents if one document's share of the text is above the limit."""
-    largest = found.get("largest_document", {"share": 0})
-    if largest["share"] > limit and found["documents"] >= MIN_DOCUMENTS:
+    largest = counts.get("largest_document", {"share": 0})
+    if largest["share"] > limit and counts["documents"] >= MIN_DOCUMENTS:
         yield (
             f"The document {largest['name']} is {largest['share']:.1%} of the {split} split's text, "
-            f"{largest['bytes']:,} bytes of {found['bytes']:,} in {found['documents']:,} documents; "
+            f"{largest['bytes']:,} bytes of {counts['bytes']:,} in {counts['documents']:,} documents; "
             f"example_validator.max_document_share allows {limit:.1%}. Leave it out or cut it."
         )
 
 
-def long_line(split: str, found: Statistics, limit: int) -> Iterator[str]:
+def long_line(split: str, counts: Statistics, limit: int) -> Iterator[str]:
     """Reports a split whose longest line, in bytes, is above the limit."""
-    longest = found.get("longest_line", {"bytes": 0})
+    longest = counts.get("longest_line", {"bytes": 0})
     if longest["bytes"] > limit:
         yield (
             f"The {split} split has a line of {longest['bytes']:,} bytes, more than example_validator.max_line_bytes, "
@@ -112,16 +112,16 @@ def long_line(split: str, found: Statistics, limit: int) -> Iterator[str]:
         )
 
 
-def foreign_script(split: str, found: Statistics, train: Statistics, limit: float) -> Iterator[str]:
+def foreign_script(split: str, counts: Statistics, train: Statistics, limit: float) -> Iterator[str]:
     """Reports a split with a share of letters of scripts that train hardly has above the limit.
 
     Args:
         split: The split's name.
-        found: The split's statistics.
+        counts: The split's statistics.
         train: Statistics of the train split.
         limit: Largest share of the split's letters.
     """
-    scripts, known = found.get("scripts"), train.get("scripts")
+    scripts, known = counts.get("scripts"), train.get("scripts")
     if not scripts or not known:
         return
     letters, known_letters = sum(scripts.values()), sum(known.values())

@@ -255,9 +255,9 @@ def agrees_with_evaluator(server, text, token_ids):
     state = np.zeros([1, *server.model.signatures["step"].structured_input_signature[1]["state"].shape[1:]], np.float32)
     evaluated = server.model.evaluate_ids(tf.constant(before), tf.constant(ids), tf.constant(state))[0].numpy()
     perplexity = np.exp(-evaluated.mean(dtype=np.float64))
-    found = scored["perplexity"][0]
-    message = f"score gives a perplexity of {found:.4f} over {n} tokens, the Evaluator {perplexity:.4f}"
-    expect(abs(found / perplexity - 1) < 1e-3, message)
+    by_score = scored["perplexity"][0]
+    message = f"score gives a perplexity of {by_score:.4f} over {n} tokens, the Evaluator {perplexity:.4f}"
+    expect(abs(by_score / perplexity - 1) < 1e-3, message)
 
 
 def latency_ms(server, lines):

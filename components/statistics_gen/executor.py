@@ -207,14 +207,14 @@ def find_lines(shards: Sequence[ExamplesShard], hashes: Sequence[int]) -> list[s
     Returns:
         At most `EXAMPLES` lines, shortened and made printable.
     """
-    found: set[bytes] = set()
+    matches: set[bytes] = set()
     batches = (batch for shard in shards for batch in read_batches(shard)) if hashes else ()
     for batch in batches:
         lines, _ = filled_lines(tf.constant([example.text for example in batch]))
-        found.update(lines.numpy()[np.isin(hashed(lines).numpy(), hashes)].tolist())
-        if len(found) >= len(hashes):
+        matches.update(lines.numpy()[np.isin(hashed(lines).numpy(), hashes)].tolist())
+        if len(matches) >= len(hashes):
             break
-    return [printable(line, EXCERPT) for line in sorted(found, key=lambda line: (-len(line), line))[:EXAMPLES]]
+    return [printable(line, EXCERPT) for line in sorted(matches, key=lambda line: (-len(line), line))[:EXAMPLES]]
 
 
 def read_bucket(path: Path, bucket: int) -> np.ndarray:
