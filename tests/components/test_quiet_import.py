@@ -1,3 +1,5 @@
+"""TensorFlow is imported without the packages that Keras imports but does not need."""
+
 import subprocess
 import sys
 

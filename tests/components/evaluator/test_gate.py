@@ -77,12 +77,12 @@ def test_an_exported_tokenizer_that_reads_other_ids_is_refused():
     ],
 )
 def test_regression_is_judged_on_the_interval(change, low, high, verdict, undecided):
-    found = _verdict(
+    judged = _verdict(
         "evaluator.max_regression", _judge(compared=_compared(change, low, high), in_words="the pushed version 3")
     )
-    assert (found.verdict, found.undecided) == (verdict, undecided)
-    assert found.reason.startswith("The pushed version 3 has 100.00 perplexity")
-    assert ("undecided" in found.reason) == undecided
+    assert (judged.verdict, judged.undecided) == (verdict, undecided)
+    assert judged.reason.startswith("The pushed version 3 has 100.00 perplexity")
+    assert ("undecided" in judged.reason) == undecided
 
 
 def test_the_reason_mentions_another_vocabulary():
@@ -128,8 +128,8 @@ def test_rules_against_the_baseline(metric, theirs, verdict):
 @pytest.mark.parametrize(("without", "verdict"), [("pass", "passed"), ("refuse", "refused")])
 def test_a_rule_against_the_baseline_says_what_holds_without_one(without, verdict):
     rule = {"metric": "perplexity", "max_change": 0.05, "without_baseline": without}
-    found = _verdict("evaluator.rules[0]", _judge(rules=[rule]))
-    assert found.verdict == verdict and "no pushed version" in found.reason
+    judged = _verdict("evaluator.rules[0]", _judge(rules=[rule]))
+    assert judged.verdict == verdict and "no pushed version" in judged.reason
 
 
 @pytest.mark.parametrize(
@@ -168,8 +168,8 @@ def test_baseline_is_the_newest_version_that_is_not_the_candidate(tmp_path):
     _version(serving / "10", "older, pushed again")
     _version(serving / "11", "new", card="pushed by another run")
     _version(serving / "12.tmp", "half a push")
-    found = baseline.find(serving, candidate)
-    assert (found.version, found.path) == (10, serving / "10")
+    newest = baseline.find(serving, candidate)
+    assert (newest.version, newest.path) == (10, serving / "10")
 
 
 def test_evaluation_is_repeated_when_the_baseline_changes(tmp_path):

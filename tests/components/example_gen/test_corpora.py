@@ -90,8 +90,8 @@ def test_files_that_are_not_text_are_refused(write_files, example_gen):
 def test_files_are_found_in_one_folder_below(write_files):
     names = ("ptb.train.txt", "ptb.valid.txt", "ptb.test.txt")
     folder = write_files({f"simple-examples/data/{name}": b"text\n" for name in names})
-    found = corpora.local_files("penn_treebank", folder)
-    assert [path.name for path in found.values()] == list(names)
+    files = corpora.local_files("penn_treebank", folder)
+    assert [path.name for path in files.values()] == list(names)
 
 
 def test_the_published_penn_treebank_has_its_checksums(ptb_dir):

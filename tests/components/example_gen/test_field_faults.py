@@ -46,8 +46,8 @@ def test_a_stray_nul_passes_and_is_reported(write_files, generate, read_split):
     train = b"good text\n" * 50 + b"a \0 b\n"
     generated = generate(dataset="text_files", data_dir=str(write_files({"train.txt": train, **OTHERS})))
     assert _text(read_split(generated.folder, "train")) == train
-    found = json.loads((generated.folder / "sources.json").read_text())
-    assert found["files"] == {"train.txt": {"bytes": 506, "invalid_bytes": 0, "nul_bytes": 1}}
+    sources = json.loads((generated.folder / "sources.json").read_text())
+    assert sources["files"] == {"train.txt": {"bytes": 506, "invalid_bytes": 0, "nul_bytes": 1}}
 
 
 @pytest.mark.parametrize("chunk_bytes", [30, 10**6])
@@ -104,10 +104,10 @@ def test_linked_folders_are_read_and_loops_end(write_files, generate, read_split
     assert lines == {"train": 5, "eval": 5, "test": 1}
     assert [record.document for record in read_split(generated.folder, "eval")] == ["again/valid.txt"]
     assert (generated.figures["outside_files"], generated.figures["skipped_files"]) == (1, 3)
-    found = json.loads((generated.folder / "sources.json").read_text())
-    assert found["outside"] == 1
-    assert found["skipped"]["self"] == "a loop of links"
-    assert {found["skipped"][name] for name in ("train/loop", "valid")} == {
+    sources = json.loads((generated.folder / "sources.json").read_text())
+    assert sources["outside"] == 1
+    assert sources["skipped"]["self"] == "a loop of links"
+    assert {sources["skipped"][name] for name in ("train/loop", "valid")} == {
         "a folder that is read already, under another name"
     }
 

@@ -70,12 +70,12 @@ def test_positions_count_lines_in_the_document_across_chunks(write_files, chunk_
 
 def test_blocks_are_the_same_documents_whatever_the_chunks(write_files):
     folder = write_files({"book.txt": _book(6, 2000)})
-    found = []
+    routed = []
     for chunk_bytes in (1, 333, 10**9):
         runs = [run for chunk in text_files.plan(folder, "*", "block", chunk_bytes) for run in chunk.routed()]
-        found.append([(split, run.document, run.position, run.text) for split, run in runs])
-    assert found[0] == found[1] == found[2]
-    assert {split for split, *_ in found[0]} == {"train", "eval", "test"}
+        routed.append([(split, run.document, run.position, run.text) for split, run in runs])
+    assert routed[0] == routed[1] == routed[2]
+    assert {split for split, *_ in routed[0]} == {"train", "eval", "test"}
 
 
 def test_equal_blocks_go_to_the_same_split(write_files):

@@ -1,3 +1,5 @@
+"""ExampleValidator: what passes, what warns and what stops the run."""
+
 import pytest
 
 from components import base

@@ -1,3 +1,5 @@
+"""InfraValidator: good models pass, and every kind of wrong answer is noticed."""
+
 import ast
 import json
 import shutil

@@ -54,8 +54,8 @@ def test_a_blessed_model_is_pushed_as_it_was_exported(tmp_path):
     assert figures == {"pushed_model": str(tmp_path / "serving" / "1"), "version": 1}
     pushed = json.loads((output / "pushed.json").read_text())
     assert pushed["version"] == 1 and len(pushed["digest"]) == 64
-    found = {path.relative_to(tmp_path / "serving/1").as_posix() for path in (tmp_path / "serving/1").rglob("*")}
-    assert found == {"saved_model.pb", "variables", "variables/variables.data"}
+    files = {path.relative_to(tmp_path / "serving/1").as_posix() for path in (tmp_path / "serving/1").rglob("*")}
+    assert files == {"saved_model.pb", "variables", "variables/variables.data"}
 
 
 @pytest.mark.parametrize(

@@ -10,8 +10,8 @@ WORKERS = ["10.0.0.1:2222", "host-b:2222"]
 
 
 def read(cluster, kind="worker", index=0):
-    found = {"cluster": cluster, "task": {"type": kind, "index": index}, "environment": "cloud"}
-    return task.from_environment({"TF_CONFIG": json.dumps(found)})
+    config = {"cluster": cluster, "task": {"type": kind, "index": index}, "environment": "cloud"}
+    return task.from_environment({"TF_CONFIG": json.dumps(config)})
 
 
 def test_the_first_worker_is_the_chief():

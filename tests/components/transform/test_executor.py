@@ -1,3 +1,5 @@
+"""Transform: no token is lost or moved, and damaged inputs are named."""
+
 import json
 import random
 

@@ -1,3 +1,5 @@
+"""VocabularyGen: which words and wordpieces have an id, and in which order."""
+
 import random
 
 import numpy as np
