@@ -77,7 +77,14 @@ def request(name, function, *args):
 
 
 class Server:
-    """The four signatures; every answer is checked for shape, type, finite numbers and sense."""
+    """The four signatures; every answer is checked for shape, type, finite numbers and sense.
+
+    Each method returns its answer as arrays and raises `Wrong` if a check fails. Texts, prompts and lines are lists of
+    bytes.
+
+    Args:
+        path: The SavedModel's folder.
+    """
 
     def __init__(self, path):
         self.model = tf.saved_model.load(str(path), tags=["serve"])
@@ -132,15 +139,9 @@ class Server:
     def generate(self, prompts, max_words=8, temperature=1.0, top_k=0, top_p=1.0):
         """Calls `generate` with the same options for all prompts and checks the texts."""
         rows = len(prompts)
-        answer = self.call(
-            "generate",
-            prompt=tf.constant(prompts),
-            max_words=tf.fill([rows], max_words),
-            temperature=tf.fill([rows], temperature),
-            top_k=tf.fill([rows], top_k),
-            top_p=tf.fill([rows], top_p),
-            seed=tf.range(rows),
-        )["text"]
+        options = {"max_words": max_words, "temperature": temperature, "top_k": top_k, "top_p": top_p}
+        options = {name: tf.fill([rows], value) for name, value in options.items()}
+        answer = self.call("generate", prompt=tf.constant(prompts), seed=tf.range(rows), **options)["text"]
         expect(answer.shape == (rows,), f"text has the shape {answer.shape} for {rows} prompts")
         for text in answer.tolist():
             text.decode("utf-8")  # a UnicodeDecodeError says what is wrong
