@@ -13,11 +13,11 @@ import re
 from pathlib import Path
 
 # Secrets in addresses and options: https://user:password@host, --s3_secret_access_key=..., ?token=...
+_SECRET_WORDS = r"secret|token|password|passwd|credential|signature|api_?key|access_key"
 _SECRETS = (
     (re.compile(r"(\w+://)[^/\s@]+@"), r"\1***@"),
-    (re.compile(r"(?i)([\w-]*(?:secret|token|password|passwd|credential|signature|api_?key|access_key)[\w-]*=)[^\s&'\",]+"),
-     r"\1***"),
-)  # fmt: skip
+    (re.compile(rf"(?i)([\w-]*(?:{_SECRET_WORDS})[\w-]*=)[^\s&'\",]+"), r"\1***"),
+)
 
 _handler: "_Handler | None" = None
 

@@ -38,7 +38,6 @@ AWKWARD = {
     "a word of 100,000 letters": b"x" * 100_000,
     "control characters": b"\x01\x02\t\x0b\x0c\r\n\x1b[0m \x7f",
 }
-
 OUT_OF_RANGE = [{"temperature": float("nan")}, {"temperature": float("inf")}, {"temperature": -1.0}]
 OUT_OF_RANGE += [{"top_p": float("nan")}, {"top_p": 1.5}, {"top_k": -1}, {"max_words": -1}]
 
