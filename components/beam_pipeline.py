@@ -151,7 +151,7 @@ def keep(results: beam.PCollection, folder: Path) -> beam.PCollection:
         folder: An existing folder for the files.
 
     Returns:
-        An empty-valued collection, one element for each file.
+        A collection with one element, None, for each file.
     """
     return results | "Keep" >> beam.Map(_write_result, str(folder))
 

@@ -34,7 +34,7 @@ class LocalCorpus:
     checksums: Mapping[str, str] = field(default_factory=dict)
 
     def find(self, folder: Path) -> dict[str, Path] | None:
-        """Returns the file of each split in `folder` or once below it, or None if no set is complete."""
+        """Returns the file of each split in `folder`, or at a single place below it; None if no set is complete."""
         for names in self.files:
             by_split = {split: _find_one(folder, name) for split, name in names.items()}
             if all(by_split.values()):

@@ -139,7 +139,7 @@ def test_a_rule_against_the_baseline_says_what_holds_without_one(without, verdic
         ({"metric": "perplexity"}, "exactly one of"),
         ({"metric": "perplexity", "max": 3, "min": 2}, "exactly one of"),
         ({"metric": "perplexity", "max": 3, "slice": "line_lengths:2-5"}, "line_length:2-5"),
-        ({"metric": "bits_per_character", "max": 3, "slice": "line_length:2-5"}, "whole split only"),
+        ({"metric": "bits_per_character", "max": 3, "slice": "line_length:2-5"}, "only for a whole split"),
     ],
 )
 def test_rules_that_cannot_be_judged_are_configuration_errors(rule, message):
