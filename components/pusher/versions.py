@@ -156,7 +156,7 @@ def _folder(serving_dir: Path) -> Iterator[None]:
         ) from error
     except OSError as error:
         raise ComponentError(
-            f"pipeline.serving_dir: {serving_dir} cannot be written ({error}). Name a folder of yours with "
+            f"pipeline.serving_dir: {serving_dir} cannot be written ({error}). Name a folder that you can write to: "
             "--set pipeline.serving_dir=FOLDER."
         ) from error
 

@@ -202,8 +202,8 @@ def check_conservation(folder: Path, counts: Mapping[str, Mapping[str, int]], tr
         stored = len(TokenStream(split_dir(folder, split)))
         if stored != count["tokens"]:
             raise base.ComponentError(
-                f"{split_dir(folder, split)} holds {stored:,} tokens, but {count['tokens']:,} were counted. Is the "
-                "disk full? Run Transform again (--no-cache)."
+                f"{split_dir(folder, split)} holds {stored:,} tokens, but {count['tokens']:,} were counted. Check "
+                "whether the disk is full, then run Transform again (--no-cache)."
             )
     if counts["train"]["tokens"] != train_tokens:
         raise base.ComponentError(
