@@ -222,7 +222,12 @@ def prepared_folder(dataset: str, data_dir: Path) -> Path:
 
 
 def wrong_checksums(dataset: str, files: Mapping[str, Path]) -> list[str]:
-    """Returns the names of the files that differ from the published ones."""
+    """Returns the names of the files that differ from the published ones.
+
+    Args:
+        dataset: A key of `LOCAL_CORPORA`.
+        files: The file of each split.
+    """
     published = LOCAL_CORPORA[dataset].checksums
     wrong = []
     for path in files.values():
@@ -265,7 +270,11 @@ def text_folder(parameters: Any) -> str | Path:
 
 
 def data_folder(parameters: Any) -> Path:
-    """Returns the absolute path of the folder of a local copy of a corpus; raises ComponentError if it is not set."""
+    """Returns the absolute path of the folder of a local copy of a corpus.
+
+    Raises:
+        ComponentError: If `data_dir` is not set.
+    """
     if parameters.data_dir is None:
         raise ComponentError(
             f"example_gen.data_dir is not set: {parameters.dataset} needs the folder that holds its files."

@@ -32,7 +32,14 @@ def stamp(path: str | Path) -> Stamp:
 
 
 def check_unchanged(stamps: Iterable[tuple[str | Path, Stamp]]) -> None:
-    """Raises ComponentError if a file's stamp differs from the one before it was read."""
+    """Checks that files have not changed since they were stamped.
+
+    Args:
+        stamps: Paths with their stamps from before they were read.
+
+    Raises:
+        ComponentError: If a file has another stamp now, or is gone.
+    """
     for path, before in stamps:
         if stamp(path) != before:
             raise changed(path)

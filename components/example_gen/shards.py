@@ -171,7 +171,14 @@ def read_counts(folder: Path, chunks: int) -> dict[str, SplitCounts]:
 
 
 def read_files(folder: Path) -> dict[str, FileBytes]:
-    """Adds up the byte counts of each text file over all chunks, by the file's name."""
+    """Adds up the byte counts of each text file over all chunks.
+
+    Args:
+        folder: The temporary folder that `WriteChunk` wrote to.
+
+    Returns:
+        The counts by the file's name.
+    """
     files: dict[str, FileBytes] = {}
     for report in _reports(folder):
         for name, counts in report["files"].items():

@@ -34,7 +34,14 @@ def split_of_name(name: str) -> str | None:
 
 
 def split_of_path(path: str) -> str | None:
-    """Returns the split that a file's name names or, failing that, the nearest of its folders (relative POSIX path)."""
+    """Returns the split that a file's name names or, failing that, the nearest of its folders.
+
+    Args:
+        path: Relative POSIX path.
+
+    Returns:
+        The split, or None if no part of the path names one.
+    """
     parts = reversed(PurePosixPath(path).parts)
     return next((split for part in parts if (split := split_of_name(part)) is not None), None)
 

@@ -274,7 +274,16 @@ def _next_cut(piece: TextPiece, target: int) -> int:
 
 
 def whole_file(path: str | Path, name: str, blocks: bool) -> TextPiece:
-    """Returns a file as one piece; raises ComponentError if it cannot be read or is not text."""
+    """Returns a file as one piece.
+
+    Args:
+        path: The file, or its URL.
+        name: The file's name below the data folder.
+        blocks: Whether its documents are blank-line-separated blocks.
+
+    Raises:
+        ComponentError: If it cannot be read or is not text.
+    """
     stamp = file_stamp.stamp(path)
     format = text_encoding.recognise(path)
     end = stamp[0] if format.seekable else None

@@ -17,7 +17,12 @@ Statistics = Mapping[str, Any]
 
 
 def empty(split: str, counts: Statistics) -> Iterator[str]:
-    """Reports a split without tokens, which no limit allows."""
+    """Reports a split without tokens, which no limit allows.
+
+    Args:
+        split: The split's name.
+        counts: The split's statistics.
+    """
     if counts["tokens"] == 0:
         yield (
             f"The {split} split is empty: {counts['bytes']:,} bytes of text without a token. "
@@ -26,7 +31,13 @@ def empty(split: str, counts: Statistics) -> Iterator[str]:
 
 
 def invalid_bytes(split: str, counts: Statistics, limit: float) -> Iterator[str]:
-    """Reports a split with a share of bytes that are not UTF-8 above the limit."""
+    """Reports a split with too many bytes that are not UTF-8.
+
+    Args:
+        split: The split's name.
+        counts: The split's statistics.
+        limit: Largest share of the split's bytes, 0 to 1.
+    """
     if counts["invalid_fraction"] > limit:
         hint = " Its NUL bytes suggest UTF-16 or binary files." if counts["nul_bytes"] else ""
         yield (
@@ -37,13 +48,13 @@ def invalid_bytes(split: str, counts: Statistics, limit: float) -> Iterator[str]
 
 
 def invalid_files(files: Mapping[str, Mapping[str, int]], limit: float) -> Iterator[str]:
-    """Reports files with a share of bytes that are not text above the limit.
+    """Reports files with too many bytes that are not text.
 
     In a large corpus, a binary file is a small share of its split, so files are judged one by one.
 
     Args:
         files: Name -> `bytes`, `invalid_bytes` and `nul_bytes` of each file that has such bytes.
-        limit: Largest share of a file's bytes.
+        limit: Largest share of a file's bytes, 0 to 1.
     """
     shares = {name: _not_text(file) / max(1, file["bytes"]) for name, file in files.items()}
     bad = sorted((name for name in files if shares[name] > limit), key=lambda name: (-shares[name], name))
@@ -60,7 +71,13 @@ def _not_text(file: Mapping[str, int]) -> int:
 
 
 def tokens(split: str, counts: Statistics, limit: int) -> Iterator[str]:
-    """Reports a split with fewer tokens than the limit."""
+    """Reports a split with too few tokens.
+
+    Args:
+        split: The split's name.
+        counts: The split's statistics.
+        limit: Smallest number of tokens.
+    """
     if 0 < counts["tokens"] < limit:
         yield (
             f"The {split} split has {counts['tokens']:,} tokens, fewer than example_validator.min_tokens, {limit:,}: "
@@ -69,7 +86,13 @@ def tokens(split: str, counts: Statistics, limit: int) -> Iterator[str]:
 
 
 def unknown(split: str, counts: Statistics, limit: float) -> Iterator[str]:
-    """Reports a split with a share of tokens that are written `<unk>` above the limit."""
+    """Reports a split with too many tokens that are written `<unk>` in the text.
+
+    Args:
+        split: The split's name.
+        counts: The split's statistics.
+        limit: Largest share of the split's tokens, 0 to 1.
+    """
     if counts.get("unk_share", 0) > limit:
         yield (
             f"{counts['unk_share']:.1%} of the {split} split's tokens ({counts['unk_tokens']:,}) are <unk> in the "
@@ -79,7 +102,13 @@ def unknown(split: str, counts: Statistics, limit: float) -> Iterator[str]:
 
 
 def overlap(split: str, counts: Statistics, limit: float) -> Iterator[str]:
-    """Reports a split with a share of lines that train has, too, above the limit."""
+    """Reports a split with too many lines that the train split has, too.
+
+    Args:
+        split: The split's name.
+        counts: The split's statistics.
+        limit: Largest share of the split's lines that are not blank, 0 to 1.
+    """
     shared = counts.get("overlap_with_train", {"share": 0})
     if shared["share"] > limit:
         examples = f" For example: {_some(counts['shared_lines'])}" if counts.get("shared_lines") else ""
@@ -91,7 +120,13 @@ def overlap(split: str, counts: Statistics, limit: float) -> Iterator[str]:
 
 
 def document_share(split: str, counts: Statistics, limit: float) -> Iterator[str]:
-    """Reports a split of several documents if one document's share of the text is above the limit."""
+    """Reports a split of `MIN_DOCUMENTS` documents or more in which one document is too large.
+
+    Args:
+        split: The split's name.
+        counts: The split's statistics.
+        limit: Largest share of one document in the split's bytes, 0 to 1.
+    """
     largest = counts.get("largest_document", {"share": 0})
     if largest["share"] > limit and counts["documents"] >= MIN_DOCUMENTS:
         yield (
@@ -102,7 +137,13 @@ def document_share(split: str, counts: Statistics, limit: float) -> Iterator[str
 
 
 def long_line(split: str, counts: Statistics, limit: int) -> Iterator[str]:
-    """Reports a split whose longest line, in bytes, is above the limit."""
+    """Reports a split whose longest line is too long.
+
+    Args:
+        split: The split's name.
+        counts: The split's statistics.
+        limit: Largest length of a line, in bytes.
+    """
     longest = counts.get("longest_line", {"bytes": 0})
     if longest["bytes"] > limit:
         yield (
@@ -113,13 +154,13 @@ def long_line(split: str, counts: Statistics, limit: int) -> Iterator[str]:
 
 
 def foreign_script(split: str, counts: Statistics, train: Statistics, limit: float) -> Iterator[str]:
-    """Reports a split with a share of letters of scripts that train hardly has above the limit.
+    """Reports a split with too many letters of scripts that the train split hardly has.
 
     Args:
         split: The split's name.
         counts: The split's statistics.
         train: Statistics of the train split.
-        limit: Largest share of the split's letters.
+        limit: Largest share of the split's letters, 0 to 1.
     """
     scripts, known = counts.get("scripts"), train.get("scripts")
     if not scripts or not known:
@@ -138,7 +179,7 @@ def foreign_script(split: str, counts: Statistics, train: Statistics, limit: flo
 def drift(
     now: Mapping[bytes, int], before: Mapping[bytes, int], totals: tuple[int, int], limit: float
 ) -> Iterator[str]:
-    """Reports a distance between train's words and those of the previous run above the limit.
+    """Reports that train's words differ too much from those of the previous run.
 
     Args:
         now: Frequent words of this run, with their counts.
@@ -177,7 +218,12 @@ def jensen_shannon(now: Mapping[bytes, int], before: Mapping[bytes, int], totals
 
 
 def skipped(names: Mapping[str, str], limit: int) -> Iterator[str]:
-    """Reports skipped entries of the data folder if their number is above the limit."""
+    """Reports skipped entries of the data folder.
+
+    Args:
+        names: Name -> reason of each entry that was skipped.
+        limit: Largest number of skipped entries.
+    """
     if len(names) > limit:
         some = _some([f"{name} ({reason})" for name, reason in names.items()])
         yield (

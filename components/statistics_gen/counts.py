@@ -178,7 +178,12 @@ class Counts:
 
 
 def add_codes(totals: np.ndarray, text: bytes) -> None:
-    """Adds the number of occurrences of each character of a text to `totals`, int64 `[CODES]`."""
+    """Counts each character of a text.
+
+    Args:
+        totals: int64 `[CODES]`, to which the numbers of occurrences are added.
+        text: The text; invalid bytes count as U+FFFD.
+    """
     codes = np.frombuffer(text.decode("utf-8", "replace").encode("utf-32-le"), np.uint32)
     counts = np.bincount(codes)
     totals[: len(counts)] += counts

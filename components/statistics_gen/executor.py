@@ -134,17 +134,24 @@ class CountShard(beam.DoFn):
 
 
 def hashes_file(aside: str, split: str, number: int) -> Path:
-    """Returns the file of a shard's hashes, int64."""
+    """Returns the file of the hashes of shard `number` of a `split`, below the folder `aside`."""
     return Path(aside) / f"{split}-{number:05d}"
 
 
 def words_file(aside: str, number: int) -> Path:
-    """Returns the file of a train shard's frequent words."""
+    """Returns the file of the frequent words of train's shard `number`, below the folder `aside`."""
     return Path(aside) / f"words-{number:05d}"
 
 
 def hash_lines(texts: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-    """Returns the hashes of all lines that are not blank, int64 `[lines]`, and the number of blank lines."""
+    """Hashes the lines that are not blank.
+
+    Args:
+        texts: string `[texts]`, each of whole lines.
+
+    Returns:
+        The hashes, int64 `[lines]`, and the number of blank lines.
+    """
     filled, blank = filled_lines(texts)
     return hashed(filled), blank
 
@@ -218,7 +225,15 @@ def find_lines(shards: Sequence[ExamplesShard], hashes: Sequence[int]) -> list[s
 
 
 def read_bucket(path: Path, bucket: int) -> np.ndarray:
-    """Reads the hashes of a file whose highest bits are `bucket`, int64."""
+    """Reads the hashes of one bucket.
+
+    Args:
+        path: A file of sorted hashes.
+        bucket: The highest `BUCKET_BITS` bits of the hashes to read.
+
+    Returns:
+        int64 `[lines]`.
+    """
     if not path.stat().st_size:
         return np.empty(0, np.int64)  # an empty file cannot be mapped
     hashes = np.memmap(path, np.int64, mode="r")

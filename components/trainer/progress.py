@@ -130,7 +130,11 @@ class TrainingProgress(keras.callbacks.Callback):
 
 
 def time_left(seconds: float) -> str:
-    """Formats a remaining time in seconds, only as precisely as such an estimate is: `12 min left`."""
+    """Formats a remaining time, such as `12 min left`, only as precisely as an estimate is.
+
+    Args:
+        seconds: The remaining time in seconds.
+    """
     minutes = round(seconds / 60)
     if minutes < 1:
         return "under 1 min left"

@@ -157,7 +157,7 @@ class WriteShard(beam.DoFn):
 
 
 def file_of(folder: str, shard: ExamplesShard) -> Path:
-    """Returns the temporary file of a shard's ids."""
+    """Returns the temporary file, below `folder`, of the ids of `shard`."""
     return Path(folder) / f"{shard.split}-{shard.number:05d}"
 
 

@@ -80,7 +80,14 @@ def add_bucket(bucket: int, shards: Sequence[Path], ranked: Path) -> BucketFigur
 
 
 def merged(ranked: Sequence[Path]) -> Iterator[word_rows.Count]:
-    """Yields the words of all ranked files by count (descending), then by bytes, without loading the files."""
+    """Merges all ranked files without loading them.
+
+    Args:
+        ranked: The files that `add_bucket` wrote.
+
+    Yields:
+        Words with their counts, by count (descending), then by bytes.
+    """
     return heapq.merge(*map(_stream, ranked), key=word_rows.rank)
 
 
