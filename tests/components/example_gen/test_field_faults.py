@@ -108,7 +108,7 @@ def test_linked_folders_are_read_and_loops_end(write_files, generate, read_split
     assert sources["outside"] == 1
     assert sources["skipped"]["self"] == "a loop of links"
     assert {sources["skipped"][name] for name in ("train/loop", "valid")} == {
-        "a folder that is read already, under another name"
+        "a folder that is already read under another name"
     }
 
 
