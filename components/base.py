@@ -1,4 +1,4 @@
-"""What a component is: a typed specification that a pipeline wires, and an executor that does the work.
+"""Defines what a component is: a typed specification that a pipeline wires, and an executor that does the work.
 
 A component's folder holds `component.py` (a subclass of `Component`, cheap to import: no TensorFlow) and
 `executor.py` (a module with one public function `execute`, imported only when the component really runs).
@@ -18,7 +18,7 @@ class ComponentError(Exception):
 
 
 class BeamParameters(Parameters):
-    """Of a component that runs on Beam."""
+    """Parameters of a component that runs on Apache Beam."""
 
     beam_args: list[Text] = setting(["--runner=FnApiRunner"], "Options of Apache Beam.")
 
@@ -38,11 +38,12 @@ class Context:
 
     Attributes:
         run_id: Identifies the run, for cards and logs.
-        workspace: A folder that survives a killed or failed attempt where the component is `RESUMABLE`. It is removed
-            once the component has finished, but where it has a `BUDGET`, so that a larger one continues its work.
+        workspace: A folder for intermediate files. If the component is `RESUMABLE`, the folder survives a killed or
+            failed attempt. It is removed once the component has finished, unless the component has a `BUDGET`: then it
+            is kept, so that a run with a larger budget can continue its work.
         progress: Whether standard error may show progress bars.
-        quiet: Whether it shows warnings and errors alone.
-        peers: The other workers, where several train together (`components.trainer.peers.Peers`).
+        quiet: Whether standard error shows only warnings and errors.
+        peers: The other workers, if several train together (`components.trainer.peers.Peers`); None otherwise.
     """
 
     run_id: str
@@ -53,19 +54,22 @@ class Context:
 
 
 class Component:
-    """Base of the pipeline's components.
+    """Base class of the pipeline's components.
 
     Args:
         parameters: An instance of the class's `Parameters`.
-        **inputs: One `Channel` for each key of `INPUTS`; keys that end with "?" in `INPUTS` may be left out.
+        **inputs: One `Channel` for each key of `INPUTS`. Keys that end with "?" in `INPUTS` may be left out.
+
+    Raises:
+        TypeError: If a required input is missing, has another artifact type, or is not in `INPUTS`.
     """
 
     INPUTS: ClassVar[Mapping[str, str]] = {}  # input key (with "?" appended where optional) -> artifact type
     OUTPUTS: ClassVar[Mapping[str, str]] = {}  # output key -> artifact type
     RESUMABLE: ClassVar[bool] = False  # keeps its workspace when an attempt fails or is killed
-    BUDGET: ClassVar[Sequence[str]] = ()  # parameters that say how much work there is: what is done stays valid
+    BUDGET: ClassVar[Sequence[str]] = ()  # parameters that bound the amount of work: finished work stays valid
     GATE: ClassVar[str | None] = None  # figure that is False where this component refuses the model
-    IN_CHILD: ClassVar[bool] = False  # works in a process of `components.child_process`
+    IN_CHILD: ClassVar[bool] = False  # runs in a process of `components.child_process`
     Parameters: ClassVar[type[Parameters]] = Parameters
 
     def __init__(self, parameters: Parameters, **inputs: Channel):
@@ -84,6 +88,7 @@ class Component:
 
     @property
     def name(self) -> str:
+        """The component's name, which is the name of its class."""
         return type(self).__name__
 
     @property
@@ -92,10 +97,13 @@ class Component:
         return type(self).__module__.rpartition(".")[0] + ".executor"
 
     def external_state(self, inputs: Mapping[str, Path]) -> dict[str, Any]:
-        """What the work reads outside its inputs (source files, a baseline), as JSON for the cache key.
+        """Describes what the work reads outside its inputs, such as source files or a baseline.
 
         Args:
-            inputs: Paths of the resolved input artifacts.
+            inputs: Paths of the resolved input artifacts, by key.
+
+        Returns:
+            A JSON-serialisable dict, which becomes part of the cache key.
 
         Raises:
             ComponentError: If a source is missing or cannot be read.
@@ -104,11 +112,27 @@ class Component:
         return {}
 
     def still_valid(self, outputs: Mapping[str, Path]) -> bool:
-        """Whether a cached execution's effects outside its outputs still stand (a pushed version, say)."""
+        """Whether the effects of a cached execution outside its outputs, such as a pushed version, still exist.
+
+        Args:
+            outputs: Paths of the cached output artifacts, by key.
+        """
         del outputs
         return True
 
     def execute(self, inputs: Mapping[str, Path], outputs: Mapping[str, Path], context: Context) -> dict[str, Any]:
-        """Runs the executor and returns its figures: a small JSON-serialisable dict for tables and summaries."""
+        """Imports the executor module and runs its `execute`.
+
+        Args:
+            inputs: Paths of the input artifacts, by key of `INPUTS`.
+            outputs: Paths of the output artifacts, by key of `OUTPUTS`. The folders exist and are empty.
+            context: The run's identity, the workspace and the display options.
+
+        Returns:
+            The executor's figures: a small JSON-serialisable dict for tables and summaries.
+
+        Raises:
+            ComponentError: If the work fails in a way that the user can fix.
+        """
         module = import_quietly(self.executor_module)
         return module.execute(inputs, outputs, self.parameters, context)

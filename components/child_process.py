@@ -1,4 +1,4 @@
-"""Runs a function in a process of its own: a fresh TensorFlow, whose devices and memory end with it."""
+"""Runs a function in a separate process: a fresh TensorFlow, whose devices and memory are released when it ends."""
 
 import contextlib
 import logging
@@ -26,11 +26,11 @@ _prepared: "_Child | None" = None
 
 
 class ChildDied(ComponentError):
-    """A child process ended without an answer."""
+    """Raised if a child process ended without an answer."""
 
 
 class _Child(NamedTuple):
-    """A process that does one piece of work, and the connection by which it gets it and answers."""
+    """A process that does one piece of work, and the connection that carries the work and the answer."""
 
     process: SpawnProcess
     connection: Connection
@@ -41,21 +41,28 @@ class ConnectionWatch(Protocol):
 
     @property
     def sockets(self) -> Sequence[Any]:
-        """What is readable when `hear` has to be called."""
+        """The sockets that become readable when `hear` has to be called."""
 
     def hear(self, seconds: float | None) -> Any:
-        """Looks at them; raises ComponentError where the work has become useless."""
+        """Reads what has arrived on the sockets.
+
+        Args:
+            seconds: Longest time to wait; None waits without limit.
+
+        Raises:
+            ComponentError: If the child's work has become useless.
+        """
 
 
 def prepare() -> None:
-    """Starts the process of the next `run_in_child` now: it imports TensorFlow while this process does other work."""
+    """Starts the process of the next `run_in_child` now, so that it imports TensorFlow while this process works."""
     global _prepared
     if _prepared is None:
         _prepared = _start()
 
 
 def discard_prepared() -> None:
-    """Ends the process that `prepare` started, if nothing has used it."""
+    """Ends the process that `prepare` started, if it was not used."""
     global _prepared
     unused, _prepared = _prepared, None
     if unused is not None:
@@ -65,19 +72,22 @@ def discard_prepared() -> None:
 
 
 def run_in_child(function: Callable[..., Any], *args: Any, watch: ConnectionWatch | None = None) -> Any:
-    """Calls `function(*args)` in a new process and returns its result; all three must pickle.
+    """Calls `function(*args)` in a new process and returns its result.
 
-    The child ends with its parent, even where that is killed. Where this process is interrupted, the child has
-    `STOP_SECONDS` to end by itself (see `stop_requested`).
+    The function, its arguments and its result must be picklable. The child ends with its parent, even if the parent is
+    killed. If this process is interrupted, the child has `STOP_SECONDS` to end by itself (see `stop_requested`).
 
     Args:
-        function: A module's top-level function.
+        function: A top-level function of a module.
         *args: Its arguments.
-        watch: What may make the work useless while it runs; the child is killed then.
+        watch: Connections that may make the work useless while it runs. If its `hear` raises, the child is killed.
+
+    Returns:
+        What the function returned.
 
     Raises:
         ComponentError: If the function or `watch` raised one, or (`ChildDied`) the process died.
-        RuntimeError: If the function raised anything else; the message holds the child's traceback.
+        RuntimeError: If the function raised any other exception; the message holds the child's traceback.
     """
     global _prepared
     prepared, _prepared = _prepared, None
@@ -120,7 +130,10 @@ def _start() -> _Child:
 
 @contextlib.contextmanager
 def _interrupts_later() -> Iterator[None]:
-    """Holds Ctrl-C back: a process that starts now inherits that, and is not interrupted before it ignores Ctrl-C."""
+    """Blocks Ctrl-C while a process starts.
+
+    The new process inherits the block, so that it is not interrupted before it ignores Ctrl-C.
+    """
     resource_tracker.ensure_running()  # started with the first process, and would lift the block
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
@@ -130,13 +143,16 @@ def _interrupts_later() -> Iterator[None]:
 
 
 def stop_requested() -> bool:
-    """Whether this child was asked to stop."""
+    """Whether this child process was asked to stop."""
     return _stop_requested.is_set()
 
 
 @contextlib.contextmanager
 def stoppable() -> Iterator[None]:
-    """Work of a child that looks at `stop_requested` itself: elsewhere such a request ends the process at once."""
+    """Runs a block that checks `stop_requested` itself.
+
+    Outside of such a block, a request to stop ends the process at once.
+    """
     before = signal.signal(signal.SIGTERM, lambda *_: _stop_requested.set())
     try:
         yield
@@ -145,7 +161,7 @@ def stoppable() -> Iterator[None]:
 
 
 def show_warnings_alone() -> None:
-    """Keeps what is less than a warning from standard error; the run's log still has it."""
+    """Hides messages below the level of a warning on standard error. The run's log still has them."""
     for handler in logging.getLogger().handlers:
         if type(handler) is logging.StreamHandler:
             handler.setLevel(logging.WARNING)

@@ -1,4 +1,4 @@
-"""Imports TensorFlow without the remarks that its C++ libraries print, and without what Keras has no need to bring."""
+"""Imports TensorFlow without the messages of its C++ libraries, and without unused packages that Keras imports."""
 
 import contextlib
 import importlib
@@ -7,23 +7,30 @@ import sys
 from collections.abc import Iterator
 from types import ModuleType
 
-# Keras imports them where they are installed, for wrappers and plots that are not used here: two fifths of the seconds
-# that importing TensorFlow takes, and 85 MB of every process.
-SPARED = ("sklearn", "matplotlib")
+# Keras imports these packages if they are installed, for wrappers and plots that are not used here. They take two
+# fifths of the time of importing TensorFlow, and 85 MB of every process.
+UNUSED_PACKAGES = ("sklearn", "matplotlib")
 
 
 def import_quietly(name: str) -> ModuleType:
-    """Imports a module; what is printed to standard error meanwhile is shown only where TensorFlow's logs are.
+    """Imports a module and hides what is printed to standard error meanwhile, if `TF_CPP_MIN_LOG_LEVEL` is 3.
 
-    `TF_CPP_MIN_LOG_LEVEL=3` is what asks for silence. Python's own errors are raised as ever.
+    Args:
+        name: Dotted name of the module.
+
+    Returns:
+        The module.
+
+    Raises:
+        ImportError: If it cannot be imported. Python's exceptions are never hidden.
     """
-    with _without(() if "keras" in sys.modules else SPARED), silence():
+    with _without(() if "keras" in sys.modules else UNUSED_PACKAGES), silence():
         return importlib.import_module(name)
 
 
 @contextlib.contextmanager
 def _without(names: tuple[str, ...]) -> Iterator[None]:
-    """Lets modules that are not imported yet look as if they were not installed."""
+    """Makes modules that are not imported yet look as if they were not installed."""
     hidden = [name for name in names if name not in sys.modules]
     sys.modules.update(dict.fromkeys(hidden))
     try:
@@ -35,7 +42,7 @@ def _without(names: tuple[str, ...]) -> Iterator[None]:
 
 @contextlib.contextmanager
 def silence() -> Iterator[None]:
-    """Keeps what is written to standard error, by C++ libraries too, from being shown, if TensorFlow's logs are not."""
+    """Hides what the block writes to standard error, C++ libraries included, if `TF_CPP_MIN_LOG_LEVEL` is 3."""
     if os.environ.get("TF_CPP_MIN_LOG_LEVEL") != "3":
         yield
         return

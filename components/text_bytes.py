@@ -1,10 +1,10 @@
-"""Bytes that should be UTF-8 text: how many are not, and how names and excerpts of them are shown to people."""
+"""Helpers for bytes that should be UTF-8 text: counting invalid bytes, and making names and excerpts printable."""
 
-EXCERPT = 80  # characters of a text that a message shows
+EXCERPT = 80  # number of characters of a text that a message shows
 
 
 def count_invalid(text: bytes) -> tuple[int, int]:
-    """Bytes that are not UTF-8, and Unicode characters once they are replaced.
+    """Counts the bytes that are not UTF-8, and the characters of the text after each of them has been replaced.
 
     Args:
         text: Any bytes.
@@ -20,7 +20,12 @@ def count_invalid(text: bytes) -> tuple[int, int]:
 
 
 def printable(text: bytes | str, limit: int | None = None) -> str:
-    """Text for a message or a JSON file: what cannot be printed is escaped, what is longer than `limit` is cut."""
+    r"""Makes a text fit for a message or a JSON file: characters that cannot be printed are escaped.
+
+    Args:
+        text: The text. Bytes that are not UTF-8 become escapes such as `\xff`.
+        limit: Number of characters above which the text is cut and ends with "…"; None never cuts.
+    """
     if isinstance(text, str):
         text = text.encode("utf-8", "surrogateescape")
     shown = text.decode("utf-8", "backslashreplace")

@@ -1,4 +1,4 @@
-"""A JSON file of an artifact: typed, with the version of its format, written whole or not at all."""
+"""A JSON file of an artifact, with a type and a format version. It is written completely or not at all."""
 
 import json
 import math
@@ -21,9 +21,10 @@ class Document(Generic[T]):
 
     Args:
         file: The file's name.
-        kind: A TypedDict: what the file holds. Numbers that may not be finite are `float | None`: JSON has none such.
-        writer: The component that writes it, for messages.
-        version: Of the format. Raise it when `kind` changes.
+        kind: A TypedDict: what the file holds. A number that may not be finite is `float | None`, because JSON has no
+            infinity.
+        writer: The component that writes the file, for messages.
+        version: Version of the format. Raise it when `kind` changes.
 
     Example:
 
@@ -50,18 +51,25 @@ class Document(Generic[T]):
     def write(self, folder: Path, value: T) -> None:
         """Writes the file, or replaces it.
 
+        Args:
+            folder: The artifact's folder.
+            value: The content. Numbers that are not finite are written as null.
+
         Raises:
-            pydantic.ValidationError: If `value` is of another type.
+            pydantic.ValidationError: If `value` does not have the document's type.
         """
         value = self._adapter.validate_python(finite(value))
         content = {"format": self.version, **self._adapter.dump_python(value)}
         files.write_text(folder / self.file, json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False) + "\n")
 
     def read(self, folder: Path) -> T:
-        """What the file holds.
+        """Reads the file and checks its format and its type.
+
+        Args:
+            folder: The artifact's folder.
 
         Raises:
-            ComponentError: If the file is missing or damaged, or of another format.
+            ComponentError: If the file is missing or damaged, or has another format.
         """
         path = folder / self.file
         try:
@@ -75,12 +83,16 @@ class Document(Generic[T]):
             return self._adapter.validate_python(content)
         except (OSError, ValueError, AttributeError, TypeError, RecursionError) as error:
             raise ComponentError(
-                f"{path} cannot be read ({_in_words(error)}). Run the {self._writer} again (--no-cache)."
+                f"{path} cannot be read ({_describe(error)}). Run the {self._writer} again (--no-cache)."
             ) from error
 
 
 def finite(value: Any) -> Any:
-    """The same with None for numbers that are not finite."""
+    """Returns a copy of a JSON value in which numbers that are not finite are None.
+
+    Args:
+        value: A value of dicts, lists, tuples, numbers and texts. Tuples become lists.
+    """
     if isinstance(value, dict):
         return {key: finite(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
@@ -90,7 +102,7 @@ def finite(value: Any) -> Any:
     return value
 
 
-def _in_words(error: Exception) -> str:
+def _describe(error: Exception) -> str:
     if isinstance(error, pydantic.ValidationError):
         first = error.errors(include_url=False)[0]
         place = ".".join(map(str, first["loc"]))

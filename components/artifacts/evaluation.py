@@ -1,4 +1,4 @@
-"""ModelEvaluation: `evaluation.json`, `predictions.json` and `embedding.json`, all the Evaluator's."""
+"""ModelEvaluation: `evaluation.json`, `predictions.json` and `embedding.json`, all written by the Evaluator."""
 
 from typing import Any, NotRequired
 
@@ -8,7 +8,7 @@ from components.artifacts.document import Document
 
 
 class SliceFigures(TypedDict):
-    """The figures of some tokens; their definitions are in `components/evaluator/figures/metrics.py`."""
+    """The figures of a group of tokens; their definitions are in `components/evaluator/figures/metrics.py`."""
 
     num_tokens: int
     cross_entropy: float | None
@@ -20,7 +20,13 @@ class SliceFigures(TypedDict):
 
 
 class CalibrationBin(TypedDict):
-    """Tokens by the probability of the first choice: its mean, and the share of tokens where it was right."""
+    """The tokens whose most probable word has a probability in one range.
+
+    Attributes:
+        probability: Mean probability of the most probable word.
+        accuracy: Share of the tokens for which that word was right.
+        tokens: Number of tokens.
+    """
 
     probability: float
     accuracy: float
@@ -53,7 +59,7 @@ class RuleVerdict(TypedDict):
 
 
 class AdaptiveFigures(TypedDict):
-    """Perplexities of a mode of adaptive evaluation, and its settings."""
+    """Perplexities of one mode of adaptive evaluation, by split, and the mode's settings."""
 
     eval: float | None
     test: float | None
@@ -64,7 +70,7 @@ class BaselineFigures(TypedDict):
     """The candidate against the newest pushed version; see `components.evaluator.figures.comparison.Comparison`.
 
     Attributes:
-        splits: The baseline's figures by split; empty where it reads text into other ids.
+        splits: The baseline's figures by split; empty if the baseline reads the text into other ids.
     """
 
     metric: str
@@ -81,7 +87,7 @@ class BaselineFigures(TypedDict):
 
 
 class Evaluation(TypedDict):
-    """What the Evaluator found of the exported model; `adaptive` by mode."""
+    """What the Evaluator measured on the exported model; `adaptive` is by mode."""
 
     blessed: bool
     splits: dict[str, SplitFigures]
@@ -99,7 +105,7 @@ class NextWord(TypedDict):
 
 
 class Phrase(TypedDict):
-    """A phrase's ten next words, of the candidate and of the baseline."""
+    """The ten most probable next words of a phrase, by the candidate and, if there is one, by the baseline."""
 
     text: str
     candidate: list[NextWord]
@@ -113,7 +119,7 @@ class Predictions(TypedDict):
 
 
 class Neighbour(TypedDict):
-    """A word and the cosine of its vector with another one's."""
+    """A word and the cosine between its vector and the vector of the word it is a neighbour of."""
 
     word: str
     cosine: float
@@ -127,7 +133,7 @@ class Neighbours(TypedDict):
 
 
 class Place(TypedDict):
-    """A word's place on the map."""
+    """A word's coordinates on the two-dimensional map."""
 
     word: str
     x: float
@@ -135,7 +141,7 @@ class Place(TypedDict):
 
 
 class Embedding(TypedDict):
-    """Nearest neighbours of a dozen words, and the frequent words in the embedding's two main directions."""
+    """Nearest neighbours of a dozen words, and frequent words projected on the embedding's two main directions."""
 
     neighbours: list[Neighbours]
     map: list[Place]

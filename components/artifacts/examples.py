@@ -17,15 +17,22 @@ from google.protobuf.message import DecodeError
 from components.artifacts.splits import SPLITS, split_dir
 from components.base import ComponentError
 
-FRAME_BYTES = 16  # of a TFRecord, around its data: length, and two checksums
-BATCH_BYTES = 1 << 20  # text that is tokenized at once: larger is no faster, smaller pays per operation
+FRAME_BYTES = 16  # a TFRecord adds a length and two checksums to its data
+BATCH_BYTES = 1 << 20  # text that is tokenized at once: larger is no faster, smaller costs more operations
 
 _SHARD_NAME = re.compile(r"data_tfrecord-(\d{5})-of-(\d{5})")
 
 
 @dataclass(frozen=True, order=True)
 class ExamplesShard:
-    """One file of Examples: its split, its place in the split's order (from 0), the split's shards, its path."""
+    """One file of Examples.
+
+    Attributes:
+        split: The split.
+        number: The shard's position in the split, from 0.
+        of: Number of shards of the split.
+        path: The file.
+    """
 
     split: str
     number: int
@@ -40,7 +47,7 @@ class Example:
     Attributes:
         document: Name of the document.
         position: Index of the first line in the document.
-        text: The lines' bytes as found.
+        text: The bytes of the lines, as they were read.
     """
 
     document: bytes
@@ -49,13 +56,13 @@ class Example:
 
 
 def shard_name(number: int, of: int) -> str:
-    """The file name of a split's shard."""
+    """Returns the file name of shard `number` (from 0) of a split that has `of` shards."""
     return f"data_tfrecord-{number:05d}-of-{of:05d}"
 
 
 def serialize(example: Example) -> bytes:
-    """A record. The same Example gives the same bytes in every process."""
-    # Deterministic: the keys of a protobuf map come in another order in every process, and caches compare contents.
+    """Serializes an Example as a record. The same Example gives the same bytes in every process."""
+    # The order of a protobuf map's keys differs between processes, and caches compare contents.
     feature = tf.train.Feature
     features = {
         "document": feature(bytes_list=tf.train.BytesList(value=[example.document])),
@@ -67,10 +74,14 @@ def serialize(example: Example) -> bytes:
 
 
 def list_shards(examples: Path, splits: Sequence[str] = SPLITS) -> list[ExamplesShard]:
-    """The shards of an Examples artifact, split by split, in the corpus's order.
+    """Lists the shards of an Examples artifact, split by split, in the corpus's order.
+
+    Args:
+        examples: The artifact's folder.
+        splits: The splits to list; all three by default.
 
     Raises:
-        ComponentError: If a split has no shards or lacks one of those that its shards' names promise.
+        ComponentError: If a split has no shards, or its files are not exactly those that the shards' names promise.
     """
     shards = []
     for split in splits:
@@ -93,10 +104,16 @@ def list_shards(examples: Path, splits: Sequence[str] = SPLITS) -> list[Examples
 
 
 def read_batches(shard: ExamplesShard) -> Iterator[list[Example]]:
-    """A shard's Examples in order, in batches of about `BATCH_BYTES` of text, one larger Example being one batch.
+    """Reads a shard's Examples in order, in batches of about `BATCH_BYTES` of text.
+
+    Args:
+        shard: The shard.
+
+    Yields:
+        Batches. An Example larger than `BATCH_BYTES` is a batch by itself.
 
     Raises:
-        ComponentError: If the shard is gone or damaged.
+        ComponentError: If the shard is missing or damaged.
     """
     batch: list[Example] = []
     size = 0
@@ -121,13 +138,13 @@ def _read_examples(path: str) -> Iterator[Example]:
             yield _parse(record)
         except (tf.errors.DataLossError, tf.errors.NotFoundError, DecodeError, IndexError) as error:
             place = re.search(r"(?:corrupted|truncated) record at \d+", str(error))
-            found = place[0] if place else f"record {number + 1:,}: {str(error).splitlines()[0]}"
-            raise ComponentError(f"{path} is damaged ({found}). Run ExampleGen again (--no-cache).") from error
+            reason = place[0] if place else f"record {number + 1:,}: {str(error).splitlines()[0]}"
+            raise ComponentError(f"{path} is damaged ({reason}). Run ExampleGen again (--no-cache).") from error
         number, size = number + 1, size + FRAME_BYTES + len(record)
-    if size != os.path.getsize(path):  # TensorFlow takes a few bytes, as of a record that was cut short, for the end
+    if size != os.path.getsize(path):  # TensorFlow ignores the first few bytes of a record that was cut short
         raise ComponentError(
-            f"{path} is damaged ({os.path.getsize(path) - size:,} bytes after record {number:,} that are none). Run "
-            "ExampleGen again (--no-cache)."
+            f"{path} is damaged (found {os.path.getsize(path) - size:,} bytes after record {number:,} that are not a "
+            "record). Run ExampleGen again (--no-cache)."
         )
 
 

@@ -1,4 +1,4 @@
-"""ModelRun: `history.json`, the learning curves of a training. It is in the Trainer's workspace while it trains."""
+"""ModelRun: `history.json`, the learning curves of a training. During training it is in the Trainer's workspace."""
 
 from typing_extensions import TypedDict
 
@@ -6,7 +6,7 @@ from components.artifacts.document import Document
 
 
 class Epoch(TypedDict):
-    """What `models.training.resumable.Training.history` has of an epoch."""
+    """The record of one epoch, as `models.training.resumable.Training.history` has it."""
 
     epoch: int
     train_perplexity: float | None
@@ -21,7 +21,7 @@ class Epoch(TypedDict):
 
 
 class History(TypedDict):
-    """The epochs so far, and the one (from 1) with the lowest valid perplexity."""
+    """The epochs so far, and the number (from 1) of the epoch with the lowest valid perplexity."""
 
     steps_per_epoch: int
     best_epoch: int | None

@@ -1,4 +1,4 @@
-"""PushedModel: `pushed.json`, where the model was pushed."""
+"""PushedModel: `pushed.json`, the version that the model was pushed as."""
 
 from typing import NotRequired
 
@@ -11,11 +11,11 @@ class Pushed(TypedDict):
     """A push, or a rollback.
 
     Attributes:
-        path: The version's folder; None, as the next two, where nothing was pushed.
-        version: Its number.
-        digest: SHA-256 of the model, its card left out.
-        rollback_of: Of a rollback: the older version that it is again.
-        replaced: Of a rollback: the version that gave way to it.
+        path: The version's folder. It is None, like the next two, if nothing was pushed.
+        version: The version's number.
+        digest: SHA-256 of the model, without its card.
+        rollback_of: For a rollback only: the older version that was republished.
+        replaced: For a rollback only: the version that was the newest until then.
     """
 
     path: str | None

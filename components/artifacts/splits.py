@@ -1,4 +1,4 @@
-"""The splits of a corpus, and where an artifact keeps each."""
+"""The splits of a corpus, and the folder of each in an artifact."""
 
 from pathlib import Path
 
@@ -6,5 +6,5 @@ SPLITS = ("train", "eval", "test")
 
 
 def split_dir(artifact: Path, split: str) -> Path:
-    """The folder of a split: `<artifact>/Split-<split>`, as TFX has it."""
+    """Returns the folder of a split, `<artifact>/Split-<split>`, as in TFX."""
     return artifact / f"Split-{split}"

@@ -8,7 +8,13 @@ from components.artifacts.document import Document
 
 
 class LargestDocument(TypedDict):
-    """The largest document of a split; `share` of its bytes."""
+    """The largest document of a split.
+
+    Attributes:
+        name: The document's name.
+        bytes: Its bytes.
+        share: Its share of the split's bytes.
+    """
 
     name: str
     bytes: int
@@ -16,7 +22,14 @@ class LargestDocument(TypedDict):
 
 
 class LongestLine(TypedDict):
-    """The longest line: its bytes, its document, its number there (from 1) and how it begins."""
+    """The longest line of a split.
+
+    Attributes:
+        bytes: Its bytes.
+        document: Its document.
+        line: Its number in the document, from 1.
+        text: Its first characters.
+    """
 
     bytes: int
     document: str
@@ -25,7 +38,10 @@ class LongestLine(TypedDict):
 
 
 class LineLength(TypedDict):
-    """Words of the lines; bin i counts lines of `edges[i]` to `edges[i + 1] - 1` words, the last all longer ones."""
+    """The number of words of the lines of a split.
+
+    Bin i counts lines of `edges[i]` to `edges[i + 1] - 1` words, the last bin all longer ones.
+    """
 
     mean: float
     median: int
@@ -35,14 +51,14 @@ class LineLength(TypedDict):
 
 
 class Overlap(TypedDict):
-    """Lines that are also in train, and their share of those that are not blank."""
+    """The number of lines that are also in the train split, and their share of the lines that are not blank."""
 
     lines: int
     share: float
 
 
 class TokenizerOptions(TypedDict):
-    """How the words were cut."""
+    """The tokenizer settings with which the words were counted."""
 
     tokenizer: str
     lowercase: bool
@@ -50,7 +66,7 @@ class TokenizerOptions(TypedDict):
 
 
 class SplitStatistics(TypedDict):
-    """What StatisticsGen counted in a split; `overlap_with_train` and `shared_lines` are not train's."""
+    """What StatisticsGen counted in a split. The train split has no `overlap_with_train` and no `shared_lines`."""
 
     split: str
     tokenizer: TokenizerOptions
@@ -76,7 +92,7 @@ class SplitStatistics(TypedDict):
 
 
 class SourceFile(TypedDict):
-    """A text file with bytes that are not text."""
+    """A text file with bytes that are not text: its size, and how many bytes are not UTF-8 or are zero."""
 
     bytes: int
     invalid_bytes: int
@@ -84,7 +100,13 @@ class SourceFile(TypedDict):
 
 
 class Sources(TypedDict):
-    """What ExampleGen has to say of the corpus's files: those skipped and why, how many lie outside the data folder."""
+    """What ExampleGen noticed about the corpus's files.
+
+    Attributes:
+        skipped: Name -> reason of each file that could not be read.
+        outside: Number of files that lie outside the data folder, behind a link.
+        files: Name -> counts of each file with bytes that are not text.
+    """
 
     skipped: dict[str, str]
     outside: int
@@ -92,12 +114,12 @@ class Sources(TypedDict):
 
 
 class Anomalies(TypedDict):
-    """What ExampleValidator found, in sentences."""
+    """The errors and warnings that ExampleValidator reports, as sentences."""
 
     errors: list[str]
     warnings: list[str]
 
 
 STATISTICS = Document("statistics.json", SplitStatistics, "StatisticsGen")
-SOURCES = Document("sources.json", Sources, "ExampleGen")  # where there is something to say
+SOURCES = Document("sources.json", Sources, "ExampleGen")  # written only if there is something to report
 ANOMALIES = Document("anomalies.json", Anomalies, "ExampleValidator")

@@ -1,4 +1,4 @@
-"""HyperParameters: `trials.json`, the search, and `best_hyperparameters.txt`, the best trial's, for Keras Tuner."""
+"""HyperParameters: `trials.json`, the search, and `best_hyperparameters.txt`, the best trial's values."""
 
 import json
 import math
@@ -18,7 +18,7 @@ Value = bool | int | float | str
 
 
 class Trial(TypedDict):
-    """A trial; `valid_perplexity` by epoch, as far as it came."""
+    """A trial of a search; `valid_perplexity` has one value for each epoch that was completed."""
 
     trial: str
     tuner: str
@@ -39,7 +39,7 @@ class ShortTrial(TypedDict):
 
 
 class Trials(TypedDict):
-    """A search that has ended; `default` is the trial with the Trainer's own setting, where it did not fail."""
+    """A search that has ended; `default` is the trial with the Trainer's own setting, or None if that trial failed."""
 
     objective: str
     algorithm: str
@@ -56,33 +56,42 @@ class Trials(TypedDict):
 
 
 TRIALS = Document("trials.json", Trials, "Tuner")
-RECORD = Document("record.json", Trial, "Tuner")  # of one trial, in the search's folder
+RECORD = Document("record.json", Trial, "Tuner")  # one trial's record, in the search's folder
 
 
 def lowest_perplexity(trial: Trial) -> float | None:
-    """The lowest valid perplexity of a trial, or None where no epoch was completed."""
+    """Returns the lowest valid perplexity of a trial, or None if no epoch was completed."""
     return min(trial["valid_perplexity"], default=None)
 
 
 def rank(trial: Trial) -> tuple[int, float]:
-    """What trials are sorted by, best first."""
+    """Returns the key by which trials are sorted, best first."""
     return STATUSES.index(trial["status"]), lowest_perplexity(trial) or math.inf
 
 
 def write_best(folder: Path, config: Mapping[str, Any]) -> None:
-    """Writes the JSON of Keras Tuner's `HyperParameters.get_config`."""
+    """Writes the best trial's hyperparameters.
+
+    Args:
+        folder: The artifact's folder.
+        config: What Keras Tuner's `HyperParameters.get_config` returned.
+    """
     files.write_text(folder / BEST_FILE, json.dumps(config))
 
 
 def read_best(path: Path) -> dict[str, Value]:
-    """The hyperparameters' values by name, from a file that `write_best` or Keras Tuner wrote.
+    """Reads the values of the hyperparameters by name.
+
+    Args:
+        path: A file that `write_best` or Keras Tuner wrote.
 
     Raises:
-        OSError, ValueError: If the file is missing or damaged.
+        OSError: If the file cannot be read.
+        ValueError: If the file is damaged.
     """
     try:
         values = json.loads(path.read_text(encoding="utf-8"))["values"]
-        # "tuner/epochs" and the like are how a search remembers what a trial was.
+        # Values such as "tuner/epochs" belong to the search and are not hyperparameters.
         return {name: value for name, value in values.items() if not name.startswith("tuner/")}
     except (KeyError, TypeError, AttributeError) as error:
         raise ValueError(f"{type(error).__name__}: {error}") from error

@@ -1,4 +1,4 @@
-"""Vocabulary: `vocabulary.txt` and `tokenizer.json`, which an exported model has, too; words' counts; its figures."""
+"""Vocabulary: `vocabulary.txt` and `tokenizer.json`, as in an exported model, the words' counts, and figures."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -15,7 +15,13 @@ COUNTS_FILE = "counts.tsv"
 
 
 class VocabularyFigures(TypedDict):
-    """Words that have an id, tokens of the train split, and the share of those whose word has an id."""
+    """The vocabulary's figures.
+
+    Attributes:
+        size: Number of words that have an id.
+        tokens: Number of tokens of the train split.
+        coverage: Share of those tokens whose word has an id.
+    """
 
     size: int
     tokens: int
@@ -26,7 +32,12 @@ FIGURES = Document("vocabulary.json", VocabularyFigures, "VocabularyGen")
 
 
 def write_words(folder: Path, counts: Mapping[bytes, int]) -> None:
-    """Writes the words, whose order gives their ids, one a line, and each with its count in the train split."""
+    """Writes the words, and each word's count in the train split.
+
+    Args:
+        folder: The artifact's folder.
+        counts: Word -> count, in the order of the words' ids.
+    """
     with files.writing(folder / VOCABULARY_FILE) as vocabulary, files.writing(folder / COUNTS_FILE) as table:
         for word, count in counts.items():
             vocabulary.write(word + b"\n")
@@ -34,7 +45,10 @@ def write_words(folder: Path, counts: Mapping[bytes, int]) -> None:
 
 
 def read_counts(folder: Path) -> list[tuple[bytes, int]]:
-    """Words by id, each with its count in the train split.
+    """Reads the words in the order of their ids, each with its count in the train split.
+
+    Args:
+        folder: The artifact's folder.
 
     Raises:
         ComponentError: If the file is missing or damaged.

@@ -1,6 +1,6 @@
-"""Rows of words and their counts, a word, a tab and a number: of `counts.tsv`, `words.tsv` and files between workers.
+"""Rows of a word, a tab and a count: the lines of `counts.tsv`, of `words.tsv` and of files between workers.
 
-A word is any bytes without a newline; it may hold a tab.
+A word is any bytes without a newline; it may contain a tab.
 """
 
 from collections.abc import Iterable, Iterator
@@ -9,12 +9,15 @@ Count = tuple[bytes, int]  # a word and how often it occurs
 
 
 def row(word: bytes, count: int) -> bytes:
-    """A line, with its newline."""
+    """Returns the line of a word and its count, with the newline."""
     return b"%s\t%d\n" % (word, count)
 
 
 def parse(lines: Iterable[bytes]) -> Iterator[Count]:
-    """The counts of lines, with their newlines or without.
+    """Yields the word and the count of each line.
+
+    Args:
+        lines: Lines, with or without their newlines.
 
     Raises:
         ValueError: If a line does not end with a number.
@@ -25,5 +28,5 @@ def parse(lines: Iterable[bytes]) -> Iterator[Count]:
 
 
 def rank(item: Count) -> tuple[int, bytes]:
-    """The key that sorts by count (descending), then by bytes."""
+    """Returns the key that sorts by count (descending), then by bytes."""
     return -item[1], item[0]

@@ -1,4 +1,4 @@
-"""Finds the model to beat: the newest pushed version that is not the candidate itself. Needs no TensorFlow."""
+"""Finds the baseline: the newest pushed version that is not the candidate itself. Imports no TensorFlow."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +17,10 @@ class Baseline:
 
 
 def digest(folder: Path) -> str:
-    """`models.serving.saved_model.digest`.
+    """Computes the digest of a SavedModel, see `models.serving.saved_model.digest`.
+
+    Args:
+        folder: The SavedModel's folder.
 
     Raises:
         ComponentError: If the folder cannot be read.
@@ -29,14 +32,22 @@ def digest(folder: Path) -> str:
 
 
 def find(serving_dir: Path | None, candidate: Path) -> Baseline | None:
-    """The newest version under `serving_dir` whose contents differ from those of the SavedModel `candidate`.
+    """Finds the newest pushed version whose contents differ from the candidate's.
 
-    None where there is none.
+    Args:
+        serving_dir: The folder of the pushed versions, or None.
+        candidate: The folder of the judged SavedModel.
+
+    Returns:
+        The version, or None if there is none.
+
+    Raises:
+        ComponentError: If a SavedModel cannot be read.
     """
     versions = {} if serving_dir is None else saved_model.versions(serving_dir)
     candidate_digest = digest(candidate) if versions else ""
     for version, path in reversed(versions.items()):
-        found = digest(path)
-        if found != candidate_digest:
-            return Baseline(version, path, found)
+        version_digest = digest(path)
+        if version_digest != candidate_digest:
+            return Baseline(version, path, version_digest)
     return None

@@ -15,16 +15,16 @@ from models.serving import saved_model
 
 
 class GateRule(Parameters):
-    """One rule of the gate beside the built-in ones: exactly one of `min`, `max` and `max_change`.
+    """One rule of the gate, in addition to the built-in ones, with exactly one of `min`, `max` and `max_change`.
 
     Attributes:
-        metric: What is judged; the definitions are in `metrics.py`.
-        split: Split it is judged on.
-        slice: `dimension:bucket` as in `slices.py`, or None for the whole split. A slice without tokens refuses.
+        metric: The metric that is judged; the definitions are in `metrics.py`.
+        split: The split on which it is judged.
+        slice: `dimension:bucket` as in `slices.py`, or None for the whole split. A slice without tokens is refused.
         min: Lowest value that passes.
         max: Highest value that passes.
-        max_change: Relative change for the worse against the baseline that still passes (0.05: 5%).
-        without_baseline: What a `max_change` decides where no baseline can be compared with.
+        max_change: Largest relative change for the worse against the baseline that still passes (0.05: 5%).
+        without_baseline: The verdict of `max_change` if there is no comparable baseline.
     """
 
     metric: Literal[metrics.METRICS]
@@ -41,7 +41,7 @@ class GateRule(Parameters):
         return value if value is None else slices.check_slice(value)
 
     @pydantic.model_serializer(mode="wrap")
-    def _without_what_is_not_set(self, handler):
+    def _leave_out_none(self, handler):
         return {key: value for key, value in handler(self).items() if value is not None}
 
     @pydantic.model_validator(mode="after")
@@ -50,12 +50,12 @@ class GateRule(Parameters):
         if len(bounds) != 1:
             raise ValueError(f"exactly one of min, max and max_change in a rule, not {' and '.join(bounds) or 'none'}")
         if self.slice is not None and self.metric in metrics.WHOLE_SPLIT_ONLY:
-            raise ValueError(f"no slice: {self.metric} is known for a whole split only")
+            raise ValueError(f"no slice: {self.metric} is known only for a whole split")
         return self
 
 
 class GateSettings(Parameters):
-    """What the gate asks."""
+    """The rules of the gate."""
 
     max_perplexity: float | None = setting(
         None, "Highest perplexity on the eval split that is blessed.", null="no such bound", gt=1
@@ -69,11 +69,11 @@ class GateSettings(Parameters):
 
 
 class EvaluatorSettings(AdaptiveSettings, GateSettings):
-    """What the gate asks, and which adaptive figures are reported beside the static ones that it judges."""
+    """The rules of the gate, and the adaptive figures that are reported beside the static ones that it judges."""
 
 
 class Evaluator(base.Component):
-    """Evaluates the SavedModel itself: what is judged is what ships."""
+    """Evaluates the exported SavedModel, so that what is judged is what is served."""
 
     INPUTS: ClassVar = {
         "model": "Model",
@@ -85,11 +85,18 @@ class Evaluator(base.Component):
     GATE: ClassVar = "blessed"
 
     class Parameters(EvaluatorSettings, base.BeamParameters):
-        """What the gate asks, where the baseline is (None: no baseline), and how long splits are read."""
+        """The Evaluator's settings, the folder of the pushed versions (None: no baseline), and Beam's options."""
 
         serving_dir: Path | None = None
 
     def external_state(self, inputs: Mapping[str, Path]) -> dict[str, Any]:
-        """The digest of the baseline: another model to beat is another judgement."""
-        found = baseline.find(self.parameters.serving_dir, inputs["model"] / saved_model.EXPORT)
-        return {"baseline": found and found.digest}
+        """Returns the digest of the baseline, because another baseline can lead to another verdict.
+
+        Args:
+            inputs: `model` is read.
+
+        Raises:
+            ComponentError: If a SavedModel cannot be read.
+        """
+        pushed = baseline.find(self.parameters.serving_dir, inputs["model"] / saved_model.EXPORT)
+        return {"baseline": pushed and pushed.digest}

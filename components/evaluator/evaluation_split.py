@@ -1,4 +1,4 @@
-"""One split to evaluate on: its tokens as Transform wrote them, its text, and what a model makes of them."""
+"""One split to evaluate on: its tokens as Transform wrote them, its text, and the figures of a model that read it."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -12,18 +12,26 @@ from components.evaluator.figures.text import SplitText
 from models.text.token_stream import TokenStream
 from models.text.unigram import count_tokens, unigram_perplexity
 
-# Reads streams with a model as `ExportedModel.windows` does, whoever does the work.
+# A function that reads streams with a model and yields what `ExportedModel.windows` does.
 Read = Callable[[ExportedModel, Sequence[TokenStream]], Iterator[tuple[int, Window]]]
 
 
 class EvaluationSplit:
-    """A split together with how often training text has each word.
+    """A split, together with the word counts of the training text.
 
     Args:
         name: The split's name.
-        transformed: The transformed examples.
-        examples: The Examples.
-        train_counts: int64 [V].
+        transformed: The folder of the transformed examples.
+        examples: The folder of the Examples.
+        train_counts: int64 [V], how often training text has each word.
+
+    Attributes:
+        stream: The split's token stream.
+        text: The split's text.
+        lines: The index of the stream's lines.
+
+    Raises:
+        ComponentError: If the examples are missing or damaged.
     """
 
     def __init__(self, name: str, transformed: Path, examples: Path, train_counts: np.ndarray):
@@ -34,7 +42,14 @@ class EvaluationSplit:
         self._documents: tuple[list[str], np.ndarray] | None = None  # names and ends of the examples
 
     def count_mismatches(self, model: ExportedModel) -> int:
-        """Tokens of the text that the model's own tokenizer reads into other ids than the stream's."""
+        """Counts the tokens that a model's own tokenizer reads into other ids than the stream's.
+
+        Args:
+            model: The model.
+
+        Returns:
+            The number of differing, missing and surplus tokens. If it is 0, slices by document become available.
+        """
         mismatched, ends = 0, [0]
         for ids in self.text.token_ids(model):
             mismatched += count_differences(ids, self.stream[ends[-1] : ends[-1] + len(ids)])
@@ -45,22 +60,29 @@ class EvaluationSplit:
         return mismatched
 
     def new_tally(self) -> metrics.Tally:
-        """An empty tally; slices by document need `count_mismatches` to have found none."""
+        """Returns an empty tally. It has slices by document only if `count_mismatches` returned 0 before."""
         return metrics.Tally(slices.Slicer(self.lines, self._train_counts, self._documents), len(self.lines))
 
     def figures(self, tally: metrics.Tally) -> dict:
-        """All figures of a tally, the unigram model's among them."""
+        """Returns all figures of a tally, with the perplexity of the unigram model.
+
+        Args:
+            tally: A tally of the whole split.
+        """
         counts = count_tokens(self.stream, len(self._train_counts))
         unigram = unigram_perplexity(self._train_counts, counts)
         return {**tally.figures(self.text.characters), "unigram_perplexity": unigram}
 
     def spelled_out(self, model: ExportedModel, stream: TokenStream, line_cross_entropy: np.ndarray) -> np.ndarray:
-        """Nats of each line of the text, unknown words spelled out (see `comparison.py`): float64 [lines].
+        """Computes the nats of each line of the text, with unknown words spelled out (see `comparison.py`).
 
         Args:
-            model: The model that read it.
-            stream: The text as it read it.
-            line_cross_entropy: float64 [lines], nats.
+            model: The model that read the text.
+            stream: The text's tokens by that model's tokenizer.
+            line_cross_entropy: float64 [lines], the model's nats of each line.
+
+        Returns:
+            float64 [lines].
         """
         unknown = slices.LineIndex(stream).of(np.flatnonzero(stream[:] == slices.UNK_ID))
         return comparison.with_spelling(
@@ -74,7 +96,16 @@ class EvaluationSplit:
 
 
 def evaluate(read: Read, model: ExportedModel, splits: Mapping[str, EvaluationSplit]) -> dict[str, metrics.Tally]:
-    """Reads every split once with the model."""
+    """Reads every split once with a model.
+
+    Args:
+        read: Reads streams with a model.
+        model: The model.
+        splits: The splits by name.
+
+    Returns:
+        A tally of each split, by name.
+    """
     tallies = {name: split.new_tally() for name, split in splits.items()}
     names = list(splits)
     for row, window in read(model, [split.stream for split in splits.values()]):
@@ -85,7 +116,16 @@ def evaluate(read: Read, model: ExportedModel, splits: Mapping[str, EvaluationSp
 
 
 def line_cross_entropy(read: Read, model: ExportedModel, stream: TokenStream) -> np.ndarray:
-    """Nats of each line of one stream: float64 [lines]."""
+    """Computes the nats of each line of one stream.
+
+    Args:
+        read: Reads streams with a model.
+        model: The model.
+        stream: The stream.
+
+    Returns:
+        float64 [lines].
+    """
     lines = slices.LineIndex(stream)
     nats = np.zeros(len(lines))
     for _, window in read(model, [stream]):
@@ -95,7 +135,12 @@ def line_cross_entropy(read: Read, model: ExportedModel, stream: TokenStream) ->
 
 
 def count_differences(ids: np.ndarray, others: Sequence[int]) -> int:
-    """Places at which two id sequences differ, surplus tokens of the longer one included."""
+    """Counts the positions at which two id sequences differ, including the surplus tokens of the longer one.
+
+    Args:
+        ids: int [n], one sequence.
+        others: int [m], the other sequence.
+    """
     shorter = min(len(ids), len(others))
     differing = np.count_nonzero(np.asarray(ids[:shorter]) != np.asarray(others[:shorter]))
     return int(differing) + abs(len(ids) - len(others))

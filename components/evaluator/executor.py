@@ -1,4 +1,4 @@
-"""Evaluates the exported model, judges it and writes what it found."""
+"""Evaluates the exported model, judges it by the gate's rules and writes the results."""
 
 import functools
 from collections.abc import Mapping
@@ -29,7 +29,24 @@ SPLITS = ("eval", "test")
 def execute(
     inputs: Mapping[str, Path], outputs: Mapping[str, Path], parameters: Evaluator.Parameters, context: Context
 ) -> dict[str, Any]:
-    """Writes `evaluation.json`, `predictions.json`, `embedding.json` and the blessing; returns the main figures."""
+    """Evaluates the exported model on the eval and test splits and decides whether it is blessed.
+
+    Args:
+        inputs: `model` (the SavedModel), `transformed_examples` (token ids), `examples` (the text) and `vocabulary`.
+        outputs: `evaluation` receives `evaluation.json`, `predictions.json` and, if the model has word vectors,
+            `embedding.json`; `blessing` receives the verdict with its reasons.
+        parameters: The gate's rules, the modes of adaptive evaluation, the serving folder and Beam's options.
+        context: Its workspace holds files between Beam workers, and the baseline's tokens.
+
+    Returns:
+        `blessed`, the perplexities of both splits and of the unigram model, bits per character, accuracy, the subspace
+        distance, the perplexity of each adaptive mode, and the comparison with the baseline. A figure that is not
+        finite is None.
+
+    Raises:
+        ComponentError: If an input is damaged, the model has another vocabulary, the baseline cannot be loaded, or a
+            rule names a slice that the split does not have.
+    """
     read = functools.partial(sharded_reading.windows, beam_args=parameters.beam_args, workspace=context.workspace)
     candidate_path = inputs["model"] / saved_model.EXPORT
     candidate = ExportedModel(candidate_path)
@@ -37,9 +54,9 @@ def execute(
     mismatched = sum(split.count_mismatches(candidate) for split in splits.values())
     tallies = evaluate(read, candidate, splits)
     figures = {name: splits[name].figures(tally) for name, tally in tallies.items()}
-    found = baseline.find(parameters.serving_dir, candidate_path)
-    against = _Against() if found is None else _compare(found, candidate, splits, tallies, parameters, read, context)
-    verdicts = gate.judge(parameters, figures, mismatched, against.comparison, against.figures, against.in_words)
+    pushed = baseline.find(parameters.serving_dir, candidate_path)
+    against = _Against() if pushed is None else _compare(pushed, candidate, splits, tallies, parameters, read, context)
+    verdicts = gate.judge(parameters, figures, mismatched, against.comparison, against.figures, against.description)
     blessed = all(verdict.verdict == gate.PASSED for verdict in verdicts)
     blessing.write(outputs["blessing"], blessed, gate.reasons(verdicts))
     streams = {name: split.stream for name, split in splits.items()}
@@ -50,7 +67,7 @@ def execute(
         "splits": figures,
         "adaptive": adaptive.evaluate(candidate, streams, train, parameters),
         "subspace_distance": None if projection is None else subspace_distance(projection, table),
-        "baseline": found and {**against.comparison.to_json(found), "splits": against.figures},
+        "baseline": pushed and {**against.comparison.to_json(pushed), "splits": against.figures},
         "rules": [asdict(verdict) for verdict in verdicts],
     }
     EVALUATION.write(outputs["evaluation"], evaluation)
@@ -75,16 +92,16 @@ def _read_splits(inputs: Mapping[str, Path], vocabulary_size: int) -> dict[str, 
 
 @dataclass(frozen=True)
 class _Against:
-    """The baseline's side: its model, its figures where they compare, the comparison, and its name in words."""
+    """The baseline: its model, its figures if they are comparable, the comparison, and a description for messages."""
 
     model: ExportedModel | None = None
     figures: dict[str, dict] = field(default_factory=dict)
     comparison: Comparison | None = None
-    in_words: str = "there is no pushed version other than this model itself"
+    description: str = "there is no pushed version other than this model itself"
 
 
 def _compare(
-    found: baseline.Baseline,
+    pushed: baseline.Baseline,
     candidate: ExportedModel,
     splits: dict[str, EvaluationSplit],
     tallies: dict[str, metrics.Tally],
@@ -93,13 +110,13 @@ def _compare(
     context: Context,
 ) -> _Against:
     try:
-        model = ExportedModel(found.path)
+        model = ExportedModel(pushed.path)
     except ComponentError as error:
         raise ComponentError(
             f"The newest pushed version is the baseline that a model must not fall behind, and it cannot be read: "
-            f"{error}\nRepair {found.path}, or remove it if an older version or none is to be the baseline."
+            f"{error}\nRepair {pushed.path}, or remove it to compare with an older version or with none."
         ) from error
-    in_words = f"the pushed version {found.version}"
+    description = f"the pushed version {pushed.version}"
     split = splits["eval"]
     if model.vocabulary == candidate.vocabulary and not split.count_mismatches(model):
         names = {"eval", *(rule.split for rule in parameters.rules if rule.max_change is not None)}
@@ -108,12 +125,12 @@ def _compare(
             tallies["eval"].line_cross_entropy, theirs["eval"].line_cross_entropy, split.lines.lengths
         )
         figures = {name: splits[name].figures(tally) for name, tally in theirs.items()}
-        return _Against(model, figures, compared, in_words)
+        return _Against(model, figures, compared, description)
     ours = split.spelled_out(candidate, split.stream, tallies["eval"].line_cross_entropy)
     stream = split.text.write_tokens(model, context.workspace / "baseline")
     theirs = split.spelled_out(model, stream, line_cross_entropy(read, model, stream))
     compared = by_characters(ours, theirs, split.text.characters)
-    return _Against(model, {}, compared, f"{in_words}, which has another vocabulary or tokenizer")
+    return _Against(model, {}, compared, f"{description}, which has another vocabulary or tokenizer")
 
 
 def _main_figures(evaluation: Evaluation) -> dict[str, Any]:

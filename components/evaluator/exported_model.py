@@ -1,4 +1,4 @@
-"""The exported SavedModel, as the Evaluator reads token streams with it."""
+"""The exported SavedModel, with the functions by which the Evaluator reads token streams."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -11,17 +11,18 @@ from components.base import ComponentError
 from components.evaluator.figures.slices import EOS_ID
 from models.serving import saved_model
 
-WINDOW = 1000  # tokens of each stream that are read at once
+WINDOW = 1000  # number of tokens of each stream that are read at once
 
 
 @dataclass(frozen=True)
 class Window:
-    """What the model says of the tokens from offset `start` on; arrays are [tokens].
+    """The model's predictions of consecutive tokens; arrays are [tokens].
 
     Attributes:
+        start: Offset of the first token.
         targets: int32, the tokens.
         log_probabilities: float32, natural logarithm of each token's probability.
-        rank: int32, words that were strictly more probable than the token.
+        rank: int32, number of words that were strictly more probable than the token.
         top_probability: float32, probability of the most probable word.
     """
 
@@ -39,12 +40,12 @@ class ExportedModel:
         path: The SavedModel's folder.
 
     Attributes:
-        path: The folder.
-        vocabulary: Contents of `vocabulary.txt`.
-        words: list of bytes, the vocabulary by id.
+        path: The SavedModel's folder.
+        vocabulary: The bytes of `vocabulary.txt`.
+        words: List of bytes, the vocabulary by id.
 
     Raises:
-        ComponentError: If it cannot be loaded or lacks the functions that are read here.
+        ComponentError: If the model cannot be loaded or does not have the functions that are called here.
     """
 
     def __init__(self, path: Path):
@@ -65,19 +66,19 @@ class ExportedModel:
     def windows(
         self, streams: Sequence[Sequence[int]], start: int = 0, stop: int | None = None, state: np.ndarray | None = None
     ) -> Iterator[tuple[int, Window]]:
-        """Reads each stream as one lane: every token is predicted once, the first from `<eos>` and the zero state.
+        """Reads each stream from its start: every token is predicted once, the first from `<eos>` and the zero state.
 
-        The streams are read side by side, since a step costs hardly more for two rows than for one. Memory is one
-        window's, whatever their lengths.
+        The streams are read side by side, because a step costs hardly more for two rows than for one. The memory does
+        not depend on their lengths.
 
         Args:
-            streams: Token ids, `len()` and slices of which are int32 arrays.
+            streams: Token ids, sequences whose slices are int32 arrays.
             start: Offset of the first token, a multiple of `WINDOW`.
-            stop: Offset at which to stop, another one; None: the streams' ends.
-            state: The state at `start`, as `states` gives it; None is the state before any text.
+            stop: Offset at which to stop, a multiple of `WINDOW`; None reads to the streams' ends.
+            state: The state at `start`, as `states` returns it; None is the zero state.
 
         Yields:
-            The stream's place in `streams`, and its next window.
+            The stream's index in `streams`, and its next window.
         """
         state = self._zeros(streams) if state is None else state.copy()
         for offset, rows, tokens in _cut(streams, start, stop):
@@ -90,11 +91,15 @@ class ExportedModel:
                 yield row, Window(offset, *own)
 
     def states(self, streams: Sequence[Sequence[int]], every: int) -> Iterator[tuple[int, np.ndarray]]:
-        """Where `windows` could go on from, at a fraction of its cost: nothing is predicted.
+        """Computes the states from which `windows` can start, without predicting anything, at a fraction of its cost.
+
+        Args:
+            streams: Token ids, sequences whose slices are int32 arrays.
+            every: Distance of the offsets, a multiple of `WINDOW`.
 
         Yields:
-            Each of the offsets 0, `every`, 2 `every`, ... within the longest stream (`every` is a multiple of
-            `WINDOW`), and the state there, float32 [streams, layers, 2, units].
+            Each of the offsets 0, `every`, 2 `every`, ... within the longest stream, and the state there, float32
+            [streams, layers, 2, units].
         """
         state = self._zeros(streams)
         for offset, rows, tokens in _cut(streams):
@@ -106,20 +111,24 @@ class ExportedModel:
         return np.zeros([len(streams), *self._state_shape], np.float32)
 
     def tokenize(self, texts: list[bytes]) -> list[np.ndarray]:
-        """Token ids of each text, by the tokenizer inside the SavedModel."""
+        """Returns the token ids of each text, int32 [n] each, by the tokenizer inside the SavedModel.
+
+        Args:
+            texts: The texts as bytes.
+        """
         ids, lengths = (tensor.numpy() for tensor in self._tokenize(tf.constant(texts)))
         return [row[:length] for row, length in zip(ids, lengths, strict=True)]
 
     def embedding(self) -> np.ndarray | None:
-        """The word vectors, float32 [V, d]; None where the SavedModel names no such variable."""
+        """Returns the word vectors, float32 [V, d], or None if the SavedModel has no such variable."""
         return self._matrix("embedding")
 
     def projection(self) -> np.ndarray | None:
-        """The output layer's own kernel, float32 [V, d]; None of a tied model, which has none."""
+        """Returns the output layer's own kernel, float32 [V, d], or None if the model is tied and has none."""
         return self._matrix("output_kernel")
 
     def weights(self) -> list[np.ndarray]:
-        """All weights as float32, in the order of `LanguageModel.trainable_variables`."""
+        """Returns all weights as float32, in the order of `LanguageModel.trainable_variables`."""
         return [self._value(place) for place in range(len(self._weights))]
 
     def _matrix(self, name: str) -> np.ndarray | None:
@@ -129,12 +138,16 @@ class ExportedModel:
         return None
 
     def _value(self, place: int) -> np.ndarray:
-        scales = self._model._scales.get(str(place))  # of int8 weights, one a row
+        scales = self._model._scales.get(str(place))  # int8 weights have one scale for each row
         value = self._weights[place].numpy().astype(np.float32)
         return value if scales is None else value * scales.numpy()[:, None]
 
     def next_words(self, phrases: list[str]) -> list[list[dict]]:
-        """The ten most probable next words of each phrase, best first."""
+        """Returns the ten most probable next words of each phrase, best first, as dicts of `word` and `probability`.
+
+        Args:
+            phrases: The phrases.
+        """
         answer = self._model.signatures["serving_default"](text=tf.constant(phrases))
         return [
             [{"word": word.decode("utf-8", "replace"), "probability": float(p)} for word, p in zip(*row, strict=True)]
@@ -145,11 +158,11 @@ class ExportedModel:
 def _cut(
     streams: Sequence[Sequence[int]], start: int = 0, stop: int | None = None
 ) -> Iterator[tuple[int, list[int], np.ndarray]]:
-    """Windows of several streams side by side.
+    """Cuts several streams, side by side, into windows.
 
     Yields:
-        The window's offset; the places of the streams that reach it; their tokens there, each row with the token
-        before the window in front: int32 [rows, tokens + 1]. A row that ends is filled up with `<unk>`.
+        The window's offset; the indices of the streams that reach it; and their tokens there, int32 [rows, tokens + 1]:
+        each row starts with the token before the window. A row whose stream ends is filled up with `<unk>`.
     """
     end = max(map(len, streams), default=0)
     for offset in range(start, end if stop is None else min(stop, end), WINDOW):

@@ -19,14 +19,14 @@ class Verdict:
     """One line of the gate's table.
 
     Attributes:
-        rule: The configuration key that asks, or the built-in rule's name.
-        split: Split it was judged on.
-        slice: Slice of the split, or None for all of it.
-        value: What was found; None where there was nothing to find.
-        limit: What it is held to; None where nothing could be held against it.
+        rule: The configuration key of the rule, or the built-in rule's name.
+        split: The split that was judged.
+        slice: The slice of the split, or None for all of it.
+        value: The value that was judged; None if there was none.
+        limit: The limit it was compared with; None if there was none.
         verdict: `passed` or `refused`.
-        undecided: Whether the 95% interval leaves it open, so that the point estimate decided.
-        reason: The same in words.
+        reason: The verdict as a sentence.
+        undecided: Whether the limit lies within the 95% interval, so that the point estimate decided.
     """
 
     rule: str
@@ -50,12 +50,18 @@ def judge(
     """Applies every rule.
 
     Args:
-        parameters: The Evaluator's.
+        parameters: The Evaluator's parameters, with the rules.
         candidate: The candidate's figures, by split.
-        mismatched_tokens: Tokens of both splits' text that the exported tokenizer reads otherwise than Transform.
-        comparison: The candidate against the baseline, or None where there is no baseline.
-        baseline: The baseline's figures by split; empty where there is none or it reads text into other ids.
-        baseline_name: The baseline in words.
+        mismatched_tokens: Number of tokens of both splits that the exported tokenizer reads differently from Transform.
+        comparison: The candidate against the baseline, or None if there is no baseline.
+        baseline: The baseline's figures by split; empty if there is no baseline or it reads the text into other ids.
+        baseline_name: A description of the baseline, or of why there is none, for the reasons.
+
+    Returns:
+        One verdict for each rule, the built-in rules first.
+
+    Raises:
+        ComponentError: If a rule names a document's slice, but the split is one document.
     """
     verdicts = [_same_tokens(mismatched_tokens)]
     perplexity = candidate["eval"]["perplexity"]
@@ -81,7 +87,7 @@ def _same_tokens(mismatched: int) -> Verdict:
         "The exported tokenizer reads the text of both splits into the ids that the model was trained on."
         if mismatched == 0
         else f"The exported tokenizer reads {mismatched:,} tokens of both splits' text into other ids than "
-        "Transform did: vocabulary or tokenizer of the exported model are not those of the training data."
+        "Transform did: the exported model's vocabulary or tokenizer is not that of the training data."
     )
     return Verdict("tokenizer", "eval, test", None, mismatched, 0, _verdict(mismatched == 0), reason)
 
@@ -134,7 +140,7 @@ def _bound(name: str, rule: GateRule, candidate: dict[str, dict]) -> Verdict:
     passed = value <= limit if rule.max is not None else value >= limit
     relation = "at most" if rule.max is not None else "at least"
     by = "" if passed else f", missed by {excess(value, limit)}"
-    reason = f"The {_where(rule)} is {number(value)}; {relation} {number(limit)} is asked{by}."
+    reason = f"The {_where(rule)} is {number(value)}; {relation} {number(limit)} is required{by}."
     return Verdict(name, rule.split, rule.slice, value, limit, _verdict(passed), reason)
 
 
@@ -169,7 +175,8 @@ def _look_up(figures: dict[str, dict], rule: GateRule) -> float | None:
     dimension, _, bucket = rule.slice.partition(":")
     if dimension not in of_split["slices"]:
         raise ComponentError(
-            f"evaluator.rules asks for the slice {rule.slice!r}, but the {rule.split} split is one document."
+            f"evaluator.rules: found the slice {rule.slice!r}, but the {rule.split} split is one document. Remove the "
+            "rule, or name a slice of another dimension."
         )
     return of_split["slices"][dimension].get(bucket, {}).get(rule.metric)
 
@@ -184,17 +191,22 @@ def _no_tokens(rule: GateRule) -> str:
 
 
 def reasons(verdicts: list[Verdict]) -> list[str]:
-    """Every rule's verdict and reason, refusals first."""
+    """Lists every rule's verdict and reason as a line, refusals first.
+
+    Args:
+        verdicts: What `judge` returned.
+    """
     refusals_first = sorted(verdicts, key=lambda verdict: verdict.verdict == PASSED)
     return [f"{verdict.verdict}: {verdict.rule}: {verdict.reason}" for verdict in refusals_first]
 
 
 def number(value: float) -> str:
+    """Formats a number with two decimals from 10 on, with four below."""
     return f"{value:,.2f}" if abs(value) >= 10 else f"{value:.4f}"
 
 
 def excess(value: float, limit: float) -> str:
-    """How far a value is from its limit, in words."""
+    """Formats how far a value is from its limit: `1.50 (3.0%)`; without the percentage if the limit is 0."""
     relative = f" ({abs(value - limit) / abs(limit):.1%})" if limit else ""
     return f"{number(abs(value - limit))}{relative}"
 

@@ -1,4 +1,4 @@
-"""ExampleGen: text in order, from a folder, from this Python or from TensorFlow Datasets."""
+"""ExampleGen: reads text in order from a folder, from this Python or from TensorFlow Datasets."""
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -10,7 +10,7 @@ from models.parameters import Parameters, PathOrUrl, Text, Whole, setting
 
 
 class ExampleGenSettings(Parameters):
-    """What to read."""
+    """The corpus, its place, and how it is read."""
 
     dataset: Text = setting(
         "python_docs",
@@ -45,6 +45,7 @@ class ExampleGenSettings(Parameters):
     )
 
     def contradictions(self) -> Iterator[tuple[str, str]]:
+        """Yields the key and the message of each setting that contradicts another one."""
         yield from super().contradictions()
         if (self.source_url is None) != (self.source_sha256 is None):
             yield "source_url", "found one of source_url and source_sha256, expected both or neither."
@@ -55,17 +56,20 @@ class ExampleGen(base.Component):
 
     Outputs:
         examples: `Split-train/`, `Split-eval/` and `Split-test/` with `data_tfrecord-00000-of-00012`, uncompressed
-            TFRecords. `text` is a run of whole consecutive lines of `document` (bytes as found), `position` the
-            index in the document of its first line.
+            TFRecords. `text` is a run of whole consecutive lines of `document` (bytes as read), `position` the index in
+            the document of its first line.
     """
 
     OUTPUTS = {"examples": "Examples"}
 
     class Parameters(ExampleGenSettings, base.BeamParameters):
-        """What to read and how to run."""
+        """The corpus, how it is read, and Beam's options."""
 
     def external_state(self, inputs: Mapping[str, Path]) -> dict[str, Any]:
-        """A fingerprint of the source's contents.
+        """Returns a fingerprint of the source's contents.
+
+        Args:
+            inputs: Not used.
 
         Raises:
             ComponentError: If the source is missing or empty.

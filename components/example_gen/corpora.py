@@ -1,4 +1,4 @@
-"""The corpora that ExampleGen knows, what each needs, and fingerprints of their sources; imports no TensorFlow."""
+"""The corpora that ExampleGen knows, what each needs, and fingerprints of their sources. Imports no TensorFlow."""
 
 import difflib
 import glob
@@ -24,9 +24,9 @@ class LocalCorpus:
     """A published corpus whose files the user supplies.
 
     Attributes:
-        files: Names of the files of the train, eval and test split; the first set that is complete is taken.
-        checksums: Digest (SHA-256, or SHA-1 where no other is published) of each file as published, by name.
-        where: Where to get the files, in words.
+        files: Sets of names of the files of the train, eval and test split; the first complete set is used.
+        checksums: Digest (SHA-256, or SHA-1 if no other is published) of each file as published, by name.
+        where: Where to get the files, as a phrase for messages.
     """
 
     files: tuple[Mapping[str, str], ...]
@@ -34,11 +34,11 @@ class LocalCorpus:
     checksums: Mapping[str, str] = field(default_factory=dict)
 
     def find(self, folder: Path) -> dict[str, Path] | None:
-        """The file of each split in `folder` or in one place below it; None where no set is complete."""
+        """Returns the file of each split in `folder`, or at a single place below it; None if no set is complete."""
         for names in self.files:
-            found = {split: _find_one(folder, name) for split, name in names.items()}
-            if all(found.values()):
-                return found
+            by_split = {split: _find_one(folder, name) for split, name in names.items()}
+            if all(by_split.values()):
+                return by_split
         return None
 
 
@@ -93,29 +93,30 @@ KNOWN_DATASETS = ("python_docs", *LOCAL_CORPORA, "text_files")
 
 
 def base_name(dataset: str) -> str:
-    """`wiki40b/en:1.3.0` -> `wiki40b`."""
+    """Returns a dataset's name without configuration and version: `wiki40b/en:1.3.0` -> `wiki40b`."""
     return dataset.split("/")[0].split(":")[0]
 
 
 def check_dataset(dataset: str, data_dir: str | None = None) -> None:
-    """Checks that something knows the dataset and that it has text.
+    """Checks that a dataset is known and has text.
 
-    Cheap for our own names; a TFDS name costs the import of tensorflow_datasets (about a second, no TensorFlow).
+    This is fast for this project's own names. A TFDS name takes the import of tensorflow_datasets (about a second, no
+    TensorFlow).
 
     Args:
         dataset: Value of `example_gen.dataset`.
-        data_dir: Value of `example_gen.data_dir`: a folder there may hold a prepared TFDS copy of that name.
+        data_dir: Value of `example_gen.data_dir`. The folder may hold a prepared TFDS copy of that name.
 
     Raises:
-        ComponentError: If nothing knows the name (the message suggests the nearest one), the configuration or
-            version does not exist, or no feature is text; or if the URL of texts cannot be listed.
+        ComponentError: If the name is unknown (the message suggests the nearest one), the configuration or version does
+            not exist, or no feature is text; or if the URL of texts cannot be listed.
     """
     if is_url(data_dir):
         check_folder(str(data_dir).rstrip("/"))
     if dataset in KNOWN_DATASETS:
         return
     if data_dir and (_prepared_folder(dataset, Path(data_dir).expanduser()) is not None):
-        return  # its features are judged when it is read, by its own dataset_info.json
+        return  # its features are checked when it is read, in its own dataset_info.json
     from components.example_gen import tfds_source  # here: importing tensorflow_datasets takes a second
 
     known = tfds_source.registered_names()
@@ -123,7 +124,7 @@ def check_dataset(dataset: str, data_dir: str | None = None) -> None:
         nearest = difflib.get_close_matches(base_name(dataset), [*KNOWN_DATASETS, *known], n=1, cutoff=0.5)
         suggestion = f" Did you mean {nearest[0]!r}?" if nearest else ""
         raise ComponentError(
-            f"example_gen.dataset: nothing is known by the name {dataset!r}.{suggestion} Known are "
+            f"example_gen.dataset: found the unknown name {dataset!r}.{suggestion} Known are "
             f"{', '.join(KNOWN_DATASETS)}, and any dataset of TensorFlow Datasets that has text."
         )
     tfds_source.text_feature(tfds_source.open_builder(dataset, None))
@@ -138,7 +139,7 @@ def _prepared_folder(dataset: str, data_dir: Path) -> Path | None:
 
 
 def fingerprint(parameters: Any) -> dict[str, Any]:
-    """What the corpus's source holds now, as JSON for the cache key.
+    """Describes the current contents of the corpus's source, as JSON for the cache key.
 
     Args:
         parameters: ExampleGen's parameters.
@@ -158,8 +159,8 @@ def fingerprint(parameters: Any) -> dict[str, Any]:
     if parameters.dataset in LOCAL_CORPORA:
         if is_remote(parameters):
             return {"source_sha256": parameters.source_sha256}
-        found = local_files(parameters.dataset, data_folder(parameters))
-        return {"files_sha256": _hash_files((path, path.name) for path in found.values())}
+        by_split = local_files(parameters.dataset, data_folder(parameters))
+        return {"files_sha256": _hash_files((path, path.name) for path in by_split.values())}
     if parameters.data_dir is None:
         return {"tensorflow_datasets": importlib.metadata.version("tensorflow-datasets")}
     folder = prepared_folder(parameters.dataset, data_folder(parameters))
@@ -167,37 +168,47 @@ def fingerprint(parameters: Any) -> dict[str, Any]:
 
 
 def local_files(dataset: str, folder: Path) -> dict[str, Path]:
-    """The file of each split of a local corpus.
+    """Finds the file of each split of a local corpus.
+
+    Args:
+        dataset: A key of `LOCAL_CORPORA`.
+        folder: The folder that the user named.
 
     Raises:
-        ComponentError: If the folder is missing or empty, or does not hold the files, or they are not text.
+        ComponentError: If the folder is missing or empty, does not hold the files, or they are not text.
     """
     check_folder(folder)
     corpus = LOCAL_CORPORA[dataset]
-    found = corpus.find(folder)
-    if found is None:
+    by_split = corpus.find(folder)
+    if by_split is None:
         names = " or ".join(", ".join(files.values()) for files in corpus.files)
         raise ComponentError(
             f"example_gen.data_dir: {dataset} needs the files {names} in {folder}, which holds "
             f"{contents(folder)}. Get them from {corpus.where}."
         )
-    for path in found.values():
+    for path in by_split.values():
         _check_text(path, corpus)
-    return found
+    return by_split
 
 
 def _check_text(path: Path, corpus: LocalCorpus) -> None:
     head, _ = text_encoding.read_head(path)
-    found = "holds no text" if not head.strip() else text_encoding.binary(head)
-    if found and not text_encoding.marked(head):
-        raise ComponentError(f"example_gen.data_dir: {path} {found}: expected text. Get it again from {corpus.where}.")
+    problem = "holds no text" if not head.strip() else text_encoding.binary(head)
+    if problem and not text_encoding.marked(head):
+        raise ComponentError(
+            f"example_gen.data_dir: {path} {problem}: expected text. Get it again from {corpus.where}."
+        )
 
 
 def prepared_folder(dataset: str, data_dir: Path) -> Path:
-    """The folder of a prepared copy of a TFDS dataset.
+    """Finds the folder of a prepared copy of a TFDS dataset.
+
+    Args:
+        dataset: The dataset's TFDS name.
+        data_dir: The folder that the user named.
 
     Raises:
-        ComponentError: If the directory is missing, empty or holds no such copy.
+        ComponentError: If the folder is missing or empty, or holds no such copy.
     """
     check_folder(data_dir)
     folder = _prepared_folder(dataset, data_dir)
@@ -210,11 +221,16 @@ def prepared_folder(dataset: str, data_dir: Path) -> Path:
     return folder
 
 
-def wrong_checksums(dataset: str, found: Mapping[str, Path]) -> list[str]:
-    """Names of the files that are not the published ones."""
+def wrong_checksums(dataset: str, files: Mapping[str, Path]) -> list[str]:
+    """Returns the names of the files that differ from the published ones.
+
+    Args:
+        dataset: A key of `LOCAL_CORPORA`.
+        files: The file of each split.
+    """
     published = LOCAL_CORPORA[dataset].checksums
     wrong = []
-    for path in found.values():
+    for path in files.values():
         expected = published.get(path.name)
         if expected and expected != _hash_file(path, "sha256" if len(expected) == 64 else "sha1"):
             wrong.append(path.name)
@@ -222,7 +238,14 @@ def wrong_checksums(dataset: str, found: Mapping[str, Path]) -> list[str]:
 
 
 def is_remote(parameters: Any) -> bool:
-    """Whether a local corpus is to be fetched from `source_url`; `data_dir` wins where both are set."""
+    """Whether a local corpus is to be downloaded from `source_url`. If `data_dir` is set, it is used instead.
+
+    Args:
+        parameters: ExampleGen's parameters.
+
+    Raises:
+        ComponentError: If neither is set, or `source_url` has no `source_sha256`.
+    """
     if parameters.data_dir is not None:
         return False
     if parameters.source_url is None:
@@ -240,14 +263,18 @@ def is_remote(parameters: Any) -> bool:
 
 
 def text_folder(parameters: Any) -> str | Path:
-    """The folder of the texts of `text_files`, or its URL."""
+    """Returns the folder of the texts of `text_files`, or its URL."""
     if is_url(parameters.data_dir or ""):
         return parameters.data_dir.rstrip("/")
     return data_folder(parameters)
 
 
 def data_folder(parameters: Any) -> Path:
-    """The folder of a local copy of a corpus."""
+    """Returns the absolute path of the folder of a local copy of a corpus.
+
+    Raises:
+        ComponentError: If `data_dir` is not set.
+    """
     if parameters.data_dir is None:
         raise ComponentError(
             f"example_gen.data_dir is not set: {parameters.dataset} needs the folder that holds its files."

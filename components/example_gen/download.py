@@ -1,4 +1,4 @@
-"""Fetching a corpus's archive from an address that the configuration names."""
+"""Downloads a corpus's archive from an address that the configuration names."""
 
 import hashlib
 import shutil
@@ -15,12 +15,12 @@ _READ_BYTES = 1024 * 1024
 
 
 def fetch(url: str, sha256: str, folder: Path) -> Path:
-    """Downloads an archive (zip, tar, tar.gz, ...) or a single file, checks it and unpacks it.
+    """Downloads an archive (zip, tar, tar.gz, ...) or a single file, checks its checksum and unpacks it.
 
     Args:
         url: Address of the archive.
         sha256: Its SHA-256 in hexadecimal.
-        folder: An existing folder to work in.
+        folder: An existing folder for the files.
 
     Returns:
         A folder with the archive's files.
@@ -56,11 +56,14 @@ def _unpack(archive: Path, target: Path, url: str) -> Path:
         archive.rename(target / archive.name)
         return target
     try:
-        # "data" refuses members that would land outside the folder (zip files are always treated so). Python before
-        # 3.11.4 does not know it: there the checksum alone vouches for the archive.
+        # The filter "data" refuses members outside of the folder (zip files are always treated like this). Python
+        # before 3.11.4 does not have it; the checksum alone protects there.
         options = {"filter": "data"} if hasattr(tarfile, "data_filter") and ".zip" not in archive.name else {}
         shutil.unpack_archive(archive, target, **options)
     except (shutil.ReadError, tarfile.TarError, OSError, ValueError, EOFError) as error:
-        raise ComponentError(f"example_gen.source_url: the archive at {url} cannot be unpacked ({error}).") from error
+        raise ComponentError(
+            f"example_gen.source_url: the archive at {url} cannot be unpacked ({error}). Check that this is the "
+            "address of an archive."
+        ) from error
     archive.unlink()
     return target

@@ -1,4 +1,4 @@
-"""Reads the corpus's chunks with Beam, each chunk by one worker, and names the shards by their place."""
+"""Reads the corpus's chunks with Beam, each chunk by one worker, and publishes the shards in the corpus's order."""
 
 import importlib
 import logging
@@ -18,7 +18,7 @@ from components.example_gen.file_stamp import Stamp
 from components.example_gen.text_files import FileBytes, SourceChunk
 from components.text_bytes import printable
 
-LISTED = 1000  # files with bytes that are not text that are named, the worst first
+LISTED = 1000  # number of files with bytes that are not text that are named, the worst first
 
 _LOG = logging.getLogger(__name__)
 
@@ -26,23 +26,25 @@ _LOG = logging.getLogger(__name__)
 def execute(
     inputs: Mapping[str, Path], outputs: Mapping[str, Path], parameters: Any, context: Context
 ) -> dict[str, Any]:
-    """Writes the splits of the corpus and, where there is something to say of the files, `sources.json`.
+    """Writes the splits of the corpus.
 
-    It holds {"skipped": {name: reason}, "outside": number of files behind links that lead out of the folder,
-    "files": {name: bytes, invalid bytes and NUL bytes of a file that has some that are not text}}.
+    `sources.json` is written if there is something to report about the files of `text_files`. It holds {"skipped":
+    {name: reason}, "outside": number of files behind links that lead out of the folder, "files": {name: bytes, invalid
+    bytes and NUL bytes of each file with bytes that are not text}}.
 
     Args:
-        inputs: None are needed.
-        outputs: `examples`, an empty folder.
-        parameters: `ExampleGen.Parameters`.
-        context: Its workspace holds what is prepared on the way.
+        inputs: Empty; the component has no inputs.
+        outputs: `examples` receives the shards of the three splits and, if needed, `sources.json`.
+        parameters: The corpus, its place, how it is read, and Beam's options.
+        context: Its workspace holds datasets that are prepared for reading.
 
     Returns:
-        Figures: the dataset, documents, lines and bytes of each split, number of shards, and where there are any: files
-        skipped, files outside the folder, and warnings.
+        `dataset`, the documents, lines and bytes of each split, `shards` (their number) and, if there are any,
+        `skipped_files`, `outside_files` and `warnings`.
 
     Raises:
-        ComponentError: If the source is missing, unreachable or unreadable, or leaves a split empty.
+        ComponentError: If the source is missing, unreachable or unreadable, changed while it was read, or leaves a
+            split empty.
     """
     del inputs
     examples = outputs["examples"]
@@ -50,7 +52,7 @@ def execute(
     warnings: list[str] = []
     with tempfile.TemporaryDirectory(dir=context.workspace) as scratch:
         chunks, stamps = plan(parameters, Path(scratch), warnings)
-        # Beside the output: shards are then published by renaming, and one file system holds both.
+        # In the output's folder, so that shards can be published by renaming within one file system.
         with tempfile.TemporaryDirectory(dir=examples, prefix=".shards-") as aside:
             _write(chunks, Path(aside), parameters)
             totals = shards.read_counts(Path(aside), len(chunks))
@@ -62,16 +64,16 @@ def execute(
     for name in ("lines", "documents", "bytes"):
         figures |= {f"{split}_{name}": getattr(counts, name) for split, counts in totals.items()}
     figures["shards"] = sum(numbers.values())
-    figures |= _tell_sources(parameters, files, examples, warnings)
+    figures |= _write_sources(parameters, files, examples, warnings)
     for warning in warnings:
         _LOG.warning(warning)
     return figures | ({"warnings": warnings} if warnings else {})
 
 
-def _tell_sources(
+def _write_sources(
     parameters: Any, files: Mapping[str, FileBytes], examples: Path, warnings: list[str]
 ) -> dict[str, int]:
-    """Writes `sources.json` where files were skipped, lie outside the folder or hold bytes that are not text."""
+    """Writes `sources.json` if files were skipped, lie outside the folder or have bytes that are not text."""
     if parameters.dataset != "text_files":
         return {}
     folder = corpora.text_folder(parameters)
@@ -79,7 +81,7 @@ def _tell_sources(
     outside = len(listing.outside & files.keys())
     skipped = {printable(name): reason for name, reason in listing.skipped.items()}
     suspect = sorted(
-        ((name, found) for name, found in files.items() if found.invalid or found.nul),
+        ((name, counts) for name, counts in files.items() if counts.invalid or counts.nul),
         key=lambda item: (-(item[1].invalid + item[1].nul) / item[1].size, item[0]),
     )
     if skipped:
@@ -88,20 +90,27 @@ def _tell_sources(
         warnings.append(f"{len(skipped):,} of the entries of {folder} cannot be read and are skipped: {some}{more}.")
     if skipped or outside or suspect:
         listed = {
-            printable(name): {"bytes": found.size, "invalid_bytes": found.invalid, "nul_bytes": found.nul}
-            for name, found in suspect[:LISTED]
+            printable(name): {"bytes": counts.size, "invalid_bytes": counts.invalid, "nul_bytes": counts.nul}
+            for name, counts in suspect[:LISTED]
         }
-        found = {"skipped": skipped, "outside": outside, "files": listed}
-        SOURCES.write(examples, found)
+        SOURCES.write(examples, {"skipped": skipped, "outside": outside, "files": listed})
     figures = {"skipped_files": len(skipped), "outside_files": outside}
     return {name: number for name, number in figures.items() if number}
 
 
 def plan(parameters: Any, scratch: Path, warnings: list[str]) -> tuple[list[SourceChunk], dict[str, Stamp]]:
-    """Lists the corpus's chunks in order, preparing the dataset in `scratch` where it is one of TFDS's kind.
+    """Lists the corpus's chunks in order, after preparing the dataset if it is one of TFDS.
+
+    Args:
+        parameters: ExampleGen's parameters.
+        scratch: An empty folder for what is prepared.
+        warnings: Receives warnings about the source.
 
     Returns:
-        The chunks, and the stamps of the text files that were or will be read: what must not change meanwhile.
+        The chunks, and the stamps of the text files, which must not change until they have been read.
+
+    Raises:
+        ComponentError: If the source is missing, unreachable or unreadable.
     """
     dataset, chunk_bytes = parameters.dataset, parameters.chunk_bytes
     if dataset == "text_files":
@@ -122,16 +131,16 @@ def plan(parameters: Any, scratch: Path, warnings: list[str]) -> tuple[list[Sour
     if not Path(builder.data_dir).exists():
         raise ComponentError(
             f"example_gen.data_dir: {folder} holds {folder_listing.contents(folder)}, but not "
-            f"{builder.info.full_name}. Prepare that version there, or name the one that is there in "
+            f"{builder.info.full_name}. Prepare that version there, or name the existing one in "
             "example_gen.dataset."
         )
     return tfds_source.plan(builder, chunk_bytes), {}
 
 
 def _manual_dir(parameters: Any, scratch: Path, warnings: list[str]) -> tuple[Path | None, dict[str, Stamp]]:
-    """The folder with the files of a local corpus, downloaded where an address is given, and the files' stamps.
+    """Returns the folder with the files of a local corpus, downloaded if needed, and the files' stamps.
 
-    The folder is None where the corpus needs none.
+    The folder is None if the corpus needs none.
     """
     if parameters.dataset not in corpora.LOCAL_CORPORA:
         return None, {}
@@ -139,12 +148,12 @@ def _manual_dir(parameters: Any, scratch: Path, warnings: list[str]) -> tuple[Pa
         folder = download.fetch(parameters.source_url, parameters.source_sha256, scratch)
     else:
         folder = corpora.data_folder(parameters)
-    found = corpora.local_files(parameters.dataset, folder)
-    stamps = {str(path): file_stamp.stamp(path) for path in found.values()}
-    for name in corpora.wrong_checksums(parameters.dataset, found):
+    files = corpora.local_files(parameters.dataset, folder)
+    stamps = {str(path): file_stamp.stamp(path) for path in files.values()}
+    for name in corpora.wrong_checksums(parameters.dataset, files):
         warnings.append(
-            f"{name} in {folder} is not the file that {parameters.dataset} is published with (its checksum differs): "
-            "figures will not compare with published ones."
+            f"{name} in {folder} is not the published file of {parameters.dataset} (its checksum differs): "
+            "figures are not comparable with published ones."
         )
     return folder, stamps
 
@@ -165,9 +174,9 @@ def _check_not_empty(totals: Mapping[str, shards.SplitCounts], parameters: Any) 
     for split, counts in totals.items():
         if not counts.blank:
             continue
-        found = f"its {counts.lines} line(s) are blank" if counts.lines else "nothing belongs to it"
+        reason = f"its {counts.lines} line(s) are blank" if counts.lines else "nothing belongs to it"
         others = ", ".join(f"{other} {totals[other].lines} lines" for other in SPLITS if other != split)
         raise ComponentError(
-            f"example_gen.dataset: the {split} split of {parameters.dataset} is empty: {found} ({others}). "
-            "Supply more text, or files whose names say train, valid and test."
+            f"example_gen.dataset: the {split} split of {parameters.dataset} is empty: {reason} ({others}). "
+            "Supply more text, or files with train, valid and test in their names."
         )

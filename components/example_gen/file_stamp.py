@@ -1,4 +1,4 @@
-"""What shows that a file has changed while it was read: its size and time."""
+"""Detects that a file changed while it was read, by its size and its modification time."""
 
 import os
 from collections.abc import Iterable
@@ -13,7 +13,10 @@ Stamp = tuple[int, int]  # a file's size in bytes and its modification time in n
 
 
 def stamp(path: str | Path) -> Stamp:
-    """What changes with a file's contents.
+    """Returns a file's size in bytes and its modification time in nanoseconds.
+
+    Args:
+        path: The file, or its URL.
 
     Raises:
         ComponentError: If the file is gone or cannot be read.
@@ -22,22 +25,29 @@ def stamp(path: str | Path) -> Stamp:
         if is_url(path):
             size, seconds = remote_files.metadata(str(path))
             return size, round(seconds * 1e9)
-        found = os.stat(path)
+        status = os.stat(path)
     except OSError as error:
         raise unreadable(path, error) from error
-    return found.st_size, found.st_mtime_ns
+    return status.st_size, status.st_mtime_ns
 
 
 def check_unchanged(stamps: Iterable[tuple[str | Path, Stamp]]) -> None:
-    """Raises ComponentError where a file has another stamp than before it was read."""
+    """Checks that files have not changed since they were stamped.
+
+    Args:
+        stamps: Paths with their stamps from before they were read.
+
+    Raises:
+        ComponentError: If a file has another stamp now, or is gone.
+    """
     for path, before in stamps:
         if stamp(path) != before:
             raise changed(path)
 
 
 def changed(path: str | Path) -> ComponentError:
-    """The error for a file that is not what it was."""
+    """Returns the error for a file that changed while it was read."""
     return ComponentError(
-        f"{path} was changed while it was read: the text would be a mixture of old and new. Run again when nothing "
-        "writes to it."
+        f"{path} was changed while it was read: the text would be a mixture of old and new. Run again when no other "
+        "program writes to it."
     )

@@ -1,6 +1,6 @@
-"""What lies in a folder of texts: its files, those behind links among them, and what cannot be read, with the reason.
+"""Lists a folder of texts: its files, including those behind links, and what cannot be read, with the reason.
 
-Folders are walked here and not by a glob, because `**` passes by linked folders and says nothing of what it skips.
+The folders are walked here and not by a glob, because `**` skips linked folders without reporting them.
 """
 
 import collections
@@ -28,11 +28,11 @@ _KINDS = {
 
 @dataclass
 class Listing:
-    """What was found below a folder, hidden names apart.
+    """The entries below a folder, without hidden names.
 
     Attributes:
         files: (relative POSIX name, path or URL) of every regular file that may be read, sorted by name.
-        skipped: Relative name -> why it cannot be read, in words.
+        skipped: Relative name -> the reason why it cannot be read.
         outside: Names of the files that lie outside the folder, behind a link.
     """
 
@@ -41,7 +41,7 @@ class Listing:
     outside: set[str] = field(default_factory=set)
 
     def matching(self, pattern: str) -> list[tuple[str, str | Path]]:
-        """The files whose names a glob pattern matches; `{a,b}` in it matches either."""
+        """Returns the files whose names a glob pattern matches; `{a,b}` in it matches either."""
         parts = [PurePosixPath(alternative).parts for alternative in _alternatives(pattern)]
         return [(name, path) for name, path in self.files if any(_matches(name.split("/"), part) for part in parts)]
 
@@ -49,7 +49,7 @@ class Listing:
 def list_folder(folder: str | Path) -> Listing:
     """Lists a folder, following links to folders.
 
-    Every folder is read once: its own place comes before a link to it, so that loops of links end.
+    Every folder is read once, so that loops of links end. A folder's own name is used before the name of a link to it.
 
     Args:
         folder: An existing folder, or the URL of one.
@@ -65,11 +65,11 @@ def list_folder(folder: str | Path) -> Listing:
     while own or linked:
         place, name = own.popleft() if own else linked.popleft()
         try:
-            found = place.stat()
-            if (found.st_dev, found.st_ino) in seen:
-                listing.skipped[name] = "a folder that is read already, under another name"
+            status = place.stat()
+            if (status.st_dev, status.st_ino) in seen:
+                listing.skipped[name] = "a folder that is already read under another name"
                 continue
-            seen.add((found.st_dev, found.st_ino))
+            seen.add((status.st_dev, status.st_ino))
             entries = sorted(os.scandir(place), key=lambda entry: entry.name)
         except OSError as error:
             listing.skipped[name or "."] = _reason(error)
@@ -84,10 +84,17 @@ def list_folder(folder: str | Path) -> Listing:
 
 
 def find_files(data_dir: str | Path, pattern: str) -> list[tuple[str | Path, str]]:
-    """The files that `pattern` matches below `data_dir` with their relative names, sorted by name; hidden ones apart.
+    """Finds the files that a pattern matches, without hidden ones.
+
+    Args:
+        data_dir: The folder, or its URL.
+        pattern: Glob pattern relative to the folder.
+
+    Returns:
+        The files with their relative names, sorted by name.
 
     Raises:
-        ComponentError: If the directory is missing or empty, or the pattern is bad or matches no file.
+        ComponentError: If the folder is missing or empty, or the pattern is invalid or matches no file.
     """
     check_folder(data_dir)
     if not pattern or PurePosixPath(pattern).is_absolute() or ".." in PurePosixPath(pattern).parts:
@@ -96,8 +103,8 @@ def find_files(data_dir: str | Path, pattern: str) -> list[tuple[str | Path, str
             f"({data_dir}), such as '**/*.txt'."
         )
     listing = list_folder(data_dir)
-    if found := listing.matching(pattern):
-        return [(path, name) for name, path in found]
+    if matches := listing.matching(pattern):
+        return [(path, name) for name, path in matches]
     raise ComponentError(
         f"example_gen.pattern: {pattern!r} matches no file in example_gen.data_dir ({data_dir}), which holds "
         f"{contents(data_dir)}. Set example_gen.pattern to match the text files.{_skipped(listing)}"
@@ -105,7 +112,7 @@ def find_files(data_dir: str | Path, pattern: str) -> list[tuple[str | Path, str
 
 
 def _skipped(listing: Listing) -> str:
-    """What could not be read, as a sentence for a message."""
+    """Returns what could not be read as a sentence for a message."""
     if not listing.skipped:
         return ""
     some = [f"{name} ({reason})" for name, reason in itertools.islice(listing.skipped.items(), 3)]
@@ -113,7 +120,14 @@ def _skipped(listing: Listing) -> str:
 
 
 def check_folder(data_dir: str | Path) -> None:
-    """Raises ComponentError unless `data_dir` is a folder, or the URL of one, with something in it."""
+    """Checks that a folder has something in it.
+
+    Args:
+        data_dir: The folder, or its URL.
+
+    Raises:
+        ComponentError: If it is missing, empty, not a folder, or cannot be read.
+    """
     if is_url(data_dir):
         if not remote_files.list_files(str(data_dir)):
             raise ComponentError(f"example_gen.data_dir: there is no file below {data_dir}. Put the text files there.")
@@ -135,7 +149,7 @@ def check_folder(data_dir: str | Path) -> None:
 
 
 def contents(folder: str | Path) -> str:
-    """A few of a folder's entries in words, for messages."""
+    """Lists the first few entries of a folder, or of a URL, for messages."""
     if is_url(folder):
         names = list(remote_files.list_files(str(folder)))
     else:

@@ -1,11 +1,11 @@
-"""Documents as runs of whole lines: what one `tf.train.Example` of the Examples artifact holds."""
+"""Documents as runs of whole lines: the content of one `tf.train.Example` of the Examples artifact."""
 
 import itertools
 import operator
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
-MAX_TEXT_BYTES = 256 * 1024  # a run's text; a line longer than this is a run of its own
+MAX_TEXT_BYTES = 256 * 1024  # largest text of a run; a longer line is a run by itself
 
 
 class LineRun(NamedTuple):
@@ -13,8 +13,8 @@ class LineRun(NamedTuple):
 
     Attributes:
         document: Name of the document.
-        position: Index of the first of the lines in the document.
-        lines: The lines with their line ends, as found; only a document's last line may lack one.
+        position: Index in the document of the first of the lines.
+        lines: The lines with their line ends, as read; only a document's last line may have none.
     """
 
     document: str
@@ -23,6 +23,7 @@ class LineRun(NamedTuple):
 
     @property
     def text(self) -> bytes:
+        """The lines as one text."""
         return b"".join(self.lines)
 
 
@@ -40,7 +41,7 @@ def file_runs(lines: Iterable[bytes], document: str, position: int = 0) -> Itera
         position: Index in the document of the first of `lines`.
 
     Yields:
-        The runs in order; none where there is no line.
+        The runs in order; none if there are no lines.
     """
     held: list[bytes] = []
     size = 0
@@ -56,12 +57,12 @@ def file_runs(lines: Iterable[bytes], document: str, position: int = 0) -> Itera
 
 
 def block_runs(lines: Iterable[bytes], file_name: str, line_number: int = 0) -> Iterator[LineRun]:
-    """Cuts a file into blank-line-separated documents, named `file:line` (lines counted from 1, as editors do).
+    """Cuts a file into blank-line-separated documents, named `file:line` (lines counted from 1, as in editors).
 
-    No line is lost: blank lines belong to the block before them, those at the head of a file to its first block.
+    No line is lost: blank lines belong to the block before them, those at the start of a file to its first block.
 
     Args:
-        lines: Lines of the file from a place where a block begins.
+        lines: Lines of the file, starting where a block begins.
         file_name: Name of the file.
         line_number: Index in the file of the first of `lines`.
 

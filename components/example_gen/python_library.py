@@ -1,6 +1,6 @@
-"""The text that ships with every Python: the language reference's topics and the standard library's docstrings.
+"""Reads the text that comes with every Python: the language reference's topics and the library's docstrings.
 
-Read from the sources with `ast`; no module of the library is imported.
+The text is read from the sources with `ast`; no module of the library is imported.
 """
 
 import ast
@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 TOPICS = "pydoc_data/topics.py"
-# Tests, other people's packages, and what some distributions leave out: the corpus should not depend on the packager.
+# Tests, installed packages, and modules that some distributions leave out, so that the corpus is the same everywhere.
 _LEFT_OUT = frozenset(
     "__pycache__ distutils dist-packages ensurepip idlelib lib2to3 pydoc_data site-packages test tests tkinter "
     "turtledemo turtle.py".split()
@@ -20,12 +20,12 @@ _DOCUMENTED = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
 
 
 def library_folder() -> Path:
-    """The folder of this Python's standard library."""
+    """Returns the folder of this Python's standard library."""
     return Path(sysconfig.get_path("stdlib"))
 
 
 def source_files(library: Path) -> list[Path]:
-    """The topics' file and every module that is read, in the corpus's order: sorted by name."""
+    """Returns the topics' file and every module that is read, in the corpus's order: sorted by name."""
     modules = [path for path in library.rglob("*.py") if not _left_out(path.relative_to(library))]
     topics = [library / TOPICS] if (library / TOPICS).exists() else []
     return topics + sorted(modules, key=lambda path: path.relative_to(library).as_posix())
@@ -36,7 +36,7 @@ def _left_out(name: Path) -> bool:
 
 
 def fingerprint(library: Path) -> str:
-    """SHA-256 over the names and contents of the files that are read."""
+    """Computes the SHA-256 of the names and contents of the files that are read."""
     digest = hashlib.sha256()
     for path in source_files(library):
         digest.update(path.relative_to(library).as_posix().encode() + b"\0")
@@ -47,7 +47,10 @@ def fingerprint(library: Path) -> str:
 def documents(library: Path) -> Iterator[tuple[str, str]]:
     """Yields (name, text) of each topic and of each module that has docstrings, in a fixed order.
 
-    A line of an earlier document is left out: what is held out must not be known from training.
+    A line that an earlier document has is left out, so that held-out text is not known from training.
+
+    Args:
+        library: Folder of the standard library.
     """
     seen: set[str] = set()
     for name, text in _whole_documents(library):
@@ -58,7 +61,7 @@ def documents(library: Path) -> Iterator[tuple[str, str]]:
 
 
 def module(name: str) -> str:
-    """What a document is held out together with: a package's modules have much in common, a topic has none."""
+    """Returns what a document is held out together with: its package, whose modules share text, or the topic itself."""
     return name if name.startswith("topics/") else name.partition("/")[0]
 
 

@@ -1,6 +1,6 @@
-"""Texts at a URL (`gs://`, `s3://`, `hdfs://`, ...), read through Apache Beam's file systems.
+"""Reads texts at a URL (`gs://`, `s3://`, `hdfs://`, ...) through Apache Beam's file systems.
 
-Beam is imported here only where a URL is used: importing it takes a second.
+Beam is imported only if a URL is used, because importing it takes a second.
 """
 
 import re
@@ -18,29 +18,35 @@ _GLOB = re.compile(r"[*?\[\]]")
 
 
 def list_files(url: str) -> dict[str, Metadata]:
-    """The files below a URL by their names relative to it, hidden ones apart.
+    """Lists the files below a URL, without hidden ones.
+
+    Args:
+        url: URL of a folder.
+
+    Returns:
+        The size and time of each file by its name relative to the URL, sorted by name.
 
     Raises:
         ComponentError: If the URL has glob characters, no file system knows it, or it cannot be listed.
     """
-    if found := _GLOB.search(url):
+    if glob := _GLOB.search(url):
         raise ComponentError(
-            f"example_gen.data_dir: found {found[0]!r} in {url!r}, expected the URL of one folder. Choose files with "
+            f"example_gen.data_dir: found {glob[0]!r} in {url!r}, expected the URL of one folder. Choose files with "
             "example_gen.pattern."
         )
     try:
         matches = _file_systems().match([f"{url}/**"])
     except Exception as error:  # each file system raises its own library's errors
         raise ComponentError(f"example_gen.data_dir: {url!r} cannot be listed: {_reason(error)}") from error
-    files = {found.path.removeprefix(f"{url}/"): _metadata(found) for found in matches[0].metadata_list}
-    return {name: found for name, found in sorted(files.items()) if _is_visible(name)}
+    files = {file.path.removeprefix(f"{url}/"): _metadata(file) for file in matches[0].metadata_list}
+    return {name: metadata for name, metadata in sorted(files.items()) if _is_visible(name)}
 
 
 def metadata(url: str) -> Metadata:
-    """A file's size and time.
+    """Returns a file's size in bytes and its time in seconds since 1970.
 
     Raises:
-        OSError: If it is gone or cannot be reached.
+        OSError: If the file is gone or cannot be reached.
     """
     try:
         return _metadata(_file_systems().get_filesystem(url).metadata(url))
@@ -52,9 +58,9 @@ def open_file(url: str) -> BinaryIO:
     """Opens a file's bytes, as they are stored.
 
     Raises:
-        OSError: If it is gone or cannot be reached.
+        OSError: If the file is gone or cannot be reached.
     """
-    plain = import_quietly("apache_beam.io.filesystem").CompressionTypes.UNCOMPRESSED  # whoever reads it unpacks it
+    plain = import_quietly("apache_beam.io.filesystem").CompressionTypes.UNCOMPRESSED  # the caller unpacks it
     try:
         return _file_systems().open(url, compression_type=plain)
     except Exception as error:
@@ -65,8 +71,8 @@ def _file_systems() -> Any:
     return import_quietly("apache_beam.io.filesystems").FileSystems
 
 
-def _metadata(found: "FileMetadata") -> Metadata:
-    return found.size_in_bytes, found.last_updated_in_seconds
+def _metadata(file: "FileMetadata") -> Metadata:
+    return file.size_in_bytes, file.last_updated_in_seconds
 
 
 def _is_visible(name: str) -> bool:

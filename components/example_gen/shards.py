@@ -1,4 +1,4 @@
-"""Writing a chunk as shards of `tf.train.Example`, one series for each split it has text for."""
+"""Writes a chunk as shards of `tf.train.Example`, one series for each split that it has text for."""
 
 import json
 import uuid
@@ -18,13 +18,13 @@ from components.example_gen.text_files import FileBytes, SourceChunk
 
 @dataclass
 class SplitCounts:
-    """What one chunk, or the whole corpus, gave to a split.
+    """Counts of the text of one split, for one chunk or for the whole corpus.
 
     Attributes:
-        documents: Number of documents, a document that continues in the next chunk counted in both.
+        documents: Number of documents; a document that continues in the next chunk counts in both.
         lines: Number of lines, blank ones included.
         bytes: Bytes of text.
-        blank: Whether there is nothing but white space.
+        blank: Whether there is only white space.
         first_document: Name of the first document.
         last_document: Name of the last document.
     """
@@ -37,7 +37,7 @@ class SplitCounts:
     last_document: str | None = None
 
     def add(self, run: LineRun, text: bytes) -> None:
-        """Counts one run."""
+        """Counts one run, whose text is `text`."""
         if run.document != self.last_document:
             self.documents += 1
             self.last_document = run.document
@@ -60,9 +60,17 @@ class SplitCounts:
 
 
 class ShardWriter:
-    """Writes one chunk's runs of one split; begins a new shard when one has `shard_bytes` of text.
+    """Writes one chunk's runs of one split, and starts a new shard when one has `shard_bytes` of text.
 
-    A chunk can hold more than was planned (a gzip file, uneven examples); its shards do not.
+    A chunk can be larger than planned (a gzip file, uneven examples); its shards are not.
+
+    Args:
+        prefix: Path of the shards without their numbers.
+        shard_bytes: Bytes of text after which a new shard is started.
+
+    Attributes:
+        names: Names of the shards so far.
+        counts: Counts of the runs so far.
     """
 
     def __init__(self, prefix: Path, shard_bytes: int):
@@ -94,13 +102,13 @@ class ShardWriter:
 
 
 class WriteChunk(beam.DoFn):
-    """Reads a chunk and writes its shards and counts aside, under the chunk's place in the corpus.
+    """Reads a chunk and writes its shards and counts to a temporary folder, named by the chunk's position.
 
-    Errors that a user can fix are stored beside the counts, since Beam's runners wrap exceptions in different ways.
+    Errors that a user can fix are stored with the counts, because Beam's runners wrap exceptions in different ways.
 
     Args:
-        folder: Has a folder for each split, and `counts`.
-        shard_bytes: Bytes of text after which a new shard is begun.
+        folder: A folder with a folder for each split, and `counts`.
+        shard_bytes: Bytes of text after which a new shard is started.
     """
 
     def __init__(self, folder: str, shard_bytes: int):
@@ -108,9 +116,13 @@ class WriteChunk(beam.DoFn):
         self._shard_bytes = shard_bytes
 
     def process(self, element: tuple[int, SourceChunk]) -> None:
-        """Writes one chunk; `element` is its place and the chunk."""
+        """Writes one chunk.
+
+        Args:
+            element: The chunk's position in the corpus, and the chunk.
+        """
         place, chunk = element
-        # Each attempt has names of its own: a worker that was given up may still write.
+        # Each attempt uses unique names, because a worker that the runner gave up may still write.
         attempt = f"{place:06d}-{uuid.uuid4().hex}"
         writers = {split: ShardWriter(self._folder / split / attempt, self._shard_bytes) for split in SPLITS}
         report: dict = {}
@@ -118,7 +130,7 @@ class WriteChunk(beam.DoFn):
         try:
             for split, run in chunk.routed(files):
                 writers[split].write(run)
-            report["files"] = {name: asdict(found) for name, found in files.items()}
+            report["files"] = {name: asdict(counts) for name, counts in files.items()}
             report["splits"] = {split: asdict(writer.counts) for split, writer in writers.items()}
             report["shards"] = {split: writer.names for split, writer in writers.items()}
         except ComponentError as error:
@@ -131,16 +143,20 @@ class WriteChunk(beam.DoFn):
 
 
 def _reports(folder: Path) -> list[dict]:
-    """What the workers wrote of each chunk, in the corpus's order."""
+    """Returns what the workers wrote about each chunk, in the corpus's order."""
     return [json.loads(path.read_text()) for path in sorted((folder / "counts").glob("[!.]*.json"))]
 
 
 def read_counts(folder: Path, chunks: int) -> dict[str, SplitCounts]:
-    """Adds up what all chunks gave, in the corpus's order.
+    """Adds up the counts of all chunks, in the corpus's order.
+
+    Args:
+        folder: The temporary folder that `WriteChunk` wrote to.
+        chunks: Number of chunks that must be there.
 
     Raises:
-        ComponentError: The first error that a chunk met.
-        RuntimeError: If the runner did not read each of so many chunks.
+        ComponentError: The first error of a chunk.
+        RuntimeError: If the runner did not read every chunk.
     """
     totals = {split: SplitCounts() for split in SPLITS}
     reports = _reports(folder)
@@ -155,16 +171,31 @@ def read_counts(folder: Path, chunks: int) -> dict[str, SplitCounts]:
 
 
 def read_files(folder: Path) -> dict[str, FileBytes]:
-    """Adds up what all chunks found in each text file, by the file's name."""
+    """Adds up the byte counts of each text file over all chunks.
+
+    Args:
+        folder: The temporary folder that `WriteChunk` wrote to.
+
+    Returns:
+        The counts by the file's name.
+    """
     files: dict[str, FileBytes] = {}
     for report in _reports(folder):
-        for name, found in report["files"].items():
-            files[name] = files.get(name, FileBytes()) + FileBytes(**found)
+        for name, counts in report["files"].items():
+            files[name] = files.get(name, FileBytes()) + FileBytes(**counts)
     return files
 
 
 def publish(folder: Path, examples: Path) -> dict[str, int]:
-    """Moves the shards to `Split-<split>/data_tfrecord-00000-of-00012`, named by their place; returns their number."""
+    """Moves the shards to `Split-<split>/data_tfrecord-00000-of-00012`, numbered by their position.
+
+    Args:
+        folder: The temporary folder that `WriteChunk` wrote to.
+        examples: Folder of the artifact.
+
+    Returns:
+        The number of shards of each split.
+    """
     numbers = {}
     for split in SPLITS:
         target = split_dir(examples, split)

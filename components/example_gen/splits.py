@@ -1,4 +1,4 @@
-"""Which split a text belongs to: by its name, by a stable hash of its document, or by its line's place."""
+"""Decides which split a text belongs to: by its name, by a stable hash of its document, or by its line's position."""
 
 import hashlib
 import re
@@ -10,7 +10,7 @@ from components.base import ComponentError
 from components.example_gen.lines import LineRun
 
 MIN_DOCUMENTS_TO_HASH = 50  # with fewer documents, lines are held out instead
-HASHES_TO_LOOK_AT = 400  # with more documents than this, a share of 5% is empty once in a billion corpora
+HASHES_TO_LOOK_AT = 400  # with this many documents, a share of 5% is empty once in a billion corpora
 HELD_OUT_SHARE = 0.05  # of the documents or of the lines, for each split that the source lacks
 
 _SPLIT_OF_WORD = {
@@ -28,30 +28,37 @@ _SPLIT_OF_WORD = {
 
 
 def split_of_name(name: str) -> str | None:
-    """The split that a name's words say, such as `ptb.valid.txt` -> "eval"; None where they say none, or two."""
-    found = {_SPLIT_OF_WORD[word] for word in re.findall(r"[a-z]+", name.lower()) if word in _SPLIT_OF_WORD}
-    return found.pop() if len(found) == 1 else None
+    """Returns the split that a name's words name, such as `ptb.valid.txt` -> "eval"; None if they name none, or two."""
+    named = {_SPLIT_OF_WORD[word] for word in re.findall(r"[a-z]+", name.lower()) if word in _SPLIT_OF_WORD}
+    return named.pop() if len(named) == 1 else None
 
 
 def split_of_path(path: str) -> str | None:
-    """The split that a file's name says or, failing that, the nearest of its folders (relative POSIX path)."""
+    """Returns the split that a file's name names or, failing that, the nearest of its folders.
+
+    Args:
+        path: Relative POSIX path.
+
+    Returns:
+        The split, or None if no part of the path names one.
+    """
     parts = reversed(PurePosixPath(path).parts)
     return next((split for part in parts if (split := split_of_name(part)) is not None), None)
 
 
 def document_fraction(key: bytes) -> float:
-    """A number in [0, 1) that depends on nothing but `key`: the place of a document in the 90/5/5 division."""
+    """Returns a number in [0, 1) that depends only on `key`: the position of a document in the 90/5/5 division."""
     return int.from_bytes(hashlib.sha256(key).digest()[:7], "big") / 2**56
 
 
 def run_fraction(run: LineRun) -> float:
-    """The fraction of the document that begins with `run`: blocks and examples have no lasting name, but a text."""
+    """Returns the fraction of the document that begins with `run`, by its text: blocks have no lasting names."""
     return document_fraction(run.text.strip())
 
 
 @dataclass(frozen=True)
 class WholeSplit:
-    """Everything belongs to one split."""
+    """The rule that everything belongs to one split."""
 
     split: str
 
@@ -63,7 +70,7 @@ class WholeSplit:
 
 @dataclass(frozen=True)
 class ByDocument:
-    """A document belongs to the first split whose bound its fraction reaches, else to train.
+    """The rule that a document belongs to the first split whose bound its fraction reaches, otherwise to train.
 
     Attributes:
         bounds: (split, lowest fraction), highest bound first.
@@ -72,10 +79,11 @@ class ByDocument:
     bounds: tuple[tuple[str, float], ...]
 
     def split_of(self, fraction: float) -> str:
+        """Returns the split of a document's fraction."""
         return next((split for split, bound in self.bounds if fraction >= bound), "train")
 
     def route(self, runs: Iterable[LineRun], first_line: int) -> Iterator[tuple[str, LineRun]]:
-        """Yields each run with its split; `runs` begin at the start of a document."""
+        """Yields each run with its split; `runs` begin at the start of a document, and `first_line` is not used."""
         del first_line
         split = "train"
         for run in runs:
@@ -86,7 +94,7 @@ class ByDocument:
 
 @dataclass(frozen=True)
 class ByLine:
-    """The corpus's last lines are held out.
+    """The rule that the corpus's last lines are held out.
 
     Attributes:
         starts: (split, index in the corpus of its first line), in ascending order; train comes before them.
@@ -95,7 +103,12 @@ class ByLine:
     starts: tuple[tuple[str, int], ...]
 
     def route(self, runs: Iterable[LineRun], first_line: int) -> Iterator[tuple[str, LineRun]]:
-        """Yields each run with its split, cut where a split begins."""
+        """Yields each run with its split, cut where a split begins.
+
+        Args:
+            runs: Consecutive runs.
+            first_line: Index in the corpus of the first line of `runs`.
+        """
         for run in runs:
             yield from self._cut(run, first_line)
             first_line += len(run.lines)
@@ -113,10 +126,10 @@ SplitRule = WholeSplit | ByDocument | ByLine
 
 
 def hold_out_documents(fractions: Iterable[float], missing: Sequence[str]) -> ByDocument:
-    """The rule that takes 5% of the documents for each missing split, and at least one document.
+    """Returns the rule that takes 5% of the documents for each missing split, and at least one document.
 
     Args:
-        fractions: Fractions of the documents (of the first `HASHES_TO_LOOK_AT`, where there are more).
+        fractions: Fractions of the documents (of the first `HASHES_TO_LOOK_AT`, if there are more).
         missing: The splits that the source lacks, in the order of `SPLITS`.
     """
     descending = sorted(set(fractions), reverse=True)
@@ -130,7 +143,11 @@ def hold_out_documents(fractions: Iterable[float], missing: Sequence[str]) -> By
 
 
 def hold_out_lines(total: int, missing: Sequence[str]) -> ByLine:
-    """The rule that takes the last 5% of the lines for each missing split, and at least one line.
+    """Returns the rule that takes the last 5% of the lines for each missing split, and at least one line.
+
+    Args:
+        total: Number of lines.
+        missing: The splits that the source lacks, in the order of `SPLITS`.
 
     Raises:
         ComponentError: If there are too few lines to give each split one.
@@ -139,8 +156,8 @@ def hold_out_lines(total: int, missing: Sequence[str]) -> ByLine:
     if total <= held * len(missing):
         raise ComponentError(
             f"example_gen.data_dir: the text to train on has {total} line(s), too few to hold out the "
-            f"{' and '.join(missing)} split(s) from its end. Supply more text, or files whose names say "
-            "train, valid and test."
+            f"{' and '.join(missing)} split(s) from its end. Supply more text, or files with train, valid and test in "
+            "their names."
         )
     starts = [total - held * (len(missing) - index) for index in range(len(missing))]
     return ByLine(tuple(zip(missing, starts, strict=True)))

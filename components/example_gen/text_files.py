@@ -1,6 +1,6 @@
-"""Text files as a source: which are read, cutting them into ordered chunks, and reading the chunks' lines.
+"""Text files as a source: selecting them, cutting them into ordered chunks, and reading the chunks' lines.
 
-Nothing here reads a large file into memory: cut points are found by seeking, lines are counted by streaming.
+No large file is read into memory: cut points are found by seeking, lines are counted by streaming.
 """
 
 import codecs
@@ -29,14 +29,14 @@ class TextPiece:
 
     Attributes:
         path: The file, or its URL.
-        name: The file's name below the data directory: the document's name.
+        name: The file's name below the data folder, which is the document's name.
         start: Offset of the first byte.
-        end: Offset behind the last byte; None reads on to the end (the only choice where the format is not seekable).
+        end: Offset behind the last byte; None reads to the end (always so if the format is not seekable).
         line: Index in the file of the first line.
-        format: How the file holds its text.
+        format: How the file stores its text.
         blocks: Whether documents are blank-line-separated blocks rather than files.
         stamp: The file's stamp when the chunks were listed.
-        num_lines: How many lines it has; None where nobody had to count them.
+        num_lines: Number of its lines; None if they were not counted.
     """
 
     path: str
@@ -50,7 +50,7 @@ class TextPiece:
     num_lines: int | None = None
 
     def lines(self) -> Iterator[bytes]:
-        """The piece's lines, streamed, as UTF-8; a byte-order mark at the file's beginning is not text.
+        """Yields the piece's lines as UTF-8, without a byte-order mark at the file's beginning.
 
         Raises:
             ComponentError: If a line is longer than `MAX_LINE_BYTES`, the file has changed since the chunks were
@@ -75,24 +75,24 @@ class TextPiece:
         if len(line) > MAX_LINE_BYTES:
             raise ComponentError(
                 f"{self.path}: line {number + 1} is longer than {MAX_LINE_BYTES:,} bytes. The text is cut at newlines: "
-                "is this a text file? Break its lines or leave it out with example_gen.pattern."
+                "check that this is a text file. Break its lines or leave it out with example_gen.pattern."
             )
         bound = text_encoding.GZIP_FREE_BYTES + text_encoding.GZIP_GROWTH * self.stamp[0]
         if self.format.compressed and read > bound:
             raise ComponentError(
                 f"{self.path}: the text of this gzip file is larger than {bound:,} bytes, the limit for its "
                 f"{self.stamp[0]:,} bytes ({text_encoding.GZIP_GROWTH} times, and {text_encoding.GZIP_FREE_BYTES:,} "
-                "more): is it made to fill the disk? Unpack it yourself if it is text, or leave it out."
+                "more). It may be a gzip bomb. Unpack it yourself if it is text, or leave it out."
             )
 
     def runs(self) -> Iterator[LineRun]:
-        """The piece's lines as runs of its documents."""
+        """Yields the piece's lines as runs of its documents."""
         if self.blocks:
             return block_runs(self.lines(), self.name, self.line)
         return file_runs(self.lines(), self.name, self.line)
 
     def count_lines(self) -> int:
-        """Number of lines; a last line without a line end counts."""
+        """Returns the number of lines; a last line without a line end counts."""
         if self.end is None:
             return sum(1 for _ in self.lines())
         count, last, left = 0, b"\n", self.end - self.start
@@ -106,12 +106,12 @@ class TextPiece:
 
 @dataclass
 class FileBytes:
-    """What a text file, or a part of it, is made of.
+    """Counts of the bytes of a text file, or of a part of it.
 
     Attributes:
         size: Bytes of text.
-        invalid: Of these, those that are not UTF-8.
-        nul: Of these, those that are zero: few in a text, many in a binary file.
+        invalid: Number of those that are not UTF-8.
+        nul: Number of those that are zero: few in a text, many in a binary file.
     """
 
     size: int = 0
@@ -123,17 +123,18 @@ class FileBytes:
 
     @classmethod
     def of(cls, text: bytes) -> "FileBytes":
+        """Counts the bytes of a text."""
         return cls(len(text), count_invalid(text)[0], text.count(0))
 
 
 @dataclass(frozen=True)
 class SourceChunk:
-    """What one worker reads and writes.
+    """The part of the source that one worker reads and writes.
 
     Attributes:
         pieces: Pieces of the source, in order; each has `runs()`.
-        rule: Which split each run belongs to.
-        first_line: Index in the corpus (of the lines the rule speaks of) of the first line.
+        rule: Decides which split each run belongs to.
+        first_line: Index of the first line among the lines of the corpus to which the rule applies.
     """
 
     pieces: tuple
@@ -141,7 +142,7 @@ class SourceChunk:
     first_line: int = 0
 
     def routed(self, files: dict[str, FileBytes] | None = None) -> Iterator[tuple[str, LineRun]]:
-        """Each run of the chunk, in order, with its split; counts the bytes of text files in `files`, by name."""
+        """Yields each run with its split, in order; adds the byte counts of text files to `files`, by name."""
         return self.rule.route(self._runs({} if files is None else files), self.first_line)
 
     def _runs(self, files: dict[str, FileBytes]) -> Iterator[LineRun]:
@@ -157,8 +158,8 @@ def plan(data_dir: str | Path, pattern: str, document: str, chunk_bytes: int) ->
 
     Args:
         data_dir: The folder, or its URL.
-        pattern: Glob pattern below it.
-        document: "file" or "block".
+        pattern: Glob pattern relative to it.
+        document: "file" or "block", what is one document.
         chunk_bytes: About how many bytes of text a chunk has.
 
     Raises:
@@ -181,7 +182,7 @@ def plan(data_dir: str | Path, pattern: str, document: str, chunk_bytes: int) ->
 
 
 def _split_by_name(pieces: Sequence[TextPiece], data_dir: str | Path) -> dict[str, list[TextPiece]]:
-    """Files by split; those whose name says none are train's, unless other files' names say train."""
+    """Groups files by split; those whose names name none are train's, unless other files' names contain train."""
     if not pieces:
         raise ComponentError(f"example_gen.data_dir: every file that was matched in {data_dir} is empty.")
     by_split: dict[str, list[TextPiece]] = {}
@@ -192,9 +193,9 @@ def _split_by_name(pieces: Sequence[TextPiece], data_dir: str | Path) -> dict[st
         by_split["train"] = unnamed
     if not by_split["train"]:
         raise ComponentError(
-            f"example_gen.data_dir: no file to train on. The names of all {len(pieces)} files say eval or test "
+            f"example_gen.data_dir: no file to train on. The names of all {len(pieces)} files contain eval or test "
             f"({pieces[0].name}, ...), and the folder holds {contents(data_dir)}; add files that example_gen.pattern "
-            "matches and whose names say train, or none of these words."
+            "matches and whose names contain train, or none of these words."
         )
     return by_split
 
@@ -210,7 +211,7 @@ def _split_by_hash(pieces: Sequence[TextPiece], missing: Sequence[str]) -> dict[
 
 
 def _hold_out(parts: list[TextPiece], missing: Sequence[str]) -> tuple[splits.SplitRule, list[TextPiece]]:
-    """The rule that takes the missing splits from `parts`, and `parts` with their lines counted if it needs that."""
+    """Returns the rule that takes the missing splits from `parts`, and `parts` with their lines counted if needed."""
     if parts[0].blocks:
         starts = (run for part in parts for run in part.runs() if run.position == 0)
         fractions = [splits.run_fraction(run) for run in itertools.islice(starts, splits.HASHES_TO_LOOK_AT)]
@@ -232,7 +233,7 @@ def _pack(parts: Iterable[TextPiece], rule: splits.SplitRule, chunk_bytes: int) 
             group, size, first_line = [], 0, next_line
         group.append(part)
         size += weight
-        next_line += part.num_lines or 0  # counted where the rule speaks of lines
+        next_line += part.num_lines or 0  # the lines are counted if the rule needs them
     return [*chunks, SourceChunk(tuple(group), rule, first_line)] if group else chunks
 
 
@@ -273,14 +274,19 @@ def _next_cut(piece: TextPiece, target: int) -> int:
 
 
 def whole_file(path: str | Path, name: str, blocks: bool) -> TextPiece:
-    """A file as one piece.
+    """Returns a file as one piece.
+
+    Args:
+        path: The file, or its URL.
+        name: The file's name below the data folder.
+        blocks: Whether its documents are blank-line-separated blocks.
 
     Raises:
-        ComponentError: If it cannot be read or is no text.
+        ComponentError: If it cannot be read or is not text.
     """
-    found = file_stamp.stamp(path)
+    stamp = file_stamp.stamp(path)
     format = text_encoding.recognise(path)
-    end = found[0] if format.seekable else None
+    end = stamp[0] if format.seekable else None
     if end == len(codecs.BOM_UTF8) and text_encoding.read_head(path)[0] == codecs.BOM_UTF8:
         end = 0
-    return TextPiece(str(path), name, 0, end, 0, format, blocks, found)
+    return TextPiece(str(path), name, 0, end, 0, format, blocks, stamp)

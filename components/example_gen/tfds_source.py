@@ -28,7 +28,7 @@ _USUAL_NAMES = ("text", "content", "document", "article", "book_text", "descript
 
 @functools.cache
 def registered_names() -> list[str]:
-    """Names of the datasets that come with the installed TensorFlow Datasets."""
+    """Returns the names of the datasets that come with the installed TensorFlow Datasets."""
     return tfds.list_builders(with_community_datasets=False)
 
 
@@ -36,8 +36,8 @@ def open_builder(dataset: str, folder: Path | None) -> tfds.core.DatasetBuilder:
     """Opens a dataset, prepared or not.
 
     Args:
-        dataset: TFDS name, with its configuration and version where wanted: `wiki40b/en:1.3.0`.
-        folder: A prepared copy's folder (as `sources.prepared_folder` finds it), or None for TFDS's own place.
+        dataset: TFDS name, with its configuration and version if needed: `wiki40b/en:1.3.0`.
+        folder: A prepared copy's folder (as `corpora.prepared_folder` finds it), or None for TFDS's own folder.
 
     Raises:
         ComponentError: If the dataset, its configuration or its version does not exist there.
@@ -54,7 +54,10 @@ def open_builder(dataset: str, folder: Path | None) -> tfds.core.DatasetBuilder:
 
 
 def text_feature(builder: tfds.core.DatasetBuilder) -> str:
-    """Name of the feature that holds the text: one of the usual names, else the first text feature.
+    """Returns the name of the feature that holds the text: one of the usual names, otherwise the first text feature.
+
+    Args:
+        builder: The dataset.
 
     Raises:
         ComponentError: If no feature is text.
@@ -62,9 +65,9 @@ def text_feature(builder: tfds.core.DatasetBuilder) -> str:
     features = builder.info.features
     names = [name for name, feature in features.items() if _is_text(feature)] if hasattr(features, "items") else []
     if not names:
-        found = ", ".join(f"{name} ({type(feature).__name__})" for name, feature in features.items())
+        listed = ", ".join(f"{name} ({type(feature).__name__})" for name, feature in features.items())
         raise ComponentError(
-            f"example_gen.dataset: {builder.info.name} has no text to learn from; its features are {found}. "
+            f"example_gen.dataset: {builder.info.name} has no text to learn from; its features are {listed}. "
             "Choose a dataset with a Text feature."
         )
     return next((name for name in _USUAL_NAMES if name in names), names[0])
@@ -75,14 +78,14 @@ def _is_text(feature: tfds.features.FeatureConnector) -> bool:
 
 
 def prepare(builder: tfds.core.DatasetBuilder, manual_dir: Path | None = None) -> tfds.core.DatasetBuilder:
-    """Prepares a dataset where that has not been done; TFDS's own words go to standard error.
+    """Prepares a dataset if that was not done before; TFDS's messages go to standard error.
 
     Args:
-        builder: The dataset; its `data_dir` says where it is prepared.
-        manual_dir: Folder of the files that the user supplied.
+        builder: The dataset; it is prepared in its `data_dir`.
+        manual_dir: Folder of the files that the user supplied, or None.
 
     Raises:
-        ComponentError: If the dataset's files cannot be fetched or read.
+        ComponentError: If the dataset's files cannot be downloaded or read.
     """
     if Path(builder.data_dir).exists():
         return builder
@@ -99,12 +102,12 @@ def prepare(builder: tfds.core.DatasetBuilder, manual_dir: Path | None = None) -
 
 
 def prepare_known(builder_class: type, folder: Path, manual_dir: Path | None) -> tfds.core.DatasetBuilder:
-    """Prepares one of this project's datasets in `folder`, without a word.
+    """Prepares one of this project's datasets without printing anything.
 
     Args:
         builder_class: The dataset's class.
-        folder: A fresh folder: TFDS would go on using what it prepared before, even if the source has changed.
-        manual_dir: Folder of the files that the user supplied.
+        folder: An empty folder: TFDS would use what it prepared before, even if the source has changed.
+        manual_dir: Folder of the files that the user supplied, or None.
     """
     builder = builder_class(data_dir=folder)
     config = tfds.download.DownloadConfig(manual_dir=manual_dir, try_download_gcs=False)
@@ -118,7 +121,7 @@ def prepare_known(builder_class: type, folder: Path, manual_dir: Path | None) ->
 
 
 def _check_host(builder: tfds.core.DatasetBuilder) -> None:
-    """Fails at once where the first host has no address: TFDS would try for more than three minutes."""
+    """Fails at once if the first host has no address: TFDS would retry for more than three minutes."""
     host = urlsplit(next(iter(builder.url_infos or {}), "")).hostname
     if host is None or any(name.lower() in ("http_proxy", "https_proxy", "all_proxy") for name in os.environ):
         return
@@ -131,7 +134,7 @@ def _check_host(builder: tfds.core.DatasetBuilder) -> None:
 def _unreachable(builder: tfds.core.DatasetBuilder, reason: str) -> str:
     return (
         f"example_gen.dataset: {builder.info.full_name} could not be downloaded and prepared ({reason}). Prepare it "
-        f"where there is a network, with `tfds build {builder.info.full_name.rsplit('/', 1)[0]} --data_dir=FOLDER`, "
+        f"on a machine with a network, with `tfds build {builder.info.full_name.rsplit('/', 1)[0]} --data_dir=FOLDER`, "
         "copy the folder here and name it with example_gen.data_dir."
     )
 
@@ -142,12 +145,12 @@ class ExamplePiece:
 
     Attributes:
         folder: The prepared dataset's folder.
-        split: Name of the split there.
+        split: Name of the split in the dataset.
         start: Index of the first example.
         end: Index behind the last example.
         feature: The feature that holds the text.
         is_run: Whether the examples already are runs with their `document` and `position`.
-        batch: How many examples are read at once.
+        batch: Number of examples that are read at once.
     """
 
     folder: str
@@ -159,7 +162,7 @@ class ExamplePiece:
     batch: int
 
     def runs(self) -> Iterator[LineRun]:
-        """The examples' texts as runs; an example without text gives none."""
+        """Yields the examples' texts as runs; an example without text has none."""
         features = ("document", "position", self.feature) if self.is_run else (self.feature,)
         index = self.start
         for batch in _batches(self, features):
@@ -171,7 +174,7 @@ class ExamplePiece:
                 index += 1
 
     def count_lines(self) -> int:
-        """Number of lines of the examples' texts."""
+        """Returns the number of lines of the examples' texts."""
         return sum(len(run.lines) for run in self.runs())
 
 
@@ -189,7 +192,11 @@ def _batches(piece: ExamplePiece, features: Sequence[str]) -> Iterator[dict[str,
 
 
 def plan(builder: tfds.core.DatasetBuilder, chunk_bytes: int) -> list[SourceChunk]:
-    """Lists the chunks of a prepared dataset in order: train, eval, test; what it lacks is held out of train.
+    """Lists the chunks of a prepared dataset in order: train, eval, test; missing splits are held out of train.
+
+    Args:
+        builder: The prepared dataset.
+        chunk_bytes: About how many bytes of text a chunk has.
 
     Raises:
         ComponentError: If it has no text feature, no split to train on, or too little text for three splits.
@@ -208,7 +215,7 @@ def plan(builder: tfds.core.DatasetBuilder, chunk_bytes: int) -> list[SourceChun
 
 
 def _source_splits(builder: tfds.core.DatasetBuilder) -> dict[str, str]:
-    """The dataset's split for each of ours; an only split is train's."""
+    """Returns the dataset's split for each of this project's splits; if it has only one, that is train's."""
     names = [name for name, info in builder.info.splits.items() if info.num_examples]
     by_split: dict[str, str] = {}
     for name in names:

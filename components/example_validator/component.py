@@ -1,4 +1,4 @@
-"""ExampleValidator: stops the run where the data cannot be trained on."""
+"""ExampleValidator: stops the run if the data cannot be trained on."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -21,7 +21,7 @@ RuleName = Literal[
 
 
 class ExampleValidatorSettings(Parameters):
-    """Rules, a limit each: one that is broken warns, or fails the run where `errors` names it.
+    """The rules, one limit each. A broken rule is a warning, or fails the run if `errors` names it.
 
     An empty split always fails.
     """
@@ -58,7 +58,7 @@ class ExampleValidatorSettings(Parameters):
 
 
 class ExampleValidator(base.Component):
-    """Fails on an empty split and where a rule of `errors` is broken; warns where another one is."""
+    """Fails if a split is empty or a rule in `errors` is broken, and warns if another rule is broken."""
 
     INPUTS: ClassVar = {"statistics": "ExampleStatistics"}
     OUTPUTS: ClassVar = {"anomalies": "ExampleAnomalies"}
@@ -66,13 +66,24 @@ class ExampleValidator(base.Component):
     Parameters: ClassVar = ExampleValidatorSettings
 
     def external_state(self, inputs: Mapping[str, Path]) -> dict[str, Any]:
-        """Which earlier statistics the new ones are compared with."""
+        """Returns the execution id of the earlier statistics that the new ones are compared with.
+
+        Args:
+            inputs: `statistics` is used.
+        """
         previous = previous_statistics(inputs["statistics"])
         return {"previous": previous.name if previous else None}
 
 
 def previous_statistics(statistics: Path) -> Path | None:
-    """The statistics artifact before this one in the same root: its neighbour with the next lower execution id."""
+    """Finds the previous statistics artifact in the same root: the neighbour with the next lower execution id.
+
+    Args:
+        statistics: Folder of the current artifact.
+
+    Returns:
+        Its folder, or None if there is none.
+    """
     if not statistics.name.isdecimal():
         return None
     others = (path for path in statistics.parent.iterdir() if path.name.isdecimal())

@@ -17,17 +17,23 @@ from components.example_validator.component import previous_statistics
 def execute(
     inputs: Mapping[str, Path], outputs: Mapping[str, Path], parameters: base.Parameters, context: base.Context
 ) -> dict[str, Any]:
-    """Writes `anomalies.json`: {"errors": [...], "warnings": [...]}, sentences for people.
+    """Checks the statistics against the rules and stops the run if the data cannot be used.
+
+    Args:
+        inputs: `statistics` of StatisticsGen. Statistics of an earlier run in the same folder are read, too.
+        outputs: `anomalies` receives `anomalies.json`: {"errors": [...], "warnings": [...]}, sentences for people.
+        parameters: The limits of the rules, and the names of the rules that are errors.
+        context: Not used.
 
     Returns:
-        Number of errors and of warnings.
+        `errors` and `warnings` (their numbers) and, if there are any, `warning` (the first one).
 
     Raises:
-        ComponentError: If there are errors: what was found in which split, and what to do.
+        ComponentError: If there are errors; the message says what was found in which split, and what to do.
     """
     folder = inputs["statistics"]
     statistics = {split: STATISTICS.read(split_dir(folder, split)) for split in SPLITS}
-    errors = [sentence for split, found in statistics.items() for sentence in rules.empty(split, found)]
+    errors = [sentence for split, counts in statistics.items() for sentence in rules.empty(split, counts)]
     warnings = []
     broken = (
         _of_splits(statistics, parameters),
@@ -43,24 +49,24 @@ def execute(
 
 
 def _of_splits(statistics: Mapping[str, rules.Statistics], limits: base.Parameters) -> Iterator[tuple[str, str]]:
-    """Yields (rule, sentence) of what is wrong with the splits; a rule has the name of its limit's key."""
-    for split, found in statistics.items():
-        if found["tokens"] == 0:
+    """Yields the broken rules of the splits as (rule, sentence); a rule has the name of its limit's key."""
+    for split, counts in statistics.items():
+        if counts["tokens"] == 0:
             continue
         by_rule = {
-            "max_invalid_fraction": rules.invalid_bytes(split, found, limits.max_invalid_fraction),
-            "min_tokens": rules.tokens(split, found, limits.min_tokens),
-            "max_unk_share": rules.unknown(split, found, limits.max_unk_share),
-            "max_overlap": rules.overlap(split, found, limits.max_overlap),
-            "max_document_share": rules.document_share(split, found, limits.max_document_share),
-            "max_line_bytes": rules.long_line(split, found, limits.max_line_bytes),
-            "max_foreign_script": rules.foreign_script(split, found, statistics["train"], limits.max_foreign_script),
+            "max_invalid_fraction": rules.invalid_bytes(split, counts, limits.max_invalid_fraction),
+            "min_tokens": rules.tokens(split, counts, limits.min_tokens),
+            "max_unk_share": rules.unknown(split, counts, limits.max_unk_share),
+            "max_overlap": rules.overlap(split, counts, limits.max_overlap),
+            "max_document_share": rules.document_share(split, counts, limits.max_document_share),
+            "max_line_bytes": rules.long_line(split, counts, limits.max_line_bytes),
+            "max_foreign_script": rules.foreign_script(split, counts, statistics["train"], limits.max_foreign_script),
         }
         yield from ((rule, sentence) for rule, sentences in by_rule.items() for sentence in sentences)
 
 
 def _of_sources(folder: Path, limits: base.Parameters) -> Iterator[tuple[str, str]]:
-    """What is wrong with the corpus's files, where ExampleGen had something to say of them."""
+    """Yields the broken rules of the corpus's files, if ExampleGen wrote `sources.json`."""
     if not SOURCES.is_in(folder):
         return
     sources = SOURCES.read(folder)
@@ -71,14 +77,14 @@ def _of_sources(folder: Path, limits: base.Parameters) -> Iterator[tuple[str, st
 
 
 def _of_run_before(folder: Path, train: rules.Statistics, limits: base.Parameters) -> Iterator[tuple[str, str]]:
-    """How far train's words have moved, where an earlier run of this root cut its text into words in the same way."""
+    """Yields the broken rule of drift, if an earlier run of this root used the same tokenizer."""
     previous = previous_statistics(folder)
     if previous is None or not (split_dir(previous, "train") / frequent_words.WORDS_FILE).is_file():
         return
     try:
         before = STATISTICS.read(split_dir(previous, "train"))
     except base.ComponentError as error:
-        logging.warning("The words are not compared with the run before: %s", error)
+        logging.warning("The words are not compared with those of the previous run: %s", error)
         return
     if before["tokenizer"] != train["tokenizer"] or not before["tokens"] or not train["tokens"]:
         return

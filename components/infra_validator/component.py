@@ -1,4 +1,4 @@
-"""InfraValidator: proves that the exported model can be served before it is pushed."""
+"""InfraValidator: checks that the exported model can be served before it is pushed."""
 
 from typing import ClassVar
 
@@ -7,7 +7,7 @@ from models.parameters import Parameters, setting
 
 
 class InfraValidatorSettings(Parameters):
-    """What the gate asks beside right answers."""
+    """The limit that the model must keep in addition to right answers."""
 
     max_latency_ms: float = setting(
         1000.0,
@@ -20,8 +20,8 @@ class InfraValidator(base.Component):
     """Loads the exported model in a fresh process, as a server would, and sends it requests through every signature.
 
     Outputs:
-        blessing: A file `INFRA_BLESSED`, or `INFRA_NOT_BLESSED` with the requests that failed, in words; and
-            `requests.json`, every request with its seconds and what was wrong with its answer.
+        blessing: A file `INFRA_BLESSED`, or `INFRA_NOT_BLESSED` with the requests that failed and the reasons; and
+            `requests.json`, every request with its time in seconds and the failure, if there was one.
     """
 
     INPUTS: ClassVar = {"model": "Model", "examples": "Examples", "transformed_examples": "Examples"}

@@ -1,4 +1,4 @@
-"""Serves the exported model to `probe.py` in a fresh process and blesses it or not."""
+"""Serves the exported model to `probe.py` in a fresh process and decides whether it is blessed."""
 
 import itertools
 import json
@@ -24,8 +24,8 @@ from models.serving import saved_model
 from models.text.token_stream import TokenStream
 
 PROBE = Path(__file__).with_name("probe.py")
-SAMPLE_BYTES = 20_000  # of the eval split's text
-TIMEOUT_SECONDS = 1800  # of all requests together
+SAMPLE_BYTES = 20_000  # size of the sample of the eval split's text
+TIMEOUT_SECONDS = 1800  # longest time of all requests together
 
 
 def execute(
@@ -34,11 +34,26 @@ def execute(
     parameters: InfraValidator.Parameters,
     context: Context,
 ) -> dict[str, Any]:
-    """Writes the blessing; returns whether the model is blessed, the latency and what failed first."""
+    """Sends requests to the exported model in a fresh process and decides whether it can be served.
+
+    Args:
+        inputs: `model` (the SavedModel), `examples` (text of the eval split) and `transformed_examples` (its token
+            ids).
+        outputs: `blessing` receives `INFRA_BLESSED` or `INFRA_NOT_BLESSED`, with the reasons, and `requests.json`.
+        parameters: The longest latency.
+        context: Not used.
+
+    Returns:
+        `blessed`, `latency_ms`, `load_seconds`, `requests` (their number) and `failed_request` (the first failure, or
+        None).
+
+    Raises:
+        ComponentError: If the eval split has no text, or its shards are damaged.
+    """
     del context
     with tempfile.TemporaryDirectory() as folder:
         served = Path(folder) / "1"
-        # A copy elsewhere, as a server has it: a model that needs a file it was not shipped with fails here.
+        # A server has a copy in another folder. So a model that needs a file outside its folder fails here.
         shutil.copytree(inputs["model"] / saved_model.EXPORT, served)
         write_sample(Path(folder), inputs["examples"], inputs["transformed_examples"], "eval")
         probed = probe(served, Path(folder))
@@ -66,12 +81,12 @@ def execute(
 
 @dataclass
 class Probed:
-    """What the probe found.
+    """The results of the probe.
 
     Attributes:
-        requests: In order, each `{"request": words, "seconds": s, "failure": words or None}`.
-        latency_ms: Median time of one request for next words, milliseconds; None if the probe did not get that far.
-        load_seconds: Time to load the model.
+        requests: In order, each `{"request": name, "seconds": s, "failure": reason or None}`.
+        latency_ms: Median time of one request for next words in milliseconds; None if the probe did not get that far.
+        load_seconds: Time to load the model, in seconds; None if it was not loaded.
     """
 
     requests: list[dict] = field(default_factory=list)
@@ -80,17 +95,23 @@ class Probed:
 
     @property
     def failures(self) -> list[tuple[str, str]]:
-        """(request, reason) of those that failed."""
+        """The failed requests as (request, reason)."""
         return [(r["request"], r["failure"]) for r in self.requests if r["failure"]]
 
 
 def write_sample(folder: Path, examples: Path, transformed: Path, split: str) -> None:
-    """Writes the first lines of a split, `sample.txt`, and the ids that Transform made of them, `sample_ids.npy`.
+    """Writes the first lines of a split, `sample.txt`, and the split's token ids, `sample_ids.npy`.
 
-    The ids are those of the whole split: the probe takes as many as it has tokens.
+    There are more ids than the lines have; the probe uses as many as the lines' tokens.
+
+    Args:
+        folder: Folder for the two files.
+        examples: The Examples artifact.
+        transformed: The transformed examples.
+        split: The split.
 
     Raises:
-        ComponentError: If the split has no examples.
+        ComponentError: If the split has no text.
     """
     text = b""
     batches = itertools.chain.from_iterable(map(read_batches, list_shards(examples, [split])))
@@ -108,24 +129,25 @@ def write_sample(folder: Path, examples: Path, transformed: Path, split: str) ->
 
 
 def probe(model: Path, sample_dir: Path, timeout_seconds: float = TIMEOUT_SECONDS) -> Probed:
-    """Runs the probe in a process that sees nothing of this project, and reads what it reports.
+    """Runs the probe in a process that cannot import this project, and reads what it reports.
 
     Args:
         model: Folder of the SavedModel.
         sample_dir: Folder with the sample.
-        timeout_seconds: After this time the request that is being answered has failed.
+        timeout_seconds: Longest time of all requests. After it, the request that is not answered yet has failed.
     """
     environment = {"TF_CPP_MIN_LOG_LEVEL": "2", **os.environ}
-    environment.pop("TF_SET_ONEDNN_FPMATH_MODE", None)  # rounder products, for training: a server has no such setting
+    # This setting rounds products more coarsely, for training. A server does not have it.
+    environment.pop("TF_SET_ONEDNN_FPMATH_MODE", None)
     command = [sys.executable, "-I", str(PROBE), str(model), str(sample_dir)]
     alive, never_closed = os.pipe()  # the probe ends when this closes, which it does if this process is killed
     try:
         done = subprocess.run(
             command, stdin=alive, capture_output=True, timeout=timeout_seconds, env=environment, check=False
         )
-        output, reason = done.stdout, _how_it_ended(done)
+        output, reason = done.stdout, _exit_reason(done)
     except subprocess.TimeoutExpired as expired:
-        output = (expired.stdout or b"").rpartition(b"\n")[0]  # without a line that was cut off
+        output = (expired.stdout or b"").rpartition(b"\n")[0]  # the last line may be incomplete
         reason = f"no answer after {timeout_seconds:g} seconds of requests in all"
     finally:
         os.close(alive)
@@ -133,15 +155,15 @@ def probe(model: Path, sample_dir: Path, timeout_seconds: float = TIMEOUT_SECOND
     return _read_events(output, reason)
 
 
-def _how_it_ended(done: subprocess.CompletedProcess) -> str | None:
+def _exit_reason(done: subprocess.CompletedProcess) -> str | None:
     if done.returncode == 0:
         return None
     tail = " ".join(done.stderr.decode("utf-8", "replace").split("\n")[-6:]).strip()
-    return f"the serving process ended with exit code {done.returncode}. Its last words: {tail}"
+    return f"the serving process ended with exit code {done.returncode}. The end of its output: {tail}"
 
 
 def _read_events(output: bytes, reason: str | None) -> Probed:
-    """Puts the probe's lines of JSON together; requests without an end get `reason`."""
+    """Collects the probe's lines of JSON. Requests that were not answered failed for `reason`."""
     probed, open_requests = Probed(), {}
     for line in output.decode("utf-8", "replace").splitlines():
         event = json.loads(line)

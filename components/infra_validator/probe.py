@@ -1,9 +1,9 @@
 """Loads a SavedModel as a server does and sends it real and awkward requests.
 
-A program of its own, run in a process that sees nothing of this project:
-`python -I probe.py MODEL_DIR SAMPLE_DIR`. The sample is `sample.txt` (text of the eval split) and `sample_ids.npy` (the
-split's token ids from the start). Each line of standard output is one JSON object: `{"begin": request}`,
-`{"request": request, "seconds": s, "failure": words or null}`, or a figure. It ends when standard input closes.
+This program runs in a process that cannot import this project: `python -I probe.py MODEL_DIR SAMPLE_DIR`. The sample is
+`sample.txt` (text of the eval split) and `sample_ids.npy` (the split's token ids from the start). Each line of standard
+output is one JSON object: `{"begin": request}`, `{"request": request, "seconds": s, "failure": reason or null}`, or a
+figure. The program ends when standard input closes.
 """
 
 import json
@@ -16,7 +16,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 if __name__ == "__main__":
-    sys.modules.update(sklearn=None, matplotlib=None)  # Keras imports them if it can: two fifths of the time to start
+    sys.modules.update(sklearn=None, matplotlib=None)  # Keras would import them: two fifths of the time to start
 import numpy as np
 import tensorflow as tf
 import tensorflow_text  # noqa: F401  (registers the tokenizer's operations)
@@ -38,11 +38,10 @@ AWKWARD = {
     "a word of 100,000 letters": b"x" * 100_000,
     "control characters": b"\x01\x02\t\x0b\x0c\r\n\x1b[0m \x7f",
 }
-
 OUT_OF_RANGE = [{"temperature": float("nan")}, {"temperature": float("inf")}, {"temperature": -1.0}]
 OUT_OF_RANGE += [{"top_p": float("nan")}, {"top_p": 1.5}, {"top_k": -1}, {"max_words": -1}]
 
-failures = []  # of all requests so far
+failures = []  # the failures of all requests so far
 
 
 class Wrong(Exception):
@@ -50,17 +49,19 @@ class Wrong(Exception):
 
 
 def expect(condition, message):
+    """Raises `Wrong` with the message unless the condition is true."""
     if not condition:
         raise Wrong(message)
 
 
 def emit(**event):
-    sys.stdout.write(json.dumps(event) + "\n")  # one write a line: threads do not mix theirs
+    """Writes a line of JSON to standard output."""
+    sys.stdout.write(json.dumps(event) + "\n")  # one write for each line, so that threads do not mix their lines
     sys.stdout.flush()
 
 
 def request(name, function, *args):
-    """Makes one request and reports it; returns its checked answer, or None where it failed."""
+    """Makes one request and reports it; returns its checked answer, or None if it failed."""
     emit(begin=name)
     start, answer, failure = time.perf_counter(), None, None
     try:
@@ -75,7 +76,14 @@ def request(name, function, *args):
 
 
 class Server:
-    """The four signatures; every answer is checked for shape, type, finite numbers and sense."""
+    """The four signatures; every answer is checked for shape, type, finite numbers and sense.
+
+    Each method returns its answer as arrays and raises `Wrong` if a check fails. Texts, prompts and lines are lists of
+    bytes.
+
+    Args:
+        path: The SavedModel's folder.
+    """
 
     def __init__(self, path):
         self.model = tf.saved_model.load(str(path), tags=["serve"])
@@ -85,6 +93,7 @@ class Server:
         self.unk_is_a_symbol = sum(b"<unk>" in word for word in self.words) == 1
 
     def call(self, signature, **inputs):
+        """Calls a signature and checks the types of its answer."""
         expect(signature in self.model.signatures, f"there is no signature {signature!r}")
         answer = {key: value.numpy() for key, value in self.model.signatures[signature](**inputs).items()}
         for key, value in answer.items():
@@ -94,33 +103,30 @@ class Server:
         return answer
 
     def score(self, texts):
+        """Calls `score` and checks that its figures agree with each other."""
         answer = self.call("score", text=tf.constant(texts))
         tokens, log_probabilities = answer["tokens"], answer["token_log_probabilities"]
         rows, lengths = len(texts), answer["num_tokens"]
         expect(lengths.shape == (rows,), f"num_tokens has the shape {lengths.shape} for {rows} texts")
-        expect(
-            tokens.shape == log_probabilities.shape == (rows, max(lengths, default=0)),
-            f"tokens and token_log_probabilities have the shapes {tokens.shape} and {log_probabilities.shape}",
-        )
+        shapes = f"tokens and token_log_probabilities have the shapes {tokens.shape} and {log_probabilities.shape}"
+        expect(tokens.shape == log_probabilities.shape == (rows, max(lengths, default=0)), shapes)
         real = np.arange(tokens.shape[1]) < lengths[:, None]
         expect(((tokens != b"") == real).all(), "num_tokens does not count the tokens")
         expect((log_probabilities <= 0).all(), "a log-probability is above 0")
         expect(not log_probabilities[~real].any(), "a log-probability in the padding is not 0")
         totals = log_probabilities.sum(-1, dtype=np.float64)
-        expect(
-            np.allclose(answer["log_probability"], totals, rtol=1e-4), "log_probability is not the sum of the tokens'"
-        )
+        same = np.allclose(answer["log_probability"], totals, rtol=1e-4)
+        expect(same, "log_probability is not the sum of the tokens'")
         perplexities = np.exp(-totals / np.maximum(lengths, 1))
         expect(np.allclose(answer["perplexity"], perplexities, rtol=1e-3), "perplexity does not follow from the tokens")
         return answer
 
     def next_words(self, texts):
+        """Calls `serving_default` and checks the words and their probabilities."""
         answer = self.call("serving_default", text=tf.constant(texts))
         words, probabilities = answer["words"], answer["probabilities"]
-        expect(
-            words.shape == probabilities.shape == (len(texts), 10),
-            f"words and probabilities have the shapes {words.shape} and {probabilities.shape} for {len(texts)} texts",
-        )
+        shapes = f"words and probabilities have the shapes {words.shape} and {probabilities.shape}"
+        expect(words.shape == probabilities.shape == (len(texts), 10), f"{shapes} for {len(texts)} texts")
         expect((probabilities >= 0).all() and (probabilities.sum(-1) <= 1.001).all(), "probabilities are out of range")
         expect((np.diff(probabilities) <= 0).all(), "probabilities are not sorted, best first")
         for row in words.tolist():
@@ -130,16 +136,11 @@ class Server:
         return answer
 
     def generate(self, prompts, max_words=8, temperature=1.0, top_k=0, top_p=1.0):
+        """Calls `generate` with the same options for all prompts and checks the texts."""
         rows = len(prompts)
-        answer = self.call(
-            "generate",
-            prompt=tf.constant(prompts),
-            max_words=tf.fill([rows], max_words),
-            temperature=tf.fill([rows], temperature),
-            top_k=tf.fill([rows], top_k),
-            top_p=tf.fill([rows], top_p),
-            seed=tf.range(rows),
-        )["text"]
+        options = {"max_words": max_words, "temperature": temperature, "top_k": top_k, "top_p": top_p}
+        options = {name: tf.fill([rows], value) for name, value in options.items()}
+        answer = self.call("generate", prompt=tf.constant(prompts), seed=tf.range(rows), **options)["text"]
         expect(answer.shape == (rows,), f"text has the shape {answer.shape} for {rows} prompts")
         for text in answer.tolist():
             text.decode("utf-8")  # a UnicodeDecodeError says what is wrong
@@ -148,6 +149,7 @@ class Server:
         return answer
 
     def step(self, token_ids, state=None):
+        """Calls `step`, from the zero state if none is given, and checks the probabilities."""
         rows = len(token_ids)
         if state is None:
             expect("step" in self.model.signatures, "there is no signature 'step'")
@@ -155,10 +157,8 @@ class Server:
             state = np.zeros([rows, *spec.shape[1:]], np.float32)
         answer = self.call("step", token_ids=tf.constant(token_ids, tf.int64), state=tf.constant(state))
         log_probabilities = answer["log_probabilities"]
-        expect(
-            log_probabilities.shape == (rows, len(self.words)),
-            f"log_probabilities has the shape {log_probabilities.shape} for {rows} rows of {len(self.words)} words",
-        )
+        shape = f"log_probabilities has the shape {log_probabilities.shape}"
+        expect(log_probabilities.shape == (rows, len(self.words)), f"{shape} for {rows} rows, {len(self.words)} words")
         expect(answer["state"].shape == state.shape, f"the state has the shape {answer['state'].shape}")
         sums = np.exp(log_probabilities.astype(np.float64)).sum(-1)
         expect(np.abs(sums - 1).max(initial=0) < 1e-3, f"probabilities sum to {sums.max()}, not to 1")
@@ -166,7 +166,7 @@ class Server:
 
 
 def same_in_a_batch(together, row, alone, tolerance=1e-4):
-    """Whether a text got in a batch what it got alone."""
+    """Checks that a text got the same scores in a batch as alone."""
     n = alone["num_tokens"][0]
     expect(together["num_tokens"][row] == n, "another number of tokens in a batch than alone")
     difference = together["token_log_probabilities"][row, :n] - alone["token_log_probabilities"][0, :n]
@@ -174,7 +174,7 @@ def same_in_a_batch(together, row, alone, tolerance=1e-4):
 
 
 def awkward_requests(server):
-    """Each awkward text through each signature that reads text, alone and all together."""
+    """Sends each awkward text through each signature that reads text, alone and all together."""
     alone = {}
     for name, text in AWKWARD.items():
         alone[name] = request(f"score, {name}", server.score, [text])
@@ -187,7 +187,7 @@ def awkward_requests(server):
 
 
 def real_requests(server, lines):
-    """Lines of the eval split, in batches of 1 and of 512, and the sampling settings."""
+    """Sends lines of the eval split, in batches of 1 and of 512, and tries the sampling settings."""
     for lines_of_batch in (lines[:1], lines):
         rows = len(lines_of_batch)
         size = f"a batch of {rows}"
@@ -209,7 +209,7 @@ def real_requests(server, lines):
 
 
 def refuses(call):
-    """Whether a request that makes no sense is refused, not answered with something."""
+    """Checks that a request with impossible values is refused."""
     try:
         call()
     except tf.errors.InvalidArgumentError:
@@ -218,7 +218,7 @@ def refuses(call):
 
 
 def long_requests(server, lines):
-    """`LONG_WORDS` words at once, two requests at a time."""
+    """Sends `LONG_WORDS` words at once, two requests at a time."""
     words = b" ".join(lines).split()
     text = [b" ".join((words * (LONG_WORDS // len(words) + 1))[:LONG_WORDS])]
     with ThreadPoolExecutor(2) as pool:
@@ -228,7 +228,7 @@ def long_requests(server, lines):
 
 
 def agrees_with_step(server, line):
-    """Reads a line word by word, and finds what `score` and `serving_default` say of it."""
+    """Reads a line word by word, and checks that `score` and `serving_default` agree with that."""
     scored = server.score([line])
     n = min(20, scored["num_tokens"][0])
     before, state = EOS_ID, None
@@ -245,7 +245,7 @@ def agrees_with_step(server, line):
 
 
 def agrees_with_evaluator(server, text, token_ids):
-    """Whether `score` reads raw text as Transform did, and finds the perplexity that the Evaluator finds."""
+    """Checks that `score` reads raw text as Transform did, and gives the Evaluator's perplexity."""
     scored = server.score([text])
     n = scored["num_tokens"][0]
     expected = [server.words[i] for i in token_ids[:n]]
@@ -255,14 +255,13 @@ def agrees_with_evaluator(server, text, token_ids):
     state = np.zeros([1, *server.model.signatures["step"].structured_input_signature[1]["state"].shape[1:]], np.float32)
     evaluated = server.model.evaluate_ids(tf.constant(before), tf.constant(ids), tf.constant(state))[0].numpy()
     perplexity = np.exp(-evaluated.mean(dtype=np.float64))
-    expect(
-        abs(scored["perplexity"][0] / perplexity - 1) < 1e-3,
-        f"score finds a perplexity of {scored['perplexity'][0]:.4f} over {n} tokens, the Evaluator {perplexity:.4f}",
-    )
+    by_score = scored["perplexity"][0]
+    message = f"score gives a perplexity of {by_score:.4f} over {n} tokens, the Evaluator {perplexity:.4f}"
+    expect(abs(by_score / perplexity - 1) < 1e-3, message)
 
 
 def latency_ms(server, lines):
-    """Median time of next words for a context of 20 words, one request at a time."""
+    """Returns the median time in milliseconds of next words for 20 words, one request at a time."""
     words = b" ".join(lines).split()
     context = [b" ".join((words * 20)[:20])]
     server.next_words(context)
@@ -275,6 +274,7 @@ def latency_ms(server, lines):
 
 
 def main(model_dir, sample_dir):
+    """Sends all requests to the model, the longest ones only if no other failed."""
     threading.Thread(target=lambda: (os.read(0, 1), os._exit(1)), daemon=True).start()
     tf.config.experimental.enable_tensor_float_32_execution(False)  # a GPU would round products to 10 bits
     start = time.perf_counter()
@@ -292,7 +292,7 @@ def main(model_dir, sample_dir):
     request("score, against the Evaluator", agrees_with_evaluator, server, text, token_ids)
     measured = request("serving_default, latency", latency_ms, server, lines)
     emit(latency_ms=measured and round(measured, 3))
-    if not failures:  # else it is refused anyway, and these take the longest
+    if not failures:  # otherwise the model is refused anyway
         long_requests(server, lines)
 
 

@@ -1,1 +1,1 @@
-"""Pusher: puts a blessed model where TensorFlow Serving finds it."""
+"""Pusher: copies a blessed model to the folder in which TensorFlow Serving looks for versions."""

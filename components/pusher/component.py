@@ -1,4 +1,4 @@
-"""Pusher: puts a blessed model where TensorFlow Serving finds it."""
+"""Pusher: copies a blessed model to the folder in which TensorFlow Serving looks for versions."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -12,7 +12,7 @@ from models.parameters import Parameters, Whole, setting
 
 
 class PusherSettings(Parameters):
-    """What stays after a push."""
+    """How many versions are kept."""
 
     keep_versions: Whole = setting(
         3,
@@ -22,24 +22,30 @@ class PusherSettings(Parameters):
 
 
 class Pusher(base.Component):
-    """Copies the exported model, as it was judged, to `<serving_dir>/<version>/`, by one rename.
+    """Copies the exported model, exactly as it was judged, to `<serving_dir>/<version>/`, by one rename.
 
     Outputs:
-        pushed_model: `pushed.json` {"path", "version", "digest"}; path and version are null where nothing was pushed.
+        pushed_model: `pushed.json` {"path", "version", "digest"}; the values are null if nothing was pushed.
     """
 
     INPUTS: ClassVar = {"model": "Model", "blessing": "ModelBlessing", "infra_blessing?": "InfraBlessing"}
     OUTPUTS: ClassVar = {"pushed_model": "PushedModel"}
 
     class Parameters(PusherSettings):
-        """Where to push, and what stays there."""
+        """The serving folder, and how many versions are kept there."""
 
         serving_dir: Path
 
     def still_valid(self, outputs: Mapping[str, Path]) -> bool:
-        """Whether the pushed version is still there as it was, or has given way to a later one.
+        """Whether the pushed version is unchanged, or a later version has replaced it.
 
         A version that was pruned or rolled back is not pushed again; one that was lost with its folder is.
+
+        Args:
+            outputs: `pushed_model` is read.
+
+        Raises:
+            ComponentError: If `pushed.json` or the version cannot be read.
         """
         pushed = PUSHED.read(outputs["pushed_model"])
         if pushed["version"] is None:

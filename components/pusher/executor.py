@@ -1,4 +1,4 @@
-"""Pushes what the Trainer exported, if every judge blessed it."""
+"""Pushes the exported model if every judge blessed it."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -15,7 +15,20 @@ from models.serving import saved_model
 def execute(
     inputs: Mapping[str, Path], outputs: Mapping[str, Path], parameters: Pusher.Parameters, context: Context
 ) -> dict[str, Any]:
-    """Pushes the model and writes `pushed.json`; returns `pushed_model` (path or None) and `version`."""
+    """Pushes the model to the serving folder if every judge blessed it.
+
+    Args:
+        inputs: `model` (the SavedModel), `blessing` (the Evaluator's) and, optionally, `infra_blessing`.
+        outputs: `pushed_model` receives `pushed.json`, with null values if nothing was pushed.
+        parameters: The serving folder, and how many versions are kept there.
+        context: Not used.
+
+    Returns:
+        `pushed_model` (the version's path) and `version`; both are None if nothing was pushed.
+
+    Raises:
+        ComponentError: If the SavedModel is missing, or the serving folder cannot be written.
+    """
     del context
     blessed = all(blessing.is_blessed(inputs[key]) for key in ("blessing", "infra_blessing") if key in inputs)
     if blessed:

@@ -1,6 +1,6 @@
-"""What was pushed to a serving folder: `<serving_dir>/.pushes.json`.
+"""The record of what was pushed to a serving folder: `<serving_dir>/.pushes.json`.
 
-It keeps the number of a removed version from being given again, and versions that others put there from being removed.
+It prevents that the number of a removed version is used again, and that versions of other origin are removed.
 """
 
 import json
@@ -22,10 +22,10 @@ class Push(pydantic.BaseModel):
     """One push.
 
     Attributes:
-        version: Its number.
-        digest: SHA-256 of the model, its card left out; empty where it is not known any more.
-        rollback_of: The older version that it is again, if it is one.
-        pending: Whether the version has not been seen in its place: such a number is only not given again.
+        version: The version's number.
+        digest: SHA-256 of the model, without its card; empty if it is not known any more.
+        rollback_of: For a rollback: the older version that was republished.
+        pending: Whether the version was never seen in its place. The number of such a version is not used again.
     """
 
     model_config = pydantic.ConfigDict(strict=True, frozen=True)
@@ -40,7 +40,12 @@ _PUSHES = pydantic.TypeAdapter(list[Push])
 
 
 def write(serving_dir: Path, pushes: Iterable[Push]) -> None:
-    """Replaces the record, whole or not at all."""
+    """Replaces the record, completely or not at all.
+
+    Args:
+        serving_dir: The folder of the versions.
+        pushes: All pushes, oldest first.
+    """
     content = [
         push.model_dump(exclude_defaults=not push.pending) | {"rollback_of": push.rollback_of} for push in pushes
     ]
@@ -48,14 +53,17 @@ def write(serving_dir: Path, pushes: Iterable[Push]) -> None:
 
 
 def read(serving_dir: Path, present: Iterable[int]) -> list[Push]:
-    """The pushes, oldest first; those that a killed push never finished stay pending.
+    """Reads the pushes, oldest first; those that a killed push never finished stay pending.
 
-    A record that is not what a push wrote is set aside and made again from its readable parts and from the versions
-    that are there. The folder has to be locked.
+    A damaged record is renamed, and rebuilt from its readable parts and from the versions in the folder. The caller
+    must hold the folder's lock.
 
     Args:
-        serving_dir: The folder.
-        present: Versions that are there.
+        serving_dir: The folder of the versions.
+        present: The versions in the folder.
+
+    Raises:
+        ComponentError: If a version cannot be read.
     """
     path = serving_dir / RECORD
     if not path.exists():
@@ -91,7 +99,7 @@ def _rebuilt(serving_dir: Path, text: str, present: Iterable[int]) -> list[Push]
         pushes[push.version] = push
     for version in present:
         folder = serving_dir / str(version)
-        if version not in pushes and (folder / saved_model.CARD).parent.is_dir():  # it is one of ours
+        if version not in pushes and (folder / saved_model.CARD).parent.is_dir():  # only this project's exports have it
             pushes[version] = Push(version=version, digest=digest(folder))
     for number in re.findall(r'"version": *(\d{1,9})\b', text):
         pushes.setdefault(int(number), Push(version=int(number), digest="", pending=True))

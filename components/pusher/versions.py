@@ -1,6 +1,6 @@
-"""The folder that TensorFlow Serving watches: versions that only grow, each appearing by one rename.
+"""The folder that TensorFlow Serving watches: version numbers only grow, and each version appears by one rename.
 
-Names that are no integer are left alone, here as in Serving; what was pushed is remembered by `push_record`.
+Folders whose names are not integers are left alone, as in Serving. `push_record` remembers what was pushed.
 """
 
 import contextlib
@@ -19,24 +19,24 @@ from components.pusher.push_record import Push
 from models import files
 from models.serving import saved_model as saved_models
 
-ASIDE = ".aside-"  # prefix of folders that come or go; Serving ignores them
+ASIDE = ".aside-"  # prefix of folders that are being added or removed; Serving ignores them
 
 
 def list_versions(serving_dir: Path) -> list[int]:
-    """Versions that are there, in ascending order; empty where the folder is missing."""
+    """Lists the versions in a folder, in ascending order; the list is empty if the folder is missing."""
     return list(saved_models.versions(serving_dir))
 
 
 def push(saved_model: Path, serving_dir: Path, keep_versions: int) -> dict[str, Any]:
-    """Copies a SavedModel in as the next version, then removes versions of ours beyond the newest `keep_versions`.
+    """Copies a SavedModel as the next version, then removes all but the newest `keep_versions` of the pushed versions.
 
-    Where the newest version is that model already (a push that was killed before anybody knew of it, say), nothing
-    is copied.
+    If the newest version already is that model (because a push was killed before it was recorded, say), nothing is
+    copied.
 
     Args:
-        saved_model: Folder to copy.
-        serving_dir: Folder of the versions; made where it is missing.
-        keep_versions: How many versions stay, the new one included.
+        saved_model: The folder to copy.
+        serving_dir: The folder of the versions; made if it is missing.
+        keep_versions: Number of versions to keep, the new one included.
 
     Returns:
         `path` (as str), `version` and `digest` of the newest version, which is the model.
@@ -49,28 +49,32 @@ def push(saved_model: Path, serving_dir: Path, keep_versions: int) -> dict[str, 
     with _folder(serving_dir):
         present = list_versions(serving_dir)
         pushes = push_record.read(serving_dir, present)
-        found = digest(saved_model)
-        if present and digest(serving_dir / str(present[-1])) == found:
+        model_digest = digest(saved_model)
+        if present and digest(serving_dir / str(present[-1])) == model_digest:
             if not any(known.version == present[-1] for known in pushes if not known.pending):
                 pushes = [known for known in pushes if known.version != present[-1]]
-                pushes.append(Push(version=present[-1], digest=found))
+                pushes.append(Push(version=present[-1], digest=model_digest))
             push_record.write(serving_dir, pushes)
-            return _pushed(serving_dir, present[-1], found)
+            return _pushed(serving_dir, present[-1], model_digest)
         return _copy(saved_model, serving_dir, keep_versions, pushes)
 
 
 def roll_back(serving_dir: Path, keep_versions: int) -> dict[str, Any]:
-    """Pushes the version before the newest one again, as a higher version.
+    """Republishes the version before the newest one, as a higher version.
 
-    Rolling back again goes one version further back; a version that was rolled back is not gone back to, nor is one
-    with the same contents as the newest.
+    A second rollback returns to one version further back. A version that was rolled back, or that has the same contents
+    as the newest, is passed over.
+
+    Args:
+        serving_dir: The folder of the versions.
+        keep_versions: Number of versions to keep, the new one included.
 
     Returns:
-        `path`, `version` and `digest` of the new version, `rollback_of` (the version that it is again), `replaced`
-        (the newest one until now).
+        `path`, `version` and `digest` of the new version, `rollback_of` (the version that was republished) and
+        `replaced` (the newest version until now).
 
     Raises:
-        ComponentError: If there is no earlier version.
+        ComponentError: If there is no earlier version, or `serving_dir` cannot be written.
     """
     if not list_versions(serving_dir):
         raise ComponentError(f"pipeline.serving_dir: no version was pushed to {serving_dir} yet; nothing to roll back.")
@@ -80,26 +84,26 @@ def roll_back(serving_dir: Path, keep_versions: int) -> dict[str, Any]:
         known = {push.version: push for push in pushes if not push.pending}
         origins = {version: version for version in present}
         origins |= {version: push.rollback_of or version for version, push in known.items()}
-        standing: list[int] = []  # what was pushed and not rolled back, as after each version
+        active: list[int] = []  # versions that were pushed and not rolled back, after each version in turn
         for version in sorted(origins):
             if origins[version] == version:
-                standing.append(version)
-            while standing[-1:] > [origins[version]]:
-                standing.pop()
+                active.append(version)
+            while active[-1:] > [origins[version]]:
+                active.pop()
         newest = digest(serving_dir / str(present[-1]))
-        for wanted in reversed(standing[:-1]):
-            copies = [version for version in present if origins[version] == wanted]
+        for target in reversed(active[:-1]):
+            copies = [version for version in present if origins[version] == target]
             if copies and digest(serving_dir / str(copies[-1])) != newest:
-                # The version itself may have been pruned, its rollback not.
+                # The version itself may have been pruned while its rollback still exists.
                 source = serving_dir / str(copies[-1])
-                pushed = _copy(source, serving_dir, keep_versions, pushes, rollback_of=wanted)
-                return pushed | {"rollback_of": wanted, "replaced": present[-1]}
-        raise ComponentError(_nothing_before(serving_dir, present, origins, standing))
+                pushed = _copy(source, serving_dir, keep_versions, pushes, rollback_of=target)
+                return pushed | {"rollback_of": target, "replaced": present[-1]}
+        raise ComponentError(_no_earlier_message(serving_dir, present, origins, active))
 
 
-def _nothing_before(serving_dir: Path, present: list[int], origins: dict[int, int], standing: list[int]) -> str:
+def _no_earlier_message(serving_dir: Path, present: list[int], origins: dict[int, int], active: list[int]) -> str:
     again = {version: f" ({origins[version]} again)" for version in present if origins[version] != version}
-    undone = {version: " (rolled back)" for version in present if version not in again and version not in standing}
+    undone = {version: " (rolled back)" for version in present if version not in again and version not in active}
     held = ", ".join(f"{version}{(again | undone).get(version, '')}" for version in present)
     return (
         f"pipeline.serving_dir: {serving_dir} has no version before {origins[present[-1]]} to go back to (it holds "
@@ -114,7 +118,7 @@ def _copy(
     aside = serving_dir / f"{ASIDE}{version}"
     shutil.copytree(source, aside)
     push = Push(version=version, digest=digest(aside), rollback_of=rollback_of, pending=True)
-    # Recorded first: were we killed before the rename, a number would be skipped, but never given twice.
+    # The push is recorded first: if it is killed before the rename, a number is skipped but never used twice.
     push_record.write(serving_dir, [*pushes, push])
     files.move_into_place(aside, serving_dir / str(version))
     pushes = [*pushes, push.model_copy(update={"pending": False})]
@@ -130,13 +134,13 @@ def _pushed(serving_dir: Path, version: int, digest: str) -> dict[str, Any]:
 def _prune(serving_dir: Path, keep_versions: int, ours: set[int]) -> None:
     for version in [version for version in list_versions(serving_dir) if version in ours][:-keep_versions]:
         aside = serving_dir / f"{ASIDE}{version}"
-        (serving_dir / str(version)).rename(aside)  # gone at once for Serving, then removed file by file
+        (serving_dir / str(version)).rename(aside)  # Serving sees it vanish at once; its files are removed after
         shutil.rmtree(aside)
 
 
 @contextlib.contextmanager
 def _folder(serving_dir: Path) -> Iterator[None]:
-    """The folder, to one push at a time, cleared of what a killed push left."""
+    """Makes the folder, locks it for one push at a time, and removes what a killed push left behind."""
     try:
         serving_dir.mkdir(parents=True, exist_ok=True)
         with _lock(serving_dir / ".lock"):
@@ -152,14 +156,17 @@ def _folder(serving_dir: Path) -> Iterator[None]:
         ) from error
     except OSError as error:
         raise ComponentError(
-            f"pipeline.serving_dir: {serving_dir} cannot be written ({error}). Name a folder of yours with "
+            f"pipeline.serving_dir: {serving_dir} cannot be written ({error}). Name a folder that you can write to: "
             "--set pipeline.serving_dir=FOLDER."
         ) from error
 
 
 @contextlib.contextmanager
 def _lock(path: Path) -> Iterator[None]:
-    """Waits for another push to end, and says so; the kernel lets go of the lock of a process that died."""
+    """Locks a file. If another push holds the lock, logs that and waits.
+
+    The kernel releases the lock of a process that died.
+    """
     with path.open("a+") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)

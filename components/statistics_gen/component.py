@@ -1,4 +1,4 @@
-"""StatisticsGen: what is in each split, counted."""
+"""StatisticsGen: counts the contents of each split."""
 
 from typing import ClassVar
 
@@ -13,4 +13,4 @@ class StatisticsGen(base.Component):
     OUTPUTS: ClassVar = {"statistics": "ExampleStatistics"}
 
     class Parameters(TokenizerSettings, base.BeamParameters):
-        """How tokens are counted: as training will see them, wordpieces as the words that they are made of."""
+        """The tokenizer's settings (wordpieces are counted as the words they are made of), and Beam's options."""

@@ -1,4 +1,4 @@
-"""What StatisticsGen counts in a piece of text, and how the counts of pieces add up."""
+"""The counts of StatisticsGen for a piece of text, and how the counts of pieces are added up."""
 
 import collections
 import functools
@@ -11,14 +11,21 @@ import numpy as np
 
 from components.text_bytes import EXCERPT, count_invalid, printable
 
-LONGEST = 10_000  # words; longer lines are counted as this long
+LONGEST = 10_000  # number of words; longer lines are counted as this long
 EDGES = (0, 1, 2, 3, 4, 5, 6, 8, 10, 12, 15, 20, 25, 30, 40, 50, 60, 80, 100, 150, 200, 300, 500, 1000)
-CODES = 0x110000  # Unicode has
+CODES = 0x110000  # number of Unicode's codes
 
 
 @dataclass(frozen=True, order=True)
 class LongLine:
-    """The longest line: its bytes without its end, its document, its number there (from 1) and how it begins."""
+    """The longest line.
+
+    Attributes:
+        size: Its bytes without its line end.
+        document: Its document.
+        line: Its number in the document, from 1.
+        text: Its first characters.
+    """
 
     size: int = 0
     document: str = ""
@@ -28,23 +35,25 @@ class LongLine:
 
 @dataclass
 class Counts:
-    """Counts of a run of Examples; `a + b` are those of run a followed by run b.
+    """Counts of a run of Examples; `a + b` are the counts of run a followed by run b.
 
     Attributes:
-        documents: Documents begun or continued here.
+        documents: Number of documents that begin or continue here.
         size: Bytes of text.
-        characters: Unicode characters, line ends included, an invalid byte sequence counting as one.
+        characters: Unicode characters, line ends included; an invalid byte sequence counts as one.
         invalid_bytes: Bytes that are not UTF-8.
-        nul_bytes: Zero bytes, which hint at UTF-16 or at binary data.
-        blank_lines: Lines of nothing but white space.
+        nul_bytes: Zero bytes, which suggest UTF-16 or binary data.
+        blank_lines: Lines with only white space.
         tokens: Words and `<eos>`.
-        unknown: Of the tokens, those that read `<unk>` in the text.
-        lengths: int64 `[LONGEST + 1]`, lines by their number of words without `<eos>`.
-        scripts: Letters by their script, as Unicode's names begin: LATIN, CYRILLIC, CJK.
+        unknown: Number of the tokens that are written `<unk>` in the text.
+        lengths: int64 `[LONGEST + 1]`, number of lines by their number of words without `<eos>`.
+        scripts: Letters by their script, the first word of the letter's Unicode name: LATIN, CYRILLIC, CJK.
         longest: The longest line.
         largest: Bytes and name of the largest document.
-        first, last: Names of the first and the last document; None where there is none.
-        first_size, last_size: Their bytes here.
+        first: Name of the first document; None if there is none.
+        last: Name of the last document; None if there is none.
+        first_size: Bytes of the first document here.
+        last_size: Bytes of the last document here.
     """
 
     documents: int = 0
@@ -83,7 +92,7 @@ class Counts:
                       last_size=last_size)  # fmt: skip
 
     def to_json(self) -> dict[str, Any]:
-        """The counts as JSON; names of documents, which may be any bytes, as the characters of the same codes."""
+        """Returns the counts as JSON. The bytes of documents' names become characters with the same codes."""
         values = {f.name: getattr(self, f.name) for f in fields(self)}
         texts = {name: value and value.decode("latin-1") for name, value in values.items() if name in ("first", "last")}
         largest = self.largest[0], self.largest[1].decode("latin-1")
@@ -91,7 +100,7 @@ class Counts:
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> "Counts":
-        """The counts that `to_json` gave."""
+        """Rebuilds the counts from what `to_json` returned."""
         texts = {name: values[name] and values[name].encode("latin-1") for name in ("first", "last")}
         size, name = values["largest"]
         return cls(**{**values, **texts, "largest": (size, name.encode("latin-1")),
@@ -100,12 +109,12 @@ class Counts:
                       "longest": LongLine(*values["longest"])})  # fmt: skip
 
     def add_example(self, document: bytes, text: bytes, position: int = 0) -> None:
-        """Counts what can be counted in an Example's bytes without cutting it into words.
+        """Counts everything in an Example's bytes that does not need its words.
 
         Args:
             document: Name of its document.
-            text: Whole lines of it.
-            position: Index in the document of the first line.
+            text: Whole lines of the document.
+            position: Index of the first line in the document.
         """
         invalid_bytes, characters = count_invalid(text)
         if document != self.last:
@@ -129,7 +138,7 @@ class Counts:
             )
 
     def summary(self) -> dict[str, Any]:
-        """The counts as JSON, with the shares and the histogram that people read."""
+        """Returns the counts as JSON, with the shares and the histogram for the report."""
         lines = int(self.lengths.sum())
         edges = np.array(EDGES)
         cumulative = self.lengths.cumsum()
@@ -169,14 +178,23 @@ class Counts:
 
 
 def add_codes(totals: np.ndarray, text: bytes) -> None:
-    """Adds the occurrences of each character of a text to `totals`, int64 `[CODES]`."""
+    """Counts each character of a text.
+
+    Args:
+        totals: int64 `[CODES]`, to which the numbers of occurrences are added.
+        text: The text; invalid bytes count as U+FFFD.
+    """
     codes = np.frombuffer(text.decode("utf-8", "replace").encode("utf-32-le"), np.uint32)
     counts = np.bincount(codes)
     totals[: len(counts)] += counts
 
 
 def count_scripts(totals: np.ndarray) -> collections.Counter:
-    """Letters by script, from the occurrences of each character, int64 `[CODES]`."""
+    """Counts letters by script.
+
+    Args:
+        totals: int64 `[CODES]`, number of occurrences of each character.
+    """
     scripts: collections.Counter = collections.Counter()
     for code in np.flatnonzero(totals).tolist():
         if (script := _script(code)) is not None:
@@ -186,7 +204,7 @@ def count_scripts(totals: np.ndarray) -> collections.Counter:
 
 @functools.cache
 def _script(code: int) -> str | None:
-    """The first word of a letter's name: Python knows no better of its script. None for what is no letter."""
+    """Returns the first word of a letter's Unicode name, which names its script; None if it is not a letter."""
     letter = chr(code)
     name = unicodedata.name(letter, "") if unicodedata.category(letter).startswith("L") else ""
     return name.split(" ")[0].split("-")[0] or None

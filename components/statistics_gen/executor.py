@@ -1,6 +1,6 @@
-"""Counts what is in each split, with Beam: a shard a worker, and lines compared by 63-bit hashes in buckets.
+"""Counts the contents of each split with Beam, and compares lines by 63-bit hashes in buckets.
 
-The hashes go through files, since a runner may hold what it groups in memory.
+The hashes are passed through files, because a runner may hold what it groups in memory.
 """
 
 import collections
@@ -23,19 +23,29 @@ from components.statistics_gen.counts import CODES, LONGEST, Counts, add_codes, 
 from components.text_bytes import EXCERPT, printable
 from models.text.tokenizer import EOS, UNK, Tokenizer
 
-HASH_BITS = 63  # the widest that TensorFlow's hash-to-bucket operation has
+HASH_BITS = 63  # the largest number that TensorFlow's hash-to-bucket operation supports
 BUCKET_BITS = 6  # lines are compared within 64 buckets, so that one worker holds a 64th of the hashes
-EXAMPLES = 3  # lines of a split that train has, too, that are shown
-LOOKED_AT = 1000  # such lines, of which the longest are shown
+EXAMPLES = 3  # number of lines shared with train that are shown
+MAX_SHARED = 1000  # number of shared lines from which the longest are chosen
 
 
 def execute(
     inputs: Mapping[str, Path], outputs: Mapping[str, Path], parameters: base.Parameters, context: base.Context
 ) -> dict[str, Any]:
-    """Writes `Split-<s>/statistics.json` and `Split-train/words.tsv`, and passes ExampleGen's `sources.json` on.
+    """Counts the contents of each split.
+
+    Args:
+        inputs: `examples`; their `sources.json` is copied if there is one.
+        outputs: `statistics` receives `Split-<s>/statistics.json`, `Split-train/words.tsv` and, if ExampleGen wrote
+            one, `sources.json`.
+        parameters: The tokenizer's settings and Beam's options.
+        context: Not used.
 
     Returns:
-        Lines and tokens of each split.
+        `<split>_lines` and `<split>_tokens` of each split.
+
+    Raises:
+        ComponentError: If shards are missing or damaged.
     """
     shards = list_shards(inputs["examples"])
     settings = parameters.model_dump(include={"tokenizer", "lowercase", "keep_blank_lines"})
@@ -44,17 +54,17 @@ def execute(
         counts.mkdir()
         compared.mkdir()
         with beam_pipeline.pipeline(parameters.beam_args) as root:
-            found = beam_pipeline.read_shards(root, shards) | "Count" >> beam.ParDo(CountShard(settings, aside))
-            named = found | "Name" >> beam.Map(
+            counted = beam_pipeline.read_shards(root, shards) | "Count" >> beam.ParDo(CountShard(settings, aside))
+            named = counted | "Name" >> beam.Map(
                 lambda count: (f"{count[0]}-{count[1]:05d}", (*count[:2], count[2].to_json()))
             )
             beam_pipeline.keep(named, counts)
         with beam_pipeline.pipeline(parameters.beam_args) as root:
             buckets = root | "Buckets" >> beam.Create(range(2**BUCKET_BITS), reshuffle=True)
-            found = buckets | "Compare" >> beam.Map(
+            results = buckets | "Compare" >> beam.Map(
                 lambda bucket: (f"{bucket:05d}", compare_lines(bucket, aside, shards))
             )
-            beam_pipeline.keep(found, compared)
+            beam_pipeline.keep(results, compared)
         with beam_pipeline.pipeline(parameters.beam_args) as root:
             folder = root | "Once" >> beam.Create([str(outputs["statistics"])])
             _ = folder | "Write" >> beam.Map(write_statistics, aside, settings, shards, str(counts), str(compared))
@@ -68,7 +78,7 @@ def execute(
 
 
 class CountShard(beam.DoFn):
-    """Counts one shard: gives `(split, number, Counts)`; writes its lines' hashes, sorted, and train's frequent words.
+    """Counts one shard, and writes the sorted hashes of its lines and the train split's frequent words.
 
     Args:
         settings: Arguments of the tokenizer.
@@ -80,18 +90,20 @@ class CountShard(beam.DoFn):
         self._aside = aside
 
     def setup(self) -> None:
+        """Creates the tokenizer and the TensorFlow functions, once for each worker."""
         self._tokenizer = Tokenizer(**self._settings)
         self._count_words = tf.function(self._count, input_signature=[tf.TensorSpec([None], tf.string)])
         self._hash_lines = tf.function(hash_lines, input_signature=[tf.TensorSpec([None], tf.string)])
 
     def _count(self, texts: tf.Tensor) -> tuple[tf.Tensor, ...]:
-        """Distinct tokens and their occurrences, and the number of words of each line."""
+        """Returns the distinct tokens, their numbers of occurrences, and the number of words of each line."""
         tokens = self._tokenizer.words(texts).flat_values
         ends = tf.where(tokens == EOS)[:, 0]
         distinct, _, occurrences = tf.unique_with_counts(tokens)
         return distinct, occurrences, ends - tf.concat([[-1], ends[:-1]], 0) - 1
 
     def process(self, shard: ExamplesShard) -> Iterator[tuple[str, int, Counts]]:
+        """Counts a shard and yields its split, its number and its `Counts`."""
         total = Counts()
         hashes, codes = [], np.zeros(CODES, np.int64)
         frequent: collections.Counter[bytes] = collections.Counter()
@@ -110,7 +122,7 @@ class CountShard(beam.DoFn):
             line_hashes, blank = (value.numpy() for value in self._hash_lines(texts))
             total.blank_lines += int(blank)
             hashes.append(line_hashes)
-        # The order of lines does not matter here: sorted, each bucket is a range.
+        # The hashes are sorted so that each bucket is a range of the file.
         with beam_pipeline.writing_aside(hashes_file(self._aside, shard.split, shard.number)) as file:
             np.sort(np.concatenate([np.empty(0, np.int64), *hashes])).tofile(file)
         total.scripts = count_scripts(codes)
@@ -122,28 +134,39 @@ class CountShard(beam.DoFn):
 
 
 def hashes_file(aside: str, split: str, number: int) -> Path:
-    """The file of a shard's hashes, int64."""
+    """Returns the file of the hashes of shard `number` of a `split`, below the folder `aside`."""
     return Path(aside) / f"{split}-{number:05d}"
 
 
 def words_file(aside: str, number: int) -> Path:
-    """The file of a train shard's frequent words."""
+    """Returns the file of the frequent words of train's shard `number`, below the folder `aside`."""
     return Path(aside) / f"words-{number:05d}"
 
 
 def hash_lines(texts: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-    """Hashes of all lines that are not blank, int64 `[lines]`, and the number of those that are."""
+    """Hashes the lines that are not blank.
+
+    Args:
+        texts: string `[texts]`, each of whole lines.
+
+    Returns:
+        The hashes, int64 `[lines]`, and the number of blank lines.
+    """
     filled, blank = filled_lines(texts)
     return hashed(filled), blank
 
 
 def hashed(lines: tf.Tensor) -> tf.Tensor:
-    """Hashes of lines, int64 of the same shape."""
+    """Returns the hashes of lines, int64 of the same shape."""
     return tf.strings.to_hash_bucket_fast(lines, 2**HASH_BITS - 1)
 
 
 def filled_lines(texts: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-    """All lines that are not blank, string `[lines]`, and the number of those that are."""
+    """Returns all lines that are not blank, string `[lines]`, and the number of blank lines.
+
+    Args:
+        texts: string `[texts]`, each of whole lines.
+    """
     texts = tf.strings.regex_replace(texts, r"\r\n?", "\n")
     texts = tf.strings.regex_replace(texts, r"\n\z", "")
     texts = tf.boolean_mask(texts, tf.strings.length(texts) > 0)
@@ -153,9 +176,16 @@ def filled_lines(texts: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
 
 
 def compare_lines(bucket: int, aside: str, shards: Sequence[ExamplesShard]) -> dict[str, dict[str, Any]]:
-    """Compares a bucket's lines, by split: all of them, those seen before in the split, and those seen in train.
+    """Compares the lines of a bucket of hashes, within each split and with the train split.
 
-    `shared` has hashes of some that are seen in train, for examples.
+    Args:
+        bucket: The bucket.
+        aside: Folder of the files of hashes.
+        shards: All shards.
+
+    Returns:
+        For each split: `filled` (number of lines), `duplicated` (those seen before in the split), `in_train` (those
+            that train has) and `shared` (some hashes of those, for examples).
     """
     parts = {split: [np.empty(0, np.int64)] for split in SPLITS}
     for shard in shards:
@@ -163,33 +193,49 @@ def compare_lines(bucket: int, aside: str, shards: Sequence[ExamplesShard]) -> d
     lines = {split: np.concatenate(part) for split, part in parts.items()}
     distinct_train = np.unique(lines["train"])
     compared = {}
-    for split, found in lines.items():
-        in_train = np.isin(found, distinct_train)
+    for split, hashes in lines.items():
+        in_train = np.isin(hashes, distinct_train)
         compared[split] = {
-            "filled": len(found),
-            "duplicated": len(found) - len(np.unique(found)),
+            "filled": len(hashes),
+            "duplicated": len(hashes) - len(np.unique(hashes)),
             "in_train": int(in_train.sum()),
-            "shared": [] if split == "train" else np.unique(found[in_train])[: LOOKED_AT >> BUCKET_BITS].tolist(),
+            "shared": [] if split == "train" else np.unique(hashes[in_train])[: MAX_SHARED >> BUCKET_BITS].tolist(),
         }
     return compared
 
 
 def find_lines(shards: Sequence[ExamplesShard], hashes: Sequence[int]) -> list[str]:
-    """The longest few of the lines that have those hashes, for people to see."""
-    found: set[bytes] = set()
+    """Finds the longest few of the lines with given hashes, for people to see.
+
+    Args:
+        shards: The shards of a split.
+        hashes: The hashes.
+
+    Returns:
+        At most `EXAMPLES` lines, shortened and made printable.
+    """
+    matches: set[bytes] = set()
     batches = (batch for shard in shards for batch in read_batches(shard)) if hashes else ()
     for batch in batches:
         lines, _ = filled_lines(tf.constant([example.text for example in batch]))
-        found.update(lines.numpy()[np.isin(hashed(lines).numpy(), hashes)].tolist())
-        if len(found) >= len(hashes):
+        matches.update(lines.numpy()[np.isin(hashed(lines).numpy(), hashes)].tolist())
+        if len(matches) >= len(hashes):
             break
-    return [printable(line, EXCERPT) for line in sorted(found, key=lambda line: (-len(line), line))[:EXAMPLES]]
+    return [printable(line, EXCERPT) for line in sorted(matches, key=lambda line: (-len(line), line))[:EXAMPLES]]
 
 
 def read_bucket(path: Path, bucket: int) -> np.ndarray:
-    """The hashes of a file whose highest bits are `bucket`."""
+    """Reads the hashes of one bucket.
+
+    Args:
+        path: A file of sorted hashes.
+        bucket: The highest `BUCKET_BITS` bits of the hashes to read.
+
+    Returns:
+        int64 `[lines]`.
+    """
     if not path.stat().st_size:
-        return np.empty(0, np.int64)  # nothing cannot be mapped
+        return np.empty(0, np.int64)  # an empty file cannot be mapped
     hashes = np.memmap(path, np.int64, mode="r")
     width = HASH_BITS - BUCKET_BITS
     start = np.searchsorted(hashes, bucket << width)
@@ -205,9 +251,15 @@ def write_statistics(
     counts_kept: str,
     compared_kept: str,
 ) -> None:
-    """Adds up each split's shards in order and writes its JSON, and train's frequent words.
+    """Adds up each split's shards in order and writes its statistics, and train's frequent words.
 
-    The last two are the folders where the results of `CountShard` and `compare_lines` were kept.
+    Args:
+        folder: Folder of the artifact.
+        aside: Folder of the train shards' words.
+        settings: Arguments of the tokenizer.
+        shards: All shards.
+        counts_kept: Folder of the results of `CountShard`.
+        compared_kept: Folder of the results of `compare_lines`.
     """
     kept = beam_pipeline.kept(counts_kept, len(shards))
     counts = [(split, number, Counts.from_json(count)) for split, number, count in kept]

@@ -10,13 +10,13 @@ from models.settings import Recipe
 
 
 class Trainer(base.Component):
-    """Trains a `LanguageModel` under MirroredStrategy; the epoch with the lowest valid perplexity ships.
+    """Trains a `LanguageModel` with MirroredStrategy and exports the epoch with the lowest valid perplexity.
 
-    With `hyperparameters` a Tuner's best ones stand in place of this component's own parameters of the same names.
+    With the input `hyperparameters`, a Tuner's best values replace this component's parameters of the same names.
 
     Outputs:
         model: `Format-Serving/` (the SavedModel), `model.weights.h5` and `model.json` (`get_config` and recipe).
-        model_run: `history.json` (a record an epoch), `logs/` (TensorBoard).
+        model_run: `history.json` (one record for each epoch), `logs/` (TensorBoard).
     """
 
     INPUTS = {"transformed_examples": "Examples", "vocabulary": "Vocabulary", "hyperparameters?": "HyperParameters"}
@@ -28,7 +28,10 @@ class Trainer(base.Component):
         """The configuration's sections `model`, `loss` and `trainer`."""
 
     def external_state(self, inputs: Mapping[str, Path]) -> dict[str, Any]:
-        """Digests of the word vectors and of the model that training starts from.
+        """Returns digests of the word vectors and of the model that training starts from, if they are set.
+
+        Args:
+            inputs: Not used.
 
         Raises:
             ComponentError: If one of them is missing or cannot be read.

@@ -1,4 +1,4 @@
-"""Exports what was trained, and measures what smaller weights cost."""
+"""Exports a trained model, and measures how much smaller weights raise its perplexity."""
 
 from pathlib import Path
 
@@ -10,17 +10,17 @@ from models.serving import saved_model
 from models.serving.export import export, write_card
 from models.text.token_stream import Lanes, TokenStream
 
-WINDOW = 1000  # tokens read at once
+WINDOW = 1000  # number of tokens that are read at once
 
 
 def export_measured(model, tokenizer, path: Path, card: dict, dtype: str, valid: TokenStream) -> dict:
-    """Writes the SavedModel; its card and the figures tell what it lost where its weights are not float32.
+    """Writes the SavedModel; if its weights are not float32, measures their loss for the card and the figures.
 
     Args:
         model: A built `LanguageModel`.
-        tokenizer: Its `Tokenizer`.
+        tokenizer: The model's `Tokenizer`.
         path: The folder to write.
-        card: The card, whose `training` has the float32 model's `valid_perplexity`.
+        card: The model card; its `training` has the float32 model's `valid_perplexity`.
         dtype: "float32", "float16" or "int8".
         valid: The eval split's tokens.
 
@@ -31,15 +31,20 @@ def export_measured(model, tokenizer, path: Path, card: dict, dtype: str, valid:
     export(model, tokenizer, path, card, dtype)
     figures = {"export_dtype": dtype}
     if dtype != "float32":
-        found = perplexity(path, valid)
+        exported = perplexity(path, valid)
         exact = card["training"]["valid_perplexity"]
-        figures |= {"exported_valid_perplexity": round(found, 6), "export_loss": round(found / exact - 1, 6)}
+        figures |= {"exported_valid_perplexity": round(exported, 6), "export_loss": round(exported / exact - 1, 6)}
     write_card(path, {**card, "export": figures})
     return figures
 
 
 def perplexity(path: Path, stream: TokenStream) -> float:
-    """The SavedModel's perplexity over a split, each token predicted once, the first from `<eos>`."""
+    """Computes a SavedModel's perplexity on a split; each token is predicted once, the first from `<eos>`.
+
+    Args:
+        path: The SavedModel's folder.
+        stream: The split's tokens.
+    """
     loaded = saved_model.load(path)
     state = tf.zeros([1, *saved_model.state_shape(loaded)])
     lanes, total = Lanes(stream, 1), 0.0

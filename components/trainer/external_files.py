@@ -1,4 +1,4 @@
-"""What training reads outside its inputs: word vectors and the pushed model that it starts from."""
+"""Fingerprints of files that training reads outside its inputs: word vectors, and the model that it starts from."""
 
 import hashlib
 from pathlib import Path
@@ -8,27 +8,27 @@ from models.serving import saved_model
 
 
 def fingerprint(pretrained_embeddings: str | None, initial_model: str | None) -> dict[str, str]:
-    """SHA-256 by configuration key, of what is set: for the cache key.
+    """Computes the SHA-256 of each source that is set, by configuration key, for the cache key.
 
     Args:
-        pretrained_embeddings: File of word vectors; of an `.npy` file the word list counts, too.
-        initial_model: Folder of a pushed version; its weights and vocabulary count.
+        pretrained_embeddings: File of word vectors, or None. For an `.npy` file, its word list is hashed, too.
+        initial_model: Folder of a pushed version, or None. Its weights and its vocabulary are hashed.
 
     Raises:
         ComponentError: If a file is missing or cannot be read.
     """
-    found = {}
+    digests = {}
     if pretrained_embeddings is not None:
         vectors = Path(pretrained_embeddings).expanduser()
         files = [vectors, vectors.with_suffix(".txt")] if vectors.suffix == ".npy" else [vectors]
-        found["model.pretrained_embeddings"] = _digest("model.pretrained_embeddings", files, "a file of word vectors")
+        digests["model.pretrained_embeddings"] = _digest("model.pretrained_embeddings", files, "a file of word vectors")
     if initial_model is not None:
         folder = Path(initial_model).expanduser()
         files = [folder / saved_model.VOCABULARY, *sorted((folder / "variables").glob("*"))]
-        found["trainer.initial_model"] = _digest(
+        digests["trainer.initial_model"] = _digest(
             "trainer.initial_model", files, "one pushed version, such as output/serving/3"
         )
-    return found
+    return digests
 
 
 def _digest(key: str, files: list[Path], expected: str) -> str:

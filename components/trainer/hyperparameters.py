@@ -1,4 +1,4 @@
-"""Reads what a Tuner found and sets it over the Trainer's own parameters."""
+"""Reads the best hyperparameters of a Tuner and replaces the Trainer's own parameters by them."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -12,30 +12,30 @@ from components.trainer.component import Trainer
 
 
 def apply(folder: Path, parameters: Trainer.Parameters) -> tuple[Trainer.Parameters, dict[str, Any]]:
-    """The parameters with the best hyperparameters in place of their own.
+    """Replaces parameters by the best hyperparameters of the same names.
 
     Args:
         folder: A `HyperParameters` artifact; its file holds the JSON of Keras Tuner's `HyperParameters.get_config`.
-        parameters: The Trainer's own.
+        parameters: The Trainer's own parameters.
 
     Returns:
-        (the parameters to train with, the tuned ones by name).
+        The parameters to train with, and the tuned values by name.
 
     Raises:
-        ComponentError: If the file is missing or damaged, or names what the Trainer does not have.
+        ComponentError: If the file is missing or damaged, or has a name that the Trainer does not have.
     """
     path = folder / trials.BEST_FILE
     try:
-        found = trials.read_best(path)
-        applied = Trainer.Parameters.model_validate(parameters.model_dump() | found)
+        best = trials.read_best(path)
+        applied = Trainer.Parameters.model_validate(parameters.model_dump() | best)
     except (OSError, ValueError, pydantic.ValidationError) as error:
         raise ComponentError(
             f"{path} cannot be used ({type(error).__name__}: {error}). Run the Tuner again with --no-cache."
         ) from error
-    return applied, {name: getattr(applied, name) for name in found}
+    return applied, {name: getattr(applied, name) for name in best}
 
 
-def in_words(values: Mapping[str, Any]) -> str:
-    """`learning_rate 1.234, units 200`: four significant digits."""
+def format_values(values: Mapping[str, Any]) -> str:
+    """Formats values with four significant digits: `learning_rate 1.234, units 200`."""
     return ", ".join(f"{name} {value:.4g}" if isinstance(value, float) else f"{name} {value}"
                      for name, value in values.items())  # fmt: skip

@@ -1,14 +1,14 @@
-"""The workers of one training meet before TensorFlow starts, and watch each other while it trains.
+"""Connects the workers of one training before TensorFlow starts, and watches them while it trains.
 
-TensorFlow waits for a missing worker without end, deaf to signals, and hangs where one dies. So each worker connects to
-the chief first, on the chief's address of `TF_CONFIG`, which TensorFlow takes over once all are there. The connections
-stay: they carry lines of JSON, and end with their process. As TensorFlow's own, they trust the network.
+TensorFlow waits for a missing worker without limit, ignores signals meanwhile, and hangs if a worker dies. So each
+worker first connects to the chief, on the chief's address of `TF_CONFIG`, which TensorFlow takes over once all are
+connected. The connections stay open: they carry lines of JSON, and end with their process. They are not encrypted or
+authenticated; like TensorFlow's own connections they trust the network.
 """
 
 import contextlib
 import errno
 import hashlib
-import json
 import logging
 import socket
 import time
@@ -18,33 +18,34 @@ from pathlib import Path
 from typing import Any
 
 from components.base import ComponentError
+from components.trainer.connection import GREETING_SECONDS, Connection
 from components.trainer.task import Task
 
-GREETING_SECONDS = 5.0  # for the first line of whoever connects
-PORT_SECONDS = 10.0  # until a port that a process which was just killed had is free
-NEWS_SECONDS = 5.0  # after TensorFlow failed, until the peer that made it fail is known
-LONGEST_LINE = 2**20
+PORT_SECONDS = 10.0  # longest wait for a port that a killed process had
+NEWS_SECONDS = 5.0  # longest wait, after TensorFlow failed, for a message of the worker that caused it
 
 logger = logging.getLogger(__name__)
 
 
 class MeetingFailed(Exception):
-    """The workers did not meet: one is missing, or is not like the chief."""
+    """Raised if the workers cannot start together: one is missing, or differs from the chief."""
 
 
 class PeerLost(ComponentError):
-    """A worker ended in the middle."""
+    """Raised if another worker ended or failed during the training."""
 
 
 class Peers:
-    """The other workers; of a worker that is not the chief, the chief alone. A context manager that closes all.
+    """The connections to the other workers; a worker that is not the chief is connected to the chief only.
+
+    A context manager that closes all connections.
 
     Args:
         task: Which worker this is.
-        connections: By the peer's index.
+        connections: The connections by the other worker's index.
     """
 
-    def __init__(self, task: Task, connections: Mapping[int, "Connection"]):
+    def __init__(self, task: Task, connections: Mapping[int, Connection]):
         self.task, self._connections = task, dict(connections)
 
     def __enter__(self) -> "Peers":
@@ -56,19 +57,29 @@ class Peers:
 
     @property
     def sockets(self) -> list[socket.socket]:
-        """What becomes readable when a peer ends or has something to say."""
+        """The sockets that become readable when a worker ends or sends a message."""
         return [connection.socket for connection in self._connections.values()]
 
     def tell(self, **message: Any) -> None:
-        """Sends a message to all; a peer that has gone is found by `hear`."""
+        """Sends a message to all connected workers. A worker that has ended is noticed by `hear`.
+
+        Args:
+            **message: The message's fields, JSON values.
+        """
         for connection in self._connections.values():
             connection.send(message)
 
     def hear(self, seconds: float | None) -> list[tuple[int, dict[str, Any]]]:
-        """The messages of those peers that are heard first, by index; none after that time.
+        """Waits for messages.
+
+        Args:
+            seconds: Longest time to wait; None waits without limit.
+
+        Returns:
+            The messages of the workers that sent one first, with their indices; empty after that time.
 
         Raises:
-            PeerLost: If one has ended, or says that it failed.
+            PeerLost: If a worker has ended, or reports that it failed.
         """
         ready = wait(self.sockets, seconds)
         messages = []
@@ -77,7 +88,7 @@ class Peers:
                 message = connection.receive(GREETING_SECONDS)
                 if message is None:
                     raise PeerLost(
-                        f"{self.task.name(index)} ended or cannot be reached any more. Start all workers again with "
+                        f"{self.task.name(index)} ended or cannot be reached. Start all workers again with "
                         "the same command: training resumes from its last checkpoint."
                     )
                 if message.get("failed"):
@@ -86,10 +97,14 @@ class Peers:
         return messages
 
     def start_training(self, inputs: Mapping[str, Path], seconds: float) -> None:
-        """Of the chief: has all workers read these inputs and waits until they have found them as they are here.
+        """Sends the inputs to all workers and waits until each has found the same files. Only the chief calls this.
+
+        Args:
+            inputs: Folders of the Trainer's inputs, by key.
+            seconds: Longest time to wait for the answers.
 
         Raises:
-            PeerLost: If one finds others, has ended, or does not answer in time.
+            PeerLost: If a worker found other files, has ended, or does not answer in time.
         """
         paths = {key: str(path.absolute()) for key, path in inputs.items()}
         self.tell(train=paths, digests={key: digest(path) for key, path in inputs.items()})
@@ -102,7 +117,7 @@ class Peers:
                 raise PeerLost(f"{names} did not answer in {seconds:g} s (trainer.meeting_seconds).")
 
     def problem(self) -> str | None:
-        """What a peer that ends the training says or leaves unsaid; None where no peer does."""
+        """Returns why another worker ended the training, or None if no worker did."""
         try:
             self.hear(NEWS_SECONDS)
         except PeerLost as lost:
@@ -110,48 +125,13 @@ class Peers:
         return None
 
 
-class Connection:
-    """Lines of JSON over TCP; a peer's machine that is gone is noticed within half a minute."""
-
-    def __init__(self, connected: socket.socket):
-        self.socket = connected
-        connected.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-        for name, value in {"TCP_KEEPIDLE": 10, "TCP_KEEPINTVL": 5, "TCP_KEEPCNT": 3}.items():
-            if hasattr(socket, name):
-                connected.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
-
-    def send(self, message: Mapping[str, Any]) -> None:
-        """Sends a message, or nothing where the peer has gone."""
-        with contextlib.suppress(OSError):
-            self.socket.settimeout(GREETING_SECONDS)
-            self.socket.sendall(json.dumps(message).encode() + b"\n")
-
-    def receive(self, seconds: float) -> dict[str, Any] | None:
-        """The next message; None where the peer has gone, is silent for so long, or is no worker."""
-        line, end = b"", time.monotonic() + seconds
-        try:
-            while not line.endswith(b"\n") and len(line) < LONGEST_LINE:
-                self.socket.settimeout(max(0.01, end - time.monotonic()))
-                byte = self.socket.recv(1)  # no more than a line: `wait` looks at the socket alone
-                if not byte:
-                    return None
-                line += byte
-            message = json.loads(line)
-            return message if isinstance(message, dict) else None
-        except (OSError, ValueError):
-            return None
-
-    def close(self) -> None:
-        self.socket.close()
-
-
 def meet(task: Task, settings: Mapping[str, str], seconds: float) -> Peers:
-    """Waits until all workers are there, and compares their settings with the chief's.
+    """Waits until all workers are connected, and compares their settings with the chief's.
 
     Args:
         task: Which worker this is.
-        settings: Digests and versions by name, which have to be the same everywhere.
-        seconds: To wait for the others.
+        settings: Digests and versions by name, which must be the same on all workers.
+        seconds: Longest time to wait for the others.
 
     Raises:
         MeetingFailed: If this worker's port cannot be used, a worker is missing, or one has other settings; the message
@@ -164,7 +144,7 @@ def meet(task: Task, settings: Mapping[str, str], seconds: float) -> Peers:
 
 
 def _listen(task: Task) -> socket.socket:
-    """This worker's port, which TensorFlow will need."""
+    """Opens this worker's port, which TensorFlow will need later."""
     host, port = task.addresses[task.index]
     end = time.monotonic() + PORT_SECONDS
     while True:
@@ -172,9 +152,9 @@ def _listen(task: Task) -> socket.socket:
             return _bound(host, port)
         except OSError as error:
             if error.errno != errno.EADDRINUSE:
-                problem = f"nobody can listen there ({error.strerror or error})"
+                problem = f"this machine cannot listen at that address ({error.strerror or error})"
             elif time.monotonic() > end:
-                problem = "its port is in use by another process. End that, or give each worker another port"
+                problem = "its port is in use by another process. End that process, or give each worker another port"
             else:
                 time.sleep(0.5)
                 continue
@@ -187,12 +167,12 @@ def _bound(host: str, port: int) -> socket.socket:
     except OSError as error:
         if error.errno != errno.EADDRNOTAVAIL:
             raise
-    return socket.create_server(("", port), backlog=128)  # a name of this machine that others see it by
+    return socket.create_server(("", port), backlog=128)  # the name may be known only to other machines
 
 
 def _gather(task: Task, listener: socket.socket, settings: Mapping[str, str], seconds: float) -> dict[int, Connection]:
-    """Of the chief: the connections of all workers, once all are there and like the chief."""
-    found: dict[int, Connection] = {}
+    """Accepts the connections of all workers and compares their settings with the chief's. For the chief only."""
+    connections: dict[int, Connection] = {}
     end, missing = time.monotonic() + seconds, set(range(1, len(task.addresses)))
     logger.info("Waiting for %s, at most %g s.", _names(task, missing), seconds)
     try:
@@ -209,9 +189,9 @@ def _gather(task: Task, listener: socket.socket, settings: Mapping[str, str], se
             hello = connection.receive(GREETING_SECONDS)
             index = (hello or {}).get("worker")
             if not isinstance(index, int) or index not in missing:
-                connection.close()  # no worker, or TensorFlow of a worker that was killed
+                connection.close()  # not a worker, or TensorFlow of a worker that was killed
                 continue
-            found[index] = connection
+            connections[index] = connection
             missing.remove(index)
             if differing := _differing(settings, hello.get("settings", {})):
                 raise MeetingFailed(
@@ -219,18 +199,18 @@ def _gather(task: Task, listener: socket.socket, settings: Mapping[str, str], se
                     "same configuration and the same installation."
                 )
     except BaseException as error:
-        for connection in found.values():
+        for connection in connections.values():
             if isinstance(error, MeetingFailed):
                 connection.send({"refused": str(error)})
             connection.close()
         raise
-    for connection in found.values():
+    for connection in connections.values():
         connection.send({"met": True})
-    return found
+    return connections
 
 
 def _join(task: Task, settings: Mapping[str, str], seconds: float) -> Connection:
-    """Of another worker: the connection to the chief, which has found all workers."""
+    """Connects a worker to the chief and waits until the chief has found all workers."""
     end = time.monotonic() + seconds
     logger.info("Waiting for %s, at most %g s.", task.name(0), seconds)
     while time.monotonic() < end:
@@ -243,7 +223,7 @@ def _join(task: Task, settings: Mapping[str, str], seconds: float) -> Connection
             connection.close()
             if answer and answer.get("refused"):
                 raise MeetingFailed(f"The chief refused to start: {answer['refused']}")
-        time.sleep(0.5)  # it does not listen yet, or a TensorFlow that is about to end does
+        time.sleep(0.5)  # the chief does not listen yet, or a TensorFlow that is about to end still does
     raise MeetingFailed(
         f"{task.name(0)} did not come within {seconds:g} s (trainer.meeting_seconds). Start every worker with the same "
         "command and its own TF_CONFIG."
@@ -259,10 +239,13 @@ def _differing(ours: Mapping[str, str], theirs: Mapping[str, str]) -> list[str]:
 
 
 def digest(folder: Path) -> str:
-    """SHA-256 over an artifact's small files (a vocabulary, the indexes of the splits), and the sizes of its shards.
+    """Computes the SHA-256 of an artifact's small files (a vocabulary, the splits' indexes) and of all its file sizes.
+
+    Args:
+        folder: The artifact's folder.
 
     Raises:
-        OSError: If it cannot be read.
+        OSError: If a file cannot be read.
     """
     total = hashlib.sha256()
     for path in sorted(path for path in [*folder.iterdir(), *folder.glob("*/*")] if path.is_file()):

@@ -1,4 +1,4 @@
-"""What a training shows while it runs: a progress bar, a line an epoch, TensorBoard's logs and a history file."""
+"""Shows a training while it runs: a progress bar, a line for each epoch, TensorBoard's logs and a history file."""
 
 import contextlib
 import shutil
@@ -15,16 +15,16 @@ from components.artifacts.model_run import HISTORY
 from components.base import Context
 from components.terminal import can_redraw
 
-BAR_SECONDS = 1.0  # between two changes of the bar: to draw it takes time from the step
-FIRST_LINE_SECONDS, LINE_SECONDS = 30.0, 600.0  # without a bar: until a line says how long it will take, and the next
+BAR_SECONDS = 1.0  # time between two updates of the bar, because drawing it delays the step
+FIRST_LINE_SECONDS, LINE_SECONDS = 30.0, 600.0  # without a bar: time until the first line, and between later lines
 
 
 class TrainingProgress(keras.callbacks.Callback):
     """Shows each epoch of a `models.training.resumable.Training` as soon as it is complete.
 
     Args:
-        context: Of the Trainer; its workspace holds the logs and, after every epoch, `history.json`.
-        epochs: Of the training, at most.
+        context: The Trainer's context. Its workspace receives the logs and, after every epoch, `history.json`.
+        epochs: Largest number of epochs of the training.
 
     Attributes:
         logs: Folder of TensorBoard's logs.
@@ -42,12 +42,16 @@ class TrainingProgress(keras.callbacks.Callback):
             disable=not (context.progress and can_redraw(console)),
         )  # fmt: skip
         self._task = self._bar.add_task("", text="")
-        self._began: tuple[float, int] | None = None  # when the first step was done, and how many were by then
+        self._began: tuple[float, int] | None = None  # when the first step was done, and the number of steps by then
         self._shown = 0.0
 
     @contextlib.contextmanager
     def of(self, training) -> Iterator[None]:
-        """Shows a training while it runs. TensorBoard's logs begin with the epochs that it has done already."""
+        """Shows a training while the block runs. TensorBoard's logs start with the epochs that were completed before.
+
+        Args:
+            training: The `models.training.resumable.Training`.
+        """
         self._training = training
         shutil.rmtree(self.logs, ignore_errors=True)
         self._writer = tf.summary.create_file_writer(str(self.logs))
@@ -59,8 +63,14 @@ class TrainingProgress(keras.callbacks.Callback):
         self.write_history(self._folder)
 
     def on_train_batch_end(self, batch, logs=None):
+        """Updates the bar, or prints a line from time to time if there is no bar.
+
+        Args:
+            batch: The step in the epoch.
+            logs: `perplexity` is the epoch's training perplexity so far.
+        """
         now = time.monotonic()
-        if self._began is None:  # the first step, which compiles, says nothing of the others
+        if self._began is None:  # the first step compiles, so its time is not typical
             self._began = now, self._steps_done
             self._shown = now + FIRST_LINE_SECONDS - LINE_SECONDS
         if now - self._shown < (LINE_SECONDS if self._bar.disable else BAR_SECONDS):
@@ -77,6 +87,12 @@ class TrainingProgress(keras.callbacks.Callback):
             self._bar.update(self._task, completed=self._steps_done, total=self._epochs * training.steps, text=text)
 
     def on_epoch_end(self, epoch, logs=None):
+        """Logs the epoch's record, writes `history.json` and prints a line.
+
+        Args:
+            epoch: Not used; the training's history has the record.
+            logs: Not used.
+        """
         record = self._training.history[-1]
         self._log(record)
         self.write_history(self._folder)
@@ -91,7 +107,7 @@ class TrainingProgress(keras.callbacks.Callback):
         return len(self._training.history) * self._training.steps + self._training.window
 
     def _speed(self, tokens_per_second: float) -> str:
-        """Tokens a second and, before the end, the time that the training still takes at the pace of this process."""
+        """Tokens per second and, before the end, the remaining time at the speed of this process."""
         speed = f"{tokens_per_second:6,.0f} tokens/s"
         if self._began is None or self._training.finished:
             return speed
@@ -107,14 +123,18 @@ class TrainingProgress(keras.callbacks.Callback):
         self._writer.flush()
 
     def write_history(self, folder: Path) -> None:
-        """Writes `history.json`, the epochs so far."""
+        """Writes `history.json`, the epochs so far, into a folder."""
         training = self._training
         record = {"steps_per_epoch": training.steps, "best_epoch": training.best_epoch, "epochs": training.history}
         HISTORY.write(folder, record)
 
 
 def time_left(seconds: float) -> str:
-    """A remaining time in words, as fine as such an estimate is."""
+    """Formats a remaining time, such as `12 min left`, only as precisely as an estimate is.
+
+    Args:
+        seconds: The remaining time in seconds.
+    """
     minutes = round(seconds / 60)
     if minutes < 1:
         return "under 1 min left"

@@ -1,4 +1,4 @@
-"""Which of several workers this process is, as `TF_CONFIG` says in TensorFlow's own form."""
+"""Reads from `TF_CONFIG`, in TensorFlow's own format, which of several workers this process is."""
 
 import json
 from collections.abc import Mapping
@@ -15,7 +15,7 @@ class Task:
 
     Attributes:
         addresses: (host, port) of each worker; the chief is the first.
-        index: This one's.
+        index: Index of this worker in `addresses`.
     """
 
     addresses: tuple[tuple[str, int], ...]
@@ -23,19 +23,24 @@ class Task:
 
     @property
     def is_chief(self) -> bool:
+        """Whether this worker is the chief."""
         return self.index == 0
 
     def name(self, index: int) -> str:
-        """A worker in messages: `worker 1 (10.0.0.2:2222)`."""
+        """Returns the name of the worker `index` for messages, such as `worker 1 (10.0.0.2:2222)`."""
         host, port = self.addresses[index]
         return f"worker {index}{'' if index else ', the chief'} ({host}:{port})"
 
 
 def from_environment(environment: Mapping[str, str]) -> Task:
-    """The task that `TF_CONFIG` describes.
+    """Reads the task that `TF_CONFIG` describes.
+
+    Args:
+        environment: Environment variables by name.
 
     Raises:
-        ValueError: If it is missing, no JSON, or does not describe at least two workers, of which this is one.
+        ValueError: If the variable is missing, is not JSON, or does not describe at least two workers, one of which is
+            this process.
     """
     text = environment.get(VARIABLE, "")
     if not text:
@@ -44,11 +49,11 @@ def from_environment(environment: Mapping[str, str]) -> Task:
             f"such as {EXAMPLE}."
         )
     try:
-        found = json.loads(text)
+        config = json.loads(text)
     except ValueError as error:
         raise ValueError(f"{VARIABLE}: found {text[:200]!r}, no JSON ({error}); expected {EXAMPLE}.") from None
     try:
-        cluster, task = found["cluster"], found["task"]
+        cluster, task = config["cluster"], config["task"]
         if unknown := sorted(cluster.keys() - {"chief", "worker"}):
             raise ValueError(f"cluster has {', '.join(unknown)}, and there are only a chief and workers here")
         addresses = tuple(_address(text) for kind in ("chief", "worker") for text in cluster.get(kind, []))

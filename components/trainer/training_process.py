@@ -1,4 +1,4 @@
-"""What the training process does: train, keep the best epoch, export it. TensorFlow is imported in here only."""
+"""The work of the training process: train, keep the best epoch, export it. Only its functions import TensorFlow."""
 
 import contextlib
 import json
@@ -20,17 +20,19 @@ from models.serving import saved_model
 def train_and_export(
     inputs: dict[str, Path], outputs: dict[str, Path], parameters: Trainer.Parameters, context: Context
 ) -> dict:
-    """Trains the model, going on from a checkpoint in the workspace where there is one, and writes the outputs.
+    """Trains the model, from its last checkpoint if the workspace has one, and writes the outputs.
 
     Args:
-        inputs, outputs, parameters, context: As the executor has them; without outputs (of a worker that is not the
-            chief) nothing is written.
+        inputs: The Trainer's inputs, see `components.trainer.executor.execute`.
+        outputs: The Trainer's outputs. If empty (for a worker that is not the chief), nothing is written.
+        parameters: The Trainer's parameters.
+        context: The Trainer's context, without `peers`.
 
     Returns:
-        The figures of the run.
+        The figures of the training.
 
     Raises:
-        ComponentError: If the data are too few for the batch, or the training diverged.
+        ComponentError: If the data are too few for the batch, the training diverged, or another worker was stopped.
     """
     _show_messages(context)
     tuned = {}
@@ -62,7 +64,7 @@ def train_and_export(
     if outputs:
         card = _card(parameters, context, tokenizer, splits, history[training.best_epoch - 1])
         figures |= _write_outputs(outputs, parameters, model, tokenizer, card, progress, splits["eval"])
-    return ({"tuned": hyperparameters.in_words(tuned)} if tuned else {}) | figures | initial
+    return ({"tuned": hyperparameters.format_values(tuned)} if tuned else {}) | figures | initial
 
 
 def _show_messages(context: Context) -> None:
@@ -75,7 +77,7 @@ def _show_messages(context: Context) -> None:
 
 @contextlib.contextmanager
 def _explained(parameters: Trainer.Parameters) -> Iterator[None]:
-    """Raises what ends a training as a ComponentError that says what to do."""
+    """Converts an exception that ends a training into a ComponentError that says what to do."""
     from models.training.callbacks import TrainingDiverged
     from models.training.resumable import TrainingStopped
 
@@ -85,7 +87,7 @@ def _explained(parameters: Trainer.Parameters) -> Iterator[None]:
         if child_process.stop_requested():
             raise
         raise ComponentError(
-            "another worker was asked to stop, and the chief has written a checkpoint. Start all workers again with "
+            "Another worker was asked to stop, and the chief has written a checkpoint. Start all workers again with "
             "the same command to resume."
         ) from None
     except TrainingDiverged as error:
@@ -95,7 +97,7 @@ def _explained(parameters: Trainer.Parameters) -> Iterator[None]:
 
 
 def _figures(training, history, tokens, model) -> dict:
-    """What the run's summary says of a training on so many tokens."""
+    """The figures of a training on `tokens` tokens, for the run's summary."""
     best, tokens_per_epoch = history[training.best_epoch - 1], tokens - training.left_over
     seconds = sum(tokens_per_epoch / record["tokens_per_second"] for record in history)
     return {
@@ -112,7 +114,7 @@ def _figures(training, history, tokens, model) -> dict:
 
 
 def _check_alike(agreement, model, splits) -> None:
-    """Raises ValueError where what the machines decide themselves is not the same on all workers."""
+    """Raises ValueError if what each machine decides for itself is not the same on all workers."""
     values = {f"the number of tokens of Split-{split}": len(stream) for split, stream in splits.items()}
     precision = zlib.crc32(model.precision.encode()) >> 1
     if differing := agreement.differing(**{"trainer.precision": precision}, **values):
@@ -123,7 +125,7 @@ def _check_alike(agreement, model, splits) -> None:
 
 
 def _write_outputs(outputs, parameters, trained, tokenizer, card, progress, valid) -> dict:
-    """Writes the model, without what only its training needed, and the record of the training."""
+    """Writes the model, without variables that only its training needs, and the history of the training."""
     from components.trainer.exporting import export_measured
     from models.language_model import LanguageModel
     from models.training.setup import model_config
@@ -153,7 +155,7 @@ def _card(parameters, context, tokenizer, splits, best) -> dict:
 
 
 def _remedy(parameters: Trainer.Parameters) -> str:
-    """What to change where training diverged."""
+    """Says what to change after training diverged."""
     return (
         f"Likely causes: trainer.learning_rate {parameters.learning_rate} or trainer.clip_norm {parameters.clip_norm} "
         "too large, or loss.temperature too small. Change them and run again."

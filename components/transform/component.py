@@ -1,4 +1,4 @@
-"""Transform: the text as token ids."""
+"""Transform: writes the text as token ids."""
 
 from typing import ClassVar
 
@@ -7,13 +7,13 @@ from models.parameters import setting
 
 
 class Transform(base.Component):
-    """Writes every split's token ids in the corpus's order, with their index."""
+    """Writes every split's token ids in the corpus's order, with an index."""
 
     INPUTS: ClassVar = {"examples": "Examples", "vocabulary": "Vocabulary"}
     OUTPUTS: ClassVar = {"transformed_examples": "Examples"}
 
     class Parameters(base.BeamParameters):
-        """How the work is judged and run."""
+        """The limit for words without an id, and Beam's options."""
 
         max_unk_share: float = setting(
             1.0, "Share of a split's tokens without an id of their own above which there is a warning.", ge=0, le=1

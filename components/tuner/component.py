@@ -14,7 +14,7 @@ from models.parameters import Parameters, Whole, setting
 
 
 class SearchSettings(Parameters):
-    """The search's algorithm and budget."""
+    """The algorithm and the budget of the search."""
 
     algorithm: Literal["random", "bayesian", "hyperband", "grid"] = setting(
         "bayesian",
@@ -30,7 +30,7 @@ class SearchSettings(Parameters):
 
 
 class TunerSettings(SearchSettings):
-    """Whether there is a search, how long a trial is and what varies."""
+    """Whether there is a search, how long a trial is, and which hyperparameters vary."""
 
     enabled: bool = setting(
         False,
@@ -48,9 +48,9 @@ class TunerSettings(SearchSettings):
 
 
 class Tuner(base.Component):
-    """Searches with Keras Tuner; each trial is a training as the Trainer does it, only shorter.
+    """Searches with Keras Tuner; each trial is a short training, done as the Trainer does it.
 
-    The first trial is always the Trainer's own setting, so that the best is compared with what it would replace.
+    The first trial always has the Trainer's own setting, so that the best trial is compared with what it would replace.
 
     Outputs:
         best_hyperparameters: `best_hyperparameters.txt` (JSON of Keras Tuner's `HyperParameters.get_config`, as TFX
@@ -64,18 +64,21 @@ class Tuner(base.Component):
     BUDGET = ("max_trials", "max_minutes")
 
     class Parameters(SearchSettings):
-        """What is searched, by what and how long.
+        """The search's settings.
 
         Attributes:
             trainer: The default setting; its `epochs` are those of a trial.
-            space: What varies.
+            space: The hyperparameters that vary.
         """
 
         trainer: Trainer.Parameters
         space: list[Hyperparameter] = pydantic.Field(min_length=1)
 
     def external_state(self, inputs: Mapping[str, Path]) -> dict[str, Any]:
-        """Digests of the word vectors and of the model that every trial starts from.
+        """Returns digests of the word vectors and of the model that every trial starts from, if they are set.
+
+        Args:
+            inputs: Not used.
 
         Raises:
             ComponentError: If one of them is missing or cannot be read.

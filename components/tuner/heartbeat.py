@@ -1,20 +1,24 @@
-"""Signs of life through the shared folder: how a chief notices, from any machine, that a worker has died."""
+"""Heartbeats through the shared folder: a chief notices, on any machine, that a worker has died."""
 
 import contextlib
 import threading
 import time
 from pathlib import Path
 
-INTERVAL = 10.0  # seconds between two signs of life, and between two looks for them
-WORKER_TIMEOUT = 120.0  # seconds of silence after which a worker is dead: a network's file system may show signs late
+INTERVAL = 10.0  # seconds between two touches of a file, and between two checks
+WORKER_TIMEOUT = 120.0  # seconds after which a worker counts as dead: a network file system may show touches late
 
 
 def begin(file: Path) -> None:
-    """Touches `file` from now on until this process ends."""
+    """Touches a file every `INTERVAL` seconds until this process ends.
+
+    Args:
+        file: The worker's file.
+    """
 
     def beat() -> None:
         while True:
-            with contextlib.suppress(OSError):  # a file system that is away for a moment
+            with contextlib.suppress(OSError):  # the file system may be unavailable for a moment
                 file.touch()
             time.sleep(INTERVAL)
 
@@ -22,13 +26,17 @@ def begin(file: Path) -> None:
 
 
 class HeartbeatMonitor:
-    """Tells which files nobody touches any more. Goes by the watcher's own clock alone."""
+    """Finds files that are not touched any more. It uses only the clock of the watching process."""
 
     def __init__(self):
-        self._last: dict[Path, tuple[float, float]] = {}  # a file's time, and when it was first seen to be that
+        self._last: dict[Path, tuple[float, float]] = {}  # a file's time, and when that time was first seen
 
     def is_silent(self, file: Path) -> bool:
-        """Whether `file` was not touched for `WORKER_TIMEOUT` seconds; False while it cannot be looked at."""
+        """Whether a file was not touched for `WORKER_TIMEOUT` seconds; False while the file cannot be read.
+
+        Args:
+            file: The worker's file.
+        """
         try:
             touched, now = file.stat().st_mtime, time.monotonic()
         except OSError:

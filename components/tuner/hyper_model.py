@@ -1,4 +1,4 @@
-"""What Keras Tuner searches over: a language model, built from hyperparameters and fitted as the Trainer does."""
+"""The hypermodel of Keras Tuner: a language model, built from hyperparameters and fitted as the Trainer does."""
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -22,10 +22,10 @@ class LanguageHyperModel(keras_tuner.HyperModel):
     """Builds and fits the model of a trial.
 
     Args:
-        parameters: Of the Tuner.
-        splits: Tokens of "train" and "eval".
-        tokenizer: Its vocabulary is the models'.
-        strategy: Where trials train.
+        parameters: The Tuner's parameters.
+        splits: Token streams of "train" and "eval".
+        tokenizer: The tokenizer; its vocabulary is that of the models.
+        strategy: The distribution strategy of the trials.
     """
 
     def __init__(
@@ -39,14 +39,22 @@ class LanguageHyperModel(keras_tuner.HyperModel):
         self._parameters, self._splits, self._tokenizer, self._strategy = parameters, splits, tokenizer, strategy
 
     def trial_parameters(self, values: Mapping[str, Any]) -> Trainer.Parameters:
-        """What a trial trains with: the default setting with the oracle's values in it."""
+        """Returns the parameters of a trial: the default setting, with the oracle's values in it.
+
+        Args:
+            values: The trial's values by name; names that are not in the space, other than the epochs, are ignored.
+        """
         default = self._parameters.trainer
         own = {hyperparameter.name: values[hyperparameter.name] for hyperparameter in self._parameters.space}
         own["epochs"] = values.get(EPOCHS, default.epochs)
         return Trainer.Parameters.model_validate(default.model_dump() | own)
 
     def build(self, hp: keras_tuner.HyperParameters) -> LanguageModel:
-        """The compiled model of a trial, as its training begins."""
+        """Builds and compiles the model of a trial, as its training begins.
+
+        Args:
+            hp: The trial's hyperparameters.
+        """
         model, _ = make_model(self.trial_parameters(hp.values), self._tokenizer, self._strategy)
         return model
 
@@ -58,14 +66,14 @@ class LanguageHyperModel(keras_tuner.HyperModel):
         on_epoch: Callable[[Mapping[str, Any], bool], None] = lambda record, resumed: None,
         should_stop: Callable[[], bool] = lambda: False,
     ) -> dict[str, float]:
-        """Trains a trial's model as the Trainer does, from its last checkpoint where there is one.
+        """Trains a trial's model as the Trainer does, from its last checkpoint if there is one.
 
         Args:
-            hp: The trial's values.
-            model: Built from them.
-            folder: For checkpoints.
-            on_epoch: Called with each epoch's record (see `Training.history`) and whether it was trained before.
-            should_stop: See `Training`.
+            hp: The trial's hyperparameters.
+            model: The model that `build` made from them.
+            folder: Folder of the checkpoints.
+            on_epoch: Called with each epoch's record (see `Training.history`) and whether the epoch was trained before.
+            should_stop: Called after each step; the training stops if it returns True (see `Training`).
 
         Returns:
             `val_perplexity` of the best epoch.

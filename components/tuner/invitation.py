@@ -1,4 +1,4 @@
-"""What a chief leaves in its workspace for workers: which search this is, and on which inputs."""
+"""The file that a chief writes into its workspace for workers: which search this is, and on which inputs."""
 
 from typing import Any
 
@@ -13,8 +13,8 @@ class Invitation(TypedDict):
     Attributes:
         inputs: The Tuner's inputs: absolute paths by key.
         parameters: The Tuner's parameters, as JSON.
-        host: The chief's machine.
-        process: Its process there.
+        host: Name of the chief's machine.
+        process: Process id of the chief on that machine.
     """
 
     inputs: dict[str, str]

@@ -1,4 +1,4 @@
-"""Keras Tuner's oracles, which choose each trial's values, with what every search here needs besides."""
+"""Keras Tuner's oracles, which choose each trial's values, with the additions that every search here needs."""
 
 import itertools
 import json
@@ -21,7 +21,7 @@ FACTOR = 3  # Hyperband's: how many times fewer trials survive each round
 
 
 class _Search:
-    """Mixed into an oracle: the default setting first, a budget in minutes, state that a kill cannot tear apart."""
+    """A mixin for oracles: the default setting first, a budget in minutes, and state files that are always complete."""
 
     first: Mapping[str, Any]
     max_seconds: float | None = None
@@ -33,7 +33,7 @@ class _Search:
 
     @property
     def spent_seconds(self) -> float:
-        """Seconds of the search, those before it was killed and resumed among them."""
+        """Duration of the search in seconds, including the time before it was killed and resumed."""
         return self._spent_before + time.monotonic() - self._started
 
     @property
@@ -58,17 +58,20 @@ class _Search:
     def create_trial(self, tuner_id: str):
         trial = super().create_trial(tuner_id)
         if trial.status == "STOPPED" and self.ongoing_trials:
-            # Nobody leaves before the last trial has ended: its worker may die, and another has to go on with it.
+            # No worker leaves before the last trial has ended: if its worker dies, another must resume it.
             trial.status = "IDLE"
             self.tuner_ids.add(tuner_id)
         return trial
 
     @keras_tuner.synchronized
     def release(self, is_dead: Callable[[str], bool]) -> dict[str, str | None]:
-        """Lets go of workers that have died, so that nobody waits for them; others go on with their trials.
+        """Releases workers that have died, so that no worker waits for them; others resume their trials.
+
+        Args:
+            is_dead: Called with a worker's id; returns whether that worker has died.
 
         Returns:
-            Each one's id and that of its trial.
+            The id of each released worker and that of its trial, or None if it had no trial.
         """
         released = {}
         for worker in [worker for worker in self.tuner_ids if is_dead(worker)]:
@@ -87,36 +90,39 @@ class _Search:
 
     def reload(self) -> None:
         super().reload()
-        # A trial that was written just before the kill, and the oracle's own state was not.
+        # A kill may come between writing a trial and writing the oracle's state: forget such a trial.
         self.trials = {name: trial for name, trial in self.trials.items() if name in self.start_order}
 
 
 class RandomSearch(_Search, keras_tuner.oracles.RandomSearchOracle):
-    """Values drawn evenly on each hyperparameter's scale."""
+    """Draws values evenly on each hyperparameter's scale."""
 
 
 class BayesianOptimization(_Search, keras_tuner.oracles.BayesianOptimizationOracle):
-    """Values where a Gaussian process over the trials so far expects the most."""
+    """Chooses values for which a Gaussian process over the trials so far expects the largest improvement."""
 
     def populate_space(self, trial_id: str) -> dict[str, Any]:
-        # Its matrices are tiny: threads only wait for each other, five times as long where a machine is busy.
+        # The matrices are tiny, so threads would only wait for each other; on a busy machine five times as long.
+        """Chooses the values of a trial on one thread."""
         with threadpoolctl.threadpool_limits(1, user_api="blas"):
             return super().populate_space(trial_id)
 
 
 class Hyperband(_Search, keras_tuner.oracles.HyperbandOracle):
-    """Many trials of few epochs, of which the best go on."""
+    """Trains many trials for a few epochs and continues the best of them."""
 
 
 class GridSearch(_Search, keras_tuner.oracles.GridSearchOracle):
-    """Every combination in turn.
+    """Tries every combination in turn.
 
-    Keras Tuner's own keeps its place in memory only and so cannot resume; this one's place is the number of trials.
+    Keras Tuner's own oracle keeps its position only in memory, so it cannot resume. The position of this one is the
+    number of trials.
     """
 
     grid: list[dict[str, Any]]
 
     def populate_space(self, trial_id: str) -> dict[str, Any]:
+        """Returns the next combination of the grid as the values of a trial."""
         if self.trials and len(self.trials) > len(self.grid):
             return {"status": "STOPPED", "values": None}
         if self.trials and not self.out_of_time:
@@ -125,7 +131,12 @@ class GridSearch(_Search, keras_tuner.oracles.GridSearchOracle):
 
 
 def make_oracle(parameters: Tuner.Parameters, identity: str) -> _Search:
-    """The oracle of a search, new; `identity` distinguishes it from every other search."""
+    """Creates the oracle of a search.
+
+    Args:
+        parameters: The Tuner's parameters.
+        identity: A text that distinguishes this search from every other search.
+    """
     space = keras_tuner.HyperParameters()
     defaults = {h.name: getattr(parameters.trainer, h.name) for h in parameters.space}
     for hyperparameter in parameters.space:
@@ -140,12 +151,12 @@ def make_oracle(parameters: Tuner.Parameters, identity: str) -> _Search:
     }
     first, trials = defaults | {IDENTITY: identity}, parameters.max_trials
     if parameters.algorithm == "hyperband":
-        # As often as the number of trials allows, which is bounded below.
+        # The number of iterations is not the limit: `max_trials` ends the search.
         oracle = Hyperband(max_epochs=parameters.trainer.epochs, factor=FACTOR, hyperband_iterations=trials, **options)
         oracle.max_trials = trials
         first |= {EPOCHS: parameters.trainer.epochs, "tuner/initial_epoch": 0, "tuner/bracket": 0, "tuner/round": 0}
     elif parameters.algorithm == "bayesian":
-        # A third at random; Keras Tuner's three for each dimension would leave a short search nothing to learn from.
+        # A third of the trials is random. Keras Tuner's default, three for each dimension, is too many here.
         oracle = BayesianOptimization(max_trials=trials, num_initial_points=max(3, trials // 3), **options)
     elif parameters.algorithm == "grid":
         oracle = GridSearch(max_trials=trials, **options)
@@ -161,7 +172,7 @@ def make_oracle(parameters: Tuner.Parameters, identity: str) -> _Search:
 def _add(space: keras_tuner.HyperParameters, hyperparameter: Hyperparameter, default: Any) -> None:
     if hyperparameter.kind == "choice":
         values = _typed_values(hyperparameter)
-        # The default setting is a trial, too, and Keras Tuner wants its value among the choices.
+        # The default setting is a trial, too, and Keras Tuner needs its value among the choices.
         space.Choice(hyperparameter.name, values + [default] * (default not in values), default=default)
         return
     add, number = (space.Int, int) if hyperparameter.kind == "int" else (space.Float, float)
@@ -172,7 +183,7 @@ def _add(space: keras_tuner.HyperParameters, hyperparameter: Hyperparameter, def
         number(hyperparameter.max),
         step=step,
         sampling=hyperparameter.scale,
-        default=number(default),  # the first trial takes the default as it is
+        default=number(default),  # the first trial uses the default without rounding
     )
 
 
@@ -181,7 +192,7 @@ def _typed_values(hyperparameter: Hyperparameter) -> list:
 
 
 def _grid(parameters: Tuner.Parameters, space: keras_tuner.HyperParameters, first: Mapping[str, Any]) -> list[dict]:
-    """As many combinations as there may be trials, without the default, which is the first trial."""
+    """Returns at most as many combinations as trials, without the default setting, which is the first trial."""
     by_name, axes = {hyperparameter.name: hyperparameter for hyperparameter in space.space}, []
     for given in parameters.space:  # a range without steps gives ten values
         choice = given.kind == "choice"

@@ -1,4 +1,4 @@
-"""What a search found: its trials as JSON, as a table, as TensorBoard's HParams, and the best as TFX writes it."""
+"""The results of a search: its trials as JSON, as a table and for TensorBoard's HParams, and the best values."""
 
 from pathlib import Path
 from typing import Any
@@ -21,7 +21,7 @@ from components.artifacts.trials import (
     write_best,
 )
 from components.base import ComponentError
-from components.trainer.hyperparameters import in_words
+from components.trainer.hyperparameters import format_values
 from components.tuner.search_space import Hyperparameter
 from components.tuner.trial_tuner import TrialTuner
 
@@ -32,25 +32,48 @@ def write(tuner: TrialTuner, folder: Path, quiet: bool) -> dict[str, Any]:
     """Writes the outputs of a search that has ended, and returns its figures.
 
     Args:
-        tuner: Alone, or the chief.
-        folder: Of the artifact.
-        quiet: Whether the table of trials is left out on standard error.
+        tuner: The tuner that searched, alone or as the chief.
+        folder: The folder of the artifact `best_hyperparameters`.
+        quiet: Whether the table of trials is not printed on standard error.
+
+    Returns:
+        The figures, see `components.tuner.executor.execute`.
 
     Raises:
-        ComponentError: If no trial was trained to its end.
+        ComponentError: If no trial was completed.
     """
-    oracle, parameters = tuner.oracle, tuner.parameters
-    trials = [RECORD.read(Path(tuner.get_trial_dir(name))) for name in oracle.start_order]
+    trials = [RECORD.read(Path(tuner.get_trial_dir(name))) for name in tuner.oracle.start_order]
     completed = [trial for trial in trials if trial["status"] == "completed"]
     if not completed:
         reason = trials[0]["reason"] if trials else "There was no trial."
         raise ComponentError(
-            f"None of {len(trials)} trials was trained to its end. The first, with the Trainer's own setting: {reason} "
+            f"None of {len(trials)} trials was completed. The first, with the Trainer's own setting: {reason} "
             "Change tuner.space or the setting."
         )
     best = min(completed, key=lambda trial: min(trial["valid_perplexity"]))
     default = trials[0] if trials[0]["status"] == "completed" else None
-    summary: Trials = {
+    summary = _summarize(tuner, trials, best, default)
+    TRIALS.write(folder, summary)
+    write_best(folder, tuner.oracle.get_trial(best["trial"]).hyperparameters.get_config())
+    _write_logs(folder / "logs", trials, tuner.parameters.space)
+    if not quiet:
+        _show(summary)
+    return {
+        "trials": len(trials),
+        "diverged": summary["counts"]["diverged"],
+        "default_perplexity": default and lowest_perplexity(default),
+        "best_perplexity": lowest_perplexity(best),
+        "gain": summary["gain"],
+        "best": format_values(best["values"]),
+        "failed": summary["counts"]["failed"],
+        "ended_by": summary["ended_by"],
+    }
+
+
+def _summarize(tuner: TrialTuner, trials: list[Trial], best: Trial, default: Trial | None) -> Trials:
+    """Returns the content of `trials.json`."""
+    parameters = tuner.parameters
+    return {
         "objective": METRIC,
         "algorithm": parameters.algorithm,
         "epochs": parameters.trainer.epochs,
@@ -61,24 +84,8 @@ def write(tuner: TrialTuner, folder: Path, quiet: bool) -> dict[str, Any]:
         "gain": None if default is None else round(1 - lowest_perplexity(best) / lowest_perplexity(default), 6),
         "counts": {of: sum(t["status"] == of for t in trials) for of in STATUSES},
         "ended_by": _ended_by(tuner),
-        "seconds": round(oracle.spent_seconds, 1),
+        "seconds": round(tuner.oracle.spent_seconds, 1),
         "trials": trials,
-    }
-    TRIALS.write(folder, summary)
-    config = oracle.get_trial(best["trial"]).hyperparameters.get_config()
-    write_best(folder, config)
-    _write_logs(folder / "logs", trials, parameters.space)
-    if not quiet:
-        _show(summary)
-    return {
-        "trials": len(trials),
-        "diverged": summary["counts"]["diverged"],
-        "default_perplexity": default and lowest_perplexity(default),
-        "best_perplexity": lowest_perplexity(best),
-        "gain": summary["gain"],
-        "best": in_words(best["values"]),
-        "failed": summary["counts"]["failed"],
-        "ended_by": summary["ended_by"],
     }
 
 
@@ -87,14 +94,14 @@ def _short(trial: Trial) -> ShortTrial:
 
 
 def _ended_by(tuner: TrialTuner) -> str:
-    """What bounded the search: "trials", "minutes", or "space", of which nothing was left."""
+    """Returns what ended the search: "trials", "minutes", or "space" if nothing was left to try."""
     if len(tuner.oracle.trials) >= tuner.parameters.max_trials:
         return "trials"
     return "minutes" if tuner.oracle.out_of_time else "space"
 
 
 def _write_logs(folder: Path, trials: list[dict], space: list[Hyperparameter]) -> None:
-    """TensorBoard's HParams view: `tensorboard --logdir` with this folder."""
+    """Writes the logs of TensorBoard's HParams view, which `tensorboard --logdir` shows."""
     domains = [hparams.HParam(hyperparameter.name, _domain(hyperparameter)) for hyperparameter in space]
     with tf.summary.create_file_writer(str(folder)).as_default():
         hparams.hparams_config(domains, [hparams.Metric(METRIC, display_name="valid perplexity")])
@@ -114,10 +121,10 @@ def _domain(hyperparameter: Hyperparameter):
 
 
 def _show(summary: Trials) -> None:
-    """The table of trials on standard error, best first."""
+    """Prints the table of trials on standard error, best first."""
     console = Console(stderr=True, highlight=False)
     if not console.is_terminal:
-        console = Console(stderr=True, highlight=False, width=160)  # a pipe has no width of its own
+        console = Console(stderr=True, highlight=False, width=160)  # a pipe has no width
     table = Table(title=_headline(summary), title_justify="left", box=rich.box.SIMPLE_HEAD)
     names = [hyperparameter["name"] for hyperparameter in summary["space"]]
     for title in ("trial", *names, "epochs", "valid perplexity", "seconds"):
@@ -135,7 +142,7 @@ def _show(summary: Trials) -> None:
 
 def _headline(summary: Trials) -> str:
     if summary["gain"] is None:
-        return "The default setting's own trial did not end well, so that there is no gain to tell"
+        return "The trial with the default setting was not completed, so there is no gain to report"
     best, default = summary["best"]["valid_perplexity"], summary["default"]["valid_perplexity"]
     if summary["best"]["trial"] == summary["default"]["trial"]:
         return f"No trial is better than the default setting, valid perplexity {default:.2f}"

@@ -1,4 +1,4 @@
-"""What the searching process does, alone, as chief or as worker. TensorFlow is imported in here only."""
+"""The work of the searching process, alone, as chief or as worker. Only its functions import TensorFlow."""
 
 import contextlib
 import io
@@ -21,10 +21,19 @@ from components.tuner.invitation import INVITATION
 def search(
     inputs: dict[str, Path], outputs: dict[str, Path], parameters: Tuner.Parameters, context: Context
 ) -> dict[str, Any]:
-    """Runs trials (or, as Keras Tuner's chief, hands them out to workers) until the budget is spent.
+    """Runs trials (or, as Keras Tuner's chief, gives them to workers) until the budget is spent.
+
+    Args:
+        inputs: The Tuner's inputs, see `components.tuner.executor.execute`.
+        outputs: The Tuner's outputs.
+        parameters: The Tuner's parameters.
+        context: The Tuner's context.
+
+    Returns:
+        The figures of the search.
 
     Raises:
-        ComponentError: If no trial could be trained to its end.
+        ComponentError: If no trial was completed, or the chief cannot be reached.
     """
     from components.tuner import results
 
@@ -47,10 +56,16 @@ def search(
 
 
 def work(folder: Path) -> dict[str, Any]:
-    """Trains trials that a chief hands out until it has no more; returns figures.
+    """Trains the trials that a chief gives to this worker, until there are no more.
 
     Args:
         folder: The chief's workspace, with its invitation.
+
+    Returns:
+        `trials`, the number of trials that this worker trained.
+
+    Raises:
+        ComponentError: If the invitation cannot be read, or the chief cannot be reached.
     """
     invitation = INVITATION.read(folder)
     inputs = {key: Path(path) for key, path in invitation["inputs"].items()}
@@ -75,10 +90,10 @@ def _make_tuner(inputs: Mapping[str, Path], parameters: Tuner.Parameters, folder
         tokenizer = Tokenizer.load(inputs["vocabulary"])
     except ValueError as error:
         raise ComponentError(str(error)) from None
-    with contextlib.redirect_stdout(io.StringIO()):  # Keras Tuner says where it reloads from
+    with contextlib.redirect_stdout(io.StringIO()):  # Keras Tuner prints where it reloads from
         tuner = TrialTuner(parameters, folder, folder.name, splits, tokenizer, strategy)
     if hasattr(tuner.oracle, "trials") and tuner.oracle.trials:
-        logging.info("Going on with the search after %d trials.", len(tuner.oracle.end_order))
+        logging.info("Resuming the search after %d trials.", len(tuner.oracle.end_order))
     return tuner
 
 
@@ -90,19 +105,23 @@ def _search(tuner) -> None:
     try:
         tuner.search()
     except grpc.RpcError as error:
-        raise ComponentError(f"The chief at {address} does not answer any more ({error.details()}).") from None
+        raise ComponentError(
+            f"The chief at {address} (KERASTUNER_ORACLE_IP, KERASTUNER_ORACLE_PORT) stopped answering "
+            f"({error.details()}). Check that it is running, then start this worker again."
+        ) from None
     except keras_tuner.errors.FatalError as error:
         raise error.__cause__ from None
     except RuntimeError as error:
         if "bind" not in str(error).lower():
             raise
         raise ComponentError(
-            f"KERASTUNER_ORACLE_IP, KERASTUNER_ORACLE_PORT: nobody can listen at {address}."
+            f"KERASTUNER_ORACLE_IP, KERASTUNER_ORACLE_PORT: this machine cannot listen at {address}. Name an address "
+            "of this machine and a free port."
         ) from error
 
 
 def _common_batch_size(parameters: Tuner.Parameters) -> int:
-    """What every trial's batch is a multiple of: the devices, which all trials share, must divide it."""
+    """Returns a divisor of every trial's batch size: all trials share the devices, whose number must divide it."""
     sizes = [parameters.trainer.batch_size]
     for hyperparameter in parameters.space:
         if hyperparameter.name == "batch_size":

@@ -1,4 +1,4 @@
-"""What a search varies: the names, ranges and scales of hyperparameters, checked without TensorFlow."""
+"""The space of a search: names, ranges and scales of hyperparameters, checked without TensorFlow."""
 
 import difflib
 from collections.abc import Sequence
@@ -9,8 +9,8 @@ import pydantic
 from models.parameters import extra
 from models.settings import Recipe
 
-# The Trainer's parameters that can be tuned. Not among them: what costs time (epochs), what is luck (seed), where
-# training runs, and files.
+# The Trainer's parameters that can be tuned. The epochs (they cost time), the seed (its effect is luck), files, and
+# where training runs are not tunable.
 TUNABLE: dict[str, type] = {
     name: type(field.default) for name, field in Recipe.model_fields.items() if extra(field).get("tunable")
 }
@@ -23,13 +23,15 @@ class Hyperparameter(pydantic.BaseModel):
     Attributes:
         name: One of the Trainer's parameters, see `TUNABLE`.
         kind: "float" and "int" are ranges, "choice" is a list.
-        min, max: Bounds of a range, both included.
-        step: Distance of a range's values, their ratio on a logarithmic scale; None: any value (an int: every one).
+        min: Lowest value of a range.
+        max: Highest value of a range.
+        step: Distance between a range's values, or their ratio on a logarithmic scale; None allows any value (of an
+            int, every integer).
         scale: Whether a range is covered evenly ("linear") or by its logarithm ("log").
         values: The values of a choice.
 
     Raises:
-        pydantic.ValidationError: If the name cannot be tuned or the range holds nothing to choose from.
+        pydantic.ValidationError: If the name cannot be tuned or the range has nothing to choose from.
     """
 
     model_config = pydantic.ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
@@ -51,14 +53,14 @@ class Hyperparameter(pydantic.BaseModel):
         return name
 
     @pydantic.model_validator(mode="after")
-    def _holds_something(self) -> "Hyperparameter":
+    def _is_not_empty(self) -> "Hyperparameter":
         problem = self._problem_of_choice() if self.kind == "choice" else self._problem_of_range()
         if problem:
             raise ValueError(problem)
         return self
 
     @pydantic.model_serializer(mode="wrap")
-    def _without_what_is_not_set(self, handler):
+    def _leave_out_none(self, handler):
         return {key: value for key, value in handler(self).items() if value is not None}
 
     @property
@@ -67,7 +69,7 @@ class Hyperparameter(pydantic.BaseModel):
         return TUNABLE[self.name]
 
     def samples(self) -> list[bool | int | float | str]:
-        """Values that must be possible if the space is: the choices, or the ends of the range and one step."""
+        """Returns values that must be possible if the space is: the choices, or the ends of the range and one step."""
         if self.kind == "choice":
             return list(self.values)
         inner = [self.min + (self.step or 1)] if self.kind == "int" and self.scale == "linear" else []
@@ -106,13 +108,17 @@ class Hyperparameter(pydantic.BaseModel):
 
 
 def default_space(augmented: bool) -> list[Hyperparameter]:
-    """The space of a configuration that names none; γ and τ only where the augmented loss is on."""
+    """Returns the space of a configuration that has none.
+
+    Args:
+        augmented: Whether the augmented loss is on; only then gamma and temperature are searched.
+    """
     ranges = [("learning_rate", 0.3, 3.0, "log"), ("dropout", 0.0, 0.6, "linear"), ("clip_norm", 1.0, 10.0, "log")]
     ranges += [("gamma", 0.1, 2.0, "log"), ("temperature", 3.0, 40.0, "log")] if augmented else []
     return [Hyperparameter(name=name, kind="float", min=a, max=b, scale=scale) for name, a, b, scale in ranges]
 
 
 def repeated(space: Sequence[Hyperparameter]) -> list[str]:
-    """Names that stand in the space more than once."""
+    """Returns the names that are in the space more than once."""
     names = [hyperparameter.name for hyperparameter in space]
     return sorted({name for name in names if names.count(name) > 1})

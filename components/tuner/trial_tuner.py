@@ -1,4 +1,4 @@
-"""The tuner: trains a trial's model as the Trainer trains, stops it where it diverges, and keeps its record."""
+"""The tuner: trains a trial's model as the Trainer does, stops it if it diverges, and writes its record."""
 
 import gc
 import os
@@ -20,7 +20,7 @@ from rich.console import Console
 from components import child_process
 from components.artifacts.trials import RECORD
 from components.base import ComponentError
-from components.trainer.hyperparameters import in_words
+from components.trainer.hyperparameters import format_values
 from components.tuner import heartbeat
 from components.tuner.component import Tuner
 from components.tuner.hyper_model import LanguageHyperModel
@@ -31,20 +31,24 @@ from models.text.unigram import count_tokens, unigram_perplexity
 from models.training.callbacks import TrainingDiverged
 
 keras_tuner_config.DEBUG = False  # a trial that diverged is a result and needs no traceback
-LARGEST = 1e30  # perplexity that is kept: beyond it a number says nothing, and TensorBoard's overflow
+LARGEST = 1e30  # larger perplexities are not kept: they mean nothing, and overflow in TensorBoard
 PROJECT, CHECKPOINTS = "search", "checkpoints"
 
 
 class TrialTuner(base_tuner.BaseTuner):
-    """Keras Tuner's loop over trials, alone or as one of several processes (`KERASTUNER_TUNER_ID` and its like).
+    """Keras Tuner's loop over trials, alone or as one of several processes (see `KERASTUNER_TUNER_ID`).
 
     Args:
-        parameters: Of the Tuner.
-        folder: Where the search is kept; another search's is never given. Several processes share it.
-        identity: Tells this search from every other.
-        splits: Tokens of "train" and "eval".
-        tokenizer: Its vocabulary is the models'.
-        strategy: Where trials train.
+        parameters: The Tuner's parameters.
+        folder: The search's own folder, which several processes of the search share.
+        identity: A text that distinguishes this search from every other search.
+        splits: Token streams of "train" and "eval".
+        tokenizer: The tokenizer; its vocabulary is that of the models.
+        strategy: The distribution strategy of the trials.
+
+    Attributes:
+        unigram_perplexity: Perplexity of the word frequencies; a trial above it has diverged.
+        trained: Number of trials that this process has trained.
     """
 
     def __init__(
@@ -63,16 +67,17 @@ class TrialTuner(base_tuner.BaseTuner):
         self._console = Console(stderr=True, highlight=False, soft_wrap=True)
         hyper_model = LanguageHyperModel(parameters, splits, tokenizer, strategy)
         super().__init__(make_oracle(parameters, identity), hyper_model, directory=str(folder), project_name=PROJECT)
-        self.save()  # Keras Tuner would only after the first trial, and forget a trial that is killed before
+        self.save()  # Keras Tuner first saves after the first trial, and would forget a trial that is killed before
 
     def _populate_initial_space(self) -> None:
-        """Nothing: the oracle has the whole space, so no model has to be built to find it."""
+        """Does nothing: the oracle has the whole space already, so no model has to be built to find it."""
 
     def _get_tuner_fname(self) -> str:
-        """One name for whoever holds the oracle, so that a search may go on with workers or without them."""
+        """Returns the same name with and without workers, so that a search can resume in either way."""
         return str(Path(self.project_dir) / (f"{self.tuner_id}.json" if self._is_worker() else "tuner.json"))
 
     def save(self) -> None:
+        """Writes the state of the oracle and marks the search as begun."""
         if not self._is_worker():
             self.oracle.save()
         aside = Path(f"{self._get_tuner_fname()}.aside")
@@ -80,7 +85,7 @@ class TrialTuner(base_tuner.BaseTuner):
         os.replace(aside, self._get_tuner_fname())
 
     def search(self) -> None:
-        """Trains trials, or hands them out, until there are no more."""
+        """Trains trials, or gives them to workers, until there are no more."""
         if self._is_worker():
             heartbeat.begin(Path(self._get_tuner_fname()))
         elif keras_tuner_distribution.is_chief_oracle():
@@ -94,16 +99,28 @@ class TrialTuner(base_tuner.BaseTuner):
             dead = self.oracle.release(lambda worker: watch.is_silent(Path(self.project_dir) / f"{worker}.json"))
             for worker, trial in dead.items():
                 trial = f"; trial {trial} waits for another worker" if trial else ""
-                text = f"{worker} has shown no sign of life for {heartbeat.WORKER_TIMEOUT:.0f} s{trial}."
-                self._console.print(text, markup=False)
+                message = f"{worker} has shown no sign of life for {heartbeat.WORKER_TIMEOUT:.0f} s{trial}."
+                self._console.print(message, markup=False)
             if dead and not self.oracle.tuner_ids:
                 self._console.print("No worker is left. Start one to continue the search.", markup=False)
 
     def pre_create_trial(self) -> None:
-        time.sleep(0.05)  # an oracle that waits for other workers is asked again at once
+        """Waits a moment before the oracle is asked for a trial."""
+        time.sleep(0.05)  # Keras Tuner asks an oracle that waits for other workers again at once
 
     def run_trial(self, trial) -> dict[str, float]:
-        """Trains one trial; a trial that cannot be trained fails, an error of the program ends the search."""
+        """Trains one trial and writes its record.
+
+        Args:
+            trial: Keras Tuner's trial, with its hyperparameters.
+
+        Returns:
+            `val_perplexity` of the best epoch.
+
+        Raises:
+            keras_tuner.errors.FailedTrialError: If the trial diverged or cannot be trained; the search continues.
+            keras_tuner.errors.FatalError: If any other exception was raised; the search ends.
+        """
         record = {"trial": trial.trial_id, "tuner": self.tuner_id, "valid_perplexity": []}
         clock = time.monotonic()
         try:
@@ -125,8 +142,9 @@ class TrialTuner(base_tuner.BaseTuner):
         return {OBJECTIVE.name: min(record["valid_perplexity"])}
 
     def on_trial_end(self, trial) -> None:
+        """Reports the trial to the oracle, removes its checkpoints if they are not needed, and frees memory."""
         super().on_trial_end(trial)
-        if self.parameters.algorithm != "hyperband":  # whose later trials go on from earlier ones
+        if self.parameters.algorithm != "hyperband":  # Hyperband's later trials continue earlier ones
             shutil.rmtree(Path(self.get_trial_dir(trial.trial_id)) / CHECKPOINTS, ignore_errors=True)
         keras.utils.clear_session()
         gc.collect()
@@ -135,13 +153,13 @@ class TrialTuner(base_tuner.BaseTuner):
         values = trial.hyperparameters.values
         if values.get(IDENTITY) != self.identity:
             raise ComponentError(
-                "The chief at KERASTUNER_ORACLE_IP searches something else than this worker: start both with the same "
+                "The chief at KERASTUNER_ORACLE_IP runs another search than this worker. Start both with the same "
                 "configuration and pipeline.root."
             )
         parameters = self.hypermodel.trial_parameters(values)
         record |= {"values": {h.name: getattr(parameters, h.name) for h in self.parameters.space}}
         record |= {"epochs": parameters.epochs, "seconds_before": 0.0}
-        self._console.print(f"Trial {trial.trial_id}: {in_words(record['values'])}", markup=False)
+        self._console.print(f"Trial {trial.trial_id}: {format_values(record['values'])}", markup=False)
         inherited = values.get("tuner/initial_epoch", 0)
 
         def on_epoch(epoch: Mapping[str, Any], resumed: bool) -> None:
@@ -164,9 +182,9 @@ class TrialTuner(base_tuner.BaseTuner):
             self.hypermodel.fit(trial.hyperparameters, model, folder, on_epoch, child_process.stop_requested)
 
     def _checkpoints(self, trial_id: str, past_trial: str | None) -> Path:
-        """The folder of a trial's checkpoints, which begins with those of the trial that it continues.
+        """Returns the folder of a trial's checkpoints, filled with those of the trial that it continues.
 
-        Where those are missing the trial trains from the beginning, to the same end.
+        If those are missing, the trial trains from the beginning, with the same result.
         """
         folder = Path(self.get_trial_dir(trial_id)) / CHECKPOINTS
         past = Path(self.get_trial_dir(past_trial)) / CHECKPOINTS if past_trial else folder

@@ -1,4 +1,4 @@
-"""VocabularyGen: which words have an id."""
+"""VocabularyGen: decides which words have an id."""
 
 from collections.abc import Iterator
 from typing import ClassVar
@@ -9,7 +9,7 @@ from models.settings import TokenizerSettings
 
 
 class VocabularySettings(TokenizerSettings):
-    """What counts as a word and which words are kept."""
+    """How the text is cut into words, and which words are kept."""
 
     max_size: Whole = setting(
         20_000, "Words kept, most frequent first, <unk> and <eos> counted; 0 keeps every word (8,000 wordpieces).", ge=0
@@ -17,6 +17,7 @@ class VocabularySettings(TokenizerSettings):
     min_count: Whole = setting(2, "Occurrences in the train split below which a word is <unk>.", ge=1)
 
     def contradictions(self) -> Iterator[tuple[str, str]]:
+        """Yields the key and the message of each setting that contradicts another one."""
         yield from super().contradictions()
         if self.max_size in (1, 2):
             yield (
@@ -26,10 +27,10 @@ class VocabularySettings(TokenizerSettings):
 
 
 class VocabularyGen(base.Component):
-    """Counts the words of the train split and keeps the most frequent, in an order that never varies."""
+    """Counts the words of the train split and keeps the most frequent, in a reproducible order."""
 
     INPUTS: ClassVar = {"examples": "Examples"}
     OUTPUTS: ClassVar = {"vocabulary": "Vocabulary"}
 
     class Parameters(VocabularySettings, base.BeamParameters):
-        """What counts as a word, which words are kept, and how to run."""
+        """How the text is cut into words, which words are kept, and Beam's options."""

@@ -21,21 +21,27 @@ from models.text.tokenizer import Tokenizer
 def execute(
     inputs: Mapping[str, Path], outputs: Mapping[str, Path], parameters: base.Parameters, context: base.Context
 ) -> dict[str, Any]:
-    """Writes `vocabulary.txt`, `counts.tsv`, `tokenizer.json`, and `vocabulary.json`, which holds the figures.
+    """Counts the words of the train split and writes the vocabulary.
+
+    Args:
+        inputs: `examples`, of which the train split is read.
+        outputs: `vocabulary` receives `vocabulary.txt`, `counts.tsv`, `tokenizer.json`, and `vocabulary.json` with the
+            figures.
+        parameters: The tokenizer's settings, which words are kept, and Beam's options.
+        context: Not used.
 
     Returns:
-        size: Words that have an id.
-        tokens: Tokens of the train split.
-        coverage: Share of those tokens whose word has an id.
+        `size` (number of words that have an id), `tokens` (number of tokens of the train split) and `coverage` (share
+        of those tokens whose word has an id).
 
     Raises:
-        ComponentError: If the train split has no words.
+        ComponentError: If the train split has no words, or its shards are missing or damaged.
     """
     folder = outputs["vocabulary"]
     settings = parameters.model_dump(include={"tokenizer", "lowercase", "keep_blank_lines"})
     vocabulary_files.write_settings(folder, settings)
     shards = list_shards(inputs["examples"], ["train"])
-    # Beside the output, so that no half file of a lost worker stays in it.
+    # A temporary folder, so that no incomplete file of a lost worker stays in the output.
     with tempfile.TemporaryDirectory(dir=folder, prefix=".words-") as aside:
         ranked, totals = count_words(shards, settings, parameters.beam_args, Path(aside))
         if not totals["tokens"]:
@@ -48,7 +54,7 @@ def execute(
         else:
             counts = choose_words(word_counts.merged(ranked), reserved, parameters.max_size, parameters.min_count)
     tokens = sum(counts.values()) if parameters.tokenizer == "wordpiece" else totals["tokens"]
-    # A word without an id is lost; an `<unk>` that the text itself has is a symbol like others, in words.
+    # An `<unk>` in the text counts as a known word. Among wordpieces, `<unk>` counts words that cannot be cut.
     known = sum(list(counts.values())[parameters.tokenizer == "wordpiece" :])
     figures: vocabulary.VocabularyFigures = {"size": len(counts), "tokens": tokens, "coverage": known / tokens}
     vocabulary.write_words(folder, counts)
@@ -62,9 +68,9 @@ def count_words(
     """Counts the words of all shards.
 
     Args:
-        shards: Of the train split.
+        shards: The shards of the train split.
         settings: Arguments of the tokenizer.
-        beam_args: Options of Beam.
+        beam_args: Options of Apache Beam.
         aside: An empty folder for the counts.
 
     Returns:
@@ -81,9 +87,9 @@ def count_words(
             lambda bucket: (f"{bucket:05d}", word_counts.add_bucket(bucket, files, ranked[bucket]))
         )
         beam_pipeline.keep(figures, aside)
-    found: list[word_counts.BucketFigures] = beam_pipeline.kept(aside, buckets)
-    reserved = [sum(counts) for counts in zip(*(figures["reserved"] for figures in found), strict=True)]
-    return ranked, {"tokens": sum(figures["tokens"] for figures in found), "reserved": reserved}
+    by_bucket: list[word_counts.BucketFigures] = beam_pipeline.kept(aside, buckets)
+    reserved = [sum(counts) for counts in zip(*(bucket["reserved"] for bucket in by_bucket), strict=True)]
+    return ranked, {"tokens": sum(bucket["tokens"] for bucket in by_bucket), "reserved": reserved}
 
 
 class CountWords(beam.DoFn):
@@ -91,8 +97,8 @@ class CountWords(beam.DoFn):
 
     Args:
         settings: Arguments of the tokenizer.
-        folder: Where to write `<number>.counts`.
-        buckets: Of the words in it.
+        folder: Folder for the file `<number>.counts`.
+        buckets: Number of buckets of words in the file.
     """
 
     def __init__(self, settings: dict[str, Any], folder: str, buckets: int):
@@ -101,6 +107,7 @@ class CountWords(beam.DoFn):
         self._buckets = buckets
 
     def setup(self) -> None:
+        """Creates the tokenizer and the TensorFlow function, once for each worker."""
         self._tokenizer = Tokenizer(**self._settings)
         self._count = tf.function(
             lambda texts: tf.unique_with_counts(self._tokenizer.words(texts).flat_values),
@@ -108,6 +115,7 @@ class CountWords(beam.DoFn):
         )
 
     def process(self, shard: ExamplesShard) -> None:
+        """Counts the words of a shard and writes the file."""
         total: Counter[bytes] = Counter()
         for batch in read_batches(shard):
             words, _, counts = self._count(tf.constant([example.text for example in batch]))
@@ -118,13 +126,16 @@ class CountWords(beam.DoFn):
 def choose_words(
     ranked: Iterable[word_rows.Count], reserved: Mapping[bytes, int], max_size: int, min_count: int
 ) -> dict[bytes, int]:
-    """The vocabulary with its counts: `<unk>`, `<eos>`, then words by count (descending), then by bytes.
+    """Chooses the vocabulary: `<unk>`, `<eos>`, then words by count (descending), then by bytes.
 
     Args:
         ranked: All other words in that order, each with its count.
         reserved: Counts of `<unk>` and `<eos>`.
-        max_size: Words to keep, the first two counted; 0 for all.
-        min_count: Occurrences below which a word is left out.
+        max_size: Number of words to keep, including the first two; 0 keeps all.
+        min_count: Number of occurrences below which a word is left out.
+
+    Returns:
+        Word -> count, in the order of the ids.
     """
     frequent = itertools.takewhile(lambda item: item[1] >= min_count, ranked)
     return dict(reserved) | dict(itertools.islice(frequent, max_size - len(reserved) if max_size else None))
@@ -133,12 +144,15 @@ def choose_words(
 def learn_pieces(
     words: Callable[[], Iterator[word_rows.Count]], reserved: Mapping[bytes, int], parameters: base.Parameters
 ) -> dict[bytes, int]:
-    """The vocabulary of wordpieces with their counts, in the order of `choose_words`.
+    """Learns the vocabulary of wordpieces and counts them.
 
     Args:
-        words: Gives all words but the reserved, each with its count.
+        words: Returns an iterator over all words except the reserved ones, each with its count.
         reserved: Counts of `<unk>` and `<eos>` in the text.
         parameters: `max_size` and `min_count` bound what is learned.
+
+    Returns:
+        Piece -> count, in the order of `choose_words`.
     """
     counts = wordpieces.learn(words, reserved, parameters.max_size, parameters.min_count)
     first = {word: counts.pop(word) for word in reserved}

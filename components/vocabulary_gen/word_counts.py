@@ -1,6 +1,6 @@
-"""Counts of words that need not fit in memory: by shard first, then in buckets of words, all of them exact.
+"""Exact counts of words that need not fit in memory: by shard first, then in buckets of words.
 
-Each shard's counts are one file, sorted by bucket. A worker adds up one bucket over all shards and ranks its words; a
+Each shard's counts are one file, sorted by bucket. A worker adds up one bucket over all shards and ranks its words. A
 merge of the ranked buckets gives all words, the most frequent first.
 """
 
@@ -16,30 +16,36 @@ from components import beam_pipeline
 from components.artifacts import word_rows
 from models.text.tokenizer import EOS, UNK
 
-BYTES_A_BUCKET = 1 << 24  # of text; in the worst case, two million words that stand there once each
-MAX_BUCKETS = 512  # files that `merged` has open at once
+BYTES_A_BUCKET = 1 << 24  # bytes of text; in the worst case two million words that occur once each
+MAX_BUCKETS = 512  # number of files that `merged` has open at once
 RESERVED = (UNK.encode(), EOS.encode())
 
 
 class BucketFigures(TypedDict):
-    """Occurrences of all words of a bucket, and of `RESERVED`, which are in none of the ranked files."""
+    """The number of occurrences of all words of a bucket, and of `RESERVED`, which are in none of the ranked files."""
 
     tokens: int
     reserved: list[int]
 
 
 def number_of_buckets(text_bytes: int) -> int:
-    """Buckets for a text of so many bytes."""
+    """Returns the number of buckets for a text of `text_bytes` bytes."""
     return max(1, min(MAX_BUCKETS, text_bytes // BYTES_A_BUCKET))
 
 
 def bucket_of(word: bytes, buckets: int) -> int:
-    """The bucket of a word: the same in every process."""
+    """Returns the bucket of a word, which is the same in every process."""
     return zlib.crc32(word) % buckets
 
 
 def write_shard(path: Path, counts: Mapping[bytes, int], buckets: int) -> None:
-    """Writes a shard's counts: a line with the bytes of each bucket as JSON, then the buckets."""
+    """Writes a shard's counts: a line with the size of each bucket in bytes as JSON, then the buckets.
+
+    Args:
+        path: The file.
+        counts: Word -> count.
+        buckets: Number of buckets.
+    """
     rows: list[list[bytes]] = [[] for _ in range(buckets)]
     for word, count in counts.items():
         rows[bucket_of(word, buckets)].append(word_rows.row(word, count))
@@ -50,7 +56,16 @@ def write_shard(path: Path, counts: Mapping[bytes, int], buckets: int) -> None:
 
 
 def add_bucket(bucket: int, shards: Sequence[Path], ranked: Path) -> BucketFigures:
-    """Adds up a bucket of all shards, and writes its words but `RESERVED`, the most frequent first."""
+    """Adds up a bucket of all shards, and writes its words except `RESERVED`, the most frequent first.
+
+    Args:
+        bucket: The bucket.
+        shards: The files that `write_shard` wrote.
+        ranked: The file to write.
+
+    Returns:
+        The bucket's figures.
+    """
     total: Counter[bytes] = Counter()
     for path in shards:
         with path.open("rb") as file:
@@ -65,7 +80,14 @@ def add_bucket(bucket: int, shards: Sequence[Path], ranked: Path) -> BucketFigur
 
 
 def merged(ranked: Sequence[Path]) -> Iterator[word_rows.Count]:
-    """The words of all ranked files: by count (descending), then by bytes. Reads them as a stream."""
+    """Merges all ranked files without loading them.
+
+    Args:
+        ranked: The files that `add_bucket` wrote.
+
+    Yields:
+        Words with their counts, by count (descending), then by bytes.
+    """
     return heapq.merge(*map(_stream, ranked), key=word_rows.rank)
 
 

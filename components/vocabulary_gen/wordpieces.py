@@ -10,10 +10,10 @@ from tensorflow_text.tools.wordpiece_vocab import wordpiece_tokenizer_learner_li
 
 from models.text.tokenizer import EOS, UNK, wordpiece_tokenizer
 
-DEFAULT_SIZE = 8_000  # pieces where no `max_size` is given: without a bound every word would become a piece
-MAX_WORDS = 50_000  # the most frequent words are learned from: the learner holds all their substrings in memory
-MAX_LETTERS = 500  # letters that are pieces of their own, at most a quarter of the vocabulary
-LEARNED_LETTERS = 50  # words up to this length are learned from: the learner holds all their substrings
+DEFAULT_SIZE = 8_000  # number of pieces if `max_size` is 0: without a bound every word would become a piece
+MAX_WORDS = 50_000  # number of words to learn from: the learner holds all their substrings in memory
+MAX_LETTERS = 500  # number of letters that are pieces by themselves, at most a quarter of the vocabulary
+LEARNED_LETTERS = 50  # length of the longest word to learn from: the learner holds all its substrings
 BATCH_WORDS = 100_000
 
 
@@ -23,14 +23,15 @@ def learn(
     """Learns pieces and counts their occurrences.
 
     Args:
-        words: Gives all words but `reserved` with their occurrences, the most frequent first; called for each pass.
-        reserved: Occurrences of `<unk>` and `<eos>`.
-        max_size: Pieces to learn at most, `<unk>` and `<eos>` counted; 0 for `DEFAULT_SIZE`.
-        min_count: Words with fewer occurrences teach nothing.
+        words: Returns an iterator over all words except `reserved` with their counts, the most frequent first. It is
+            called for each pass.
+        reserved: Counts of `<unk>` and `<eos>`.
+        max_size: Largest number of pieces, including `<unk>` and `<eos>`; 0 is `DEFAULT_SIZE`.
+        min_count: Words with fewer occurrences are not learned from.
 
     Returns:
-        Occurrences of each piece when the counted words are cut into them; pieces that occur only within others have 0,
-        and `<unk>` counts the words that cannot be cut.
+        Number of occurrences of each piece when the counted words are cut into pieces. Pieces that occur only within
+        others have 0, and `<unk>` counts the words that cannot be cut.
     """
     size = max_size or DEFAULT_SIZE
     letters = frequent_letters(words(), min(MAX_LETTERS, size // 4), min_count)
@@ -48,17 +49,23 @@ def learn(
             max_token_length=LEARNED_LETTERS,
             max_unique_chars=len(letters),
         )
-    # Letters of words that teach nothing: too rare or too long. With them such words can be spelled.
+    # Letters of words that are too rare or too long to learn from, so that these words can be spelled.
     pieces = dict.fromkeys([*pieces, *sorted(letters), *(f"##{letter}" for letter in sorted(letters))])
-    found = count_pieces(words(), reserved, [UNK, EOS, *(piece for piece in pieces if piece not in (UNK, EOS))])
-    if len(found) > size:  # the learner's search can end above its bound: the letters stay, to spell any word
-        kept = sorted(found.keys() - reserved, key=lambda piece: (not _is_letter(piece), -found[piece], piece))
-        found = count_pieces(words(), reserved, [UNK, EOS, *(piece.decode() for piece in kept[: size - 2])])
-    return found
+    counts = count_pieces(words(), reserved, [UNK, EOS, *(piece for piece in pieces if piece not in (UNK, EOS))])
+    if len(counts) > size:  # the learner can exceed its bound; the letters are kept, to spell any word
+        kept = sorted(counts.keys() - reserved, key=lambda piece: (not _is_letter(piece), -counts[piece], piece))
+        counts = count_pieces(words(), reserved, [UNK, EOS, *(piece.decode() for piece in kept[: size - 2])])
+    return counts
 
 
 def frequent_letters(words: Iterable[tuple[bytes, int]], limit: int, min_count: int) -> set[str]:
-    """The most frequent letters of all words, at most `limit`, that occur at least `min_count` times."""
+    """Returns the most frequent letters of all words.
+
+    Args:
+        words: All words with their counts.
+        limit: Largest number of letters.
+        min_count: Letters with fewer occurrences are left out.
+    """
     totals: collections.Counter[str] = collections.Counter()
     for word, count in words:
         for letter in word.decode():
@@ -70,7 +77,13 @@ def frequent_letters(words: Iterable[tuple[bytes, int]], limit: int, min_count: 
 def count_pieces(
     words: Iterable[tuple[bytes, int]], reserved: Mapping[bytes, int], pieces: Sequence[str]
 ) -> collections.Counter[bytes]:
-    """Cuts the words, and the reserved ones, into `pieces` and counts how often each occurs."""
+    """Cuts words into pieces and counts how often each piece occurs.
+
+    Args:
+        words: The words with their counts.
+        reserved: Counts of `<unk>` and `<eos>`, which are cut, too.
+        pieces: The pieces, in the order of their ids.
+    """
     table = tf.lookup.StaticHashTable(
         tf.lookup.KeyValueTensorInitializer(pieces, tf.range(len(pieces), dtype=tf.int64)), -1
     )

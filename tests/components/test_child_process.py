@@ -1,4 +1,4 @@
-"""Work in a process of its own: its result, its errors, and its end when its parent is interrupted."""
+"""Work in a separate process: its result, its errors, and its end when its parent is interrupted."""
 
 import multiprocessing
 import os
@@ -41,7 +41,7 @@ def work(folder: Path, kind: str) -> None:
 
 
 def interrupts() -> tuple[bool, bool]:
-    """Whether an interrupt is ignored here, and whether it is held back."""
+    """Whether an interrupt is ignored here, and whether it is blocked."""
     held = signal.pthread_sigmask(signal.SIG_BLOCK, [])
     return signal.getsignal(signal.SIGINT) is signal.SIG_IGN, signal.SIGINT in held
 
@@ -63,7 +63,7 @@ def test_a_result_comes_back():
         ("killed", ComponentError, "out of memory"),
     ],
 )
-def test_errors_and_deaths_are_told(kind, error, message):
+def test_errors_and_deaths_are_reported(kind, error, message):
     with pytest.raises(error, match=message):
         child_process.run_in_child(fail, kind)
 
@@ -108,7 +108,7 @@ def test_an_interrupt_of_the_group_while_the_child_starts_gives_no_traceback():
 
 def test_a_prepared_process_does_the_next_work_and_no_other():
     child_process.prepare()
-    child_process.prepare()  # one is enough
+    child_process.prepare()  # the second call starts no further process
     first = child_process.run_in_child(os.getpid)
     assert first not in (child_process.run_in_child(os.getpid), os.getpid())
 

@@ -1,3 +1,5 @@
+"""TensorFlow is imported without the packages that Keras imports but does not need."""
+
 import subprocess
 import sys
 
@@ -11,6 +13,6 @@ print(keras_tuner.src.tuners.bayesian.sklearn is sklearn)
 """
 
 
-def test_tensorflow_comes_without_what_keras_has_no_need_of_and_the_rest_of_the_program_still_has_it():
+def test_tensorflow_is_imported_without_unused_packages_which_the_program_can_still_import():
     done = subprocess.run([sys.executable, "-c", SCRIPT], capture_output=True, text=True, check=False)
     assert done.stdout.splitlines() == ["['keras']", "True"], done.stderr

@@ -1,1 +1,1 @@
-"""Evaluation that adapts to the text it reads: a neural cache, and dynamic evaluation."""
+"""Evaluation with models that adapt to the text they read: a neural cache, and dynamic evaluation."""

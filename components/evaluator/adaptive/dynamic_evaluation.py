@@ -10,12 +10,12 @@ from models.language_model import LanguageModel
 from models.text.token_stream import Lanes
 from models.text.tokenizer import EOS_ID
 
-LANES = 100  # of training text, side by side, in a gradient of the statistics: the paper's
-MAX_WINDOWS = 400  # of training text that the statistics are taken from: 200,000 tokens, two minutes on two cores
+LANES = 100  # number of parallel pieces of training text in one gradient of the statistics, as in the paper
+MAX_WINDOWS = 400  # windows of training text for the statistics: 200,000 tokens, two minutes on two cores
 
 
 class DynamicEvaluation:
-    """After every segment of text, predicted with the weights as they are, the weights take a step on it.
+    """Adapts the weights to the text: after each segment has been predicted, the weights take a step on it.
 
     With g the gradient of the segment's mean cross-entropy, MS the mean of squared gradients over training text, r its
     root and θ_0 the trained weights:
@@ -24,14 +24,14 @@ class DynamicEvaluation:
 
     Args:
         model: The model; its weights change as it reads.
-        train: Tokens of training text: `len()` and slices of which are int arrays. Read once, for MS.
-        dynamic_eta: η.
-        dynamic_lambda: λ.
-        dynamic_epsilon: ε.
-        dynamic_segment: Tokens of a segment.
+        train: Tokens of training text, a sequence whose slices are int arrays. They are read once, to compute MS.
+        dynamic_eta: η, the step size.
+        dynamic_lambda: λ, the decay of the weights towards the trained ones.
+        dynamic_epsilon: ε, added to the root mean square of the gradients.
+        dynamic_segment: Number of tokens of a segment.
 
     Attributes:
-        block_size: Tokens that `read` takes, a segment; the last one of a text may have fewer.
+        block_size: Number of tokens that `read` takes, a segment; the last one of a text may have fewer.
     """
 
     def __init__(
@@ -49,20 +49,27 @@ class DynamicEvaluation:
         self._trained = [tf.constant(weight.numpy()) for weight in self._weights]
         roots = self._root_mean_squares(train)
         mean = sum(float(tf.reduce_sum(root)) for root in roots) / sum(root.shape.num_elements() for root in roots)
-        # Where no gradient was seen anywhere there is nothing to learn, and no scale either.
+        # If all gradients were zero, the mean is zero, too: the bound avoids a division by zero.
         self._rates = [dynamic_eta / (root + dynamic_epsilon) for root in roots]
         self._decays = [tf.minimum(dynamic_lambda * root / max(mean, 1e-30), 1.0) for root in roots]
         self._step = tf.function(self._predict_and_learn, reduce_retracing=True, autograph=False)
         self.start()
 
     def start(self) -> None:
-        """Goes back to the trained weights and forgets what was read: a text begins."""
+        """Restores the trained weights and forgets what was read, because a new text begins."""
         self._previous, self._state = EOS_ID, self._model.zero_state(1)
         for weight, trained in zip(self._weights, self._trained, strict=True):
             weight.assign(trained)
 
     def read(self, block: np.ndarray) -> np.ndarray:
-        """Reads the text's next segment, int [n]; its tokens' natural log-probabilities, float64 [n]."""
+        """Reads the text's next segment, then takes a step on it.
+
+        Args:
+            block: int [n], the tokens of the segment.
+
+        Returns:
+            Their natural log-probabilities before the step, float64 [n].
+        """
         inputs, targets = shifted(block, self._previous)
         scores, self._state = self._step(tf.constant(inputs), tf.constant(targets), self._state)
         self._previous = int(block[-1])
@@ -78,7 +85,7 @@ class DynamicEvaluation:
         return scores, state
 
     def _gradients(self, inputs, targets, state):
-        """Log-probabilities of all tokens [n], dense gradients of their mean cross-entropy, and the state reached."""
+        """Returns log-probabilities of all tokens [n], dense gradients of their mean cross-entropy, and the state."""
         with tf.GradientTape() as tape:
             hidden, state = self._model.hidden_states(inputs, state)
             logits = self._model.logits(tf.reshape(hidden, [-1, self._model.units]))

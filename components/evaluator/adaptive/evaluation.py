@@ -1,4 +1,4 @@
-"""Reads texts with a model that adapts: every token is predicted once, in order, before it is learned from."""
+"""Reads texts with a model that adapts: every token is predicted once, in order, before the model learns from it."""
 
 import logging
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -13,20 +13,34 @@ from components.evaluator.adaptive.trained_model import rebuild
 from components.evaluator.exported_model import ExportedModel
 from models.perplexity import perplexity as perplexity_of
 
-SLICE = 100_000  # tokens of a stream that are in memory at once
+SLICE = 100_000  # number of tokens of a stream that are in memory at once
 
 
 class Reader(Protocol):
-    """What reads a text block by block; see `NeuralCache` and `DynamicEvaluation`."""
+    """Reads a text block by block; see `NeuralCache` and `DynamicEvaluation`.
+
+    Attributes:
+        block_size: Number of tokens that `read` takes; the last block of a text may have fewer.
+    """
 
     block_size: int
 
-    def start(self) -> None: ...
-    def read(self, block: np.ndarray) -> np.ndarray: ...
+    def start(self) -> None:
+        """Forgets what was read, because a new text begins."""
+
+    def read(self, block: np.ndarray) -> np.ndarray:
+        """Returns the natural log-probabilities, float64 [n], of the text's next tokens, int [n]."""
 
 
 def make_reader(mode: str, model: ExportedModel, train: Sequence[int], settings: AdaptiveSettings) -> Reader:
-    """The reader of a mode; `train` is training text's tokens, which only `dynamic` looks at."""
+    """Creates the reader of a mode.
+
+    Args:
+        mode: "cache" or "dynamic".
+        model: The exported model.
+        train: Tokens of training text. Only "dynamic" reads them.
+        settings: The settings of all modes.
+    """
     if mode == "cache":
         return NeuralCache(rebuild(model), **settings.of_mode(mode))
     logging.info("Measuring the gradients of training text for dynamic evaluation.")
@@ -34,10 +48,10 @@ def make_reader(mode: str, model: ExportedModel, train: Sequence[int], settings:
 
 
 def log_probabilities(reader: Reader, parts: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
-    """Natural log-probabilities of one text's tokens, in order.
+    """Computes the natural log-probabilities of one text's tokens, in order.
 
     Args:
-        reader: Who reads.
+        reader: The reader; it is started first.
         parts: The text's tokens in pieces of any length, int [n] each.
 
     Yields:
@@ -58,29 +72,34 @@ def log_probabilities(reader: Reader, parts: Iterable[np.ndarray]) -> Iterator[n
 def evaluate(
     model: ExportedModel, streams: Mapping[str, Sequence[int]], train: Sequence[int], settings: AdaptiveSettings
 ) -> dict[str, dict[str, Any]]:
-    """Perplexities by mode, each split read on its own from the trained weights.
+    """Computes the perplexity of each split in each mode; every split is read from the trained weights.
 
     Args:
         model: The exported model.
-        streams: Splits: `len()` and slices of which are int arrays.
-        train: The training text.
-        settings: Which modes, and how.
+        streams: The splits by name: token sequences whose slices are int arrays.
+        train: The tokens of the training text.
+        settings: The modes and their settings.
 
     Returns:
-        For each mode the perplexity by split, and its `settings`.
+        For each mode the perplexity by split, and the mode's `settings`.
     """
-    found = {}
+    figures = {}
     for mode in dict.fromkeys(settings.adaptive):
         reader = make_reader(mode, model, train, settings)
-        found[mode] = {name: perplexity(reader, stream) for name, stream in streams.items()}
-        found[mode]["settings"] = settings.of_mode(mode)
-        figures = ", ".join(f"{name} {found[mode][name]:.2f}" for name in streams)
-        logging.info("Perplexity with adaptive evaluation (%s): %s.", mode, figures)
-    return found
+        figures[mode] = {name: perplexity(reader, stream) for name, stream in streams.items()}
+        figures[mode]["settings"] = settings.of_mode(mode)
+        shown = ", ".join(f"{name} {figures[mode][name]:.2f}" for name in streams)
+        logging.info("Perplexity with adaptive evaluation (%s): %s.", mode, shown)
+    return figures
 
 
 def perplexity(reader: Reader, stream: Sequence[int]) -> float:
-    """exp(total cross-entropy / tokens)."""
+    """Computes exp(total cross-entropy / number of tokens) of a text.
+
+    Args:
+        reader: The reader.
+        stream: The text's tokens, a sequence whose slices are int arrays.
+    """
     parts = (stream[start : start + SLICE] for start in range(0, len(stream), SLICE))
     total = sum(float(part.sum()) for part in log_probabilities(reader, parts))
     return perplexity_of(-total / len(stream))

@@ -1,4 +1,4 @@
-"""The settings of evaluation that adapts; needs no TensorFlow."""
+"""The settings of adaptive evaluation; imports no TensorFlow."""
 
 from typing import Literal
 
@@ -8,7 +8,7 @@ Mode = Literal["cache", "dynamic"]
 
 
 class AdaptiveSettings(Parameters):
-    """What is evaluated beside the static model, and how."""
+    """The modes of adaptive evaluation that are measured beside the static model, and their settings."""
 
     adaptive: list[Mode] = setting(
         [],
@@ -30,5 +30,5 @@ class AdaptiveSettings(Parameters):
     dynamic_segment: Whole = setting(5, "Tokens that are predicted before the weights take a step.", ge=1)
 
     def of_mode(self, mode: str) -> dict[str, float]:
-        """The settings of one mode, by key."""
+        """Returns the settings of one mode ("cache" or "dynamic"), by key."""
         return {key: value for key, value in self.model_dump().items() if key.startswith(f"{mode}_")}

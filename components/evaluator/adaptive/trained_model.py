@@ -1,19 +1,19 @@
-"""The model that was exported, as one whose weights can be changed and whose hidden states can be seen."""
+"""Rebuilds an exported model with weights that can be changed and hidden states that can be read."""
 
 import numpy as np
 
 from components.evaluator.exported_model import ExportedModel
 from models.language_model import LanguageModel
 
-MAX_LOGITS = 2**24  # of a block: 64 MiB
+MAX_LOGITS = 2**24  # number of logits of a block: 64 MiB
 
 
 def rebuild(exported: ExportedModel, **options) -> LanguageModel:
-    """A `LanguageModel` with the exported weights, in float32 whatever they are stored as.
+    """Builds a `LanguageModel` with the exported weights, in float32 whatever type they are stored as.
 
     Args:
         exported: The SavedModel.
-        **options: Of `LanguageModel`, such as those that training it further needs.
+        **options: Further arguments of `LanguageModel`, such as those that further training needs.
     """
     weights = exported.weights()
     vocabulary_size, units = weights[0].shape
@@ -33,6 +33,11 @@ def rebuild(exported: ExportedModel, **options) -> LanguageModel:
 
 
 def shifted(block: np.ndarray, previous: int) -> tuple[np.ndarray, np.ndarray]:
-    """Inputs and targets of a block of tokens, int32 [1, tokens] each: a token is predicted from those before it."""
+    """Returns the inputs and the targets of a block of tokens, int32 [1, n] each.
+
+    Args:
+        block: int [n], the tokens, which are the targets.
+        previous: The token before the block; it is the first input.
+    """
     tokens = np.concatenate([[previous], block]).astype(np.int32)[None]
     return tokens[:, :-1], tokens[:, 1:]

@@ -1,4 +1,5 @@
 """The Evaluator's figures: perplexity by split and slice, calibration, samples, the comparison and its intervals.
 
-Functions of arrays and texts that know nothing of blessings or artifacts; imported by the executor and the reports.
+These functions take arrays and texts and do not depend on blessings or artifacts. The executor and the reports import
+them.
 """

@@ -1,4 +1,4 @@
-"""How sure a difference between two models is: the paired bootstrap over lines.
+"""The paired bootstrap over lines: how certain a difference between two models is.
 
 Koehn, "Statistical Significance Tests for Machine Translation Evaluation", EMNLP 2004.
 """
@@ -6,17 +6,20 @@ Koehn, "Statistical Significance Tests for Machine Translation Evaluation", EMNL
 import numpy as np
 
 SAMPLES = 2000
-MAX_GROUPS = 10_000  # more lines than this are drawn in runs of neighbouring lines: the same interval, bounded work
+MAX_GROUPS = 10_000  # above this number, lines are drawn in runs of neighbours: the same interval with bounded work
 SEED = 20170424  # one fixed seed: the same models always get the same interval
 
 
 def interval(differences: np.ndarray, weights: np.ndarray, level: float = 0.95) -> tuple[float, float]:
-    """Percentile interval of sum(differences) / sum(weights) when lines are resampled with replacement.
+    """Computes the percentile interval of sum(differences) / sum(weights) when lines are resampled with replacement.
 
     Args:
         differences: float64 [lines], candidate minus baseline of each line.
-        weights: float64 [lines], what each line adds to the denominator (its tokens, say).
-        level: Probability that the interval covers, in (0, 1).
+        weights: float64 [lines], what each line adds to the denominator, such as its number of tokens.
+        level: Probability that the interval covers, between 0 and 1.
+
+    Returns:
+        The lower and the upper bound.
     """
     size = min(len(differences), MAX_GROUPS)
     starts = np.linspace(0, len(differences), size, endpoint=False).astype(int)

@@ -1,17 +1,17 @@
-"""The figures of one split: sums over its tokens in float64, and what follows from them.
+"""The figures of one split: sums over its tokens in float64, and the metrics computed from them.
 
 Definitions, natural logarithms unless a name says bits:
 
-- `cross_entropy`: total of -log p over the tokens, divided by the tokens; every token once, `<eos>` included.
+- `cross_entropy`: total of -log p over the tokens, divided by the number of tokens; every token once, `<eos>` included.
 - `perplexity`: exp(cross_entropy).
 - `bits_per_word`: cross_entropy / ln 2.
-- `bits_per_character`: total bits / characters, the Unicode characters of the split's text as ExampleGen took it in
-  (invalid bytes as one U+FFFD each), spaces and newlines included.
-- `top_k_accuracy`: share of tokens with fewer than k words more probable than the right one.
-- `expected_calibration_error`: tokens are put in 20 bins of equal width by the probability of the model's first
-  choice; the mean over tokens of |share right - mean probability| of their bin.
-- `unigram_perplexity`: that of the words' frequencies in the training split, smoothed (add one) only where this
-  split has a word that training has not.
+- `bits_per_character`: total bits / characters: the Unicode characters of the split's text as ExampleGen read it
+  (one U+FFFD for each invalid byte), spaces and newlines included.
+- `top_k_accuracy`: share of tokens for which fewer than k words are more probable than the right one.
+- `expected_calibration_error`: tokens are put in 20 bins of equal width by the probability of the most probable word;
+  the mean over tokens of |share right - mean probability| of their bin.
+- `unigram_perplexity`: perplexity of the words' frequencies in the training split. They are smoothed (add one) only if
+  this split has a word that training does not have.
 """
 
 import math
@@ -38,15 +38,19 @@ WHOLE_SPLIT_ONLY = ("bits_per_character", "expected_calibration_error")  # not k
 
 
 def exp(value: float) -> float:
-    """e^value, infinite instead of an OverflowError."""
+    """Returns e^value, or infinity if that would overflow."""
     return math.exp(value) if value < LARGEST_EXPONENT else (math.inf if value == value else math.nan)
 
 
 class Tally:
     """Sums over the tokens of one split, in bounded memory: by slice, by calibration bin and by line.
 
+    Args:
+        slicer: Assigns the tokens to slices.
+        num_lines: Number of lines of the split.
+
     Attributes:
-        line_cross_entropy: float64 [lines], nats of each line in total.
+        line_cross_entropy: float64 [lines], total nats of each line.
     """
 
     def __init__(self, slicer: slices.Slicer, num_lines: int):
@@ -57,7 +61,15 @@ class Tally:
         self._calibration = np.zeros((CALIBRATION_BINS, 3))  # tokens, right, probability
 
     def add(self, start: int, targets: np.ndarray, log_probabilities, rank, top_probability) -> None:
-        """Adds the tokens from offset `start` on; every argument but `start` is [tokens]."""
+        """Adds consecutive tokens.
+
+        Args:
+            start: Offset of the first token in the split.
+            targets: int32 [n], the tokens.
+            log_probabilities: float32 [n], natural logarithm of each token's probability.
+            rank: int32 [n], number of words that were more probable than the token.
+            top_probability: float32 [n], probability of the most probable word.
+        """
         nats = -log_probabilities.astype(np.float64)
         columns = np.stack([np.ones(len(targets)), nats, *((rank < k).astype(np.float64) for k in TOP)])
         self._total += columns.sum(axis=1)
@@ -71,7 +83,11 @@ class Tally:
         self._calibration += _sum_by(bins, np.stack([columns[0], columns[2], confidence]), CALIBRATION_BINS)
 
     def figures(self, characters: int) -> dict:
-        """All figures of the split but the unigram model's; slices without tokens are left out."""
+        """Computes all figures of the split except the unigram model's; slices without tokens are left out.
+
+        Args:
+            characters: Number of Unicode characters of the split's text.
+        """
         tokens, nats = self._total[:2]
         tokens_in_bin, right, confidence = self._calibration.T
         occupied = tokens_in_bin > 0

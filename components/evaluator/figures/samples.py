@@ -1,4 +1,4 @@
-"""What a model says and what its embedding learned, on a few fixed words: for people to look at, not for the gate."""
+"""Samples of a model's predictions and of its embedding, on fixed words: for people to look at, not for the gate."""
 
 import numpy as np
 
@@ -12,7 +12,7 @@ PHRASES = (
     "a new version of the",
     "he said that he would",
 )
-# Words of news and of programming: those that the vocabulary has are shown, frequent ones make up the dozen.
+# Words of news and of programming. Those in the vocabulary are shown, and frequent words fill up the dozen.
 WORDS = (
     "company", "market", "president", "million", "year", "monday", "bank", "children",
     "function", "string", "value", "method", "class", "file", "error", "list",
@@ -24,7 +24,15 @@ CANDIDATES = 20_000  # most frequent words that can be a neighbour
 
 
 def predictions(candidate, baseline) -> dict:
-    """Top-10 next words of both models (`ExportedModel`; `baseline` may be None) on the fixed phrases."""
+    """Lists the ten most probable next words of the fixed phrases.
+
+    Args:
+        candidate: The judged `ExportedModel`.
+        baseline: The baseline's `ExportedModel`, or None.
+
+    Returns:
+        The content of `predictions.json`.
+    """
     rows = {"candidate": candidate.next_words(list(PHRASES))}
     if baseline is not None:
         rows["baseline"] = baseline.next_words(list(PHRASES))
@@ -37,15 +45,18 @@ def predictions(candidate, baseline) -> dict:
 
 
 def embedding(table: np.ndarray, words: list[str]) -> dict:
-    """Nearest neighbours by cosine of a dozen words, and the frequent words in the table's two main directions.
+    """Finds the nearest neighbours of a dozen words, and projects frequent words on the table's two main directions.
 
     Args:
         table: float32 [V, d], one row a word.
         words: The vocabulary by id, most frequent first after `<unk>` and `<eos>`.
+
+    Returns:
+        The content of `embedding.json`. The map is empty if there are fewer than three words to show.
     """
     vectors = table[:CANDIDATES].astype(np.float64)
     unit = vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
-    unit[:2] = 0  # <unk> and <eos> are nobody's neighbours
+    unit[:2] = 0  # <unk> and <eos> are never neighbours
     neighbours = []
     for word_id in _chosen(words[:CANDIDATES]):
         cosines = unit @ unit[word_id]

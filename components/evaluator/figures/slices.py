@@ -1,12 +1,12 @@
-"""The slices on which a split's tokens are judged: which bucket of which dimension a token falls in.
+"""The slices on which a split's tokens are judged: the bucket of each dimension that a token falls in.
 
 A slice is written `dimension:bucket`, as in `line_length:6-10`. The dimensions are
 
-- `word_frequency`: how often training text has the predicted word; `<unk>` and `<eos>` are buckets of their own,
-- `line_position`: the predicted word's place in its line, from 1,
-- `line_length`: tokens of the line, its `<eos>` counted,
-- `line_unknown`: whether the line holds an `<unk>` (`with`) or not (`without`),
-- `document`: the document's name, where a split has several: the 20 largest, the others together.
+- `word_frequency`: how often training text has the predicted word; `<unk>` and `<eos>` have their own buckets,
+- `line_position`: the predicted word's position in its line, from 1,
+- `line_length`: number of tokens of the line, including its `<eos>`,
+- `line_unknown`: whether the line has an `<unk>` (`with`) or not (`without`),
+- `document`: the document's name, if a split has several: the 20 largest, and all others together.
 """
 
 import difflib
@@ -17,7 +17,7 @@ import numpy as np
 UNK_ID, EOS_ID = 0, 1
 MAX_DOCUMENTS = 20
 OTHER_DOCUMENTS = "(others)"
-SCAN = 1 << 20  # tokens read at once when a whole stream is looked through
+SCAN = 1 << 20  # number of tokens that are read at once when a whole stream is scanned
 
 _LENGTH_EDGES = (2, 6, 11, 21, 41)
 _LENGTH_BUCKETS = ("1", "2-5", "6-10", "11-20", "21-40", "41+")
@@ -35,8 +35,11 @@ BUCKETS = {
 def check_slice(name: str) -> str:
     """Returns `name` if it can be a slice.
 
+    Args:
+        name: A slice, written `dimension:bucket`.
+
     Raises:
-        ValueError: If its dimension or its bucket is unknown; the message names the nearest known one.
+        ValueError: If the dimension or the bucket is unknown; the message names the nearest known slice.
     """
     dimension, _, bucket = name.partition(":")
     if dimension == "document" and bucket:
@@ -44,7 +47,7 @@ def check_slice(name: str) -> str:
     known = [f"{key}:{label}" for key, labels in BUCKETS.items() for label in labels]
     if name not in known:
         near = difflib.get_close_matches(name, [*known, "document:NAME"], n=1, cutoff=0.0)[0]
-        # The message follows "expected": the configuration says before it what was found.
+        # The configuration puts "found ..., expected" before this message.
         raise ValueError(
             f"a slice that is known; the nearest to {name!r} is {near!r} "
             f"(the dimensions are {', '.join([*BUCKETS, 'document'])})"
@@ -53,16 +56,16 @@ def check_slice(name: str) -> str:
 
 
 class LineIndex:
-    """Where the lines of a token stream end: arrays of one entry a line, whatever the stream's length.
+    """The positions of the lines of a token stream: arrays of one entry a line.
 
     Args:
-        stream: Token ids, `len()` and slices of which are int32 arrays. Every line ends with `<eos>`; tokens after
-            the last `<eos>` make one more line.
+        stream: Token ids, a sequence whose slices are int32 arrays. Every line ends with `<eos>`; tokens after the last
+            `<eos>` make one more line.
 
     Attributes:
         starts: int64 [lines], offset of each line's first token.
-        lengths: int64 [lines], tokens of each line.
-        has_unknown: bool [lines].
+        lengths: int64 [lines], number of tokens of each line.
+        has_unknown: bool [lines], whether the line has an `<unk>`.
     """
 
     def __init__(self, stream: Sequence[int]):
@@ -83,7 +86,7 @@ class LineIndex:
         return len(self._last)
 
     def of(self, offsets: np.ndarray) -> np.ndarray:
-        """The line of each token offset."""
+        """Returns the index of the line of each token offset, int64 of the same shape."""
         return np.searchsorted(self._last, offsets, side="left")
 
 
@@ -93,7 +96,8 @@ class Slicer:
     Args:
         lines: The stream's lines.
         train_counts: int64 [V], how often training text has each word.
-        documents: Names of the split's runs of text, in order, and the token offset at which each run ends.
+        documents: Names of the documents of the split's examples, in order, and the token offset at which each example
+            ends. None, or a single document, leaves the dimension `document` out.
     """
 
     def __init__(
@@ -128,7 +132,15 @@ class Slicer:
         ]
 
     def assign(self, start: int, targets: np.ndarray) -> tuple[np.ndarray, dict[str, np.ndarray]]:
-        """The line and, by dimension, the bucket of each of the tokens from offset `start` on."""
+        """Assigns consecutive tokens to lines and buckets.
+
+        Args:
+            start: Offset of the first token in the stream.
+            targets: int32 [n], the tokens.
+
+        Returns:
+            The line of each token, int64 [n], and for each dimension the bucket of each token, int [n].
+        """
         offsets = np.arange(start, start + len(targets))
         line = self._lines.of(offsets)
         return line, {name: function(targets, offsets, line) for name, function in self._functions.items()}

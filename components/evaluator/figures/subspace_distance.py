@@ -1,4 +1,4 @@
-"""How far the column space of one matrix is from another's: of the projection from the embedding, say."""
+"""Measures how far the column space of one matrix is from another's, such as the projection's from the embedding's."""
 
 import numpy as np
 
@@ -6,9 +6,9 @@ import numpy as np
 def subspace_distance(matrix, other) -> float:
     """Relative residual norm of projecting `matrix` on the column space of `other`: 0 within it, 1 orthogonal to it.
 
-    Where the augmented loss alone trains an untied model, the projection W ends up in the column space of the embedding
-    L (section 3 of the paper), so that this distance of W from L falls towards 0. Two independent random matrices
-    [n, d] are at about sqrt(1 - d / n).
+    If the augmented loss alone trains an untied model, the projection W ends up in the column space of the embedding L
+    (section 3 of the paper), so that the distance of W from L falls towards 0. Two independent random matrices [n, d]
+    are at about sqrt(1 - d / n).
 
     Args:
         matrix: [n, d], for example W.
@@ -18,7 +18,7 @@ def subspace_distance(matrix, other) -> float:
         ||M - P M|| / ||M|| in Frobenius norms, P the orthogonal projection; 0 for a matrix of zeros.
 
     Raises:
-        ValueError: If the two have not the same number of rows.
+        ValueError: If the matrices do not have the same number of rows.
 
     References:
         Björck & Golub, "Numerical Methods for Computing Angles Between Linear Subspaces" (1973);

@@ -1,5 +1,4 @@
-"""A split's text as ExampleGen took it in, as the Evaluator needs it: its size, its documents, and its token ids as
-an exported model's own tokenizer gives them."""
+"""The text of a split for the Evaluator: its size, its documents, and its token ids by a model's own tokenizer."""
 
 import itertools
 from collections import Counter
@@ -13,15 +12,15 @@ from models.text.token_stream import TokenStream, TokenWriter, write_index
 
 
 class SplitText:
-    """The examples of one split, read in the corpus's order.
+    """Reads the examples of one split in the corpus's order.
 
     Args:
-        examples: The Examples artifact.
+        examples: The Examples artifact's folder.
         split: The split's name.
 
     Attributes:
-        characters: Unicode characters of all texts, newlines included (an invalid byte counts as one).
-        inked_characters: Those of them that are not white space.
+        characters: Number of Unicode characters of all texts, newlines included (an invalid byte counts as one).
+        inked_characters: Number of those characters that are not white space.
         documents: Name of each example's document, in order.
 
     Raises:
@@ -42,7 +41,7 @@ class SplitText:
         return itertools.chain.from_iterable(map(read_batches, self._shards))
 
     def character_entropy(self) -> float:
-        """Entropy of the characters that are not white space, in nats of one character."""
+        """Computes the entropy of the characters that are not white space, in nats per character."""
         counts: Counter[str] = Counter()
         for text in itertools.chain.from_iterable(self.batches()):
             for word in text.decode("utf-8", "replace").split():
@@ -51,16 +50,21 @@ class SplitText:
         return float(-(shares * np.log(shares)).sum())
 
     def batches(self) -> Iterator[list[bytes]]:
-        """The examples' texts, about a megabyte at once."""
+        """Yields the examples' texts in batches of about a megabyte."""
         return ([example.text for example in batch] for batch in self._batches())
 
     def token_ids(self, model) -> Iterator[np.ndarray]:
-        """Each example's ids by the tokenizer of an `ExportedModel`, int32."""
+        """Yields the token ids of each example, int32 [n], by the tokenizer of an `ExportedModel`."""
         for batch in self.batches():
             yield from model.tokenize(batch)
 
     def write_tokens(self, model, folder: Path) -> TokenStream:
-        """The same ids as a stream below `folder`, which is made if it is not there."""
+        """Writes the ids of `token_ids` as a token stream.
+
+        Args:
+            model: The `ExportedModel` whose tokenizer is used.
+            folder: The stream's folder, which is made if it is missing.
+        """
         folder.mkdir(parents=True, exist_ok=True)
         with TokenWriter(folder / "tokens") as writer:
             for ids in self.token_ids(model):

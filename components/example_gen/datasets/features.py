@@ -1,6 +1,7 @@
-"""What the builders of this folder have in common: their examples are runs of whole lines, as ExampleGen writes them.
+"""Shared helpers of the dataset builders: their examples are runs of whole lines, as ExampleGen writes them.
 
-One TFDS example a line would be a hundred times slower to prepare, one a document would not bound the memory.
+One TFDS example for each line would be a hundred times slower to prepare; one for each document would not bound the
+memory.
 """
 
 from collections.abc import Callable, Iterable, Iterator
@@ -15,7 +16,7 @@ from components.example_gen.lines import LineRun
 
 
 def run_features() -> tfds.features.FeaturesDict:
-    """Features of an example: {document, position, text}."""
+    """Returns the features of an example: {document, position, text}."""
     return tfds.features.FeaturesDict(
         {
             "document": tfds.features.Text(doc="Name of the document."),
@@ -26,20 +27,29 @@ def run_features() -> tfds.features.FeaturesDict:
 
 
 def examples(runs: Iterable[LineRun]) -> Iterator[tuple[int, dict[str, Any]]]:
-    """Yields (place in the split, example): integer keys keep the order."""
+    """Yields (index in the split, example) for each run; integer keys keep the order."""
     for place, run in enumerate(runs):
         yield place, {"document": run.document, "position": run.position, "text": run.text}
 
 
 def file_lines(path: Path) -> Iterator[bytes]:
-    """The lines of a corpus's file, streamed."""
+    """Yields the lines of a corpus's file without loading the file."""
     return text_files.whole_file(path, path.name, blocks=False).lines()
 
 
 def local_splits(
     dataset: str, dl_manager: tfds.download.DownloadManager, generate_examples: Callable[[Path], Iterator]
 ) -> dict[str, Iterator]:
-    """The three splits of a corpus that is one local file a split, under TFDS's names for them."""
+    """Returns the three splits of a corpus with one local file for each, under TFDS's names for them.
+
+    Args:
+        dataset: A key of `LOCAL_CORPORA`.
+        dl_manager: TFDS's download manager; its `manual_dir` is the folder of the files.
+        generate_examples: Reads the examples of a file.
+
+    Raises:
+        ComponentError: If the files are missing or are not text.
+    """
     files = corpora.local_files(dataset, Path(dl_manager.manual_dir))
     names = {"train": "train", "validation": "eval", "test": "test"}
     return {name: generate_examples(files[split]) for name, split in names.items()}

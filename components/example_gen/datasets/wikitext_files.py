@@ -1,4 +1,4 @@
-"""Reading the WikiText files: one document an article."""
+"""Reads the WikiText files: each article is a document."""
 
 import re
 from collections.abc import Iterable, Iterator
@@ -9,11 +9,11 @@ _TITLE = re.compile(rb" = (?!= ).*(?<! =) = \s*")
 
 
 def article_runs(lines: Iterable[bytes], file_name: str) -> Iterator[LineRun]:
-    """Cuts a file before each ` = Title = ` that follows a blank line; sections have more equals signs.
+    """Cuts a file before each ` = Title = ` that follows a blank line; titles of sections have more equals signs.
 
     Args:
         lines: Lines of the file.
-        file_name: Name of the file: articles are named `file:line` (counted from 1), since titles are not unique.
+        file_name: Name of the file. Articles are named `file:line` (counted from 1), because titles are not unique.
 
     Yields:
         The runs of each article in order; blank lines belong to the article before them, as published.

@@ -45,7 +45,7 @@ def split_figures(perplexity, document="a.txt"):
 
 
 def evaluation(reason="It is within.", document="a.txt", **changes):
-    """What the Evaluator found of a model that is blessed."""
+    """The evaluation of a blessed model."""
     rule = {"rule": "evaluator.max_regression", "split": "eval", "slice": None, "value": 0.01, "limit": 0.02}
     baseline = {"metric": "perplexity", "candidate": 101.0, "baseline": 100.0, "change": 0.01, "low": -0.01}
     baseline |= {"high": 0.03, "judgement": "undecided", "version": 3, "path": "/serving/3", "digest": "0" * 64}
@@ -66,7 +66,7 @@ def trial(name, perplexities, status="completed", **values):
 
 
 def trials(*ended, best=0, **changes):
-    """A search that has ended; the first trial is the default's."""
+    """A search that has ended; the first trial has the default setting."""
     short = [{"trial": t["trial"], "valid_perplexity": min(t["valid_perplexity"], default=None), "values": t["values"]}
              for t in ended]  # fmt: skip
     return {

@@ -57,7 +57,7 @@ def test_a_damaged_or_missing_file_is_named(document, content, tmp_path):
         document.read(tmp_path)
 
 
-def test_a_wrong_type_is_neither_written_nor_loses_what_was_there(document, tmp_path):
+def test_a_value_of_the_wrong_type_is_not_written_and_the_old_file_stays(document, tmp_path):
     document.write(tmp_path, WHOLE[document])
     with pytest.raises(pydantic.ValidationError):
         document.write(tmp_path, {key: object() for key in WHOLE[document]})

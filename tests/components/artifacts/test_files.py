@@ -46,6 +46,6 @@ def test_the_best_hyperparameters_are_read_without_the_searchs_own(tmp_path):
         trials.read_best(tmp_path / trials.BEST_FILE)
 
 
-def test_numbers_that_json_lacks_are_none():
+def test_numbers_that_json_cannot_hold_are_none():
     assert finite({"a": [1.5, math.nan, (math.inf, 2)], "b": {"c": -math.inf}}) == {"a": [1.5, None, [None, 2]],
                                                                                      "b": {"c": None}}  # fmt: skip

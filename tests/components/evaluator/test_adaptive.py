@@ -43,16 +43,16 @@ def cache_by_definition(reference, text, share, theta, window):
     inputs = np.concatenate([[EOS_ID], text[:-1]])[None]
     hidden, _ = reference.hidden_states(reference.weights, inputs, reference.zero_state(1), no_masks)
     own = np.exp(-reference.cross_entropies(text))
-    found = []
+    scores = []
     for t in range(len(text)):
         pairs = range(max(0, t - window), t)
         if not pairs:
-            found.append(math.log(own[t]))
+            scores.append(math.log(own[t]))
             continue
         weights = {i: math.exp(theta * float(hidden[t, 0] @ hidden[i, 0])) for i in pairs}
         right = sum(weight for i, weight in weights.items() if text[i] == text[t])
-        found.append(math.log((1 - share) * own[t] + share * right / sum(weights.values())))
-    return found
+        scores.append(math.log((1 - share) * own[t] + share * right / sum(weights.values())))
+    return scores
 
 
 @pytest.mark.parametrize("network", NETWORKS)
@@ -96,18 +96,18 @@ def mean_gradients(reference, weights, inputs, targets, state):
 def dynamic_by_definition(reference, text, roots, eta, decay, epsilon, segment):
     trained = [w.copy() for w in reference.weights]
     mean = sum(root.sum() for root in roots) / sum(root.size for root in roots)
-    weights, state, found = trained, reference.zero_state(1), []
+    weights, state, scores = trained, reference.zero_state(1), []
     before = np.concatenate([[EOS_ID], text])
     for start in range(0, len(text), segment):
         inputs, targets = before[start : start + segment][None], text[start : start + segment][None]
         inputs = inputs[:, : targets.shape[1]]
-        found += list(-reference.window(inputs, targets, state, weights=weights)[0])
+        scores += list(-reference.window(inputs, targets, state, weights=weights)[0])
         gradients, state = mean_gradients(reference, weights, inputs, targets, state)
         weights = [
             w - eta * g / (root + epsilon) + np.minimum(decay * root / mean, 1) * (start_w - w)
             for w, g, root, start_w in zip(weights, gradients, roots, trained, strict=True)
         ]
-    return found, weights
+    return scores, weights
 
 
 @pytest.mark.parametrize("network", NETWORKS)
@@ -158,27 +158,27 @@ def world(tmp_path_factory):
     return World(tmp_path_factory.mktemp("world"))
 
 
-def test_the_evaluator_tells_adaptive_figures_and_judges_the_static_one(world, tmp_path):
+def test_the_evaluator_reports_adaptive_figures_and_judges_the_static_one(world, tmp_path):
     _, plain, *_ = world.evaluate("weak", tmp_path / "plain")
     assert plain["adaptive"] == {}
     settings = {"cache_lambda": 0.2, "cache_window": 50, "dynamic_eta": 1e-3}
     bound = plain["splits"]["eval"]["perplexity"] + 1e-6
-    figures, found, blessing, _ = world.evaluate(
+    figures, measured, blessing, _ = world.evaluate(
         "weak", tmp_path / "adaptive", adaptive=["cache", "dynamic"], max_perplexity=bound, **settings
     )
-    assert blessing == "BLESSED" and found["splits"] == plain["splits"]
-    assert found["adaptive"]["cache"]["settings"] == {"cache_lambda": 0.2, "cache_theta": 1.0, "cache_window": 50}
-    assert found["adaptive"]["dynamic"]["settings"]["dynamic_eta"] == 1e-3
+    assert blessing == "BLESSED" and measured["splits"] == plain["splits"]
+    assert measured["adaptive"]["cache"]["settings"] == {"cache_lambda": 0.2, "cache_theta": 1.0, "cache_window": 50}
+    assert measured["adaptive"]["dynamic"]["settings"]["dynamic_eta"] == 1e-3
     exported = ExportedModel(world.root / "weak" / "Format-Serving")
     train, text = (TokenStream(world.root / "tokens" / f"Split-{split}") for split in ("train", "test"))
     for mode in ("cache", "dynamic"):
         reader = evaluation.make_reader(mode, exported, train, AdaptiveSettings(**settings))
         expected = math.exp(-read(reader, text[:], [17]).mean())
-        assert found["adaptive"][mode]["test"] == pytest.approx(expected, rel=1e-5)
-        assert figures[f"{mode}_test_perplexity"] == found["adaptive"][mode]["test"]
-        assert found["adaptive"][mode]["test"] != pytest.approx(plain["splits"]["test"]["perplexity"], rel=1e-4)
-    # What is read before learning is worth something here: the weak model has not learned the cycle yet.
-    assert found["adaptive"]["dynamic"]["test"] < plain["splits"]["test"]["perplexity"]
+        assert measured["adaptive"][mode]["test"] == pytest.approx(expected, rel=1e-5)
+        assert figures[f"{mode}_test_perplexity"] == measured["adaptive"][mode]["test"]
+        assert measured["adaptive"][mode]["test"] != pytest.approx(plain["splits"]["test"]["perplexity"], rel=1e-4)
+    # Learning from the text helps here, because the weak model has not learned the cycle yet.
+    assert measured["adaptive"]["dynamic"]["test"] < plain["splits"]["test"]["perplexity"]
 
 
 def test_a_short_training_text_has_fewer_lanes(tmp_path):

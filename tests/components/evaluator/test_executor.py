@@ -30,30 +30,30 @@ def test_every_token_is_predicted_once_and_the_first_from_eos(world, tmp_path, m
     monkeypatch.setattr(exported_model, "WINDOW", window)
     figures, evaluation, _, _ = world.evaluate("good", tmp_path)
     for split, key in (("eval", "valid_perplexity"), ("test", "test_perplexity")):
-        found = evaluation["splits"][split]
+        measured = evaluation["splits"][split]
         targets = world.targets(split)
         of_target = world.log_probabilities["good"][split][np.arange(len(targets)), targets]
-        assert found["num_tokens"] == len(targets) == len((TEXTS[split].replace("\n", " <eos> ")).split())
-        assert found["perplexity"] == pytest.approx(math.exp(-of_target.mean()), rel=1e-5)
-        assert figures[key] == found["perplexity"]
-        assert found["bits_per_word"] == pytest.approx(-of_target.mean() / math.log(2), rel=1e-5)
-        assert found["num_characters"] == len(TEXTS[split])
+        assert measured["num_tokens"] == len(targets) == len((TEXTS[split].replace("\n", " <eos> ")).split())
+        assert measured["perplexity"] == pytest.approx(math.exp(-of_target.mean()), rel=1e-5)
+        assert figures[key] == measured["perplexity"]
+        assert measured["bits_per_word"] == pytest.approx(-of_target.mean() / math.log(2), rel=1e-5)
+        assert measured["num_characters"] == len(TEXTS[split])
         bits = -of_target.sum() / math.log(2)
-        assert found["bits_per_character"] == pytest.approx(bits / len(TEXTS[split]), rel=1e-5)
+        assert measured["bits_per_character"] == pytest.approx(bits / len(TEXTS[split]), rel=1e-5)
 
 
 def test_accuracy_and_calibration_are_those_of_the_whole_distribution(world, tmp_path):
     _, evaluation, _, _ = world.evaluate("weak", tmp_path)
     log_probabilities, targets = world.log_probabilities["weak"]["eval"], world.targets("eval")
-    found = evaluation["splits"]["eval"]
+    measured = evaluation["splits"]["eval"]
     rank = (log_probabilities > log_probabilities[np.arange(len(targets)), targets][:, None]).sum(axis=1)
     for k in (1, 5, 10):
-        assert found[f"top_{k}_accuracy"] == pytest.approx((rank < k).mean(), abs=0.003)
+        assert measured[f"top_{k}_accuracy"] == pytest.approx((rank < k).mean(), abs=0.003)
     confidence = np.exp(log_probabilities.max(axis=1))
     bins = np.minimum((confidence * 20).astype(int), 19)
     error = sum(abs(((rank == 0) - confidence)[bins == b].sum()) for b in range(20)) / len(targets)
-    assert found["expected_calibration_error"] == pytest.approx(error, abs=0.003)
-    assert set(found["slices"]["document"]) == {"part 0", "part 1"}
+    assert measured["expected_calibration_error"] == pytest.approx(error, abs=0.003)
+    assert set(measured["slices"]["document"]) == {"part 0", "part 1"}
 
 
 def test_unigram_model_is_fitted_on_the_training_tokens(world, tmp_path):
@@ -110,7 +110,7 @@ def test_an_export_with_a_shuffled_vocabulary_is_refused(world, tmp_path):
 
 
 def test_a_baseline_with_another_vocabulary_is_compared_by_bits_per_character(world, tmp_path):
-    """The pushed model knows two words only, so that `<unk>` is easy to predict; it is no better for that."""
+    """The pushed model knows only two words, so that `<unk>` is easy to predict. It must not win because of that."""
     tokenizer = write_vocabulary(tmp_path / "small", ["<unk>", "<eos>", "alpha"])
     model = LanguageModel(3, units=16, augmented=False, init_scale=0.3)
     ids = tokenizer.encode(tf.constant([TEXTS["train"]])).values.numpy().astype(np.int32)
@@ -138,13 +138,13 @@ def test_a_worse_candidate_with_another_tokenizer_than_the_baseline_is_refused(w
 
 
 def _write_small_baseline(world, folder):
-    """A pushed model that knows two words only."""
+    """The pushed model knows only two words."""
     tokenizer = write_vocabulary(folder / "small", ["<unk>", "<eos>", "alpha"])
     export(LanguageModel(3, units=16, augmented=False), tokenizer, folder / "serving" / "1", {})
 
 
 @pytest.mark.parametrize("baseline", ["weak", "other vocabulary"])
-def test_figures_are_those_of_one_process_where_beam_workers_share_the_splits(world, tmp_path, monkeypatch, baseline):
+def test_figures_are_those_of_one_process_if_beam_workers_share_the_splits(world, tmp_path, monkeypatch, baseline):
     if baseline == "weak":
         _push(world, "weak", tmp_path / "serving", 1)
     else:
@@ -155,12 +155,12 @@ def test_figures_are_those_of_one_process_where_beam_workers_share_the_splits(wo
     _, one_process, *blessing = world.evaluate("good", tmp_path, **options)
     shards = []
     monkeypatch.setattr(sharded_reading, "SHARD_PROBABILITIES", 12 * 7 * 20)
-    file_of = sharded_reading._file_of
-    monkeypatch.setattr(sharded_reading, "_file_of", lambda *args: shards.append(args[1].start) or file_of(*args))
+    file_of = sharded_reading.file_of
+    monkeypatch.setattr(sharded_reading, "file_of", lambda *args: shards.append(args[1].start) or file_of(*args))
     _, sharded, *sharded_blessing = world.evaluate("good", tmp_path, **options)
     assert {140, 280, 420} < set(shards)
-    for (place, found), (_, expected) in zip(_leaves(sharded), _leaves(one_process), strict=True):
-        assert found == (pytest.approx(expected, rel=1e-9) if isinstance(expected, float) else expected), place
+    for (place, value), (_, expected) in zip(_leaves(sharded), _leaves(one_process), strict=True):
+        assert value == (pytest.approx(expected, rel=1e-9) if isinstance(expected, float) else expected), place
     assert sharded["baseline"]["low"] != sharded["baseline"]["high"] and sharded_blessing == blessing
 
 
@@ -184,11 +184,11 @@ def test_workers_in_other_processes_read_each_window_once_and_from_its_own_state
     expected = list(model.windows(streams))
     monkeypatch.setattr(sharded_reading, "SHARD_PROBABILITIES", 1)
     processes = ["--runner=FnApiRunner", "--direct_running_mode=multi_processing", "--direct_num_workers=2"]
-    found = list(sharded_reading.windows(model, streams, processes, tmp_path))
-    assert [(row, window.start, len(window.targets)) for row, window in found] == [
+    windows = list(sharded_reading.windows(model, streams, processes, tmp_path))
+    assert [(row, window.start, len(window.targets)) for row, window in windows] == [
         (0, 0, 1000), (1, 0, 1000), (0, 1000, 203), (1, 1000, 1000), (1, 2000, 1000), (1, 3000, 500)
     ]  # fmt: skip
-    for (_, one), (_, other) in zip(expected, found, strict=True):
+    for (_, one), (_, other) in zip(expected, windows, strict=True):
         np.testing.assert_array_equal(one.targets, other.targets)
         np.testing.assert_array_equal(one.rank, other.rank)
         np.testing.assert_allclose(one.log_probabilities, other.log_probabilities, rtol=1e-6)
@@ -196,7 +196,7 @@ def test_workers_in_other_processes_read_each_window_once_and_from_its_own_state
 
 
 @pytest.mark.parametrize("dtype", ["float32", "int8"])
-def test_how_far_an_untied_projection_is_from_the_embeddings_column_space_is_told(world, tmp_path, dtype):
+def test_the_distance_of_an_untied_projection_from_the_embeddings_column_space_is_reported(world, tmp_path, dtype):
     model = LanguageModel(12, units=4, augmented=False, tie_embeddings=False, output_bias=True, init_scale=0.3)
     export(model, world.tokenizer, world.root / f"untied {dtype}" / "Format-Serving", {}, dtype)
     figures, evaluation, _, _ = world.evaluate(f"untied {dtype}", tmp_path)

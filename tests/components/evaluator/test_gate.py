@@ -54,7 +54,7 @@ def test_a_model_no_better_than_word_frequencies_is_refused():
 
 
 @pytest.mark.parametrize("broken", [math.nan, math.inf])
-def test_a_perplexity_that_is_no_number_never_passes(broken):
+def test_a_perplexity_that_is_not_a_number_never_passes(broken):
     verdicts = _judge(_figures(perplexity=broken), max_perplexity=1e9)
     assert _verdict("evaluator.max_perplexity", verdicts).verdict == "refused"
     assert _verdict("unigram", verdicts).verdict == "refused"
@@ -77,15 +77,15 @@ def test_an_exported_tokenizer_that_reads_other_ids_is_refused():
     ],
 )
 def test_regression_is_judged_on_the_interval(change, low, high, verdict, undecided):
-    found = _verdict(
+    judged = _verdict(
         "evaluator.max_regression", _judge(compared=_compared(change, low, high), in_words="the pushed version 3")
     )
-    assert (found.verdict, found.undecided) == (verdict, undecided)
-    assert found.reason.startswith("The pushed version 3 has 100.00 perplexity")
-    assert ("undecided" in found.reason) == undecided
+    assert (judged.verdict, judged.undecided) == (verdict, undecided)
+    assert judged.reason.startswith("The pushed version 3 has 100.00 perplexity")
+    assert ("undecided" in judged.reason) == undecided
 
 
-def test_another_vocabulary_is_said_in_the_reason():
+def test_the_reason_mentions_another_vocabulary():
     verdicts = _judge(compared=_compared(0.1, 0.05, 0.15, "bits_per_character"))
     assert "bits per character" in _verdict("evaluator.max_regression", verdicts).reason
 
@@ -103,7 +103,7 @@ def test_rules_with_bounds(rule, verdict):
     assert _verdict("evaluator.rules[0]", _judge(rules=[rule])).verdict == verdict
 
 
-def test_a_slice_without_tokens_is_refused_in_words():
+def test_a_slice_without_tokens_is_refused_with_a_reason():
     verdict = _verdict(
         "evaluator.rules[0]", _judge(rules=[GateRule(metric="perplexity", slice="line_length:41+", max=9)])
     )
@@ -128,8 +128,8 @@ def test_rules_against_the_baseline(metric, theirs, verdict):
 @pytest.mark.parametrize(("without", "verdict"), [("pass", "passed"), ("refuse", "refused")])
 def test_a_rule_against_the_baseline_says_what_holds_without_one(without, verdict):
     rule = {"metric": "perplexity", "max_change": 0.05, "without_baseline": without}
-    found = _verdict("evaluator.rules[0]", _judge(rules=[rule]))
-    assert found.verdict == verdict and "no pushed version" in found.reason
+    judged = _verdict("evaluator.rules[0]", _judge(rules=[rule]))
+    assert judged.verdict == verdict and "no pushed version" in judged.reason
 
 
 @pytest.mark.parametrize(
@@ -139,7 +139,7 @@ def test_a_rule_against_the_baseline_says_what_holds_without_one(without, verdic
         ({"metric": "perplexity"}, "exactly one of"),
         ({"metric": "perplexity", "max": 3, "min": 2}, "exactly one of"),
         ({"metric": "perplexity", "max": 3, "slice": "line_lengths:2-5"}, "line_length:2-5"),
-        ({"metric": "bits_per_character", "max": 3, "slice": "line_length:2-5"}, "whole split only"),
+        ({"metric": "bits_per_character", "max": 3, "slice": "line_length:2-5"}, "only for a whole split"),
     ],
 )
 def test_rules_that_cannot_be_judged_are_configuration_errors(rule, message):
@@ -165,11 +165,11 @@ def test_baseline_is_the_newest_version_that_is_not_the_candidate(tmp_path):
     serving = tmp_path / "serving"
     assert baseline.find(serving, candidate) is None
     _version(serving / "9", "old")
-    _version(serving / "10", "older, pushed anew")
+    _version(serving / "10", "older, pushed again")
     _version(serving / "11", "new", card="pushed by another run")
     _version(serving / "12.tmp", "half a push")
-    found = baseline.find(serving, candidate)
-    assert (found.version, found.path) == (10, serving / "10")
+    newest = baseline.find(serving, candidate)
+    assert (newest.version, newest.path) == (10, serving / "10")
 
 
 def test_evaluation_is_repeated_when_the_baseline_changes(tmp_path):

@@ -22,7 +22,7 @@ SETTINGS = {"tokenizer": "whitespace", "lowercase": False, "keep_blank_lines": F
 
 
 def text(lines, seed):
-    """Lines that walk through a cycle of words, now and then with a word that is in no vocabulary."""
+    """Lines that repeat a cycle of words, sometimes with a word that no vocabulary has."""
     generator = np.random.default_rng(seed)
     rows = []
     for _ in range(lines):
@@ -66,7 +66,7 @@ def write_tokens(folder, texts, tokenizer):
 
 
 def train(model, stream, steps):
-    """Plain descent over windows of 20 lanes: enough to learn a cycle."""
+    """Trains by plain gradient descent over windows of 20 lanes, which is enough to learn a cycle."""
     weights = [variable.value for variable in model.trainable_variables]
 
     @tf.function
@@ -84,7 +84,7 @@ def train(model, stream, steps):
 
 
 def log_probabilities(model, targets):
-    """The whole stream at once, in float64: [tokens, V]."""
+    """The predictions of the whole stream at once, float64 [tokens, V]."""
     logits = tf.function(model)(tf.constant(np.concatenate([[1], targets[:-1]])[None], tf.int32))
     logits = logits[0].numpy().astype(np.float64)
     return logits - np.log(np.exp(logits).sum(axis=1, keepdims=True))

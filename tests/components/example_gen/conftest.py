@@ -14,13 +14,13 @@ Generated = namedtuple("Generated", "folder figures")
 
 @pytest.fixture
 def example_gen(tmp_path):
-    """Makes the component; its parameters are the keywords, chunks of a few bytes and file: addresses among them."""
+    """Makes the component with the keywords as parameters; small chunks and file: addresses are allowed."""
     return lambda **parameters: ExampleGen(ExampleGen.Parameters.model_construct(**parameters))
 
 
 @pytest.fixture
 def generate(tmp_path, example_gen):
-    """Executes the component with the keywords as parameters; gives the output folder and the figures."""
+    """Executes the component with the keywords as parameters; returns the output folder and the figures."""
 
     def execute(**parameters) -> Generated:
         run = tmp_path / f"run-{len(list(tmp_path.glob('run-*')))}"

@@ -9,7 +9,7 @@ from components.base import ComponentError
 from components.example_gen import corpora
 
 
-def test_every_dataset_of_our_own_is_known():
+def test_every_dataset_of_this_project_is_known():
     for dataset in ("python_docs", "penn_treebank", "wikitext2", "wikitext103", "text_files"):
         corpora.check_dataset(dataset)
 
@@ -22,14 +22,14 @@ def test_tfds_datasets_with_text_are_known(dataset):
 @pytest.mark.parametrize(
     ("dataset", "message"),
     [
-        ("penn_treebnak", "nothing is known by the name 'penn_treebnak'. Did you mean 'penn_treebank'?"),
+        ("penn_treebnak", "found the unknown name 'penn_treebnak'. Did you mean 'penn_treebank'?"),
         ("wiki40c/en", "Did you mean 'wiki40b'?"),
-        ("qzxv", "nothing is known by the name 'qzxv'. Known are python_docs"),
+        ("qzxv", "found the unknown name 'qzxv'. Known are python_docs"),
         ("mnist", r"mnist has no text.*image \(Image\), label \(ClassLabel\)"),
         ("wiki40b/elvish", "'wiki40b/elvish' cannot be opened"),
     ],
 )
-def test_a_dataset_that_cannot_serve_is_an_error_that_helps(dataset, message):
+def test_an_unusable_dataset_is_an_error_that_helps(dataset, message):
     with pytest.raises(ComponentError, match=message):
         corpora.check_dataset(dataset)
 
@@ -79,7 +79,7 @@ def test_a_corpus_without_its_files_says_where_to_put_them(dataset, tmp_path, wr
     assert state(source_url="https://example.org/corpus.zip", source_sha256="0" * 64)
 
 
-def test_files_that_are_no_text_are_refused(write_files, example_gen):
+def test_files_that_are_not_text_are_refused(write_files, example_gen):
     good = {"ptb.train.txt": b"text\n", "ptb.valid.txt": b"text\n", "ptb.test.txt": b"text\n"}
     for content, message in ((b"", "holds no text"), (b"\0\1\2", "holds NUL bytes")):
         folder = write_files(good | {"ptb.valid.txt": content})
@@ -90,8 +90,8 @@ def test_files_that_are_no_text_are_refused(write_files, example_gen):
 def test_files_are_found_in_one_folder_below(write_files):
     names = ("ptb.train.txt", "ptb.valid.txt", "ptb.test.txt")
     folder = write_files({f"simple-examples/data/{name}": b"text\n" for name in names})
-    found = corpora.local_files("penn_treebank", folder)
-    assert [path.name for path in found.values()] == list(names)
+    files = corpora.local_files("penn_treebank", folder)
+    assert [path.name for path in files.values()] == list(names)
 
 
 def test_the_published_penn_treebank_has_its_checksums(ptb_dir):

@@ -158,7 +158,7 @@ def test_penn_treebank_keeps_invalid_bytes_and_warns_of_other_files(write_files,
     assert any("ptb.train.txt" in warning and "checksum" in warning for warning in generated.figures["warnings"])
 
 
-def test_a_changed_source_is_prepared_anew(write_files, generate, read_split):
+def test_a_changed_source_is_prepared_again(write_files, generate, read_split):
     folder = write_files({"ptb.train.txt": b"old\n", "ptb.valid.txt": b"v\n", "ptb.test.txt": b"t\n"})
     generate(dataset="penn_treebank", data_dir=str(folder))
     (folder / "ptb.train.txt").write_bytes(b"new\n")

@@ -42,12 +42,12 @@ def test_without_a_mark_text_of_two_bytes_a_letter_is_refused_by_name(write_file
         text_files.plan(folder, "*", "file", 1000)
 
 
-def test_a_stray_nul_passes_and_is_told(write_files, generate, read_split):
+def test_a_stray_nul_passes_and_is_reported(write_files, generate, read_split):
     train = b"good text\n" * 50 + b"a \0 b\n"
     generated = generate(dataset="text_files", data_dir=str(write_files({"train.txt": train, **OTHERS})))
     assert _text(read_split(generated.folder, "train")) == train
-    found = json.loads((generated.folder / "sources.json").read_text())
-    assert found["files"] == {"train.txt": {"bytes": 506, "invalid_bytes": 0, "nul_bytes": 1}}
+    sources = json.loads((generated.folder / "sources.json").read_text())
+    assert sources["files"] == {"train.txt": {"bytes": 506, "invalid_bytes": 0, "nul_bytes": 1}}
 
 
 @pytest.mark.parametrize("chunk_bytes", [30, 10**6])
@@ -104,15 +104,15 @@ def test_linked_folders_are_read_and_loops_end(write_files, generate, read_split
     assert lines == {"train": 5, "eval": 5, "test": 1}
     assert [record.document for record in read_split(generated.folder, "eval")] == ["again/valid.txt"]
     assert (generated.figures["outside_files"], generated.figures["skipped_files"]) == (1, 3)
-    found = json.loads((generated.folder / "sources.json").read_text())
-    assert found["outside"] == 1
-    assert found["skipped"]["self"] == "a loop of links"
-    assert {found["skipped"][name] for name in ("train/loop", "valid")} == {
-        "a folder that is read already, under another name"
+    sources = json.loads((generated.folder / "sources.json").read_text())
+    assert sources["outside"] == 1
+    assert sources["skipped"]["self"] == "a loop of links"
+    assert {sources["skipped"][name] for name in ("train/loop", "valid")} == {
+        "a folder that is already read under another name"
     }
 
 
-def test_what_is_no_file_is_skipped_by_name_and_counted(write_files, generate, tmp_path, monkeypatch):
+def test_entries_that_are_not_files_are_skipped_by_name_and_counted(write_files, generate, tmp_path, monkeypatch):
     folder = write_files({"train.txt": b"text\n" * 9, **OTHERS, "secret.txt": b"secret\n"})
     os.mkfifo(folder / "pipe.txt")
     (folder / "gone.txt").symlink_to(folder / "nowhere")
@@ -135,7 +135,7 @@ def test_what_is_no_file_is_skipped_by_name_and_counted(write_files, generate, t
     }
 
 
-def test_sound_files_leave_no_word_about_them(write_files, generate):
+def test_sound_files_are_not_reported(write_files, generate):
     generated = generate(dataset="text_files", data_dir=str(write_files({"train.txt": b"t\n", **OTHERS})))
     assert not (generated.folder / "sources.json").exists()
     assert not {"skipped_files", "outside_files", "warnings"} & generated.figures.keys()
@@ -172,7 +172,7 @@ def test_archives_are_refused_by_name(write_files, name, content, kind):
         text_files.plan(write_files({name: content, **OTHERS}), "*", "file", 1000)
 
 
-def test_an_archive_that_the_pattern_passes_by_is_seen_in_the_message(write_files, generate):
+def test_an_archive_that_the_pattern_does_not_match_is_named_in_the_message(write_files, generate):
     folder = write_files({"train.txt.tar.gz": gzip.compress(_tar()), **OTHERS})
     with pytest.raises(ComponentError, match="no file to train on.*the folder holds test.txt, train.txt.tar.gz"):
         generate(dataset="text_files", data_dir=str(folder))

@@ -1,4 +1,4 @@
-"""Texts at a URL: a scheme that the tests register with Beam gives the bytes that the same local folder gives."""
+"""Texts at a URL: a scheme that the tests register with Beam returns the bytes of a local folder."""
 
 import gzip
 import os
@@ -20,7 +20,7 @@ SCHEME = "shelf://"
 
 
 class Shelf(LocalFileSystem):
-    """`shelf://PATH` is the local file PATH, as far as reading goes."""
+    """Reads `shelf://PATH` as the local file PATH."""
 
     opened: list[str] = []
 
@@ -33,9 +33,9 @@ class Shelf(LocalFileSystem):
         return SCHEME + head, tail
 
     def _list(self, dir_or_prefix):
-        for found in super()._list(dir_or_prefix.removeprefix(SCHEME)):
-            found.path = SCHEME + found.path
-            yield found
+        for entry in super()._list(dir_or_prefix.removeprefix(SCHEME)):
+            entry.path = SCHEME + entry.path
+            yield entry
 
     def metadata(self, path):
         return super().metadata(path.removeprefix(SCHEME))
@@ -82,9 +82,9 @@ def test_the_shards_are_those_of_the_local_folder(tmp_path, texts):
 
 
 def test_hidden_names_are_left_out_and_names_are_relative(texts):
-    found = list_folder(f"{SCHEME}{texts}")
-    assert [name for name, _ in found.files] == sorted(set(FILES) - {"train/.hidden.txt"})
-    assert dict(found.files)["valid.txt"] == f"{SCHEME}{texts}/valid.txt"
+    listing = list_folder(f"{SCHEME}{texts}")
+    assert [name for name, _ in listing.files] == sorted(set(FILES) - {"train/.hidden.txt"})
+    assert dict(listing.files)["valid.txt"] == f"{SCHEME}{texts}/valid.txt"
 
 
 def test_the_fingerprint_follows_the_stamps_and_reads_no_text(texts):

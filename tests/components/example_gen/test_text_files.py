@@ -70,12 +70,12 @@ def test_positions_count_lines_in_the_document_across_chunks(write_files, chunk_
 
 def test_blocks_are_the_same_documents_whatever_the_chunks(write_files):
     folder = write_files({"book.txt": _book(6, 2000)})
-    found = []
+    routed = []
     for chunk_bytes in (1, 333, 10**9):
         runs = [run for chunk in text_files.plan(folder, "*", "block", chunk_bytes) for run in chunk.routed()]
-        found.append([(split, run.document, run.position, run.text) for split, run in runs])
-    assert found[0] == found[1] == found[2]
-    assert {split for split, *_ in found[0]} == {"train", "eval", "test"}
+        routed.append([(split, run.document, run.position, run.text) for split, run in runs])
+    assert routed[0] == routed[1] == routed[2]
+    assert {split for split, *_ in routed[0]} == {"train", "eval", "test"}
 
 
 def test_equal_blocks_go_to_the_same_split(write_files):
@@ -97,7 +97,7 @@ def test_fifty_files_are_divided_whole_by_a_hash_of_their_names(write_files):
     assert set(split_lines(grown["train"])) >= divided["train"] - {b"more\n"}
 
 
-def test_files_without_a_word_are_left_out_only_where_others_say_train(write_files):
+def test_files_without_a_split_in_their_names_are_left_out_only_if_others_name_train(write_files):
     named = {"train.txt": b"t\n" * 3, "valid.txt": b"v\n", "test.txt": b"s\n", "readme.txt": b"about\n"}
     assert b"about" not in _texts(text_files.plan(write_files(named), "*", "file", 100))["train"]
     unnamed = {"book.txt": b"b\n" * 30, "test.txt": b"s\n"}
@@ -130,7 +130,7 @@ def test_a_pattern_without_files_is_named(write_files, pattern, message):
         text_files.find_files(write_files({"book.txt": b"text\n"}), pattern)
 
 
-def test_missing_empty_and_mistaken_folders_are_named(tmp_path, write_files):
+def test_missing_empty_and_wrong_folders_are_named(tmp_path, write_files):
     with pytest.raises(ComponentError, match="example_gen.data_dir: there is no .*nowhere"):
         text_files.find_files(tmp_path / "nowhere", "*")
     with pytest.raises(ComponentError, match="example_gen.data_dir: .* is empty"):

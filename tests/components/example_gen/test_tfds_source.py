@@ -12,7 +12,7 @@ POEMS = [f"poem {number}\n\nits end {number}" for number in range(300)]
 
 @pytest.fixture
 def prepare(tmp_path):
-    """Prepares a dataset of the given splits (lists of examples) in a folder and gives that folder."""
+    """Prepares a dataset of the given splits (lists of examples) in a folder and returns that folder."""
 
     def write(name: str, splits: dict[str, list[dict]], features: dict, version: str = "1.0.0"):
         with tfds.core.registered.skip_registration():
@@ -72,7 +72,7 @@ def test_a_prepared_copy_is_read_in_order(prepare_texts, generate, read_split, c
     assert read_split(generated.folder, "train")[7].document == "train:7"
 
 
-def test_what_a_dataset_lacks_is_held_out_by_document(prepare_texts, generate, read_split):
+def test_splits_that_a_dataset_lacks_are_held_out_by_document(prepare_texts, generate, read_split):
     folder = prepare_texts(train=POEMS, test=["the test\n"])
     generated = generate(dataset="poems", data_dir=folder, chunk_bytes=3000)
     train, held_out = (_texts(read_split(generated.folder, split)) for split in ("train", "eval"))
@@ -93,7 +93,7 @@ def test_few_examples_are_held_out_by_line(prepare_texts, generate, read_split, 
     assert read_split(output, "test")[0].position == 30
 
 
-def test_the_folder_of_one_version_will_do(prepare_texts, generate):
+def test_the_folder_of_one_version_is_enough(prepare_texts, generate):
     folder = prepare_texts(train=POEMS)
     assert generate(dataset="poems", data_dir=f"{folder}/poems/1.0.0").figures["train_lines"] > 700
 

@@ -1,3 +1,5 @@
+"""ExampleValidator: what passes, what warns and what stops the run."""
+
 import pytest
 
 from components import base
@@ -20,13 +22,13 @@ def validate(tmp_path, max_invalid_fraction=0.01, **changes):
     return figures, ANOMALIES.read(tmp_path)
 
 
-def test_sound_data_passes_without_a_word(tmp_path):
+def test_sound_data_passes_without_a_message(tmp_path):
     figures, anomalies = validate(tmp_path)
     assert figures == {"errors": 0, "warnings": 0}
     assert anomalies == {"errors": [], "warnings": []}
 
 
-def test_an_empty_split_stops_the_run_and_is_written_down(tmp_path):
+def test_an_empty_split_stops_the_run_and_is_recorded(tmp_path):
     with pytest.raises(base.ComponentError, match="eval split is empty.*example_gen.pattern"):
         validate(tmp_path, eval={"tokens": 0, "bytes": 3})
     anomalies = ANOMALIES.read(tmp_path)

@@ -47,9 +47,9 @@ def judge(statistics: Path, **limits) -> dict[str, list[str]]:
     try:
         component.execute({"statistics": statistics}, {"anomalies": output}, CONTEXT)
     except base.ComponentError as error:
-        found = ANOMALIES.read(output)
-        assert str(error) == "\n".join(found["errors"])
-        return found
+        anomalies = ANOMALIES.read(output)
+        assert str(error) == "\n".join(anomalies["errors"])
+        return anomalies
     return ANOMALIES.read(output)
 
 
@@ -59,7 +59,7 @@ def test_sound_text_breaks_no_rule(tmp_path):
 
 RULES = [
     ("min_tokens", {"eval": "few words\n"}, "The eval split has 3 tokens, fewer than"),
-    ("max_unk_share", {"test": "<unk> <unk> word\n" * 50}, r"50.0% of the test split's tokens \(100\) read <unk>"),
+    ("max_unk_share", {"test": "<unk> <unk> word\n" * 50}, r"50.0% of the test split's tokens \(100\) are <unk>"),
     ("max_overlap", {"eval": "new line\n" * 30 + ENGLISH[:4000]}, "For example: the cat number .* sat on mat"),
     (
         "max_document_share",
@@ -85,9 +85,9 @@ RULES = [
 @pytest.mark.parametrize(("rule", "texts", "sentence"), RULES, ids=[rule for rule, *_ in RULES])
 def test_a_broken_rule_is_a_warning_or_an_error_as_configured(tmp_path, rule, texts, sentence):
     statistics = count(tmp_path, **texts)
-    (found,) = judge(statistics, errors=[])["warnings"]
-    assert judge(statistics, errors=[rule]) == {"errors": [found], "warnings": []}
-    assert re.search(sentence, found), found
+    (warning,) = judge(statistics, errors=[])["warnings"]
+    assert judge(statistics, errors=[rule]) == {"errors": [warning], "warnings": []}
+    assert re.search(sentence, warning), warning
     loosest = {"min_tokens": 1, "max_line_bytes": 10**9, "max_skipped_files": 9}.get(rule, 1)
     assert judge(statistics, **{rule: loosest}) == {"errors": [], "warnings": []}
 
@@ -139,9 +139,9 @@ def test_frequent_words_and_scripts_are_counted_as_python_counts_them(tmp_path):
     words = [line.split("\t") for line in (statistics / "Split-train/words.tsv").read_text().splitlines()]
     assert words[:2] == [["cat", "200"], ["mat", "200"]] and ["дом", "2"] in words
     assert "<eos>" not in dict(words)
-    found = STATISTICS.read(statistics / "Split-train")
+    counts = STATISTICS.read(statistics / "Split-train")
     letters = sum(letter.isascii() and letter.isalpha() for letter in ENGLISH) + len("ull")
-    assert found["scripts"] == {
+    assert counts["scripts"] == {
         "LATIN": letters, "CYRILLIC": 6, "CJK": 2, "KATAKANA": 2, "FEMININE": 1, "FULLWIDTH": 1,
     }  # fmt: skip
 
@@ -159,8 +159,8 @@ def test_documents_and_lines_are_measured_across_shards(tmp_path):
         StatisticsGen.Parameters(tokenizer="whitespace"), examples=base.Channel("ExampleGen", "examples", "Examples")
     )
     component.execute({"examples": examples}, {"statistics": output}, CONTEXT)
-    found = {s: STATISTICS.read(output / f"Split-{s}") for s in ("train", "eval", "test")}
-    assert found["train"]["largest_document"] == {"name": "b", "bytes": 17, "share": 17 / 22}
-    assert found["train"]["longest_line"] == {"bytes": 9, "document": "b", "line": 2, "text": "123456789"}
-    assert found["test"]["largest_document"]["bytes"] == 5
-    assert found["train"]["lines"] == 5
+    counts = {s: STATISTICS.read(output / f"Split-{s}") for s in ("train", "eval", "test")}
+    assert counts["train"]["largest_document"] == {"name": "b", "bytes": 17, "share": 17 / 22}
+    assert counts["train"]["longest_line"] == {"bytes": 9, "document": "b", "line": 2, "text": "123456789"}
+    assert counts["test"]["largest_document"]["bytes"] == 5
+    assert counts["train"]["lines"] == 5

@@ -1,3 +1,5 @@
+"""InfraValidator: good models pass, and every kind of wrong answer is noticed."""
+
 import ast
 import json
 import shutil
@@ -112,7 +114,7 @@ def test_latency_without_a_limit_is_reported_only(monkeypatch, inputs, tmp_path)
     assert figures["blessed"] and figures["latency_ms"] == 5000.0 and verdict == "INFRA_BLESSED"
 
 
-def test_a_crash_is_told_with_the_request_that_caused_it(monkeypatch, inputs, tmp_path):
+def test_a_crash_is_reported_with_the_request_that_caused_it(monkeypatch, inputs, tmp_path):
     begin = 'print(json.dumps({"begin": "score, emoji"}), flush=True)\n'
     probe_with(monkeypatch, tmp_path, begin + 'sys.exit("out of cheese")')
     _, verdict, text = validate(inputs, tmp_path)
@@ -223,6 +225,6 @@ def test_a_missing_signature_is_named():
         answering().score([b"w1"])
 
 
-def test_an_answer_to_what_makes_no_sense_is_noticed():
+def test_an_answer_to_an_impossible_request_is_noticed():
     with pytest.raises(probe.Wrong, match="answered, expected to be refused"):
         probe.refuses(lambda: b"some text")

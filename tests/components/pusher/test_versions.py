@@ -54,8 +54,8 @@ def test_a_blessed_model_is_pushed_as_it_was_exported(tmp_path):
     assert figures == {"pushed_model": str(tmp_path / "serving" / "1"), "version": 1}
     pushed = json.loads((output / "pushed.json").read_text())
     assert pushed["version"] == 1 and len(pushed["digest"]) == 64
-    found = {path.relative_to(tmp_path / "serving/1").as_posix() for path in (tmp_path / "serving/1").rglob("*")}
-    assert found == {"saved_model.pb", "variables", "variables/variables.data"}
+    files = {path.relative_to(tmp_path / "serving/1").as_posix() for path in (tmp_path / "serving/1").rglob("*")}
+    assert files == {"saved_model.pb", "variables", "variables/variables.data"}
 
 
 @pytest.mark.parametrize(
@@ -67,7 +67,7 @@ def test_a_model_that_any_judge_refused_is_not_pushed(tmp_path, blessing, infra)
     assert not (tmp_path / "serving").exists()
 
 
-def test_only_the_newest_versions_are_kept_and_numbers_are_never_given_again(tmp_path):
+def test_only_the_newest_versions_are_kept_and_numbers_are_never_used_again(tmp_path):
     serving = tmp_path / "serving"
     for content in "abcd":
         push(tmp_path, serving, content, keep_versions=2)
@@ -103,7 +103,7 @@ def test_a_failed_copy_leaves_the_old_version_and_nothing_else(tmp_path, monkeyp
     assert contents(serving / "1") == "good"
 
 
-def test_what_a_killed_push_left_is_cleared_by_the_next(tmp_path):
+def test_the_remains_of_a_killed_push_are_removed_by_the_next(tmp_path):
     serving = tmp_path / "serving"
     (serving / f"{versions.ASIDE}1").mkdir(parents=True)
     push(tmp_path, serving)
@@ -127,7 +127,7 @@ def test_pushes_at_once_leave_every_model_whole(tmp_path):
     assert {contents(serving / str(i)) for i in range(1, 7)} == {str(i) * 100_000 for i in range(6)}
 
 
-def test_a_rollback_pushes_the_previous_version_anew_and_again_goes_further_back(tmp_path):
+def test_a_rollback_republishes_the_previous_version_and_a_second_one_an_older_version(tmp_path):
     serving = tmp_path / "serving"
     for content in ("first", "second", "third"):
         push(tmp_path, serving, content, keep_versions=10)
@@ -163,7 +163,7 @@ def pusher(parameters: Pusher.Parameters) -> Pusher:
     return Pusher(parameters, **{key: Channel("Before", key, kind) for key, kind in producer.items()})
 
 
-def test_a_push_whose_folder_was_lost_or_damaged_is_not_valid_any_more(tmp_path):
+def test_a_push_whose_folder_was_lost_or_damaged_is_not_valid(tmp_path):
     _, output, parameters = execute(tmp_path, "BLESSED")
     component, outputs = pusher(parameters), {"pushed_model": output}
     assert component.still_valid(outputs)
@@ -180,7 +180,7 @@ def test_a_pruned_or_rolled_back_push_stays_valid(tmp_path):
     assert pusher(parameters).still_valid({"pushed_model": output})
 
 
-def test_a_model_without_a_graph_and_a_serving_dir_that_is_a_file_are_errors_in_words(tmp_path):
+def test_a_model_without_a_graph_and_a_serving_dir_that_is_a_file_are_component_errors(tmp_path):
     with pytest.raises(ComponentError, match="saved_model.pb is missing"):
         versions.push(tmp_path, tmp_path / "serving", 3)
     (tmp_path / "file").touch()
@@ -208,7 +208,7 @@ def die_in_a_push(tmp_path: Path, serving: Path, when: str) -> None:
     assert process.exitcode == -signal.SIGKILL
 
 
-def test_a_version_that_never_appeared_is_not_gone_back_from(tmp_path):
+def test_a_version_that_never_appeared_is_not_rolled_back(tmp_path):
     serving = tmp_path / "serving"
     for content in ("first", "second"):
         push(tmp_path, serving, content)
@@ -219,7 +219,7 @@ def test_a_version_that_never_appeared_is_not_gone_back_from(tmp_path):
     assert contents(serving / "4") == "first"
 
 
-def test_a_push_that_was_killed_before_anybody_knew_is_recognised(tmp_path):
+def test_a_push_that_was_killed_before_it_was_recorded_is_recognised(tmp_path):
     serving = tmp_path / "serving"
     push(tmp_path, serving, "first")
     die_in_a_push(tmp_path, serving, "after the rename")
@@ -228,10 +228,10 @@ def test_a_push_that_was_killed_before_anybody_knew_is_recognised(tmp_path):
     assert versions.roll_back(serving, 3)["rollback_of"] == 1
 
 
-def test_a_rollback_goes_to_other_contents(tmp_path):
+def test_a_rollback_chooses_a_version_with_other_contents(tmp_path):
     serving = tmp_path / "serving"
     push(tmp_path, serving, "first")
-    shutil.copytree(serving / "1", serving / "2")  # the same once more, as somebody else may put it there
+    shutil.copytree(serving / "1", serving / "2")  # a copy that another program may have put there
     with pytest.raises(ComponentError, match="no version before 2"):
         versions.roll_back(serving, 3)
     push(tmp_path, serving, "third")
@@ -239,13 +239,13 @@ def test_a_rollback_goes_to_other_contents(tmp_path):
 
 
 @pytest.mark.parametrize("damage", ["truncated", '{"a": 1}', "", "[3]", '[{"version": "1"}]', "\x00\xff"])
-def test_a_damaged_record_is_set_aside_and_made_again(tmp_path, damage, caplog):
+def test_a_damaged_record_is_renamed_and_rebuilt(tmp_path, damage, caplog):
     serving = tmp_path / "serving"
     for content in "abc":
         model = make_model(tmp_path / content, content)
         (model / saved_model.CARD.parent).mkdir()
         versions.push(model, serving, 2)
-    (serving / "1").mkdir()  # another's
+    (serving / "1").mkdir()  # a version that was not pushed
     record = serving / push_record.RECORD
     content = record.read_text()
     record.write_text(content[: content.rindex("digest")] if damage == "truncated" else damage)
@@ -255,7 +255,7 @@ def test_a_damaged_record_is_set_aside_and_made_again(tmp_path, damage, caplog):
     assert versions.list_versions(serving) == ([3, 4] if damage == "truncated" else [1, 3, 4])
 
 
-def test_numbers_of_a_damaged_record_are_not_given_again(tmp_path):
+def test_numbers_of_a_damaged_record_are_not_used_again(tmp_path):
     serving = tmp_path / "serving"
     for content in "abc":
         push(tmp_path, serving, content)

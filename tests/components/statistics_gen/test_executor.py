@@ -1,3 +1,5 @@
+"""StatisticsGen: its counts against what Python counts."""
+
 import collections
 import json
 
@@ -27,15 +29,15 @@ def test_every_split_is_counted_as_python_counts_it(tmp_path):
     train = "a b <unk>\n\n  \na b\na b\r\nné —\n".encode()
     examples = write_texts(tmp_path / "examples", train=train, eval=b"a b\nnew line\n", test=b"last line without end")
     figures, splits = statistics_of(tmp_path, examples)
-    found = splits["train"]
-    assert found["bytes"] == len(train)
-    assert found["characters"] == len(train.decode())
-    assert (found["lines"], found["blank_lines"], found["tokens"]) == (4, 2, 13)
-    assert (found["unk_tokens"], found["unk_share"]) == (1, 1 / 13)
-    assert (found["invalid_bytes"], found["nul_bytes"]) == (0, 0)
-    assert found["duplicated_lines"] == 1  # "a b" stands there twice
-    assert found["duplicated_share"] == 1 / 4
-    length = found["line_length"]
+    counted = splits["train"]
+    assert counted["bytes"] == len(train)
+    assert counted["characters"] == len(train.decode())
+    assert (counted["lines"], counted["blank_lines"], counted["tokens"]) == (4, 2, 13)
+    assert (counted["unk_tokens"], counted["unk_share"]) == (1, 1 / 13)
+    assert (counted["invalid_bytes"], counted["nul_bytes"]) == (0, 0)
+    assert counted["duplicated_lines"] == 1  # "a b" is there twice
+    assert counted["duplicated_share"] == 1 / 4
+    length = counted["line_length"]
     assert (length["mean"], length["median"], length["max"]) == (9 / 4, 2, 3)
     assert dict(zip(length["edges"], length["counts"], strict=True))[2] == 3
     assert sum(length["counts"]) == 4
@@ -47,7 +49,7 @@ def test_every_split_is_counted_as_python_counts_it(tmp_path):
     }  # fmt: skip
 
 
-def test_blank_lines_are_lines_where_the_tokenizer_keeps_them(tmp_path):
+def test_blank_lines_are_lines_if_the_tokenizer_keeps_them(tmp_path):
     examples = write_texts(tmp_path / "examples", train=b" \n = T = \n \n", eval=b"\n", test=b"x\n")
     _, splits = statistics_of(tmp_path, examples, keep_blank_lines=True)
     assert (splits["train"]["lines"], splits["train"]["blank_lines"], splits["train"]["tokens"]) == (3, 2, 6)
@@ -84,7 +86,7 @@ def test_invalid_bytes_are_a_fraction_of_all_bytes(tmp_path):
     assert splits["eval"]["nul_bytes"] == 1
 
 
-def test_a_document_that_goes_on_in_the_next_shard_is_one_document(tmp_path):
+def test_a_document_that_continues_in_the_next_shard_is_one_document(tmp_path):
     shards = [[("a", 0, b"1\n"), ("b", 0, b"2\n")], [("b", 1, b"3\n")], [("c", 0, b"4\n"), ("a", 0, b"5\n")]]
     examples = write_examples(tmp_path / "examples", {"train": shards, "eval": shards[1:2], "test": shards[:1]})
     _, splits = statistics_of(tmp_path, examples)
@@ -132,7 +134,7 @@ def test_counts_survive_the_file_between_two_pipelines():
     counts.add_example(b"zwei\n", "друг\n".encode(), 3)
     counts.scripts = collections.Counter({"LATIN": 9, "CYRILLIC": 4})
     counts.lengths[3] = 2
-    found = Counts.from_json(json.loads(json.dumps(counts.to_json())))
-    assert found.to_json() == counts.to_json() and found.summary() == counts.summary()
-    assert (found + Counts()).largest == counts.largest and found.first == b"caf\xe9 \xff/one"
+    restored = Counts.from_json(json.loads(json.dumps(counts.to_json())))
+    assert restored.to_json() == counts.to_json() and restored.summary() == counts.summary()
+    assert (restored + Counts()).largest == counts.largest and restored.first == b"caf\xe9 \xff/one"
     assert Counts.from_json(Counts().to_json()).last is None

@@ -1,4 +1,4 @@
-"""Workers that meet on loopback: who is missing or differs is named, and a lost one is noticed at once."""
+"""Workers that connect on loopback: a missing or differing one is named, and a lost one is noticed at once."""
 
 import concurrent.futures
 import socket
@@ -14,16 +14,16 @@ SETTINGS = {"trainer.seed": "1", "the project's code": "abc"}
 
 @pytest.fixture
 def addresses():
-    """Of three workers."""
+    """The addresses of three workers."""
     servers = [socket.create_server(("127.0.0.1", 0)) for _ in range(3)]
-    found = tuple(server.getsockname() for server in servers)
+    free = tuple(server.getsockname() for server in servers)
     for server in servers:
         server.close()
-    return found
+    return free
 
 
 def meet(addresses, settings=(SETTINGS,) * 3, seconds=10.0):
-    """What each worker gets: its peers, or the message that it is refused with."""
+    """The result of each worker: its peers, or the message with which it is refused."""
 
     def one(index):
         try:
@@ -46,10 +46,10 @@ def test_all_meet_on_the_chiefs_address_which_is_free_again(addresses):
 
 
 def test_a_worker_that_differs_is_named_to_all(addresses):
-    found = meet(addresses, (SETTINGS, SETTINGS, SETTINGS | {"trainer.seed": "2"}))
-    assert "worker 2 (127.0.0.1:" in found[0] and "differs from the chief in trainer.seed." in found[0]
-    assert all("worker 2" in message for message in found if "refused" in message)
-    assert "differs from the chief" in found[2]
+    results = meet(addresses, (SETTINGS, SETTINGS, SETTINGS | {"trainer.seed": "2"}))
+    assert "worker 2 (127.0.0.1:" in results[0] and "differs from the chief in trainer.seed." in results[0]
+    assert all("worker 2" in message for message in results if "refused" in message)
+    assert "differs from the chief" in results[2]
 
 
 def test_a_worker_that_is_missing_is_named_to_all(addresses):
@@ -64,7 +64,7 @@ def test_a_chief_that_is_missing_is_named(addresses):
     assert "worker 0, the chief (127.0.0.1:" in one and "did not come within 1 s" in one
 
 
-def test_whoever_is_no_worker_is_ignored(addresses):
+def test_a_connection_that_is_not_a_worker_is_ignored(addresses):
     with concurrent.futures.ThreadPoolExecutor(1) as pool:
         chief = pool.submit(peers.meet, Task(addresses[:2], 0), SETTINGS, 20.0)
         for content in (b"PRI * HTTP/2.0\r\n\r\n", b"[1]\n", b'{"worker": [1]}\n', b'{"worker": 0}\n'):
@@ -75,8 +75,8 @@ def test_whoever_is_no_worker_is_ignored(addresses):
                     break
                 except ConnectionRefusedError:
                     time.sleep(0.1)
-        with peers.meet(Task(addresses[:2], 1), SETTINGS, 20.0), chief.result(20) as found:
-            assert len(found.sockets) == 1
+        with peers.meet(Task(addresses[:2], 1), SETTINGS, 20.0), chief.result(20) as met:
+            assert len(met.sockets) == 1
 
 
 def test_a_lost_worker_is_noticed_at_once_and_a_failed_one_says_why(addresses):

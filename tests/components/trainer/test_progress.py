@@ -11,7 +11,7 @@ from tests.components.artifacts import samples
 
 
 class Training:
-    """Stands for a training of 2 epochs of 100 steps, which takes a second a step."""
+    """A fake training of 2 epochs of 100 steps that takes one second for each step."""
 
     def __init__(self):
         self.history, self.window, self.steps, self.tokens_per_second, self.best_epoch = [], 0, 100, 35.0, 1
@@ -44,7 +44,7 @@ def shown(tmp_path, clock, capfd, **options):
     return capfd.readouterr().err
 
 
-def test_the_remaining_time_is_said_within_the_first_minute_and_after_each_epoch(tmp_path, clock, capfd):
+def test_the_remaining_time_is_shown_within_the_first_minute_and_after_each_epoch(tmp_path, clock, capfd):
     lines = shown(tmp_path, clock, capfd).splitlines()
     first, first_epoch, second_epoch = (line for line in lines if line.startswith("epoch"))
     assert re.fullmatch(r"epoch   1/2  31%  training    99.00      35 tokens/s  3 min left", first)  # 169 s
@@ -61,5 +61,5 @@ def test_a_quiet_training_shows_nothing(tmp_path, clock, capfd):
     ("seconds", "words"),
     [(5, "under 1 min left"), (3000, "50 min left"), (12_000, "3 h 20 min left"), (200_000, "2 days 7 h left")],
 )
-def test_a_remaining_time_is_as_fine_as_it_is_known(seconds, words):
+def test_a_remaining_time_is_as_precise_as_its_estimate(seconds, words):
     assert time_left(seconds) == words

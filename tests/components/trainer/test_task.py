@@ -1,4 +1,4 @@
-"""`TF_CONFIG` in TensorFlow's own form, and what is said of one that cannot be used."""
+"""`TF_CONFIG` in TensorFlow's own format, and the messages for one that cannot be used."""
 
 import json
 
@@ -10,8 +10,8 @@ WORKERS = ["10.0.0.1:2222", "host-b:2222"]
 
 
 def read(cluster, kind="worker", index=0):
-    found = {"cluster": cluster, "task": {"type": kind, "index": index}, "environment": "cloud"}
-    return task.from_environment({"TF_CONFIG": json.dumps(found)})
+    config = {"cluster": cluster, "task": {"type": kind, "index": index}, "environment": "cloud"}
+    return task.from_environment({"TF_CONFIG": json.dumps(config)})
 
 
 def test_the_first_worker_is_the_chief():
@@ -45,7 +45,7 @@ def test_a_task_of_type_chief_comes_before_the_workers():
         ('{"cluster": {"worker": [1, 2]}, "task": {"type": "worker", "index": 0}}', "AttributeError"),
     ],
 )
-def test_what_cannot_be_used_is_said(text, message):
+def test_an_unusable_tf_config_is_an_error_that_says_why(text, message):
     with pytest.raises(ValueError, match=message) as raised:
         task.from_environment({"TF_CONFIG": text})
     assert "TF_CONFIG" in str(raised.value)

@@ -1,3 +1,5 @@
+"""Transform: no token is lost or moved, and damaged inputs are named."""
+
 import json
 import random
 
@@ -70,7 +72,7 @@ def test_examples_are_batched_within_a_shard_without_changing_the_stream(tmp_pat
     np.testing.assert_array_equal(TokenStream(output / "Split-train")[:], [2, *[3] * 50_000, 1] * 30)
 
 
-def test_shards_that_come_back_in_any_order_are_put_in_theirs(tmp_path):
+def test_shards_that_come_back_in_any_order_are_put_in_the_corpus_order(tmp_path):
     shards = [ExamplesShard(s, n, 12, "") for s in SPLITS for n in range(12)]
     written = [executor.WrittenShard(shard, f"tokens-{shard.number}", (shard.number,), 1, 0) for shard in shards]
     random.Random(1).shuffle(written)
@@ -86,7 +88,7 @@ def test_shards_that_come_back_in_any_order_are_put_in_theirs(tmp_path):
         executor.write_indexes(str(tmp_path), shards, [*written[1:], written[1]])
 
 
-def test_results_that_the_runner_lost_are_missed(tmp_path):
+def test_results_that_the_runner_lost_are_an_error(tmp_path):
     (tmp_path / "train-1.result").write_text("1")
     (tmp_path / ".train-2.result.attempt").write_bytes(b"half")
     assert beam_pipeline.kept(tmp_path, 1) == [1]

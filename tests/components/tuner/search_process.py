@@ -1,4 +1,4 @@
-"""A small search in a process of its own, for tests that kill it or share it among several.
+"""A small search in a separate process, for tests that kill it or share it among several.
 
 Usage: `python -m tests.components.tuner.search_process search FOLDER` or `... work FOLDER`; `write` makes the FOLDER.
 """
@@ -31,7 +31,7 @@ def parameters(**changes) -> Tuner.Parameters:
 
 
 def write(folder: Path) -> dict[str, Path]:
-    """Writes the inputs: a text in which each word tells the next, and its vocabulary."""
+    """Writes the inputs: a text in which each word determines the next, and its vocabulary."""
     from models.text.token_stream import TokenWriter, write_index
 
     generator = np.random.default_rng(1)
@@ -77,7 +77,7 @@ if __name__ == "__main__":
     from components.tuner import heartbeat, search_process
 
     heartbeat.INTERVAL, heartbeat.WORKER_TIMEOUT = 0.2, 4.0
-    # Keras Tuner's chief looks every 20 s whether its workers have gone.
+    # Keras Tuner's chief checks every 20 s whether its workers have ended.
     oracle_chief.time = types.SimpleNamespace(sleep=lambda seconds: time.sleep(min(seconds, 0.2)))
     command, folder = sys.argv[1], Path(sys.argv[2])
     if command == "work":

@@ -38,7 +38,7 @@ def start(command, folder, environment=None, **options):
 
 
 @pytest.fixture(scope="module")
-def found(tmp_path_factory):
+def finished(tmp_path_factory):
     """A grid of the default and three trials that was killed in its third trial and resumed: (folder, figures)."""
     folder = tmp_path_factory.mktemp("search")
     search_process.write(folder)
@@ -70,24 +70,24 @@ def trials_of(folder):
     return json.loads((folder / "best_hyperparameters" / "trials.json").read_text())
 
 
-def test_a_killed_search_goes_on_and_tries_everything_once(found):
-    trials = trials_of(found[0])
+def test_a_killed_search_resumes_and_tries_everything_once(finished):
+    trials = trials_of(finished[0])
     rates = [trial["values"]["learning_rate"] for trial in trials["trials"]]
     assert rates == [0.3, 0.4, 500.0, 0.5]
     assert trials["ended_by"] == "space"
 
 
-def test_a_trial_that_diverges_is_stopped_and_counted(found):
-    trials = trials_of(found[0])
+def test_a_trial_that_diverges_is_stopped_and_counted(finished):
+    trials = trials_of(finished[0])
     [diverged] = [trial for trial in trials["trials"] if trial["status"] == "diverged"]
     assert diverged["values"]["learning_rate"] == 500.0
     assert "unigram" in diverged["reason"] or diverged["reason"].startswith("Training diverged: the ")
-    assert found[1]["diverged"] == trials["counts"]["diverged"] == 1
+    assert finished[1]["diverged"] == trials["counts"]["diverged"] == 1
     assert trials["counts"]["completed"] == 3
 
 
-def test_the_best_is_compared_with_the_default(found):
-    folder, figures = found
+def test_the_best_is_compared_with_the_default(finished):
+    folder, figures = finished
     trials = trials_of(folder)
     perplexities = {t["values"]["learning_rate"]: min(t["valid_perplexity"]) for t in trials["trials"]
                     if t["status"] == "completed"}  # fmt: skip
@@ -98,42 +98,42 @@ def test_the_best_is_compared_with_the_default(found):
     assert trials["gain"] > 0
 
 
-def test_the_best_is_written_as_keras_tuner_reads_it(found):
+def test_the_best_is_written_as_keras_tuner_reads_it(finished):
     import keras_tuner
 
-    text = (found[0] / "best_hyperparameters" / "best_hyperparameters.txt").read_text()
+    text = (finished[0] / "best_hyperparameters" / "best_hyperparameters.txt").read_text()
     best = keras_tuner.HyperParameters.from_config(json.loads(text))
-    assert best.get("learning_rate") == trials_of(found[0])["best"]["values"]["learning_rate"]
+    assert best.get("learning_rate") == trials_of(finished[0])["best"]["values"]["learning_rate"]
 
 
-def test_tensorboard_shows_hyperparameters_and_their_perplexity(found):
+def test_tensorboard_shows_hyperparameters_and_their_perplexity(finished):
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-    logs = found[0] / "best_hyperparameters" / "logs"
+    logs = finished[0] / "best_hyperparameters" / "logs"
     session = EventAccumulator(str(logs / "1")).Reload()
     assert "_hparams_/session_start_info" in session.Tags()["tensors"] and "val_perplexity" in session.Tags()["tensors"]
     assert "_hparams_/experiment" in EventAccumulator(str(logs)).Reload().Tags()["tensors"]
 
 
-def test_the_best_stands_over_the_trainers_own_parameters(found):
-    best = trials_of(found[0])["best"]["values"]["learning_rate"]
+def test_the_best_values_replace_the_trainers_own_parameters(finished):
+    best = trials_of(finished[0])["best"]["values"]["learning_rate"]
     own = trainer_parameters(epochs=7)
-    applied, tuned = hyperparameters.apply(found[0] / "best_hyperparameters", own)
+    applied, tuned = hyperparameters.apply(finished[0] / "best_hyperparameters", own)
     assert tuned == {"learning_rate": best} and own.learning_rate != best
     assert applied == trainer_parameters(epochs=7, learning_rate=best)
 
 
-def test_the_trainer_trains_with_the_best_and_says_so(found, tmp_path):
+def test_the_trainer_trains_with_the_best_and_says_so(finished, tmp_path):
     from components.trainer.executor import execute
 
     outputs = {key: tmp_path / key for key in ("model", "model_run")}
     for path in outputs.values():
         path.mkdir()
-    inputs = inputs_of(found[0]) | {"hyperparameters": found[0] / "best_hyperparameters"}
+    inputs = inputs_of(finished[0]) | {"hyperparameters": finished[0] / "best_hyperparameters"}
     figures = execute(inputs, outputs, trainer_parameters(), context_of(tmp_path))
-    best = trials_of(found[0])["best"]
-    assert figures["tuned"] == hyperparameters.in_words(best["values"])
-    # The same function of the same settings: as well as in its trial, to the last digit that is kept.
+    best = trials_of(finished[0])["best"]
+    assert figures["tuned"] == hyperparameters.format_values(best["values"])
+    # The same settings give the same perplexity as in the trial, to the last digit that is kept.
     assert figures["valid_perplexity"] == best["valid_perplexity"]
     assert (
         json.loads((outputs["model"] / "model.json").read_text())["recipe"]["learning_rate"]
@@ -179,7 +179,7 @@ def test_two_workers_share_one_search(tmp_path):
     assert trials[0]["values"] == {"learning_rate": 0.3, "gamma": 0.5}  # the default
 
 
-def test_another_worker_goes_on_with_the_trial_of_one_that_was_killed(tmp_path):
+def test_another_worker_resumes_the_trial_of_one_that_was_killed(tmp_path):
     chief, (victim, survivor) = start_shared(tmp_path, max_trials=3)
     trial = next(line.split()[1].rstrip(":") for line in victim.stderr if line.startswith("Trial"))
     victim.send_signal(signal.SIGKILL)
@@ -192,7 +192,7 @@ def test_another_worker_goes_on_with_the_trial_of_one_that_was_killed(tmp_path):
     assert json.loads(output.splitlines()[-1])["failed"] == 0
 
 
-def test_a_worker_waits_for_a_search_of_its_own_configuration(tmp_path, monkeypatch):
+def test_a_worker_waits_for_a_search_with_the_same_configuration(tmp_path, monkeypatch):
     components = create_pipeline(config.load(None, ["tuner.enabled=true"]).settings)
     for name, value in zip(tuner_worker.VARIABLES, ("worker1", "127.0.0.1", "8000"), strict=True):
         monkeypatch.setenv(name, value)

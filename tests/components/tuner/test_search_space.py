@@ -59,11 +59,11 @@ def test_a_space_that_contradicts_another_key_is_a_configuration_error(tmp_path)
     assert "no effect while loss.augmented is False" in refused(gamma, "loss.augmented=false")
 
 
-def test_a_space_is_not_judged_where_nothing_is_searched():
+def test_a_space_is_not_checked_if_nothing_is_searched():
     assert config.load(None, ["tuner.space=[]"]).settings.tuner.space == []
 
 
-def test_the_built_in_space_leaves_the_augmented_loss_out_where_it_is_off():
+def test_the_built_in_space_leaves_the_augmented_loss_out_if_it_is_off():
     for augmented in (True, False):
         settings = config.load(None, ["tuner.enabled=true", f"loss.augmented={augmented}"]).settings
         [tuner] = [component for component in create_pipeline(settings) if component.name == "Tuner"]
@@ -77,7 +77,7 @@ def test_everything_that_can_be_tuned_is_a_parameter_of_the_trainer():
         assert type(Trainer.Parameters.model_fields[name].default) is kind
 
 
-def test_the_tuner_stands_before_the_trainer_and_feeds_it():
+def test_the_tuner_runs_before_the_trainer_and_feeds_it():
     components = create_pipeline(
         config.load(None, ["tuner.enabled=true", "tuner.epochs=2", "trainer.epochs=4"]).settings
     )

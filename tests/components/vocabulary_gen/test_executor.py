@@ -1,3 +1,5 @@
+"""VocabularyGen: which words and wordpieces have an id, and in which order."""
+
 import random
 
 import numpy as np
@@ -101,7 +103,7 @@ def test_wordpieces_are_learned_within_their_size_and_cover_unseen_words(tmp_pat
 @pytest.mark.parametrize("min_count", [1, 2])
 @pytest.mark.parametrize("letters_a_line", [20, 60, 200])
 def test_no_wordpiece_of_an_unsegmented_script_is_unknown(tmp_path, min_count, letters_a_line):
-    """Hardly a line stands there twice, and most are longer than the learner reads."""
+    """Hardly any line is repeated, and most are longer than the learner reads."""
     random = np.random.default_rng(1)
     thai = [chr(code) for code in range(0x0E01, 0x0E2F)]
     lines = ["".join(random.choice(thai, letters_a_line)) for _ in range(50)]

@@ -25,8 +25,8 @@ def test_all_buckets_together_are_the_sum_of_the_shards(tmp_path_factory, shards
     ranked = [folder / f"{bucket}.ranked" for bucket in range(buckets)]
     figures = [word_counts.add_bucket(bucket, files, path) for bucket, path in enumerate(ranked)]
     expected = sum(map(collections.Counter, shards), collections.Counter())
-    assert sum(found["tokens"] for found in figures) == expected.total()
-    reserved = [sum(found["reserved"][place] for found in figures) for place in (0, 1)]
+    assert sum(bucket["tokens"] for bucket in figures) == expected.total()
+    reserved = [sum(bucket["reserved"][place] for bucket in figures) for place in (0, 1)]
     assert reserved == [expected.pop(word, 0) for word in word_counts.RESERVED]
     assert list(word_counts.merged(ranked)) == sorted(expected.items(), key=lambda item: (-item[1], item[0]))
 

@@ -10,7 +10,7 @@ from components.example_gen.lines import file_runs
 
 
 class Builder(tfds.core.GeneratorBasedBuilder):
-    """One document a split: the preparation has no document boundaries."""
+    """The Penn Treebank; each split is one document, because the preparation has no document boundaries."""
 
     VERSION = tfds.core.Version("1.0.0")
     MANUAL_DOWNLOAD_INSTRUCTIONS = "Put ptb.train.txt, ptb.valid.txt and ptb.test.txt in the folder."

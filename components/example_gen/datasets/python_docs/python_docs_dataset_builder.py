@@ -13,7 +13,7 @@ from components.example_gen.lines import file_runs, split_lines
 
 
 class Builder(tfds.core.GeneratorBasedBuilder):
-    """Language reference topics and docstrings, whole modules held out in the order of a stable hash of their names.
+    """Language reference topics and docstrings, with whole modules held out by a stable hash of their names.
 
     Attributes:
         LIBRARY: Folder of the standard library that is read.
@@ -47,7 +47,7 @@ class Builder(tfds.core.GeneratorBasedBuilder):
 
 
 def _hold_out(documents: Sequence[tuple[str, str]]) -> dict[str, str]:
-    """The split of each module that is held out: in the order of the hashes, until each split has its share."""
+    """Returns the split of each held-out module: modules are taken by their hashes until each split has its share."""
     sizes: collections.Counter[str] = collections.Counter()
     for name, text in documents:
         sizes[python_library.module(name)] += len(text)

@@ -10,7 +10,7 @@ from components.example_gen.datasets.wikitext_files import article_runs
 
 
 class Builder(tfds.core.GeneratorBasedBuilder):
-    """One document an article."""
+    """WikiText-103; each article is a document."""
 
     VERSION = tfds.core.Version("1.0.0")
     MANUAL_DOWNLOAD_INSTRUCTIONS = "Put wiki.train.tokens, wiki.valid.tokens and wiki.test.tokens in the folder."

@@ -95,7 +95,7 @@ def test_expected_calibration_error_is_zero_when_confidence_is_the_share_right()
     assert (too_sure["top_1_accuracy"], too_sure["top_5_accuracy"], too_sure["top_10_accuracy"]) == (0.75, 0.75, 1.0)
 
 
-def test_unigram_model_is_smoothed_only_where_the_split_has_a_word_that_training_has_not():
+def test_unigram_model_is_smoothed_only_if_the_split_has_a_word_that_training_lacks():
     train, seen, unseen = np.array([6, 3, 0]), np.array([1, 1, 0]), np.array([1, 0, 1])
     assert unigram_perplexity(train, seen) == pytest.approx(math.exp(-(math.log(6 / 9) + math.log(3 / 9)) / 2))
     smoothed = -(math.log(7 / 12) + math.log(1 / 12)) / 2
