@@ -17,8 +17,8 @@ import tensorflow as tf
 from models.language_model import LanguageModel
 from models.settings import Recipe
 from models.text.checks import check_lanes
-from models.text.token_stream import TokenStream
-from models.text.windows import num_windows, windows
+from models.text.token_stream import Lanes, TokenStream
+from models.text.windows import windows
 from models.training.agreement import Agreement, SharedCheckpoint
 from models.training.callbacks import AugmentedLossSchedule, FreezeEmbedding, StopWhenDiverged, TargetEmbedding
 from models.training.optimizers import make_optimizer
@@ -82,8 +82,8 @@ class Training:
         self.model, self.train, self.valid, self.recipe = model, train, valid, recipe
         self.callbacks, self.should_stop = callbacks, should_stop
         check_lanes("train", self._windows(), model.distribute_strategy.num_replicas_in_sync)
-        self.steps = num_windows(len(train), recipe.batch_size, recipe.sequence_length)
-        self.left_over = len(train) % recipe.batch_size
+        self.lanes = Lanes(train, recipe.batch_size)
+        self.steps, self.left_over = self.lanes.num_windows(recipe.sequence_length), self.lanes.left_over
         self._resumable = ResumableEpochs(self, folder)
         self._resumable.restore()
         if (self.window or self.history) and not self.finished:
@@ -169,8 +169,8 @@ class ResumableEpochs(keras.callbacks.Callback):
 
     @property
     def tokens_per_second(self) -> float:
-        recipe, lane_length = self._training.recipe, len(self._training.train) // self._training.recipe.batch_size
-        tokens = recipe.batch_size * min(self.window * recipe.sequence_length, lane_length)
+        recipe, lanes = self._training.recipe, self._training.lanes
+        tokens = recipe.batch_size * min(self.window * recipe.sequence_length, lanes.lane_length)
         return tokens / max(self.train_seconds, 1e-9)
 
     def restore(self) -> None:
