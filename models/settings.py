@@ -25,7 +25,7 @@ class TokenizerSettings(Parameters):
 
 
 class ModelSettings(Parameters):
-    """The network."""
+    """The size of the network, and how its weights start."""
 
     units: Whole = setting(200, "Width of the word vectors and of every layer.", tunable=True, shape=True, ge=1)
     num_layers: Whole = setting(2, "Number of LSTM layers.", tunable=True, shape=True, ge=1)
@@ -47,13 +47,25 @@ class ModelSettings(Parameters):
     )
 
     def contradictions(self) -> Iterator[tuple[str, str]]:
+        """Finds an output bias in a tied layer.
+
+        Yields:
+            (name, "found ..., expected ...").
+        """
         yield from super().contradictions()
         if self.tie_embeddings and self.output_bias:
             yield "output_bias", "found true, expected false: a tied output layer has no bias (b = 0)."
 
 
 class ScheduleSettings(Parameters):
-    """A ramp of the temperature or of gamma, which is the value that it ends at."""
+    """A ramp of the temperature or of gamma; it ends at the value of that setting.
+
+    Attributes:
+        start: The value at the first step, at least 0.
+        shape: "linear" adds the same amount at every step, "exponential" multiplies by the same factor.
+        length: How long the ramp lasts, in `unit`s; more than 0.
+        unit: "epochs" or "steps".
+    """
 
     start: float = pydantic.Field(ge=0)
     shape: Literal["linear", "exponential"] = "linear"
@@ -62,7 +74,7 @@ class ScheduleSettings(Parameters):
 
 
 class LossSettings(Parameters):
-    """The augmented loss."""
+    """The augmented loss: whether it is added, its temperature and weight, and its target distribution."""
 
     augmented: bool = setting(True, 'Whether the augmented loss is added ("AL" in the paper).', tunable=True)
     temperature: float = setting(
@@ -112,6 +124,11 @@ class LossSettings(Parameters):
     )
 
     def contradictions(self) -> Iterator[tuple[str, str]]:
+        """Finds a target that has no gradient, and ramps through 0.
+
+        Yields:
+            (name, "found ..., expected ...") for each.
+        """
         yield from super().contradictions()
         if self.gradient_through_target and self.target != "current":
             yield (
@@ -130,7 +147,7 @@ class LossSettings(Parameters):
                 yield "temperature_schedule", "found start 0, expected a temperature above 0."
 
 
-# What an optimizer takes beside its learning rate.
+# The options of each optimizer, other than its learning rate.
 OPTIMIZER_OPTIONS: dict[str, tuple[str, ...]] = {
     "sgd": ("weight_decay",),
     "momentum": ("momentum", "nesterov", "weight_decay"),
@@ -221,14 +238,26 @@ class TrainingSettings(Parameters):
 
     @property
     def optimizer_options(self) -> dict[str, Any]:
-        """What the optimizer is given beside its learning rate; what is missing is Keras's default."""
+        """The optimizer's options that are set, other than its learning rate; the others keep Keras's defaults."""
         return {name: getattr(self, name) for name in OPTION_NAMES if getattr(self, name) is not None}
 
     def learning_rate_of(self, epoch: int) -> float:
-        """Learning rate of epoch `epoch`, counted from 1."""
+        """Computes the learning rate of an epoch.
+
+        Args:
+            epoch: The epoch, counted from 1.
+
+        Returns:
+            The learning rate.
+        """
         return self.learning_rate * self.decay ** max(0, epoch - self.decay_start_epoch)
 
     def contradictions(self) -> Iterator[tuple[str, str]]:
+        """Finds a batch that does not divide among the replicas, and options that the optimizer does not have.
+
+        Yields:
+            (name, "found ..., expected ...") for each.
+        """
         yield from super().contradictions()
         if self.replicas and self.batch_size % self.replicas:
             yield (
@@ -246,4 +275,4 @@ class TrainingSettings(Parameters):
 
 
 class Recipe(TrainingSettings, LossSettings, ModelSettings):
-    """All that decides a training: the network, its loss and how it is trained."""
+    """All settings of a training: the network, its loss and how it is trained."""

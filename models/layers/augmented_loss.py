@@ -1,9 +1,9 @@
 """Cross-entropy and the augmented loss of "Tying Word Vectors and Word Classifiers", with one fused gradient.
 
 Symbols as in the paper (Inan, Khosravi and Socher, arXiv 1611.01462, section 3): logits z = W h + b, y = softmax(z),
-tempered y^ = softmax(z / τ), estimated target distribution y~ = softmax(L u / τ) with u = L[target], J = -log y[target],
-J_aug = KL(y~ || y^), and the total J + α J_aug with α = γ τ, so that the augmented loss pulls on the logits with
-γ (y^ - y~).
+tempered y^ = softmax(z / τ), estimated target distribution y~ = softmax(L u / τ) with u = L[target],
+J = -log y[target], J_aug = KL(y~ || y^), and the total J + α J_aug with α = γ τ, so that the augmented loss pulls on
+the logits with γ (y^ - y~).
 """
 
 import tensorflow as tf
@@ -108,7 +108,7 @@ def _in_chunks(tokens, output: OutputLayer, estimate: TargetEstimate | None):
 
     Returns:
         (J [tokens], J_aug [tokens] and the gradient of the hidden states [tokens, units], in the order of the tokens;
-        dict of the gradients that are summed over the tokens: `d_kernel` and, where they apply, `d_bias` and `d_table`).
+        dict of the gradients that are summed over the tokens: `d_kernel` and, if they apply, `d_bias` and `d_table`).
     """
     chunks, order, parts = row_chunks(tokens[0].shape[0], output.kernel.shape[0]), None, []
     if estimate is not None and (estimate.gradient_through_target or len(chunks) > 1):

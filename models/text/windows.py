@@ -124,7 +124,7 @@ def _of_lanes(read, lanes: Lanes, chosen: range, sequence_length: int, start: in
 
 
 def _readable(tokens):
-    """Makes a function from a position (int64 scalar tensor) to a data set of int32 blocks, the tokens from there on."""
+    """Makes a function from a position (int64 scalar tensor) to a data set of int32 blocks, the tokens from there."""
     if isinstance(tokens, TokenStream):
         return tokens.blocks
     array = np.asarray(tokens)

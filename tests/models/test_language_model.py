@@ -38,7 +38,7 @@ def window(model, seed=6, step=3):
 @functools.cache
 def in_a_graph(model):
     def gradients(batch):
-        masks = model._masks(BATCH, tf.range(BATCH), batch["step"])
+        masks = model.training_masks(BATCH, tf.range(BATCH), batch["step"])
         ones = tf.ones([BATCH, TIME])
         found, sums, state = model.window_gradients(batch["inputs"], batch["targets"], ones, batch["state"], masks)
         return {"gradients": found, "cross_entropy": sums[0], "augmented_loss": sums[1], "state": state}
