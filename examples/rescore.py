@@ -3,8 +3,8 @@
     python examples/rescore.py MODEL CANDIDATES [WEIGHT]
 
 MODEL is a pushed version, such as output/serving/1. CANDIDATES is a text file with a candidate a line, three columns
-separated by tabs: the name of the recording, the recogniser's score (a natural logarithm), the text. WEIGHT is the factor
-of the language model's score in the sum of both scores (default: 0.5).
+separated by tabs: the name of the recording, the recogniser's score (a natural logarithm), the text. WEIGHT is the
+factor of the language model's score in the sum of both scores (default: 0.5).
 
 It needs tensorflow and tensorflow-text, and nothing of this project. To score every line of a large file instead, use
 `python -m pipeline.score`.

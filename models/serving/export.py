@@ -178,17 +178,7 @@ class SignatureModule(tf.Module):
             tf.errors.InvalidArgumentError: If a setting is out of its range, or does not have one value a prompt.
         """
         settings = {"max_words": max_words, "temperature": temperature, "top_k": top_k, "top_p": top_p, "seed": seed}
-        finite = tf.math.is_finite(temperature)
-        checks = [
-            tf.debugging.assert_equal(tf.size(values), tf.size(prompt), f"generate takes one {name} for each prompt.")
-            for name, values in settings.items()
-        ]
-        checks += [
-            _check(max_words >= 0, "max_words must be at least 0", max_words),
-            _check(finite & (temperature >= 0), "temperature must be finite, 0 or more", temperature),
-            _check(top_k >= 0, "top_k must be at least 0 (0 means all words)", top_k),
-            _check((top_p >= 0) & (top_p <= 1), "top_p must be from 0 to 1", top_p),
-        ]
+        checks = _generation_checks(prompt, **settings)
         with tf.control_dependencies(checks):  # first, so that no other operation fails with a less clear message
             prompt = tf.identity(prompt)
         max_words = tf.minimum(max_words, MAX_WORDS)
@@ -253,6 +243,23 @@ class SignatureModule(tf.Module):
         ids = tf.cast(self._tokenizer.encode(text, open_last_line=True)[:, -PROMPT_TOKENS:], tf.int32)
         inputs = tf.pad(ids.to_tensor(), [[0, 0], [1, 0]], constant_values=EOS_ID)
         return self._reader.read_to_end(inputs, tf.cast(ids.row_lengths(), tf.int32) + 1)
+
+
+def _generation_checks(prompt, **settings):
+    """Makes tensors to depend on, which fail if a setting of `generate` is out of its range, or has another length."""
+    checks = [
+        tf.debugging.assert_equal(tf.size(values), tf.size(prompt), f"generate takes one {name} for each prompt.")
+        for name, values in settings.items()
+    ]
+    max_words, temperature, top_k, top_p = (settings[name] for name in ("max_words", "temperature", "top_k", "top_p"))
+    finite = tf.math.is_finite(temperature)
+    return [
+        *checks,
+        _check(max_words >= 0, "max_words must be at least 0", max_words),
+        _check(finite & (temperature >= 0), "temperature must be finite, 0 or more", temperature),
+        _check(top_k >= 0, "top_k must be at least 0 (0 means all words)", top_k),
+        _check((top_p >= 0) & (top_p <= 1), "top_p must be from 0 to 1", top_p),
+    ]
 
 
 def _check(valid, message, values):

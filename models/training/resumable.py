@@ -26,10 +26,7 @@ from models.training.schedules import schedules
 
 
 class TrainingStopped(BaseException):
-    """Training was requested to stop and can resume from its checkpoint.
-
-    Not a failure, so it is no `Exception`, and code that handles failures does not catch it.
-    """
+    """Training was requested to stop and can resume from its checkpoint. Not a failure, so it is no `Exception`."""
 
 
 EVALUATION_WINDOW = 1000  # tokens of the eval split that are read at once
@@ -154,8 +151,7 @@ class Training:
                 verbose=0,
                 callbacks=self._callbacks(),
             )
-            # With averaged weights `fit` leaves the average in the model, but training continues from the weights
-            # themselves, which the checkpoint holds.
+            # With averaged weights `fit` leaves the average in the model; the checkpoint has the weights themselves.
             self._resumable.restore()
         self._resumable.load_best()
         return self.history

@@ -1,3 +1,5 @@
+"""Token streams on disk: slices, damaged indices, lanes."""
+
 import json
 
 import numpy as np

@@ -1,4 +1,4 @@
-"""Word vectors from files: every format gives the same vectors, and a damaged file says what is wrong."""
+"""Word vectors from files: every format gives the same vectors, and a damaged file is reported."""
 
 import codecs
 import gzip
@@ -78,7 +78,7 @@ def test_a_byte_order_mark_is_no_part_of_the_first_word_of_a_list(tmp_path):
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
-def test_an_array_has_its_words_in_a_list_beside_it(dtype, tmp_path):
+def test_an_array_has_its_words_in_a_list_next_to_it(dtype, tmp_path):
     assert_found(*load_word_vectors(write_array(tmp_path, VECTORS.astype(dtype)), WORDS, 4))
 
 
@@ -123,7 +123,7 @@ def test_a_file_that_is_cut_short_is_refused(name, lost, tmp_path):
     assert str(path) in message(path)
 
 
-def test_a_truncated_binary_says_where_it_ends(tmp_path):
+def test_a_truncated_binary_is_reported_with_the_place_where_it_ends(tmp_path):
     path = write(tmp_path, "word2vec.bin", FILES["word2vec.bin"][:-9])
     ends = "but the file ends within number 5. Fetch the file again."
     assert message(path) == f"{path}: its first line announces 5 vectors, {ends}"

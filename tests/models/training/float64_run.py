@@ -1,4 +1,4 @@
-"""Twenty steps of `fit` in float64 on several devices, in a process of its own: `... REPLICAS DROPOUT FOLDER`."""
+"""Twenty steps of `fit` in float64 on several devices, in a separate process: `... REPLICAS DROPOUT FOLDER`."""
 
 import sys
 from pathlib import Path

@@ -92,7 +92,7 @@ def test_the_state_is_carried_over_the_windows_of_an_epoch(still, splits):
     second = slice(TIME, 2 * TIME)
     forgetful, *_ = numpy_model.window(inputs[:, second], targets[:, second], zeros)
     carried = cross_entropy.reshape(33, BATCH)[second]
-    assert abs(forgetful.mean() - carried.mean()) > 1e-4  # the comparison can tell
+    assert abs(forgetful.mean() - carried.mean()) > 1e-4  # so the comparison above detects it
 
 
 def test_the_state_is_reset_at_the_start_of_each_epoch(still):
