@@ -20,7 +20,7 @@ class TokenizerSettings(Parameters):
     )
     lowercase: bool = setting(False, "Whether words are lower-cased.")
     keep_blank_lines: bool = setting(
-        False, "Whether a blank line is a lone <eos> (as WikiText's published counts have it) or dropped."
+        False, "Whether a blank line becomes a lone <eos> (as in WikiText's published counts) or is dropped."
     )
 
 
@@ -43,7 +43,7 @@ class ModelSettings(Parameters):
     pretrained_embeddings: PathText | None = setting(
         None,
         "File of word vectors that the embedding starts from: GloVe or word2vec text (plain or .gz), word2vec binary "
-        "(.bin, .bin.gz), or .npy with the words in a .txt beside it. Words that it lacks start at random.",
+        "(.bin, .bin.gz), or .npy with the words in a .txt next to it. Words that it lacks start at random.",
     )
 
     def contradictions(self) -> Iterator[tuple[str, str]]:
@@ -119,7 +119,7 @@ class LossSettings(Parameters):
     )
     gamma_schedule: ScheduleSettings | None = setting(
         None,
-        "The same for gamma; {start: 0.0, length: 1.0} warms it up within the first epoch.",
+        "Ramp of gamma up (or down) to loss.gamma; {start: 0.0, length: 1.0} warms it up within the first epoch.",
         null="constant",
     )
 
@@ -178,16 +178,16 @@ class TrainingSettings(Parameters):
         "Optimizer: sgd, momentum (SGD with it), adam, adamw, nadam or rmsprop. learning_rate, its decay and clip_norm "
         "hold for each; the next seven keys are null (Keras's default) or a value, for the optimizers that have them.",
     )
-    momentum: float | None = setting(None, "Of momentum (0.9) and rmsprop.", ge=0, lt=1)
-    nesterov: bool | None = setting(None, "Nesterov's momentum, of momentum.")
-    beta_1: float | None = setting(None, "Decay of the first moment, of adam, adamw and nadam.", ge=0, lt=1)
-    beta_2: float | None = setting(None, "Decay of the second moment, of adam, adamw and nadam.", ge=0, lt=1)
-    rho: float | None = setting(None, "Decay of the mean square, of rmsprop.", ge=0, lt=1)
+    momentum: float | None = setting(None, "Momentum, for momentum (null: 0.9) and rmsprop.", ge=0, lt=1)
+    nesterov: bool | None = setting(None, "Whether the momentum is Nesterov's, for momentum.")
+    beta_1: float | None = setting(None, "Decay of the first moment, for adam, adamw and nadam.", ge=0, lt=1)
+    beta_2: float | None = setting(None, "Decay of the second moment, for adam, adamw and nadam.", ge=0, lt=1)
+    rho: float | None = setting(None, "Decay of the mean square, for rmsprop.", ge=0, lt=1)
     epsilon: float | None = setting(
-        None, "Added to the root of the second moment, of adam, adamw, nadam and rmsprop.", gt=0
+        None, "Added to the root of the second moment, for adam, adamw, nadam and rmsprop.", gt=0
     )
     weight_decay: float | None = setting(
-        None, "Share of each weight that learning_rate x weight_decay takes from it at every step, of all.", ge=0
+        None, "Each weight loses learning_rate x weight_decay of itself at every step, for all optimizers.", ge=0
     )
     ema: float | None = setting(
         None,
@@ -232,8 +232,8 @@ class TrainingSettings(Parameters):
     )
     export_dtype: Literal["float32", "float16", "int8"] = setting(
         "float32",
-        "What the exported weights are stored as: float32, float16 or int8 (with a scale a row). The gate judges the "
-        "export; its card has the perplexity that fewer bits cost.",
+        "Type in which the exported weights are stored: float32, float16 or int8 (with a scale a row). The gate judges "
+        "the export; its card has the perplexity that fewer bits cost.",
     )
 
     @property

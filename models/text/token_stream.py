@@ -4,8 +4,8 @@ A split's folder holds TFRecord shards, whose records are raw little-endian int3
 
     {"format": 1, "num_tokens": 929589, "shards": [{"file": "tokens-00000-of-00012", "records": [40112, ...]}, ...]}
 
-Because the index knows every record's length, and a TFRecord frames a record with 12 bytes before and 4 bytes after it,
-every token's place in its file is known: readers map the files into memory and touch only what they use.
+The index has every record's length, and a TFRecord frames a record with 12 bytes before and 4 bytes after it. So every
+token's place in its file is known: readers map the files into memory and read only what they use.
 """
 
 import json
@@ -127,9 +127,9 @@ class TokenStream:
         except (ValueError, RecursionError) as error:  # not JSON, or not even text
             raise ValueError(f"{path} is not JSON ({error}). Run Transform again (--no-cache).") from None
         if not isinstance(index, dict) or index.get("format") != FORMAT:
-            found = index.get("format") if isinstance(index, dict) else index
+            version = index.get("format") if isinstance(index, dict) else index
             raise ValueError(
-                f"{path} has format {reprlib.repr(found)}, expected format {FORMAT}. Run Transform again (--no-cache)."
+                f"{path} has format {reprlib.repr(version)}, expected format {FORMAT}. Run Transform again (--no-cache)."
             )
         if not _is_index(index):
             raise ValueError(f"{path} is damaged: expected the file and the tokens of each record of every shard. "

@@ -33,7 +33,8 @@ class StopWhenDiverged(keras.callbacks.Callback):
         if not loss <= LARGEST_LOSS * math.log(self.model.vocabulary_size):
             raise TrainingDiverged(
                 f"Training diverged: the loss on the eval split after epoch {epoch + 1} is {loss:.4g} nats a token, "
-                f"{loss / math.log(self.model.vocabulary_size):.1f} times that of a model that knows nothing."
+                f"{loss / math.log(self.model.vocabulary_size):.1f} times that of a uniform model. Try a lower "
+                "trainer.learning_rate."
             )
 
 
