@@ -129,7 +129,8 @@ class TokenStream:
         if not isinstance(index, dict) or index.get("format") != FORMAT:
             version = index.get("format") if isinstance(index, dict) else index
             raise ValueError(
-                f"{path} has format {reprlib.repr(version)}, expected format {FORMAT}. Run Transform again (--no-cache)."
+                f"{path} has format {reprlib.repr(version)}, expected format {FORMAT}. Run Transform again "
+                "(--no-cache)."
             )
         if not _is_index(index):
             raise ValueError(f"{path} is damaged: expected the file and the tokens of each record of every shard. "
