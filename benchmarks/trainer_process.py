@@ -141,7 +141,7 @@ def evaluation(root: Path, steps: int) -> dict:
 
     folders, parameters = inputs(root), trainer_parameters()
     strategy = make_strategy(None, parameters.batch_size)
-    model, _ = make_model(parameters.model_dump(), Tokenizer.load(folders["vocabulary"]), strategy)
+    model, _ = make_model(parameters, Tokenizer.load(folders["vocabulary"]), strategy)
     stream = TokenStream(folders["transformed_examples"] / TEST_SPLIT)
     seconds = []
     for _ in range(2):
