@@ -26,9 +26,9 @@ def augmented_loss(
     precision="float32",
     sample_weight=None,
 ):
-    """Sum over tokens of J + γ τ J_aug, whose gradient is computed together with it.
+    """Computes the sum over tokens of J + γ τ J_aug, together with its gradient.
 
-    Nothing of shape [tokens, vocabulary] outlives the call, so its memory is bounded whatever the vocabulary.
+    Nothing of shape [tokens, vocabulary] is kept after the call, so its memory is bounded whatever the vocabulary.
 
     Args:
         hidden: float32 [tokens, units], the (masked) hidden states h.
@@ -38,11 +38,12 @@ def augmented_loss(
         table: float32 [vocabulary, units], the embedding L that y~ is made from, or None for cross-entropy alone.
         temperature: τ > 0, a float or a scalar tensor.
         gamma: γ >= 0, a float or a scalar tensor.
-        gradient_through_target: Whether the gradient also flows through y~ into `table`. The paper leaves it open;
-            trained to the end, it is what makes the augmented loss pay (experiments/README.md).
+        gradient_through_target: Whether the gradient also flows through y~ into `table`. The paper does not say;
+            in a complete training the augmented loss needs it to improve the perplexity (experiments/README.md).
         precision: "float32", or "bfloat16" for the products of the gradient, of L u and, without augmented loss, of the
-            logits. Rounded logits spoil the augmented loss, whose pull is a small difference of two softmaxes.
-        sample_weight: float32 [tokens], what each token's share of the sum is multiplied by, or None for 1.
+            logits. With the augmented loss logits are never rounded, because its pull is a small difference of two
+            softmaxes.
+        sample_weight: float32 [tokens], the factor of each token in the sum, or None for 1.
 
     Returns:
         (total, cross_entropy, augmented): the differentiable scalar, in nats, and the tokens' J and J_aug, [tokens]
