@@ -13,19 +13,19 @@ SAMPLE_SECONDS = 0.1
 
 
 class CommandFailed(Exception):
-    """A measured command did not end as it should."""
+    """A measured command did not end with the expected exit code."""
 
 
 @dataclass(frozen=True)
 class Usage:
-    """What a command said and used.
+    """The output of a command, and the time and memory that it used.
 
     Attributes:
         output: Standard output.
-        seconds: From start to end.
+        seconds: Wall time from start to end.
         cpu_seconds: User and system time of all its processes.
-        peak_bytes: The largest sum of its processes' resident memory found in samples, pages that several share
-            counted in each; 0 where it was not asked for.
+        peak_bytes: The largest sum of its processes' resident memory in the samples; pages that several processes share
+            are counted in each. 0 if memory was not sampled.
     """
 
     output: str
@@ -41,11 +41,15 @@ def run(
 
     Args:
         command: Program and arguments.
-        expected: The exit code that it should have.
-        memory: Whether to sample the memory, which takes a little of the machine; Linux only.
+        expected: The expected exit code. Default 0.
+        memory: Whether to sample the memory, which takes some processor time; Linux only. Default False.
+        environment: Variables to add to the environment. Default None: no others.
+
+    Returns:
+        Output, time and memory of the command.
 
     Raises:
-        CommandFailed: If it ends otherwise; the message has what it said last.
+        CommandFailed: If it ends with another exit code; the message has the end of its standard error.
     """
     with tempfile.TemporaryFile() as output, tempfile.TemporaryFile() as errors:
         before, started, peak = _cpu_seconds(), time.perf_counter(), 0
@@ -58,25 +62,26 @@ def run(
         output.seek(0)
         errors.seek(0)
         if exit_code != expected:
-            said = errors.read().decode(errors="replace")[-2000:]
-            raise CommandFailed(f"{' '.join(command)} ended with {exit_code}, not {expected}:\n{said}")
+            message = errors.read().decode(errors="replace")[-2000:]
+            raise CommandFailed(f"{' '.join(command)} ended with {exit_code}, expected {expected}:\n{message}")
         return Usage(output.read().decode(), seconds, cpu_seconds, peak)
 
 
 def _cpu_seconds() -> float:
-    """Of all processes that this one has waited for, and of theirs."""
+    """Processor time of all processes that this one has waited for, and of their children."""
     usage = resource.getrusage(resource.RUSAGE_CHILDREN)
     return usage.ru_utime + usage.ru_stime
 
 
 def _tree(pid: int) -> Iterator[int]:
+    """Yields the ids of a process and of all processes that it started."""
     yield pid
     for children in Path(f"/proc/{pid}/task").glob("*/children"):
         try:
-            found = children.read_text().split()
+            pids = children.read_text().split()
         except OSError:  # the thread has ended
             continue
-        for child in found:
+        for child in pids:
             yield from _tree(int(child))
 
 

@@ -1,4 +1,4 @@
-"""Times what the command line answers without doing any work: help, errors, a run in which nothing has changed.
+"""Times commands that do no work: help, usage errors, a run in which nothing has changed.
 
 python -m benchmarks.command_line [--data-dir DIR] [--rounds 5] [--output FILE]
 """
@@ -20,7 +20,7 @@ ANSWERS = {  # name -> (arguments, exit code)
     "usage error: an unknown option": (["--local", "--untill", "Transform"], 2),
     "usage error: an unknown key": (["--local", "--set", "trainer.epoch=3"], 2),
 }
-# A network that a minute trains well enough for the gate: its size is nothing to a run that executes nothing.
+# A network that trains well enough for the gate in a minute: its size does not matter to a run that executes nothing.
 SETTINGS = [
     "example_gen.dataset=penn_treebank",
     "vocabulary.max_size=1000",
@@ -31,7 +31,12 @@ SETTINGS = [
 
 
 def rows(data_dir: Path, rounds: int) -> Iterator[Row]:
-    """All rows, each as soon as it is measured."""
+    """Yields all rows, each as soon as it is measured.
+
+    Args:
+        data_dir: Folder of the Penn Treebank.
+        rounds: How often each command is run; the median counts.
+    """
     for name, (arguments, code) in ANSWERS.items():
         seconds = [command.run([*RUN, *arguments], expected=code).seconds for _ in range(rounds)]
         yield Row(name, statistics.median(seconds), "s", 0.4)
@@ -46,16 +51,17 @@ def rows(data_dir: Path, rounds: int) -> Iterator[Row]:
         usages = [command.run([*RUN, *arguments]) for _ in range(3)]
         for usage in usages:
             components = json.loads(usage.output.splitlines()[-1])["components"]
-            again = [name for name, component in components.items() if component["status"] != "cached"]
-            if again:
-                raise command.CommandFailed(f"The second run executed {', '.join(again)} again.")
+            executed = [name for name, component in components.items() if component["status"] != "cached"]
+            if executed:
+                raise command.CommandFailed(f"The second run executed {', '.join(executed)}, expected all cached.")
         seconds = statistics.median(usage.seconds for usage in usages)
         yield Row("all-cached run, PTB", seconds, "s", 10)
 
 
 def main() -> None:
+    """Runs the benchmark with the options of the command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0], allow_abbrev=False)
-    parser.add_argument("--rounds", type=int, default=5, help="times that each answer is asked for (default: 5)")
+    parser.add_argument("--rounds", type=int, default=5, help="how often each command is run (default: 5)")
     add_arguments(parser)
     options = parser.parse_args()
     publish(rows(options.data_dir, options.rounds), options.output)

@@ -1,21 +1,21 @@
-"""Text of any size for the data components: a real text repeated, each copy perturbed in its own way."""
+"""Text of any size for the data components: a real text repeated, each copy with other random changes."""
 
 from pathlib import Path
 
 import numpy as np
 
-SWAPPED = 0.1  # share of the words that another word of the text replaces, frequent ones more often
-NUMBERED = 0.005  # share of the words that a number replaces: new words never cease, as in real text
+SWAPPED = 0.1  # share of the words that are replaced by another word of the text, more often by a frequent one
+NUMBERED = 0.005  # share of the words that are replaced by a number, so that new words keep coming as in real text
 LARGEST_NUMBER = 1e7
 
 
 def write(path: Path, size: int, source: Path) -> None:
-    """Writes `size` bytes of text, or a little more, up to the end of a line; the same ones at every call.
+    """Writes `size` bytes of text, or a little more, up to the end of a line; the same text at every call.
 
     Args:
         path: The file to write.
-        size: Bytes.
-        source: The text, one sentence a line.
+        size: Size in bytes.
+        source: File with the text to repeat, one sentence a line.
     """
     lines = [line.split() for line in source.read_bytes().splitlines()]
     tokens = np.array([token for line in lines for token in (*line, b"\n")], object)

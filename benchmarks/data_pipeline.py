@@ -2,10 +2,10 @@
 
     python -m benchmarks.data_pipeline [--data-dir DIR] [--megabytes 64 256 1024] [--distinct 10] [--output FILE]
 
-The texts are the Penn Treebank's train split repeated, each copy perturbed in its own way, as one file. A MB is 10**6
+The texts are the Penn Treebank's train split repeated, each copy with other random changes, as one file. A MB is 10**6
 bytes. Processor seconds are those of all processes: text / processor seconds is the rate of one core. The largest text
-takes three times its size of temporary space (TMPDIR). `--distinct` measures a text of so many million distinct words,
-too, each of them twice in it.
+takes three times its size of temporary space (TMPDIR). `--distinct` also measures a text of that many million distinct
+words, each of them twice in it.
 """
 
 import argparse
@@ -31,13 +31,25 @@ with beam_pipeline.pipeline(["--runner=FnApiRunner"]) as root:
 
 @dataclass(frozen=True)
 class Chain(command.Usage):
-    """What the components used, and the bytes of all that they wrote."""
+    """Time and memory of the components.
+
+    Attributes:
+        disk_bytes: Size of all files that they wrote.
+    """
 
     disk_bytes: int
 
 
 def run_chain(*settings: str, until: str = "Transform") -> Chain:
-    """Runs ExampleGen to another component in a new root."""
+    """Runs ExampleGen and the components after it in a new root.
+
+    Args:
+        *settings: Settings, KEY=VALUE.
+        until: The last component. Default "Transform".
+
+    Returns:
+        Time, memory and disk space of the run.
+    """
     with tempfile.TemporaryDirectory() as root:
         arguments = ["--local", "--until", until]
         for setting in (f"pipeline.root={root}", *settings):
@@ -48,13 +60,23 @@ def run_chain(*settings: str, until: str = "Transform") -> Chain:
 
 
 def seconds_by_component(usage: command.Usage) -> str:
-    """`ExampleGen 5.2 s, ...`."""
+    """Lists the seconds of each component, such as `ExampleGen 5.2 s, ...`.
+
+    Args:
+        usage: What a run of the pipeline printed and used.
+    """
     components = json.loads(usage.output.splitlines()[-1])["components"]
     return ", ".join(f"{name} {c['seconds']:.1f} s" for name, c in components.items() if c["status"] == "executed")
 
 
 def rows(data_dir: Path, sizes: Sequence[int], millions: Sequence[int]) -> Iterator[Row]:
-    """All rows, each as soon as it is measured."""
+    """Yields all rows, each as soon as it is measured.
+
+    Args:
+        data_dir: Folder of the Penn Treebank.
+        sizes: Sizes of text in MB, ascending.
+        millions: Numbers of distinct words, in millions.
+    """
     for number in millions:
         yield from distinct_words(number)
     if absent := skipped("ExampleGen to Transform", data_dir):
@@ -66,7 +88,11 @@ def rows(data_dir: Path, sizes: Sequence[int], millions: Sequence[int]) -> Itera
 
 
 def treebank(data_dir: Path) -> Iterator[Row]:
-    """The chain on the Penn Treebank, and what of it is the start of the libraries."""
+    """Yields the rows of the Penn Treebank, and of the start of the libraries, which is a part of them.
+
+    Args:
+        data_dir: Folder of the Penn Treebank.
+    """
     start = command.run([sys.executable, "-c", START])
     yield Row("importing TensorFlow and Beam, an empty pipeline", start.seconds, "s")
     usage = run_chain("example_gen.dataset=penn_treebank", f"example_gen.data_dir={data_dir}")
@@ -74,7 +100,12 @@ def treebank(data_dir: Path) -> Iterator[Row]:
 
 
 def growing(source: Path, sizes: Sequence[int]) -> Iterator[Row]:
-    """The chain on texts of each size, then what grows from the first size to the others."""
+    """Yields the rows of texts of each size, then the growth of time and memory from the first size to the others.
+
+    Args:
+        source: File with the text to repeat.
+        sizes: Sizes in MB, ascending.
+    """
     usages: dict[int, Chain] = {}
     for size in sizes:
         with tempfile.TemporaryDirectory() as folder:
@@ -93,7 +124,11 @@ def growing(source: Path, sizes: Sequence[int]) -> Iterator[Row]:
 
 
 def distinct_words(millions: int) -> Iterator[Row]:
-    """ExampleGen to VocabularyGen on a text of many distinct words."""
+    """Yields the rows of ExampleGen to VocabularyGen on a text of many distinct words.
+
+    Args:
+        millions: Number of distinct words, in millions.
+    """
     count = millions * 10**6
     with tempfile.TemporaryDirectory() as folder:
         with (Path(folder) / "text.txt").open("w") as file:
@@ -119,6 +154,7 @@ def _rows(name: str, size: int, usage: Chain, with_goals: bool) -> Iterator[Row]
 
 
 def main() -> None:
+    """Runs the benchmark with the options of the command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0], allow_abbrev=False)
     parser.add_argument("--megabytes", type=int, nargs="*", default=[64, 256, 1024], help="sizes of text, ascending")
     parser.add_argument("--distinct", type=int, nargs="*", default=[], help="millions of distinct words of a text")

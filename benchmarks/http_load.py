@@ -1,9 +1,9 @@
-"""Asks a server on this machine for next words over a number of kept connections: a process of its own.
+"""Sends requests for next words to a server on this machine, over several connections, in a separate process.
 
     python -m benchmarks.http_load PORT CONNECTIONS SECONDS CONTEXT
 
-Prints JSON: requests/s, median and 99th percentile in milliseconds, errors. Plain sockets, so that little of the
-machine goes to the client.
+Prints JSON: requests/s, median and 99th percentile in milliseconds, errors. It uses plain sockets, so that the client
+takes little processor time from the server.
 """
 
 import asyncio
@@ -14,7 +14,15 @@ import time
 
 
 async def connection(port: int, request: bytes, until: float, seconds: list[float], errors: list[str]) -> None:
-    """One request after another until the time is up."""
+    """Sends one request after another over one connection until the time is up.
+
+    Args:
+        port: Port of the server.
+        request: The HTTP request, head and body.
+        until: End, on the clock of `time.perf_counter`.
+        seconds: List that gets the seconds of each request.
+        errors: List that gets the message of each failure.
+    """
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     while time.perf_counter() < until:
         start = time.perf_counter()
@@ -34,7 +42,17 @@ async def connection(port: int, request: bytes, until: float, seconds: list[floa
 
 
 async def load(port: int, connections: int, duration: float, context: str) -> dict[str, float]:
-    """All connections at once."""
+    """Sends requests over all connections at once.
+
+    Args:
+        port: Port of the server.
+        connections: Number of connections.
+        duration: Seconds.
+        context: Text whose next words are requested.
+
+    Returns:
+        `requests/s`, `median ms`, `99% ms` and `errors`.
+    """
     body = json.dumps({"instances": [context]}).encode()
     request = (
         b"POST /v1/models/lm:predict HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\n"

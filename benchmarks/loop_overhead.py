@@ -1,7 +1,7 @@
-"""An epoch of the Trainer in turn with its bare compiled step: what reading, metrics, checkpoints and the bar cost.
+"""An epoch of the Trainer in turn with its bare compiled step: the cost of reading, metrics, checkpoints and the bar.
 
-After every stretch of steps the compiled step alone runs as many windows that are in memory already. The Trainer's own
-clock stands still meanwhile, so that its figures and its checkpoints do not count it.
+After every stretch of steps the compiled step alone runs on the same number of windows, which are already in memory.
+The Trainer's clock is stopped meanwhile, so that its figures and its checkpoints do not count this time.
 """
 
 import time
@@ -15,17 +15,32 @@ STRETCH = 20  # steps
 
 
 class Clock:
-    """What training takes for the module `time`: seconds in which it was stopped do not count."""
+    """A replacement of the module `time` for training, which does not count the seconds in which it was stopped.
+
+    Attributes:
+        stopped: Seconds in which it was stopped.
+    """
 
     def __init__(self):
         self.stopped = 0.0
 
     def monotonic(self) -> float:
+        """Seconds of a clock that never goes back, without those in which it was stopped."""
         return time.monotonic() - self.stopped
 
 
 class InTurn(keras.callbacks.Callback):
-    """Times stretches of a training against its own step. It comes last, so it counts the other callbacks, too."""
+    """Times stretches of a training against its own step. It is the last callback, so it also counts the others.
+
+    Args:
+        clock: The clock of the training.
+
+    Attributes:
+        data: Windows for the bare step, to be set before training.
+        stretches: (seconds of the training, seconds of the bare step) of each stretch.
+        steps: Steps of all stretches.
+        warming_up: Seconds of the first stretch, which is not in `stretches`.
+    """
 
     def __init__(self, clock: Clock):
         super().__init__()
@@ -34,9 +49,11 @@ class InTurn(keras.callbacks.Callback):
         self.steps, self.warming_up, self._iterator = 0, 0.0, None
 
     def on_epoch_begin(self, epoch, logs=None):
+        """Starts the first stretch."""
         self._started = self._clock.monotonic()
 
     def on_train_batch_end(self, batch, logs=None):
+        """At the end of a stretch, times the same number of bare steps while the clock is stopped."""
         if (batch + 1) % STRETCH:
             return
         seconds, stopped = self._clock.monotonic() - self._started, time.monotonic()
@@ -59,12 +76,18 @@ class InTurn(keras.callbacks.Callback):
 
 
 class TimedTraining(resumable.Training):
-    """Training with `InTurn` behind its callbacks, whose checkpoints are timed."""
+    """Training with `InTurn` as its last callback, whose checkpoints are timed.
+
+    Attributes:
+        clock: The clock of the training.
+        figures: What `run` measured.
+    """
 
     clock = Clock()
     figures: dict
 
     def run(self):
+        """Trains as `Training.run` does, and keeps the figures."""
         in_turn, saves = InTurn(self.clock), []
         in_turn.data = self._windows().take(STRETCH).cache().repeat()
         self.callbacks = [*self.callbacks, in_turn]
@@ -90,7 +113,14 @@ class TimedTraining(resumable.Training):
 
 
 def measure(train: Callable[[], object]) -> dict:
-    """Calls `train`, which trains one epoch by `models.training.resumable`, and returns what was measured in it."""
+    """Measures one epoch of training.
+
+    Args:
+        train: A function that trains one epoch by `models.training.resumable`.
+
+    Returns:
+        `steps`, `warming_up`, `epoch`, `bare`, `stretches`, `saves` and `checkpoint_seconds`; times in seconds.
+    """
     resumable.time, resumable.Training = TimedTraining.clock, TimedTraining
     train()
     return TimedTraining.figures

@@ -1,4 +1,4 @@
-"""What a benchmark ran on."""
+"""The machine that a benchmark runs on."""
 
 import os
 import platform
@@ -7,7 +7,7 @@ from pathlib import Path
 
 
 def describe() -> dict:
-    """Processor, the flags that matter here, cores and versions."""
+    """Describes the machine: processor, the flags that matter here, cores, and versions of Python and libraries."""
     information = Path("/proc/cpuinfo").read_text() if Path("/proc/cpuinfo").exists() else ""
     lines = dict(line.split(":", 1) for line in information.splitlines() if ":" in line)
     fields = {key.strip(): value.strip() for key, value in lines.items()}

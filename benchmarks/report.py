@@ -18,11 +18,11 @@ class Row:
 
     Attributes:
         name: What was measured.
-        figure: The measurement; None where it was left out.
-        unit: Of figure and goal, such as "s".
-        goal: The bound that the figure should keep; None where there is none.
+        figure: The measurement; None if it was skipped.
+        unit: Unit of figure and goal, such as "s".
+        goal: The bound that the figure should keep; None if there is none.
         direction: "at most" or "at least" the goal.
-        note: What a reader should know, such as why it was left out.
+        note: A remark for readers, such as why it was skipped.
     """
 
     name: str
@@ -34,7 +34,7 @@ class Row:
 
     @property
     def verdict(self) -> str:
-        """`met` or `NOT MET`; `skipped` without a figure, empty without a goal."""
+        """Whether the goal is met: `met` or `NOT MET`; `skipped` without a figure, empty without a goal."""
         if self.figure is None:
             return "skipped"
         if self.goal is None:
@@ -48,7 +48,7 @@ class Row:
         return f"{self.name:58} {figure:>10} {self.unit:4}  {goal:16} {self.verdict:8} {self.note}".rstrip()
 
     def record(self) -> dict[str, Any]:
-        """The row as JSON."""
+        """Returns the row as a JSON object."""
         goal = None if self.goal is None else f"{self.direction} {self.goal:g}"
         return {
             "row": self.name,
@@ -61,12 +61,23 @@ class Row:
 
 
 def decimals(value: float) -> int:
-    """Digits after the point that a figure is printed with: about four that count."""
+    """Chooses the digits after the point of a figure, so that about four significant ones are printed.
+
+    Args:
+        value: The figure.
+
+    Returns:
+        The number of digits after the point.
+    """
     return 0 if abs(value) >= 1000 else 1 if abs(value) >= 100 else 2 if abs(value) >= 10 else 3
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The options that the benchmarks on the Penn Treebank share."""
+    """Adds the options that the benchmarks on the Penn Treebank share, `--data-dir` and `--output`.
+
+    Args:
+        parser: The parser, which is changed.
+    """
     parser.add_argument(
         "--data-dir", type=Path, default=Path("../shared/data/ptb"), help="folder of ptb.{train,valid,test}.txt"
     )
@@ -74,7 +85,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def skipped(name: str, data_dir: Path) -> list[Row]:
-    """The row in place of what needs the Penn Treebank where it is missing; none where it is there."""
+    """Makes the row for a benchmark that is skipped because the Penn Treebank is missing.
+
+    Args:
+        name: Name of what is skipped.
+        data_dir: Folder that should have the Penn Treebank.
+
+    Returns:
+        One row that names the missing files, or none if all files are there.
+    """
     absent = [path for path in TREEBANK if not (data_dir / path).is_file()]
     return [Row(name, None, note=f"--data-dir {data_dir} has no {', '.join(absent)}")] if absent else []
 
@@ -83,9 +102,9 @@ def publish(rows: Iterable[Row], output: Path | None, **others: Any) -> None:
     """Prints each row as it comes, and writes all of them with the machine's description.
 
     Args:
-        rows: The rows; a generator is measured as it is printed.
-        output: The JSON file, whose folder is made where it is missing; None for none.
-        **others: More to keep in the file.
+        rows: The rows; a generator measures each row just before it is printed.
+        output: The JSON file, whose folder is made if it is missing; None for no file.
+        **others: Further values for the file.
     """
     kept = []
     for row in rows:

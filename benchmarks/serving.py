@@ -1,4 +1,4 @@
-"""Times the exported model: in this process, bulk scoring, and over REST from a load process of its own.
+"""Times the exported model: in this process, bulk scoring, and over REST from a separate load process.
 
     python -m benchmarks.serving [--model DIR] [--seconds 10] [--output FILE]
 
@@ -24,7 +24,7 @@ from models.serving import saved_model
 from pipeline.serve import UsageError, add_model_arguments, model_folder
 
 CONNECTIONS = (1, 16, 64)
-# figure -> (goal, whether it should be at most or at least that)
+# figure -> (goal, whether the figure should be at most or at least the goal)
 GOALS = {
     "next words, 20 words: median ms": (3.0, "at most"),
     "step: median ms": (0.6, "at most"),
@@ -38,7 +38,15 @@ GOALS = {
 
 
 def percentiles(name: str, seconds: list[float]) -> dict[str, float]:
-    """Median and 99th percentile in milliseconds."""
+    """Computes median and 99th percentile in milliseconds.
+
+    Args:
+        name: Name of the figures.
+        seconds: Seconds of each call.
+
+    Returns:
+        `NAME: median ms` and `NAME: 99% ms`.
+    """
     ordered = sorted(seconds)
     return {
         f"{name}: median ms": statistics.median(ordered) * 1e3,
@@ -47,7 +55,15 @@ def percentiles(name: str, seconds: list[float]) -> dict[str, float]:
 
 
 def time_calls(call: Callable[[], object], calls: int) -> list[float]:
-    """Seconds of each call, after a few that warm up."""
+    """Times calls, after a few that warm up.
+
+    Args:
+        call: The function to call.
+        calls: Number of calls that are timed.
+
+    Returns:
+        Seconds of each call.
+    """
     for _ in range(3):
         call()
     seconds = []
@@ -59,7 +75,16 @@ def time_calls(call: Callable[[], object], calls: int) -> list[float]:
 
 
 def sample_text(model: Path, words: int, seed: int = 1) -> str:
-    """Words of the vocabulary, frequent ones more often, 25 a line."""
+    """Draws words of the vocabulary, frequent ones more often, 25 a line.
+
+    Args:
+        model: Folder of the SavedModel.
+        words: Number of words.
+        seed: Seed of the draw. Default 1.
+
+    Returns:
+        The text.
+    """
     vocabulary = (model / saved_model.VOCABULARY).read_text(encoding="utf-8", errors="replace").split("\n")[2:-1]
     weights = [1 / (rank + 10) for rank in range(len(vocabulary))]
     drawn = random.Random(seed).choices(vocabulary, weights, k=words)
@@ -67,7 +92,14 @@ def sample_text(model: Path, words: int, seed: int = 1) -> str:
 
 
 def in_process(model: Path) -> dict[str, float]:
-    """Latency of the signatures, and tokens a second."""
+    """Measures the latency of the signatures, and tokens a second.
+
+    Args:
+        model: Folder of the SavedModel.
+
+    Returns:
+        Figures by name.
+    """
     import tensorflow as tf
     import tensorflow_text  # noqa: F401  (registers the tokenizer's operations)
 
@@ -96,9 +128,17 @@ def in_process(model: Path) -> dict[str, float]:
 
 
 def products_alone(model: Path, rows: int = 32, time_steps: int = 26) -> dict[str, float]:
-    """What the matrix products of `step`, and of `score` on lines of 25 words, take with nothing around them.
+    """Times only the matrix products of `step`, and of `score` on lines of 25 words.
 
     The weights are random, of the model's shapes; a step waits for the one before it as in the model.
+
+    Args:
+        model: Folder of the SavedModel.
+        rows: Lines of a batch. Default 32.
+        time_steps: Tokens of a line. Default 26: 25 words and `<eos>`.
+
+    Returns:
+        Figures by name.
     """
     import tensorflow as tf
 
@@ -139,7 +179,14 @@ def products_alone(model: Path, rows: int = 32, time_steps: int = 26) -> dict[st
 
 
 def bulk(model: Path) -> dict[str, float]:
-    """Tokens a second of scoring a file, the model's loading apart."""
+    """Measures the tokens a second of scoring a file, without loading the model.
+
+    Args:
+        model: Folder of the SavedModel.
+
+    Returns:
+        Figures by name.
+    """
     from pipeline.scoring.scorer import Scorer
 
     scorer = Scorer(model)
@@ -151,7 +198,19 @@ def bulk(model: Path) -> dict[str, float]:
 
 
 def over_rest(folder: Path, model: Path, seconds: float) -> dict[str, float]:
-    """Requests a second and latency at 1, 16 and 64 connections, and the server's memory meanwhile."""
+    """Measures requests a second and latency at 1, 16 and 64 connections, and the server's memory before and after.
+
+    Args:
+        folder: Folder of versions that the server loads.
+        model: Folder of the SavedModel, for the words of the requests.
+        seconds: Seconds of load at each number of connections.
+
+    Returns:
+        Figures by name.
+
+    Raises:
+        UsageError: If the server does not start.
+    """
     command = [sys.executable, "-m", "pipeline.serve", "--model", str(folder), "--port", "0", "--versions", "1"]
     server = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
     figures = {}
@@ -176,12 +235,24 @@ def over_rest(folder: Path, model: Path, seconds: float) -> dict[str, float]:
 
 
 def memory_mib(pid: int) -> float:
-    """Resident memory of a process, in MiB."""
+    """Reads the resident memory of a process.
+
+    Args:
+        pid: Id of the process.
+
+    Returns:
+        Memory in MiB.
+    """
     status = Path(f"/proc/{pid}/status").read_text()
     return int(next(line for line in status.splitlines() if line.startswith("VmRSS")).split()[1]) / 1024
 
 
 def main() -> int:
+    """Runs the benchmark with the options of the command line.
+
+    Returns:
+        The exit code: 0, or 2 if there is no model to measure.
+    """
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0], allow_abbrev=False)
     add_model_arguments(parser)
     parser.add_argument("--seconds", type=float, default=10.0, help="load at each number of connections (default: 10)")

@@ -1,4 +1,4 @@
-"""Training steps to be timed, each in a process of its own: ours, PyTorch's, stock Keras's, the products alone.
+"""Training steps to be timed, each in a separate process: ours, PyTorch's, stock Keras's, the products alone.
 
     python -m benchmarks.step_timings ours --units 200 --augmented
 
@@ -14,11 +14,19 @@ import time
 from models.allocator import keep_freed_memory
 
 BATCH, TIME = 20, 35
-WINDOWS = 100  # that our step reads again and again
+WINDOWS = 100  # windows that our step reads in turn, again and again
 
 
 def token_ids(vocabulary, shape):
-    """Ids that are distributed as words are (Zipf), int32."""
+    """Draws ids that are distributed like words (Zipf).
+
+    Args:
+        vocabulary: Number of words.
+        shape: Shape of the result.
+
+    Returns:
+        int32 of that shape, the same at every call.
+    """
     import numpy as np
 
     weights = 1.0 / (np.arange(vocabulary) + 2.7)
@@ -26,13 +34,24 @@ def token_ids(vocabulary, shape):
 
 
 def window(vocabulary):
-    """Inputs and targets of one window, int32 [batch, time] each."""
+    """Draws inputs and targets of one window, int32 [batch, time] each.
+
+    Args:
+        vocabulary: Number of words.
+    """
     ids = token_ids(vocabulary, (BATCH, TIME + 1))
     return ids[:, :-1], ids[:, 1:]
 
 
 def ours(options):
-    """The step that `fit` runs: reading, forward, loss, gradient, all-reduce, clip, update, metrics."""
+    """Makes the step that `fit` runs: reading, forward, loss, gradient, all-reduce, clip, update, metrics.
+
+    Args:
+        options: Parsed options of the command.
+
+    Returns:
+        A function that runs one step.
+    """
     import tensorflow as tf
 
     from models import LanguageModel, OnePassSGD, windows
@@ -58,7 +77,14 @@ def ours(options):
 
 
 def products(options):
-    """The matrix products of our step and nothing else, in the types that it uses: the floor."""
+    """Makes the matrix products of our step and nothing else, in the types that it uses: no step can be faster.
+
+    Args:
+        options: Parsed options of the command.
+
+    Returns:
+        A function that runs the products of one step.
+    """
     import tensorflow as tf
 
     from models.training.devices import choose_precision
@@ -76,19 +102,10 @@ def products(options):
     recurrent_kernel, state, d_state = (
         normal(*s, dtype="float32") for s in ((units, gates), (BATCH, units), (BATCH, gates))
     )
-    logits_type = "float32" if options.augmented else precision  # the augmented loss bears no rounded logits
+    logits_type = "float32" if options.augmented else precision  # rounded logits would spoil the augmented loss
     exact_hidden, exact_table = tf.cast(hidden, logits_type), tf.cast(table, logits_type)
     words = table[: len(set(window(options.vocabulary)[1].ravel().tolist()))]
-
-    @tf.function(jit_compile=True)
-    def small_products(state, d_state, kernel):
-        """Those of the steps forwards and backwards, each of which waits for the one before."""
-        transposed = tf.transpose(kernel)
-
-        def step(t, h, d):
-            return t + 1, tf.matmul(h, kernel)[:, :units], tf.tile(tf.matmul(d, transposed), [1, 4])
-
-        return tf.while_loop(lambda t, *_: t < TIME, step, [0, state, d_state], maximum_iterations=TIME)[1:]
+    small_products = _products_of_the_steps(units)
 
     @tf.function
     def step():
@@ -115,8 +132,31 @@ def products(options):
     return run
 
 
+def _products_of_the_steps(units):
+    """Makes the products of one layer's steps forwards and backwards, each of which waits for the one before."""
+    import tensorflow as tf
+
+    @tf.function(jit_compile=True)
+    def small_products(state, d_state, kernel):
+        transposed = tf.transpose(kernel)
+
+        def step(t, h, d):
+            return t + 1, tf.matmul(h, kernel)[:, :units], tf.tile(tf.matmul(d, transposed), [1, 4])
+
+        return tf.while_loop(lambda t, *_: t < TIME, step, [0, state, d_state], maximum_iterations=TIME)[1:]
+
+    return small_products
+
+
 def keras_stock(options):
-    """What a first Keras model does: `keras.layers.LSTM`, a dense softmax of its own, `fit`."""
+    """Makes the step of a usual Keras model: `keras.layers.LSTM`, a separate dense softmax, `fit`.
+
+    Args:
+        options: Parsed options of the command.
+
+    Returns:
+        A function that runs a few steps and returns the seconds of one.
+    """
     import keras
     import tensorflow as tf
 
@@ -141,7 +181,14 @@ def keras_stock(options):
 
 
 def torch_peer(options):
-    """PyTorch's public word-language-model example (`--tied`): model, loss, clip and plain SGD at these shapes."""
+    """Makes the step of PyTorch's public word-language-model example (`--tied`): model, loss, clip and plain SGD.
+
+    Args:
+        options: Parsed options of the command.
+
+    Returns:
+        A function that runs one step.
+    """
     import torch
     from torch import nn
     from torch.nn import functional as F
@@ -182,6 +229,7 @@ CONTENDERS = {"ours": ours, "products": products, "keras": keras_stock, "torch":
 
 
 def main():
+    """Warms up one contender, then times steps for every line of standard input."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("contender", choices=CONTENDERS)
     parser.add_argument("--units", type=int, default=200)

@@ -1,8 +1,8 @@
-"""What the Trainer does in its process, for the small network on the Penn Treebank, measured; prints JSON.
+"""Measures what the Trainer does in its process, for the small network on the Penn Treebank; prints JSON.
 
     python -m benchmarks.trainer_process epoch|evaluation|memory --root DIR [--steps N]
 
-The root is one that the pipeline ran in, to Transform. Steps cut the train split short; 0 takes all of it.
+The pipeline must have run in the root, up to Transform. N steps cut the train split short; 0 takes all of it.
 """
 
 import argparse
@@ -23,20 +23,40 @@ TEST_SPLIT = "Split-test"
 
 
 def inputs(root: Path) -> dict[str, Path]:
-    """The Trainer's inputs below a root that has one execution of each component."""
+    """Finds the Trainer's inputs.
+
+    Args:
+        root: A pipeline's root with one execution of each component.
+
+    Returns:
+        Input key -> folder.
+    """
     keys = {"vocabulary": "VocabularyGen", "transformed_examples": "Transform"}
     return {key: next((root / component / key).iterdir()) for key, component in keys.items()}
 
 
 def trainer_parameters(epochs: int = 1) -> Trainer.Parameters:
-    """Those of a run on the Penn Treebank with nothing else set: the small preset, REAL."""
+    """Returns the Trainer's parameters for the Penn Treebank with no other setting: the small preset, REAL.
+
+    Args:
+        epochs: Epochs to train. Default 1.
+    """
     settings = ["example_gen.dataset=penn_treebank", f"trainer.epochs={epochs}"]
     components = create_pipeline(config.load(None, settings).settings)
     return next(component.parameters for component in components if isinstance(component, Trainer))
 
 
 def cut(tokens: Path, folder: Path, count: int) -> Path:
-    """A copy of Transform's output whose train split ends after `count` tokens."""
+    """Copies Transform's output, with a train split that ends after `count` tokens.
+
+    Args:
+        tokens: Transform's output.
+        folder: The copy.
+        count: Tokens of the new train split.
+
+    Returns:
+        The copy's folder.
+    """
     from models.text.token_stream import TokenStream, TokenWriter, write_index
 
     shutil.copytree(tokens, folder, ignore=shutil.ignore_patterns("Split-train"))
@@ -48,38 +68,70 @@ def cut(tokens: Path, folder: Path, count: int) -> Path:
 
 
 def train(root: Path, steps: int) -> dict:
-    """Trains an epoch as the Trainer does, progress bar included, and exports; returns the Trainer's figures."""
+    """Trains an epoch as the Trainer does, with its progress bar, and exports the model.
+
+    Args:
+        root: The pipeline's root.
+        steps: Steps of the epoch; 0 for the whole train split.
+
+    Returns:
+        The Trainer's figures.
+    """
     from components.trainer.training_process import train_and_export
 
     parameters = trainer_parameters()
     with tempfile.TemporaryDirectory() as folder:
-        found = inputs(root)
+        folders = inputs(root)
         if steps:
             count = steps * parameters.batch_size * parameters.sequence_length
-            found["transformed_examples"] = cut(found["transformed_examples"], Path(folder) / "tokens", count)
+            folders["transformed_examples"] = cut(folders["transformed_examples"], Path(folder) / "tokens", count)
         outputs = {key: Path(folder) / key for key in (*Trainer.OUTPUTS, "workspace")}
         for output in outputs.values():
             output.mkdir()
         context = Context(run_id="benchmark", workspace=outputs.pop("workspace"), progress=True)
-        return train_and_export(found, outputs, parameters, context)
+        return train_and_export(folders, outputs, parameters, context)
 
 
 def epoch(root: Path, steps: int) -> dict:
-    """The epoch in turn with its bare compiled step; see `benchmarks.loop_overhead`."""
+    """Measures the epoch in turn with its bare compiled step; see `benchmarks.loop_overhead`.
+
+    Args:
+        root: The pipeline's root.
+        steps: Steps of the epoch; 0 for the whole train split.
+
+    Returns:
+        What `benchmarks.loop_overhead.measure` returns.
+    """
     from benchmarks import loop_overhead
 
     return loop_overhead.measure(lambda: train(root, steps))
 
 
 def memory(root: Path, steps: int) -> dict:
-    """The most memory that training, validation and export held."""
+    """Measures the peak memory of training, validation and export.
+
+    Args:
+        root: The pipeline's root.
+        steps: Steps of the epoch; 0 for the whole train split.
+
+    Returns:
+        `peak_bytes`.
+    """
     train(root, steps)
     lines = Path("/proc/self/status").read_text().splitlines()
     return {"peak_bytes": 1024 * next(int(line.split()[1]) for line in lines if line.startswith("VmHWM"))}
 
 
 def evaluation(root: Path, steps: int) -> dict:
-    """The exact perplexity of the test split, in one lane, as training validates."""
+    """Times the exact perplexity of the test split, in one lane, as training validates.
+
+    Args:
+        root: The pipeline's root.
+        steps: Ignored.
+
+    Returns:
+        `first` and `again`, seconds of the first and the second evaluation, and `tokens`.
+    """
     del steps
     from models.text.token_stream import TokenStream
     from models.text.tokenizer import Tokenizer
@@ -87,10 +139,10 @@ def evaluation(root: Path, steps: int) -> dict:
     from models.training.resumable import evaluation_windows
     from models.training.setup import make_model
 
-    found, parameters = inputs(root), trainer_parameters()
+    folders, parameters = inputs(root), trainer_parameters()
     strategy = make_strategy(None, parameters.batch_size)
-    model, _ = make_model(parameters.model_dump(), Tokenizer.load(found["vocabulary"]), strategy)
-    stream = TokenStream(found["transformed_examples"] / TEST_SPLIT)
+    model, _ = make_model(parameters, Tokenizer.load(folders["vocabulary"]), strategy)
+    stream = TokenStream(folders["transformed_examples"] / TEST_SPLIT)
     seconds = []
     for _ in range(2):
         started = time.perf_counter()
@@ -103,6 +155,7 @@ PARTS = {"epoch": epoch, "evaluation": evaluation, "memory": memory}
 
 
 def main() -> None:
+    """Measures one part and prints its figures as JSON."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0], allow_abbrev=False)
     parser.add_argument("part", choices=PARTS)
     parser.add_argument("--root", type=Path, required=True)

@@ -2,8 +2,8 @@
 
     python -m benchmarks.training_step [--rounds 5] [--steps 8] [--units 200 650] [--vocabulary 10000] [--output FILE]
 
-Every contender has a process of its own and waits while another runs. A ratio is the median over the rounds of the two
-contenders' ratio within the round, so that a machine whose speed drifts does not decide it.
+Every contender has a separate process and waits while another runs. A ratio is the median over the rounds of the two
+contenders' ratio within the round, so that a drift of the machine's speed has little effect on it.
 """
 
 import argparse
@@ -39,7 +39,7 @@ CONTENDERS = {
     "torch augmented float32": ["torch", "--precision", "float32", "--augmented"],
     "torch augmented bfloat16": ["torch", "--precision", "bfloat16", "--augmented"],
 }
-# Our steps, and what they would be if they were nothing but their matrix products.
+# Our steps, and the contenders that run only the matrix products of these steps.
 FLOORS = {"RE": "products", "REAL": "REAL products", "RE float32": "float32 products"}
 FASTEST = {
     "fastest torch": ["torch float32", "torch bfloat16"],
@@ -48,7 +48,17 @@ FASTEST = {
 
 
 class Contender:
-    """A contender's process, started and warmed up."""
+    """A contender's process, started and warmed up.
+
+    Args:
+        arguments: Arguments of `benchmarks.step_timings`.
+        units: Size of the hidden states.
+        vocabulary: Number of words.
+        threads: Threads of each operation.
+
+    Raises:
+        SystemExit: If it does not start.
+    """
 
     def __init__(self, arguments: list[str], units: int, vocabulary: int, threads: int):
         command = [sys.executable, "-m", "benchmarks.step_timings", *arguments]
@@ -60,13 +70,29 @@ class Contender:
             raise SystemExit(f"{' '.join(command)} did not start; run it by hand (extra `bench` brings PyTorch).")
 
     def seconds(self, steps: int) -> float:
+        """Runs steps and returns the median of their seconds.
+
+        Args:
+            steps: Number of steps.
+        """
         self.process.stdin.write(f"{steps}\n")
         self.process.stdin.flush()
         return float(self.process.stdout.readline())
 
 
 def measure(units: int, vocabulary: int, threads: int, rounds: int, steps: int) -> list[dict[str, float]]:
-    """Seconds a step of every contender, a dict a round."""
+    """Measures every contender in turn.
+
+    Args:
+        units: Size of the hidden states.
+        vocabulary: Number of words.
+        threads: Threads of each operation.
+        rounds: Number of rounds.
+        steps: Steps of a contender in a round.
+
+    Returns:
+        A dict for each round: contender -> seconds a step.
+    """
     contenders = {name: Contender(arguments, units, vocabulary, threads) for name, arguments in CONTENDERS.items()}
     results = []
     for _ in range(rounds):
@@ -78,7 +104,15 @@ def measure(units: int, vocabulary: int, threads: int, rounds: int, steps: int) 
 
 
 def rows(all_units: list[int], vocabulary: int, threads: int, rounds: int, steps: int) -> Iterator[Row]:
-    """Each size's milliseconds a step, then its ratios with their goals."""
+    """Yields the milliseconds a step of each size, then its ratios with their goals.
+
+    Args:
+        all_units: Sizes of the hidden states.
+        vocabulary: Number of words.
+        threads: Threads of each operation.
+        rounds: Number of rounds.
+        steps: Steps of a contender in a round.
+    """
     for units in all_units:
         results = measure(units, vocabulary, threads, rounds, steps)
         for name in CONTENDERS:
@@ -99,6 +133,7 @@ def _ratio(results: list[dict[str, float]], over: str, under: str) -> float:
 
 
 def main():
+    """Runs the benchmark with the options of the command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--units", type=int, nargs="*", default=[200, 650])
     parser.add_argument("--vocabulary", type=int, default=10_000, help="words")

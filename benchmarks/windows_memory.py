@@ -1,4 +1,4 @@
-"""Memory and time of reading a long split through `models.windows`.
+"""Measures memory and time of reading a long split through `models.windows`.
 
 python -m benchmarks.windows_memory [--gigabytes 1] [--output FILE]
 """
@@ -15,11 +15,15 @@ from components.quiet_import import import_quietly
 
 RECORD, RECORDS = 40_000, 50  # tokens of a record, records of a shard: 8 MB
 BATCH_SIZE, SEQUENCE_LENGTH = 20, 350
-WARM_UP = 100  # windows after which memory is first looked at
+WARM_UP = 100  # windows that are read before memory is first measured
 
 
 def rows(gigabytes: float) -> Iterator[Row]:
-    """Reads a split of that size in the lanes of training, once."""
+    """Reads a split once, in the lanes of training, and yields the rows.
+
+    Args:
+        gigabytes: Size of the split.
+    """
     import numpy as np
 
     from models import TokenStream, windows
@@ -45,12 +49,13 @@ def rows(gigabytes: float) -> Iterator[Row]:
 
 
 def resident() -> int:
-    """Bytes of this process in memory."""
+    """Reads the resident memory of this process, in bytes."""
     line = next(x for x in Path("/proc/self/status").read_text().splitlines() if x.startswith("VmRSS"))
     return 1024 * int(line.split()[1])
 
 
 def main() -> None:
+    """Runs the benchmark with the options of the command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0], allow_abbrev=False)
     parser.add_argument("--gigabytes", type=float, default=1.0)
     parser.add_argument("--output", type=Path, help="JSON file for the figures")

@@ -1,4 +1,4 @@
-"""Asks a running server for next words, a score and a continuation, with Python's standard library alone.
+"""Requests next words, a score and a continuation from a running server, with only Python's standard library.
 
     python -m pipeline.serve                                       # in one terminal
     python examples/call_server.py "the value of" [ADDRESS]        # in another
@@ -14,15 +14,19 @@ ADDRESS = "http://127.0.0.1:8501"
 
 
 def predict(address: str, **request) -> dict:
-    """Sends one request and returns the answer.
+    """Sends one request to the server.
 
     Args:
         address: The server, such as "http://127.0.0.1:8501".
         **request: The body, in TensorFlow Serving's format: `instances` (a list of rows) or `inputs` (columns), and
             `signature_name` for any signature but the default one.
 
+    Returns:
+        The answer: `predictions` for `instances`, `outputs` for `inputs`.
+
     Raises:
-        urllib.error.HTTPError: If the server refuses the request; the answer's body says why.
+        urllib.error.HTTPError: If the server rejects the request; the answer's body has the reason.
+        urllib.error.URLError: If there is no server at the address.
     """
     body = json.dumps(request).encode()
     with urllib.request.urlopen(f"{address}/v1/models/lm:predict", data=body, timeout=60) as answer:
@@ -30,6 +34,7 @@ def predict(address: str, **request) -> dict:
 
 
 def main() -> None:
+    """Sends the three requests for the text of the command line, and prints the answers."""
     if not 2 <= len(sys.argv) <= 3:
         sys.exit('usage: python examples/call_server.py "some text" [ADDRESS]')
     text, address = sys.argv[1], sys.argv[2] if len(sys.argv) == 3 else ADDRESS

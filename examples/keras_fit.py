@@ -1,9 +1,9 @@
-"""Trains a language model with Keras alone, on the text of Python's own help, and prints what may follow a phrase.
+"""Trains a language model with only Keras, on the text of Python's own help, and prints what may follow a phrase.
 
     python -m examples.keras_fit ["a phrase"]
 
-Nothing of the pipeline is used: ids from a few lines of Python, `windows`, `compile`, `fit`. It takes under a minute on
-two cores.
+It does not use the pipeline: a few lines of Python make the ids, then come `windows`, `compile` and `fit`. It takes
+under a minute on two cores.
 """
 
 import collections
@@ -21,12 +21,20 @@ PHRASE = "the object is"
 
 
 def words_of(text: str) -> list[str]:
-    """Words and marks in lower case, `<eos>` at the end of each sentence or paragraph."""
+    """Cuts a text into words and marks in lower case, with `<eos>` at the end of each sentence or paragraph.
+
+    Args:
+        text: The text.
+
+    Returns:
+        The words and marks.
+    """
     text = re.sub(r"(?<=[.!?:])\s+|\n{2,}", " <eos> ", text.lower())
     return re.findall(r"<eos>|\w+|[^\w\s]", text)
 
 
 def main() -> None:
+    """Trains the model, and prints the ten most probable words after the phrase of the command line."""
     keras.utils.set_random_seed(1)
     words = [word for _, text in sorted(topics.items()) for word in words_of(text)]
     counts = collections.Counter(word for word in words if word != "<eos>")

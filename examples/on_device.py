@@ -1,14 +1,14 @@
-"""Suggests words while someone types, with LiteRT's interpreter and NumPy alone, as a phone's keyboard does.
+"""Suggests words while someone types, with only LiteRT's interpreter and NumPy, as a phone's keyboard does.
 
     python -m pipeline.export --format litert --output FOLDER
     pip install ai-edge-litert numpy
     python examples/on_device.py FOLDER
 
-On a terminal, Tab takes the first suggestion, Backspace deletes, Ctrl-C ends. What comes through a pipe is typed key by
-key, and a line is printed for each.
+On a terminal, Tab takes the first suggestion, Backspace deletes, Ctrl-C ends. Input from a pipe is read key by key, and
+a line is printed for each key.
 
 Words are cut as the pipeline cuts them, with one simplification: in texts of the `unicode_words` and `wordpiece`
-tokenizers, addresses, abbreviations, emoji and scripts that write no spaces are cut more plainly here.
+tokenizers, addresses, abbreviations, emoji and scripts without spaces are cut by simpler rules here.
 """
 
 import itertools
@@ -31,10 +31,10 @@ TOKEN = re.compile(rf"<unk>|<eos>|{WORD}|([.\-=~*#+/!?>'`^])\1+|->|=>|<=|>=|!=|:
 
 
 class Suggester:
-    """A model that reads along: a key costs two steps at most.
+    """A model that reads a text while it is typed: a key takes at most two steps.
 
     Args:
-        folder: What `python -m pipeline.export --format litert` wrote.
+        folder: The folder that `python -m pipeline.export --format litert` wrote.
 
     Attributes:
         read: Ids of the tokens that were read, `<eos>` first.
@@ -49,10 +49,17 @@ class Suggester:
         self._next_words, self._all_words = (model.get_signature_runner(name) for name in ("next_words", "step"))
         self._zeros = np.zeros(self._next_words.get_input_details()["state"]["shape"], np.float32)
         self.read = [EOS_ID]
-        self._answers = [self._step(EOS_ID, self._zeros)]  # after each of them
+        self._answers = [self._step(EOS_ID, self._zeros)]  # the model's answer after each token of `read`
 
     def suggest(self, text: str) -> list[tuple[str, float]]:
-        """The most probable next words that begin with what is typed of one, at most ten, with their probabilities."""
+        """Finds the most probable next words that begin with the letters typed so far.
+
+        Args:
+            text: The whole text; an unfinished last word is the beginning of the next one.
+
+        Returns:
+            (word, probability) of at most ten words, best first.
+        """
         words, typed = self.cut(text)
         tokens = [EOS_ID, *(token for word in words for token in self._tokens_of(word))]
         same = 0
@@ -63,14 +70,14 @@ class Suggester:
             self._answers.append(self._step(token, self._answers[-1]["state"]))
             self.read.append(token)
         if typed:
-            found = self._completions(typed)
+            best = self._completions(typed)
         else:
             answer = self._answers[-1]
-            found = [(int(i), float(p)) for i, p in zip(answer["ids"][0], answer["probabilities"][0], strict=True)]
-        return [(self._words[i], probability) for i, probability in found if not self._words[i].startswith("##")]
+            best = [(int(i), float(p)) for i, p in zip(answer["ids"][0], answer["probabilities"][0], strict=True)]
+        return [(self._words[i], probability) for i, probability in best if not self._words[i].startswith("##")]
 
     def _completions(self, typed: str) -> list[tuple[int, float]]:
-        """The same of the words that begin with what is typed: all words are looked at, not ten alone."""
+        """Ids and probabilities of the best words that begin with the typed letters, chosen from all words."""
         before = self._answers[-2]["state"] if len(self._answers) > 1 else self._zeros
         outputs = self._all_words(token_ids=np.array(self.read[-1:], np.int64), state=before)
         scores = outputs["log_probabilities"][0]
@@ -78,7 +85,14 @@ class Suggester:
         return [(i, math.exp(scores[i])) for i in sorted(ids, key=lambda i: -scores[i])[:10]]
 
     def cut(self, text: str) -> tuple[list[str], str]:
-        """The words that are complete, `<eos>` after each line but the last, and the beginning of the next one."""
+        """Cuts a text into words, as the pipeline's tokenizer does.
+
+        Args:
+            text: The text.
+
+        Returns:
+            (the complete words, with `<eos>` after each line but the last; the beginning of the next word, or "").
+        """
         text = re.sub(r"\r\n?", "\n", text)
         if self._settings["lowercase"]:
             text = text.lower()
@@ -118,7 +132,7 @@ class Suggester:
 
 
 def keys() -> Iterator[str]:
-    """The keys that are pressed, or the characters of standard input where it is no terminal."""
+    """Yields the keys that are pressed, or the characters of standard input if it is no terminal."""
     if not sys.stdin.isatty():
         yield from sys.stdin.read().removesuffix("\n")
         return
@@ -137,6 +151,7 @@ def keys() -> Iterator[str]:
 
 
 def main() -> None:
+    """Reads keys and prints the text with the best suggestions after each."""
     if len(sys.argv) != 2 or not (Path(sys.argv[1]) / "model.tflite").is_file():
         sys.exit("usage: python examples/on_device.py FOLDER, which `python -m pipeline.export --format litert` wrote")
     suggester, text = Suggester(Path(sys.argv[1])), ""

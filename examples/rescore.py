@@ -3,10 +3,10 @@
     python examples/rescore.py MODEL CANDIDATES [WEIGHT]
 
 MODEL is a pushed version, such as output/serving/1. CANDIDATES is a text file with a candidate a line, three columns
-divided by tabs: the name of what was heard, the recogniser's score (a natural logarithm), the text. WEIGHT is how much
-the language model counts against the recogniser (default: 0.5).
+separated by tabs: the name of the recording, the recogniser's score (a natural logarithm), the text. WEIGHT is the
+factor of the language model's score in the sum of both scores (default: 0.5).
 
-Needs tensorflow and tensorflow-text, and nothing of this project. To score every line of a large file instead, use
+It needs tensorflow and tensorflow-text, and nothing of this project. To score every line of a large file instead, use
 `python -m pipeline.score`.
 """
 
@@ -21,16 +21,25 @@ BATCH_SIZE = 32
 
 
 def log_probabilities(model_dir: str, texts: list[str]) -> list[float]:
-    """The natural logarithm of each text's probability, by the model's signature `score`."""
+    """Computes the natural logarithm of each text's probability, by the model's signature `score`.
+
+    Args:
+        model_dir: Folder of a pushed version.
+        texts: The texts.
+
+    Returns:
+        A logarithm for each text.
+    """
     score = tf.saved_model.load(model_dir).signatures["score"]
-    found = []
+    scores = []
     for start in range(0, len(texts), BATCH_SIZE):
         batch = tf.constant(texts[start : start + BATCH_SIZE])
-        found += score(text=batch)["log_probability"].numpy().tolist()
-    return found
+        scores += score(text=batch)["log_probability"].numpy().tolist()
+    return scores
 
 
 def main() -> None:
+    """Prints the best candidate of each recording, with its total score."""
     if not 3 <= len(sys.argv) <= 4:
         sys.exit("usage: python examples/rescore.py MODEL CANDIDATES [WEIGHT]")
     weight = float(sys.argv[3]) if len(sys.argv) == 4 else 0.5

@@ -3,6 +3,7 @@
 import keras
 import tensorflow as tf
 
+from models.arguments import check_loss, check_network, check_types
 from models.layers.augmented_loss import augmented_loss, row_chunks, token_log_probabilities
 from models.layers.scatter import add_at
 from models.layers.tied_dense import TiedDense
@@ -12,13 +13,13 @@ from models.window_training import WindowTraining
 
 @keras.saving.register_keras_serializable(package="language_model")
 class LanguageModel(WindowTraining):
-    """A word-level LSTM language model after Inan et al. (arXiv 1611.01462).
+    """A word-level LSTM language model after Inan, Khosravi and Socher (arXiv 1611.01462, section 3).
 
     The paper's four variants are two switches: `tie_embeddings` (+RE) and `augmented` (+AL); both on is +REAL. It is
     trained on data sets of `models.windows`, which carry the state from window to window.
 
     Args:
-        vocabulary_size: Number of words V, `<unk>` and `<eos>` counted.
+        vocabulary_size: Number of words V, `<unk>` and `<eos>` included.
         units: Size of the hidden states and of the word vectors.
         num_layers: Number of LSTM layers. Default 2.
         dropout: Probability of *dropping*, in [0, 1), of the vectors that enter the first layer and of every layer's
@@ -30,25 +31,25 @@ class LanguageModel(WindowTraining):
         temperature: τ of the augmented loss. Default 20.
         gamma: γ of the augmented loss; α = γ τ. Default 0.65.
         gradient_through_target: Whether the gradient flows through the target distribution. Default: if it is no copy.
-        target: The embedding that the estimated target distribution is made from: "current" (the paper's; default),
+        target: The embedding that the estimated target distribution y~ is made from: "current" (the paper's; default),
             "held" (a copy that training renews at intervals) or "average" (a moving average), as target networks in
             reinforcement learning. The copy is the weight `target_table`.
-        precision: "bfloat16" for the large products of training, or None for the type of the weights. Default: that of
-            `dtype`. Logits that the augmented loss sees, softmaxes, sums and evaluation are never rounded.
+        precision: Type of the large products of training, "bfloat16" or that of the weights. Default None: the compute
+            type of `dtype`. Logits of the augmented loss, softmaxes, sums and evaluation are never rounded.
         seed: Seed of the dropout masks. Default 1.
-        **kwargs: Of `keras.Model`. `dtype` is "float32", "float64" or "mixed_bfloat16".
+        **kwargs: Arguments of `keras.Model`. `dtype` is "float32", "float64" or "mixed_bfloat16".
 
     Call arguments:
         token_ids: int [batch, time].
         state: float [batch, num_layers, 2, units] (h, then c), or None for zeros.
         training: Whether to drop, with new masks at every call. Default False.
-        return_state: Whether to return the state after the last token, too. Default False.
+        return_state: Whether to also return the state after the last token. Default False.
 
     Returns:
         Logits [batch, time, V]; with `return_state` (logits, state).
 
     Raises:
-        ValueError: If a number is out of its range, or an option of the augmented loss is given without it.
+        ValueError: If an argument is out of its range, or an option of the augmented loss is given without it.
 
     Example:
 
@@ -85,10 +86,10 @@ class LanguageModel(WindowTraining):
         seed: int = 1,
         **kwargs,
     ):
-        # Not cast by Keras: weights, state and logits have the type of the weights under a mixed policy, too.
+        # Keras must not cast inputs and state: under a mixed policy they keep the type of the weights, like the logits.
         super().__init__(**kwargs, autocast=False)
-        _refuse(vocabulary_size, units, num_layers, dropout, init_scale)
-        _refuse_loss(augmented, temperature, gamma, gradient_through_target, target)
+        check_network(vocabulary_size, units, num_layers, dropout, init_scale)
+        check_loss(augmented, temperature, gamma, gradient_through_target, target)
         self.vocabulary_size = vocabulary_size
         self.units = units
         self.num_layers = num_layers
@@ -105,12 +106,7 @@ class LanguageModel(WindowTraining):
         self.target = target
         self.precision = precision or self.compute_dtype
         self.seed = seed
-        if self.dtype_policy.name not in ("float32", "float64", "mixed_bfloat16"):
-            raise ValueError(f"dtype: found {self.dtype_policy.name}, expected float32, float64 or mixed_bfloat16.")
-        if self.precision not in (self.variable_dtype, "bfloat16"):
-            raise ValueError(
-                f"precision: found {precision}, expected bfloat16 or {self.variable_dtype}, the type of the weights."
-            )
+        check_types(self.dtype_policy.name, self.precision, self.variable_dtype)
         self._make_layers()
         self._call_seeds = keras.random.SeedGenerator(seed)
         self._prepare_training()
@@ -122,7 +118,7 @@ class LanguageModel(WindowTraining):
         def uniform():
             return keras.initializers.RandomUniform(-self.init_scale, self.init_scale)
 
-        # The layers' large products alone are rounded; the output layer is not.
+        # Only the LSTM layers' large products are rounded: the output layer must not be, for the loss.
         rounded = "mixed_bfloat16" if self.precision == "bfloat16" else dtype
         self.embedding = keras.layers.Embedding(
             self.vocabulary_size, units, embeddings_initializer=uniform(), dtype=dtype, name="embedding"
@@ -146,11 +142,18 @@ class LanguageModel(WindowTraining):
             self.target_table.assign(self.embedding.embeddings)
 
     def zero_state(self, batch_size):
-        """The state before any text: float32 zeros [batch_size, num_layers, 2, units]."""
+        """Returns the state before any text.
+
+        Args:
+            batch_size: Number of rows.
+
+        Returns:
+            Zeros [batch_size, num_layers, 2, units], in the type of the weights.
+        """
         return tf.zeros([batch_size, self.num_layers, 2, self.units], self.variable_dtype)
 
     def hidden_states(self, token_ids, state):
-        """Reads tokens without dropping anything.
+        """Reads tokens without dropout.
 
         Args:
             token_ids: int [batch, time].
@@ -164,29 +167,37 @@ class LanguageModel(WindowTraining):
         return tf.transpose(hidden, [1, 0, 2]), state
 
     def logits(self, hidden):
-        """Float32 logits [..., V] from hidden states [..., units]."""
+        """Computes logits.
+
+        Args:
+            hidden: Hidden states of the last layer, float [..., units].
+
+        Returns:
+            Logits [..., V], in the type of the weights.
+        """
         return self.output_layer(hidden)
 
     def call(self, token_ids, state=None, training=False, return_state=False):
+        """Reads tokens and returns logits; the class documents the arguments."""
         batch_size = tf.shape(token_ids)[0]
         state = self.zero_state(batch_size) if state is None else state
         masks = None
         if training and self.dropout:
             masks = self._draw_masks(batch_size, tf.range(batch_size), self._call_seeds.next())
-        # Looked up by the layer: what reads its table here gets it rounded under a mixed policy.
+        # The layer looks the words up: inside `call` Keras would round its table under a mixed policy.
         hidden, state = self._lstm(self.embedding(tf.transpose(token_ids)), state, masks)
         logits = self.logits(tf.transpose(hidden, [1, 0, 2]))
         return (logits, state) if return_state else logits
 
     def window_gradients(self, token_ids, targets, weights, state, masks=None):
-        """The gradient of the loss of one window, summed over its tokens.
+        """Computes the gradient of the loss of one window, summed over its tokens.
 
         Args:
             token_ids, targets: int32 [batch, time].
-            weights: float [batch, time], the tokens' weights.
-            state: float [batch, num_layers, 2, units].
+            weights: float [batch, time], the factor of each token in the sum.
+            state: float [batch, num_layers, 2, units], before the window.
             masks: [batch, units] each, for the vectors that enter the first layer and for every layer's hidden state;
-                None drops nothing.
+                None (default) drops nothing.
 
         Returns:
             (dense gradients in the order of `trainable_variables`; sums over the window's tokens [3]: cross-entropy and
@@ -215,17 +226,17 @@ class LanguageModel(WindowTraining):
             total, [embedded, *(v.value for v in variables)], unconnected_gradients=tf.UnconnectedGradients.ZERO
         )
         for place, variable in enumerate(variables):
-            if variable is self.embedding.embeddings:  # unless it is frozen
+            if variable is self.embedding.embeddings:  # it is not there if it is frozen
                 gradients[place] = add_at(gradients[place], ids[..., None], d_embedded)
         sums = [tf.reduce_sum(cross_entropy * weights), tf.reduce_sum(augmented * weights), tf.reduce_sum(weights)]
         return gradients, tf.stack(sums), state
 
     def token_log_probabilities(self, token_ids, targets, state):
-        """Natural logarithms of the targets' probabilities, without dropping anything.
+        """Computes the natural logarithms of the targets' probabilities, without dropout.
 
         Args:
             token_ids, targets: int32 [batch, time].
-            state: float [batch, num_layers, 2, units].
+            state: float [batch, num_layers, 2, units], before the first token.
 
         Returns:
             (log-probabilities [batch, time], the new state).
@@ -237,7 +248,7 @@ class LanguageModel(WindowTraining):
         return tf.reshape(tf.concat(scores, axis=0), tf.shape(targets)), state
 
     def _lstm(self, embedded, state, masks=None):
-        """Runs the layers over [time, batch, units], with the masks of training or with none."""
+        """Runs the layers over [time, batch, units], with the masks of training or without dropout."""
         hidden, states = embedded, []
         if masks is not None:
             hidden *= masks[0]
@@ -247,12 +258,21 @@ class LanguageModel(WindowTraining):
             states.append(layer_state)
         return hidden, tf.stack(states, axis=1)
 
-    def _masks(self, batch_size: int, lanes, step):
-        """The masks of a training step [batch, units], drawn from (seed, step, layer, lane)."""
+    def training_masks(self, batch_size: int, lanes, step):
+        """Draws the dropout masks of a training step from (seed, step, layer, lane).
+
+        Args:
+            batch_size: Lanes of the whole batch.
+            lanes: int32 [lanes], the lanes whose masks are returned.
+            step: int32 scalar, the number of the step.
+
+        Returns:
+            Masks [lanes, units]: one for the vectors that enter the first layer, then one for each layer.
+        """
         return self._draw_masks(batch_size, lanes, tf.stack([self.seed, step]))
 
     def _draw_masks(self, batch_size, lanes, seed):
-        """One mask for the inputs and one a layer, of these lanes of the global batch."""
+        """One mask for the inputs and one for each layer, of these lanes of the global batch."""
         seeds = [tf.random.experimental.stateless_fold_in(seed, i) for i in range(self.num_layers + 1)]
         shape = (batch_size, self.units)
         return [tf.cast(variational_mask(self.dropout, shape, s, lanes), self.variable_dtype) for s in seeds]
@@ -264,37 +284,9 @@ class LanguageModel(WindowTraining):
         return tf.convert_to_tensor(self.embedding.embeddings if self.target_table is None else self.target_table)
 
     def get_config(self):
+        """Returns the constructor's arguments."""
         names = (
             "vocabulary_size units num_layers dropout tie_embeddings output_bias init_scale augmented temperature "
             "gamma gradient_through_target target precision seed"
         )
         return {**super().get_config(), **{name: getattr(self, name) for name in names.split()}}
-
-
-def _refuse(vocabulary_size, units, num_layers, dropout, init_scale) -> None:
-    """Raises ValueError for the first argument of the network that is out of its range."""
-    for name, value in {"vocabulary_size": vocabulary_size, "units": units, "num_layers": num_layers}.items():
-        if value < 1:
-            raise ValueError(f"{name}: found {value}, expected at least 1.")
-    if not 0 <= dropout < 1:
-        raise ValueError(f"dropout: found {dropout}, expected a probability of dropping in [0, 1).")
-    if init_scale < 0:
-        raise ValueError(f"init_scale: found {init_scale}, expected at least 0.")
-
-
-def _refuse_loss(augmented, temperature, gamma, gradient_through_target, target) -> None:
-    """Raises ValueError for the first argument of the loss that is out of its range or without effect."""
-    if target not in ("current", "held", "average"):
-        raise ValueError(f"target: found {target!r}, expected 'current', 'held' or 'average'.")
-    if temperature is not None and not temperature > 0:
-        raise ValueError(f"temperature: found {temperature}, expected more than 0.")
-    if gamma is not None and not gamma >= 0:
-        raise ValueError(f"gamma: found {gamma}, expected at least 0.")
-    if not augmented:
-        given = {"temperature": temperature, "gamma": gamma}
-        given["gradient_through_target"] = gradient_through_target or None
-        for name, value in given.items():
-            if value is not None:
-                raise ValueError(f"{name}: found {value} with augmented=False, which does not use it. Leave it out.")
-    if gradient_through_target and target != "current":
-        raise ValueError(f"gradient_through_target needs target='current': a copy ({target}) has no gradient.")

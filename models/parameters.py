@@ -1,4 +1,4 @@
-"""What classes of settings are made of: their base, the types of their fields, and what is known of a field.
+"""The base of classes of settings, the types of their fields, and what a field is described by.
 
 Needs only pydantic. `models.settings` has the classes of the network and its training; each component has its own.
 """
@@ -13,7 +13,7 @@ from models.files import is_url
 
 
 def _usable_text(text: str) -> str:
-    # In Python, not by pydantic's own bound, which refuses the names of files that are not UTF-8.
+    # Checked in Python, because pydantic's own bound rejects file names that are not UTF-8.
     if not text:
         raise ValueError("text with at least 1 character")
     if "\0" in text:
@@ -33,7 +33,7 @@ def _usable_path_or_url(text: str) -> str:
     except RuntimeError:
         raise ValueError("a path below a home folder that is known") from None
     except (FileNotFoundError, NotADirectoryError):
-        pass  # what has to exist is checked key by key
+        pass  # whether a path must exist differs from key to key, so it is checked elsewhere
     except OSError as error:
         raise ValueError(f"a path that can be used (found: {error.strerror})") from None
     return text
@@ -55,16 +55,18 @@ def setting(
     needs: tuple[str, Any] | None = None,
     **bounds: Any,
 ) -> Any:
-    """A field of `Parameters`.
+    """Makes a field of `Parameters`.
 
     Args:
         default: The built-in default.
-        description: What it means and its unit, as the documentation has it; sentences.
-        null: What the default None means, such as "no such bound".
-        tunable: Whether a search may vary it.
-        shape: Whether it decides the shapes of the weights, so that a model that training starts from fixes it.
-        needs: A setting of the same class and the value without which this one has no effect.
-        **bounds: pydantic's, such as `ge=0`.
+        description: Its meaning and unit in full sentences, for the documentation.
+        null: The meaning of the default None, such as "no such bound". Default: none.
+        tunable: Whether a search may vary it. Default False.
+        shape: Whether it decides the shapes of the weights, so that a model that training starts from fixes it. Default
+            False.
+        needs: (name, value): this setting has an effect only if that one, of the same class, has this value. Default
+            None: it always has an effect.
+        **bounds: Bounds of pydantic, such as `ge=0`.
 
     Returns:
         The field.
@@ -74,12 +76,19 @@ def setting(
 
 
 def extra(field: pydantic.fields.FieldInfo) -> dict[str, Any]:
-    """What `setting` was given beside bounds; empty for another field."""
+    """Returns the arguments of `setting` that pydantic does not know.
+
+    Args:
+        field: A field of a class of settings.
+
+    Returns:
+        dict of `null`, `tunable`, `shape` and `needs`; empty for a field that `setting` did not make.
+    """
     return field.json_schema_extra if isinstance(field.json_schema_extra, dict) else {}
 
 
 class Parameters(pydantic.BaseModel):
-    """Base of all settings: frozen, strict (no "3" for 3), no unknown names, finite numbers.
+    """Base of all settings: frozen, strict (no "3" for 3), without unknown names, with finite numbers only.
 
     Raises:
         pydantic.ValidationError: If a value has a wrong type or is out of bounds, or two values contradict each other.
@@ -88,12 +97,16 @@ class Parameters(pydantic.BaseModel):
     model_config = pydantic.ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
 
     def contradictions(self) -> Iterator[tuple[str, str]]:
-        """(name, "found ..., expected ...") for each setting that contradicts another one of this class."""
+        """Finds settings that contradict another one of this class.
+
+        Yields:
+            (name, "found ..., expected ...") for each such setting.
+        """
         return iter(())
 
     @pydantic.model_validator(mode="after")
     def _without_contradictions(self) -> Self:
-        found = [f"{name}: {problem}" for name, problem in self.contradictions()]
-        if found:
-            raise ValueError("\n".join(found))
+        problems = [f"{name}: {problem}" for name, problem in self.contradictions()]
+        if problems:
+            raise ValueError("\n".join(problems))
         return self

@@ -20,12 +20,12 @@ class TokenizerSettings(Parameters):
     )
     lowercase: bool = setting(False, "Whether words are lower-cased.")
     keep_blank_lines: bool = setting(
-        False, "Whether a blank line is a lone <eos> (as WikiText's published counts have it) or dropped."
+        False, "Whether a blank line becomes a lone <eos> (as in WikiText's published counts) or is dropped."
     )
 
 
 class ModelSettings(Parameters):
-    """The network."""
+    """The size of the network, and how its weights start."""
 
     units: Whole = setting(200, "Width of the word vectors and of every layer.", tunable=True, shape=True, ge=1)
     num_layers: Whole = setting(2, "Number of LSTM layers.", tunable=True, shape=True, ge=1)
@@ -43,17 +43,29 @@ class ModelSettings(Parameters):
     pretrained_embeddings: PathText | None = setting(
         None,
         "File of word vectors that the embedding starts from: GloVe or word2vec text (plain or .gz), word2vec binary "
-        "(.bin, .bin.gz), or .npy with the words in a .txt beside it. Words that it lacks start at random.",
+        "(.bin, .bin.gz), or .npy with the words in a .txt next to it. Words that it lacks start at random.",
     )
 
     def contradictions(self) -> Iterator[tuple[str, str]]:
+        """Finds an output bias in a tied layer.
+
+        Yields:
+            (name, "found ..., expected ...").
+        """
         yield from super().contradictions()
         if self.tie_embeddings and self.output_bias:
             yield "output_bias", "found true, expected false: a tied output layer has no bias (b = 0)."
 
 
 class ScheduleSettings(Parameters):
-    """A ramp of the temperature or of gamma, which is the value that it ends at."""
+    """A ramp of the temperature or of gamma; it ends at the value of that setting.
+
+    Attributes:
+        start: The value at the first step, at least 0.
+        shape: "linear" adds the same amount at every step, "exponential" multiplies by the same factor.
+        length: How long the ramp lasts, in `unit`s; more than 0.
+        unit: "epochs" or "steps".
+    """
 
     start: float = pydantic.Field(ge=0)
     shape: Literal["linear", "exponential"] = "linear"
@@ -62,7 +74,7 @@ class ScheduleSettings(Parameters):
 
 
 class LossSettings(Parameters):
-    """The augmented loss."""
+    """The augmented loss: whether it is added, its temperature and weight, and its target distribution."""
 
     augmented: bool = setting(True, 'Whether the augmented loss is added ("AL" in the paper).', tunable=True)
     temperature: float = setting(
@@ -107,11 +119,16 @@ class LossSettings(Parameters):
     )
     gamma_schedule: ScheduleSettings | None = setting(
         None,
-        "The same for gamma; {start: 0.0, length: 1.0} warms it up within the first epoch.",
+        "Ramp of gamma up (or down) to loss.gamma; {start: 0.0, length: 1.0} warms it up within the first epoch.",
         null="constant",
     )
 
     def contradictions(self) -> Iterator[tuple[str, str]]:
+        """Finds a target that has no gradient, and ramps through 0.
+
+        Yields:
+            (name, "found ..., expected ...") for each.
+        """
         yield from super().contradictions()
         if self.gradient_through_target and self.target != "current":
             yield (
@@ -130,7 +147,7 @@ class LossSettings(Parameters):
                 yield "temperature_schedule", "found start 0, expected a temperature above 0."
 
 
-# What an optimizer takes beside its learning rate.
+# The options of each optimizer, other than its learning rate.
 OPTIMIZER_OPTIONS: dict[str, tuple[str, ...]] = {
     "sgd": ("weight_decay",),
     "momentum": ("momentum", "nesterov", "weight_decay"),
@@ -161,16 +178,16 @@ class TrainingSettings(Parameters):
         "Optimizer: sgd, momentum (SGD with it), adam, adamw, nadam or rmsprop. learning_rate, its decay and clip_norm "
         "hold for each; the next seven keys are null (Keras's default) or a value, for the optimizers that have them.",
     )
-    momentum: float | None = setting(None, "Of momentum (0.9) and rmsprop.", ge=0, lt=1)
-    nesterov: bool | None = setting(None, "Nesterov's momentum, of momentum.")
-    beta_1: float | None = setting(None, "Decay of the first moment, of adam, adamw and nadam.", ge=0, lt=1)
-    beta_2: float | None = setting(None, "Decay of the second moment, of adam, adamw and nadam.", ge=0, lt=1)
-    rho: float | None = setting(None, "Decay of the mean square, of rmsprop.", ge=0, lt=1)
+    momentum: float | None = setting(None, "Momentum, for momentum (null: 0.9) and rmsprop.", ge=0, lt=1)
+    nesterov: bool | None = setting(None, "Whether the momentum is Nesterov's, for momentum.")
+    beta_1: float | None = setting(None, "Decay of the first moment, for adam, adamw and nadam.", ge=0, lt=1)
+    beta_2: float | None = setting(None, "Decay of the second moment, for adam, adamw and nadam.", ge=0, lt=1)
+    rho: float | None = setting(None, "Decay of the mean square, for rmsprop.", ge=0, lt=1)
     epsilon: float | None = setting(
-        None, "Added to the root of the second moment, of adam, adamw, nadam and rmsprop.", gt=0
+        None, "Added to the root of the second moment, for adam, adamw, nadam and rmsprop.", gt=0
     )
     weight_decay: float | None = setting(
-        None, "Share of each weight that learning_rate x weight_decay takes from it at every step, of all.", ge=0
+        None, "Each weight loses learning_rate x weight_decay of itself at every step, for all optimizers.", ge=0
     )
     ema: float | None = setting(
         None,
@@ -215,20 +232,32 @@ class TrainingSettings(Parameters):
     )
     export_dtype: Literal["float32", "float16", "int8"] = setting(
         "float32",
-        "What the exported weights are stored as: float32, float16 or int8 (with a scale a row). The gate judges the "
-        "export; its card has the perplexity that fewer bits cost.",
+        "Type in which the exported weights are stored: float32, float16 or int8 (with a scale a row). The gate judges "
+        "the export; its card has the perplexity that fewer bits cost.",
     )
 
     @property
     def optimizer_options(self) -> dict[str, Any]:
-        """What the optimizer is given beside its learning rate; what is missing is Keras's default."""
+        """The optimizer's options that are set, other than its learning rate; the others keep Keras's defaults."""
         return {name: getattr(self, name) for name in OPTION_NAMES if getattr(self, name) is not None}
 
     def learning_rate_of(self, epoch: int) -> float:
-        """Learning rate of epoch `epoch`, counted from 1."""
+        """Computes the learning rate of an epoch.
+
+        Args:
+            epoch: The epoch, counted from 1.
+
+        Returns:
+            The learning rate.
+        """
         return self.learning_rate * self.decay ** max(0, epoch - self.decay_start_epoch)
 
     def contradictions(self) -> Iterator[tuple[str, str]]:
+        """Finds a batch that does not divide among the replicas, and options that the optimizer does not have.
+
+        Yields:
+            (name, "found ..., expected ...") for each.
+        """
         yield from super().contradictions()
         if self.replicas and self.batch_size % self.replicas:
             yield (
@@ -246,4 +275,4 @@ class TrainingSettings(Parameters):
 
 
 class Recipe(TrainingSettings, LossSettings, ModelSettings):
-    """All that decides a training: the network, its loss and how it is trained."""
+    """All settings of a training: the network, its loss and how it is trained."""

@@ -7,6 +7,7 @@ import tensorflow as tf
 
 from models.layers.carried_state import CarriedState
 from models.text.checks import check_carried, check_lanes, check_windows
+from models.training import compilation
 from models.training import replicas as replicated
 from models.training.metrics import Perplexity, TokenMean
 from models.training.optimizers import OnePassSGD, take_reduced_gradients
@@ -15,18 +16,18 @@ from models.training.optimizers import OnePassSGD, take_reduced_gradients
 class WindowTraining(keras.Model):
     """The part of `LanguageModel` that Keras calls: steps over windows whose state is carried from one to the next.
 
-    What a step computes is a function of the weights, the carried state and the optimizer's `iterations`, so a training
-    is resumed exactly from those.
+    What a step computes is a function of the weights, the carried state and the optimizer's `iterations`, so training
+    resumes exactly from those.
     """
 
     # Keras would compile the whole step with XLA under a strategy, where the replicas' sum cannot be compiled.
     supports_jit = False
 
     def _prepare_training(self):
-        """Called once the layers are built, in the scope of the strategy."""
+        """Creates metrics and carried states. Called once the layers are built, in the scope of the strategy."""
         figures = [TokenMean("loss"), Perplexity(), TokenMean("augmented_loss"), TokenMean("gradient_norm")]
         self._figures = {metric.name: metric for metric in (*figures, TokenMean("clipped"))}
-        # Not tracked, so neither `.keras` files nor SavedModels hold them.
+        # In a namespace, which Keras does not track, so that neither `.keras` files nor SavedModels hold them.
         self._untracked = types.SimpleNamespace(
             carried={
                 part: CarriedState(self.num_layers, self.units, self.variable_dtype) for part in ("train", "test")
@@ -38,6 +39,7 @@ class WindowTraining(keras.Model):
 
     @property
     def metrics(self):
+        """The metrics of training and evaluation, which Keras resets at the start of each epoch."""
         return list(self._figures.values())
 
     def compile(self, optimizer="sgd", **kwargs):
@@ -46,38 +48,30 @@ class WindowTraining(keras.Model):
         Args:
             optimizer: Any Keras optimizer. Its learning rate belongs to a loss that is summed over the steps of a
                 window and averaged over the batch, as the paper's; its clip acts on the gradient of the whole batch.
-            **kwargs: `run_eagerly` and `steps_per_execution`.
+            **kwargs: `run_eagerly` and `steps_per_execution`, as for `keras.Model.compile`.
 
         Raises:
-            ValueError: If a loss or metrics are given, XLA is asked for, several replicas are to run several steps per
-                execution, or the model or the optimizer belongs to another strategy, or the optimizer scales the loss.
+            ValueError: If a loss or metrics are given, XLA is on, several replicas should run several steps per
+                execution, the model or the optimizer belongs to another strategy, or the optimizer scales the loss.
         """
-        for name in ("loss", "loss_weights", "metrics", "weighted_metrics"):
-            if kwargs.get(name) is not None:
-                raise ValueError(f"{name}: LanguageModel has its own loss and metrics. Leave {name} out of compile.")
-        if kwargs.get("jit_compile") is True:
-            raise ValueError("jit_compile: a step compiles its own parts with XLA. Leave jit_compile out of compile.")
         strategy = self.distribute_strategy
+        compilation.check_arguments(kwargs, strategy)
         if strategy is not self._untracked.strategy:
             raise ValueError("LanguageModel: create it inside the scope() of the strategy that it is trained in.")
-        if strategy.num_replicas_in_sync > 1 and kwargs.get("steps_per_execution", 1) != 1:
-            # https://github.com/keras-team/keras/issues/19246
-            raise ValueError("steps_per_execution: Keras fails with more than 1 on several replicas. Leave it out.")
         with strategy.scope():
             optimizer = keras.optimizers.get(optimizer)
-            if optimizer._distribution_strategy is not strategy:
-                raise ValueError(
-                    "optimizer: create it inside the scope() of the strategy that the model was created in."
-                )
-            if optimizer.loss_scale_factor or isinstance(optimizer, keras.optimizers.LossScaleOptimizer):
-                raise ValueError("optimizer: no type of LanguageModel needs its loss scaled. Leave the scaling out.")
+            compilation.check_optimizer(optimizer, strategy)
             super().compile(optimizer, **kwargs | {"jit_compile": False})
             take_reduced_gradients(optimizer)
             if not optimizer.built:
                 optimizer.build(self.trainable_variables)
 
     def compile_from_config(self, config):
-        """Compiles a loaded model as it was when it was saved."""
+        """Compiles a loaded model as it was when it was saved.
+
+        Args:
+            config: The arguments of `compile`, as Keras saved them.
+        """
         self.compile(**keras.saving.deserialize_keras_object(config))
 
     def fit(self, x=None, y=None, *, validation_data=None, **kwargs):
@@ -87,7 +81,7 @@ class WindowTraining(keras.Model):
             x: A data set of `models.windows`. Under a strategy its lanes are divided among the replicas.
             y: None: the targets are in `x`.
             validation_data: A data set of `models.windows`, often of one lane.
-            **kwargs: Of `keras.Model.fit`, such as `epochs` and `callbacks`.
+            **kwargs: Arguments of `keras.Model.fit`, such as `epochs` and `callbacks`.
 
         Returns:
             The `keras.callbacks.History`, whose `history` has, for each epoch: `loss` (cross-entropy a token, nats,
@@ -111,18 +105,21 @@ class WindowTraining(keras.Model):
         return super().fit(x, validation_data=validation_data, **{"shuffle": False} | kwargs)
 
     def evaluate(self, x=None, y=None, **kwargs):
-        """The exact loss and perplexity: every token of the lanes is predicted once, whatever the window's length.
+        """Computes the exact loss and perplexity: every token of the lanes is predicted once.
+
+        The result does not depend on the length of the windows.
 
         Args:
             x: A data set of `models.windows`, often of one lane.
             y: None: the targets are in `x`.
-            **kwargs: Of `keras.Model.evaluate`, such as `return_dict`.
+            **kwargs: Arguments of `keras.Model.evaluate`, such as `return_dict`.
 
         Returns:
             `loss` (cross-entropy a token, nats) and `perplexity`.
 
         Raises:
-            ValueError: As `fit` does.
+            ValueError: If the model is not compiled, `x` is no data set of `models.windows`, or a token is not in the
+                vocabulary.
         """
         if not kwargs.get("_use_cached_eval_dataset"):  # set by `fit`, which has checked its data
             self._assert_compile_called("evaluate")
@@ -132,20 +129,20 @@ class WindowTraining(keras.Model):
         return super().evaluate(x, **kwargs)
 
     def predict(self, x, **kwargs):
-        """Logits, as `keras.Model.predict`.
+        """Computes logits, as `keras.Model.predict` does.
 
         Args:
             x: Ids [rows, time], each row read from the zero state, or a data set of `models.windows`.
-            **kwargs: Of `keras.Model.predict`, such as `batch_size`.
+            **kwargs: Arguments of `keras.Model.predict`, such as `batch_size`.
 
         Returns:
-            Logits [rows, time, V], a NumPy array; of a data set the lanes of its first window come first.
+            Logits [rows, time, V], a NumPy array; for a data set the lanes of its first window come first.
 
         Raises:
-            ValueError: If `x` is a data set and its lanes do not divide among the replicas.
+            ValueError: If there are several workers, or `x` is a data set whose lanes do not divide among the replicas.
         """
         if replicated.num_workers(self.distribute_strategy) > 1:
-            raise ValueError("predict: not on several workers. Load the saved model in one process for that.")
+            raise ValueError("predict does not run on several workers. Load the saved model in one process instead.")
         if isinstance(x, tf.data.Dataset):
             check_windows("x", x, None, self.vocabulary_size)
             check_lanes("x", x, self.distribute_strategy.num_replicas_in_sync)
@@ -153,13 +150,13 @@ class WindowTraining(keras.Model):
         return super().predict(x, **kwargs)
 
     def train_step(self, data):
-        """One update from a window, as `keras.Model.train_step`.
+        """Updates the weights from one window, for `keras.Model.fit`.
 
         Args:
             data: `(inputs, targets, sample_weight)` of `models.windows`, this replica's lanes.
 
         Returns:
-            The metrics since the beginning of the epoch.
+            The metrics since the beginning of the epoch, by name.
         """
         inputs, targets, weights = self._with_static_lanes(data, "train_function")
         context = tf.distribute.get_replica_context()
@@ -167,11 +164,11 @@ class WindowTraining(keras.Model):
         batch_size = lanes * replicas
         carried = self._untracked.carried["train"]
         state = carried.read(inputs["window"][0], lanes)
-        # Not `iterations`, which stays where an optimizer accumulates the gradients of several windows.
-        masks = self._masks(batch_size, inputs["lane"], tf.cast(self.optimizer._iterations, tf.int32))
+        # Not `iterations`, which does not count every window if an optimizer accumulates gradients of several.
+        masks = self.training_masks(batch_size, inputs["lane"], tf.cast(self.optimizer._iterations, tf.int32))
         gradients, sums, state = self.window_gradients(inputs["token_ids"], targets, weights, state, masks)
         carried.write(state)
-        if replicas > 1:  # of one replica it would be a copy
+        if replicas > 1:  # with one replica it would only be a copy
             *gradients, sums = context.all_reduce(tf.distribute.ReduceOp.SUM, [*gradients, sums])
         norm = tf.linalg.global_norm(gradients) / batch_size
         self._update(gradients, batch_size, norm)
@@ -188,13 +185,13 @@ class WindowTraining(keras.Model):
         )
 
     def test_step(self, data):
-        """Counts a window without dropping anything, as `keras.Model.test_step`.
+        """Evaluates one window without dropout, for `keras.Model.evaluate`.
 
         Args:
             data: `(inputs, targets, sample_weight)` of `models.windows`, this replica's lanes.
 
         Returns:
-            `loss` and `perplexity` since the beginning.
+            `loss` and `perplexity` since the beginning of the evaluation.
         """
         inputs, targets, weights = self._with_static_lanes(data, "test_function")
         carried = self._untracked.carried["test"]
@@ -209,7 +206,14 @@ class WindowTraining(keras.Model):
         return self._count(dict.fromkeys(("loss", "perplexity"), tf.unstack(sums)))
 
     def predict_step(self, data):
-        """Logits [batch, time, V] of a batch of ids, each row from the zero state, or of a window of a data set."""
+        """Computes logits for `keras.Model.predict`.
+
+        Args:
+            data: Ids [batch, time], each row read from the zero state, or a window of `models.windows`.
+
+        Returns:
+            Logits [batch, time, V].
+        """
         inputs = data[0] if isinstance(data, tuple) else data
         if not isinstance(inputs, dict):
             return self(inputs)
@@ -220,18 +224,22 @@ class WindowTraining(keras.Model):
         return logits
 
     def _make_function(self, step_function):
-        """Keras's function of a step; several workers need another one."""
+        """Makes Keras's function of a step; several workers need a special one."""
         if replicated.num_workers(self.distribute_strategy) > 1:
             return replicated.make_function(step_function, self.distribute_strategy, self.run_eagerly)
         return super()._make_function(step_function)
 
     def _maybe_symbolic_build(self, iterator=None, data_batch=None):
-        """Nothing: the model is built. Keras would read a window for it, which fails on several workers."""
+        """Does nothing, since the model is built. Keras would read a window here, which fails on several workers."""
 
     def set_loss_weights(self, temperature: float | None = None, gamma: float | None = None) -> None:
         """Changes τ or γ of the augmented loss from the next step on.
 
-        Until then both are constants of the step, which makes it 3% faster (Zen 4, 200 units).
+        Before the first change both are constants of the step, which makes it 3% faster (Zen 4, 200 units).
+
+        Args:
+            temperature: The new τ, or None (default) to keep it.
+            gamma: The new γ, or None (default) to keep it.
         """
         weights = self._untracked.loss_weights
         for name, value in {"temperature": temperature, "gamma": gamma}.items():
@@ -246,17 +254,17 @@ class WindowTraining(keras.Model):
 
     @property
     def steps_done(self) -> int:
-        """Windows that the optimizer has seen."""
+        """Number of windows that the model was trained on, with this optimizer."""
         return int(self.optimizer._iterations.numpy())
 
     @property
     def carried_state(self) -> CarriedState:
-        """The state that the windows of training hand to each other."""
+        """The state that is carried from one window of training to the next."""
         return self._untracked.carried["train"]
 
     @property
     def _compiled_scores(self):
-        """`token_log_probabilities` compiled by XLA, once for every shape of a window."""
+        """`token_log_probabilities`, compiled by XLA once for every shape of a window."""
         if not hasattr(self._untracked, "scores"):
             self._untracked.scores = tf.function(self.token_log_probabilities, jit_compile=True, autograph=False)
         return self._untracked.scores
@@ -269,19 +277,20 @@ class WindowTraining(keras.Model):
             self.optimizer.apply([gradient / batch_size for gradient in gradients], self.trainable_variables)
 
     def _count(self, figures) -> dict:
+        """Updates metrics with the figures of a window, and returns their results."""
         for name, values in figures.items():
             self._figures[name].update_state(*values)
         return {name: self._figures[name].result() for name in figures}
 
     def _trace_for(self, function: str, data: tf.data.Dataset) -> None:
-        """Has Keras trace a function for the shapes of these windows: a second shape would become an unknown one."""
+        """Makes Keras trace a function again for windows of another shape: it would make the shape unknown instead."""
         specs = self._untracked.specs
         if specs.get(function) != data.element_spec:
             specs[function] = data.element_spec
             setattr(self, function, None)
 
     def _with_static_lanes(self, data, function: str):
-        """`data` with its number of lanes, which Keras loses where several steps are one execution."""
+        """Returns `data` with its number of lanes, which is unknown if several steps are one execution."""
         if data[1].shape[0] is not None:
             return data
         lanes = self._untracked.specs[function][1].shape[0] // self.distribute_strategy.num_replicas_in_sync

@@ -1,20 +1,21 @@
-"""The recurrent state that windows hand to each other."""
+"""The recurrent state that is carried from one window to the next."""
 
 import numpy as np
 import tensorflow as tf
 
 
 class CarriedState:
-    """State of the layers after the last window, float `[lanes, layers, 2, units]`, apart for each replica.
+    """State of the layers after the last window, float `[lanes, layers, 2, units]`, separate for each replica.
 
-    It is no weight: nothing tracks it, so it is in no `.keras` file, checkpoint of weights or SavedModel.
+    It is not a weight: nothing tracks it, so no `.keras` file, checkpoint of weights or SavedModel has it.
 
     Args:
-        num_layers, units: Of the model.
-        dtype: Of the state.
+        num_layers: Number of LSTM layers of the model.
+        units: Size of each layer's h and c.
+        dtype: Type of the state, that of the model's weights.
 
     Attributes:
-        variable: The state, `[lanes of a replica, layers, 2, units]` on each.
+        variable: The state, `[lanes of a replica, layers, 2, units]` on each replica.
     """
 
     def __init__(self, num_layers: int, units: int, dtype):
@@ -27,18 +28,25 @@ class CarriedState:
         )
 
     def read(self, window, lanes: int):
-        """The state before a window: zeros before an epoch's first one.
+        """Returns the state before a window: zeros before the first window of an epoch.
 
         Args:
             window: int scalar tensor, the window's index in its epoch.
-            lanes: Of this replica.
+            lanes: Number of lanes of this replica.
+
+        Returns:
+            Float [lanes, layers, 2, units].
         """
         shape = [lanes, *self.variable.shape[1:]]
         kept = self.variable.read_value()
         return tf.ensure_shape(tf.cond(window == 0, lambda: tf.zeros(shape, kept.dtype), lambda: kept), shape)
 
     def write(self, state) -> None:
-        """Keeps the state after a window, of this replica's lanes."""
+        """Keeps the state after a window.
+
+        Args:
+            state: Float [lanes, layers, 2, units], of this replica's lanes.
+        """
         self.variable.assign(state)
 
     @property
@@ -51,10 +59,14 @@ class CarriedState:
         return sum(int(tf.shape(part)[0]) for part in self._replicas)
 
     def numpy(self) -> np.ndarray:
-        """The state of all lanes of this process, the first replica's first."""
+        """Returns the state of all lanes of this process, the first replica's first."""
         return np.concatenate([part.numpy() for part in self._replicas])
 
     def restore(self, state: np.ndarray) -> None:
-        """Takes a state of all lanes, as `numpy` returned it."""
+        """Restores a state of all lanes of this process.
+
+        Args:
+            state: What `numpy` returned.
+        """
         for part, lanes in zip(self._replicas, np.split(state, len(self._replicas)), strict=True):
             part.assign(lanes)

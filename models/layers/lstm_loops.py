@@ -1,10 +1,10 @@
-"""The loops over the steps of LSTM layers: with all that the gradient needs, or for reading alone."""
+"""The loops over the steps of LSTM layers: with what the gradient needs for training, or without it for reading."""
 
 import tensorflow as tf
 
 from models.layers.matmul import matmul
 
-MAX_UNITS_IN_HALVES = 400  # of layers whose batch is read in two halves side by side
+MAX_UNITS_IN_HALVES = 400  # larger layers gain nothing from reading the batch in two halves side by side
 
 
 def _steps(sequence):
@@ -56,7 +56,7 @@ def _forward(sequences, rows, recurrent_kernel, keep=None):
 def _backward(sequences, rows, recurrent_kernel, keep=None):
     """Back-propagates through the steps.
 
-    What is multiplied by the gradients is known beforehand for all steps, so that the loop has little left to do.
+    The factors of the gradients are computed for all steps at once before the loop, so that the loop has little to do.
 
     Args:
         sequences: The gradient of the masked hidden states, and the gates and cells that `_forward` kept.
@@ -92,7 +92,7 @@ def _backward(sequences, rows, recurrent_kernel, keep=None):
         return t - 1, d_h, d_c, d_gates.write(t, d_z)
 
     zeros = tf.zeros_like(d_h)
-    start = (time - 1, zeros, d_c, d_gates) + (() if keep is None else (zeros,))  # last: what a masked step holds
+    start = (time - 1, zeros, d_c, d_gates) + (() if keep is None else (zeros,))  # last: the gradient of a held h
     _, d_h, d_c, d_gates, *held = tf.while_loop(lambda t, *_: t >= 0, step, start, maximum_iterations=time)
     return d_gates.stack(), tf.add_n([d_h * mask, *held]), d_c
 
@@ -107,11 +107,11 @@ def _input_products(inputs, kernel, bias, precision="float32"):
 
 
 def read_layers(inputs, states, layers):
-    """Reads with several layers in one loop without dropping anything and keeps only the last layer's h.
+    """Reads with several layers in one loop, without dropout, and keeps only the last layer's h.
 
     One layer's step and the next step of the layer under it overlap, and the products of the upper layers are of one
-    step each. In layers of few units that pays (the products of a step keep one core busy at most); larger ones are
-    faster one after the other, each in a loop of its own.
+    step each. This is faster for layers of few units, whose products keep at most one core busy. Larger layers are
+    faster one after the other, each in a separate loop.
 
     Args:
         inputs: [time, batch, features].
@@ -134,7 +134,7 @@ def read_layers(inputs, states, layers):
             ahead_c.append(new_c)
         return tuple(ahead_h), tuple(ahead_c)
 
-    if z_inputs.shape[0] == 1:  # around one step a loop costs more than the step
+    if z_inputs.shape[0] == 1:  # a loop costs more than a single step
         h, c = read_step(z_inputs[0], h, c)
         hiddens = h[-1][None]
     else:
@@ -158,8 +158,8 @@ def _forward_in_halves(sequences, rows, recurrent_kernel, keep):
     """`_forward` on each half of the batch, side by side: a step's product is too small for two cores.
 
     On two cores of a Zen 4 (AVX-512) it saves 1.1 ms of 3.9 a layer of 200 units and 20 lanes, with the same digits.
-    Layers of 650 units, whose recurrent kernel no core's cache holds, gain nothing; nor does the way back, beside
-    which the product of the output layer's gradient runs.
+    Layers of 650 units, whose recurrent kernel does not fit in a core's cache, gain nothing. The backward loop gains
+    nothing either, because the product of the output layer's gradient runs at the same time.
     """
     batch, units = rows[0].shape
     if batch is None or batch % 2 or units > MAX_UNITS_IN_HALVES or tf.config.list_physical_devices("GPU"):
@@ -172,14 +172,17 @@ def _forward_in_halves(sequences, rows, recurrent_kernel, keep):
 
 
 def lstm(inputs, weights, mask, state, keep=None, precision="float32", compiled=True):
-    """One layer with a gradient of its own: the weights' gradients of all steps are one product each.
+    """Runs one LSTM layer, with a custom gradient: the weights' gradients of all steps are one product each.
 
     Args:
         inputs: [time, batch, features].
-        weights: Kernel, recurrent kernel and bias.
-        mask, state, keep: As in `_forward`.
-        precision: Of the products over all steps at once, as `product` has it.
-        compiled: Whether XLA compiles the loops, for each new shape.
+        weights: Kernel [features, 4 * units], recurrent kernel [units, 4 * units] and bias [4 * units], with the gates
+            in the order i, f, g, o.
+        mask: Dropout mask [batch, units], which multiplies h wherever it is used.
+        state: h and c before the first step, unmasked, [batch, units] each.
+        keep: [time, batch, 1], 1 where the step counts and 0 where the state is held, or None if all steps count.
+        precision: "bfloat16" for the products over all steps at once, or the type of the inputs. Default "float32".
+        compiled: Whether XLA compiles the loops, for each new shape. Default True.
 
     Returns:
         (masked hidden states [time, batch, units], h and c after the last step), all differentiable.
@@ -188,7 +191,8 @@ def lstm(inputs, weights, mask, state, keep=None, precision="float32", compiled=
 
     @tf.custom_gradient
     def layer(*arguments):
-        # Else a tape in eager code asks the compiled loop for a gradient, too, and XLA gives no TensorArrays out.
+        # Without this a tape in eager code would also differentiate the compiled loop, and XLA cannot return the
+        # TensorArrays that this needs.
         inputs, kernel, recurrent_kernel, bias, h0, c0 = map(tf.stop_gradient, arguments)
         units = h0.shape[-1]
         flat_inputs = tf.reshape(inputs, [-1, inputs.shape[-1]])

@@ -1,15 +1,19 @@
-"""Matrix products in the precision that a recipe asks for."""
+"""Matrix products in the precision of a recipe."""
 
 import tensorflow as tf
 
 
 def matmul(a, b, precision: str = "float32", transpose_a: bool = False, transpose_b: bool = False):
-    """a @ b, with "bfloat16" as float32, its operands and result rounded to bfloat16 on the way.
+    """Computes a @ b.
 
     Args:
-        a, b: Matrices of one floating-point type, with "bfloat16" float32 or already bfloat16.
-        precision: "bfloat16", or the type of the matrices, in which they are multiplied as they are.
-        transpose_a, transpose_b: Whether to transpose first.
+        a, b: Matrices of one floating-point type. With precision "bfloat16" each may be float32 or bfloat16.
+        precision: "bfloat16" rounds operands and result to bfloat16. Any other value, such as the default "float32",
+            multiplies the matrices in their own type.
+        transpose_a, transpose_b: Whether to transpose the matrix first. Default False.
+
+    Returns:
+        The product: float32 with precision "bfloat16", else in the type of the matrices.
     """
     if precision != "bfloat16":
         return tf.matmul(a, b, transpose_a=transpose_a, transpose_b=transpose_b)

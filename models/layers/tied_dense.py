@@ -8,15 +8,15 @@ import tensorflow as tf
 class TiedDense(keras.layers.Layer):
     """Logits z = W h + b, with W = L and no b where it is tied to an embedding L (reused embedding, "+RE").
 
-    The kernel is stored a row a word, [vocabulary, units], as an embedding is, so that tied and untied layers run
-    through the same code.
+    The kernel has a row for each word, [vocabulary, units], as an embedding does, so that tied and untied layers use
+    the same code.
 
     A model that is saved and loaded, or cloned by `keras.models.clone_model`, is tied to its own embedding: the loaded
     layer takes the embedding of the same name that its input was computed from.
 
     Args:
         vocabulary_size: Number of words, V.
-        tied_to: A `keras.layers.Embedding` whose table [V, units] is W, or None for a kernel of its own.
+        tied_to: A `keras.layers.Embedding` whose table [V, units] is W, or None for a separate kernel. Default None.
         use_bias: Whether an untied layer has a bias b [V]. Default False. A tied layer never has one.
         initializer: Initializer of an untied kernel. Default: `keras.initializers.RandomUniform(-0.1, 0.1)`.
         **kwargs: Arguments of `keras.layers.Layer`, such as `name` and `dtype`.
@@ -30,7 +30,7 @@ class TiedDense(keras.layers.Layer):
         augmented loss does).
 
     Raises:
-        ValueError: If a bias is asked for in a tied layer, or if the embedding's table is not [V, units].
+        ValueError: If a tied layer should have a bias, or if the embedding's table is not [V, units].
 
     Example, a model whose output layer reuses the embedding:
 
@@ -64,9 +64,9 @@ class TiedDense(keras.layers.Layer):
         return super().__call__(hidden, *args, **kwargs)
 
     def _tie_to_embedding_of(self, hidden):
-        """Takes the embedding of the same name that `hidden` was computed from, if there is one.
+        """Ties the layer to the embedding of the same name that `hidden` was computed from, if there is one.
 
-        Keras makes each layer of a clone from its own configuration, so that the layer comes with a copy.
+        Keras makes each layer of a clone from its own configuration, so the layer first has a copy of the embedding.
         """
         seen, tensors = set(), [hidden]
         while tensors:
@@ -82,6 +82,14 @@ class TiedDense(keras.layers.Layer):
         self._from_config = False
 
     def build(self, input_shape):
+        """Creates the weights that do not belong to the embedding.
+
+        Args:
+            input_shape: Shape of the hidden states, [..., units].
+
+        Raises:
+            ValueError: If the embedding's table is not [V, units].
+        """
         units = input_shape[-1]
         if self.tied_to is None:
             shape = (self.vocabulary_size, units)
@@ -100,7 +108,7 @@ class TiedDense(keras.layers.Layer):
             self.bias = self.add_weight(name="bias", shape=(self.vocabulary_size,), initializer="zeros")
 
     def get_build_config(self):
-        """Nothing where tied: its table belongs to the embedding, which is known when the layer is called."""
+        """Returns the shapes to build the layer from, or None where tied: the embedding is known at the first call."""
         return super().get_build_config() if self.tied_to is None else None
 
     @property
@@ -109,6 +117,14 @@ class TiedDense(keras.layers.Layer):
         return self._own_kernel if self.tied_to is None else self.tied_to.embeddings
 
     def call(self, hidden):
+        """Computes the logits.
+
+        Args:
+            hidden: Floating-point [..., units].
+
+        Returns:
+            Logits [..., V] in the compute dtype.
+        """
         kernel = tf.cast(self.kernel, self.compute_dtype)
         flat = tf.matmul(tf.reshape(hidden, [-1, hidden.shape[-1]]), kernel, transpose_b=True)
         if self.use_bias:
@@ -116,9 +132,11 @@ class TiedDense(keras.layers.Layer):
         return keras.ops.reshape(flat, (*keras.ops.shape(hidden)[:-1], self.vocabulary_size))
 
     def compute_output_shape(self, input_shape):
+        """Returns [..., V] for inputs [..., units]."""
         return (*input_shape[:-1], self.vocabulary_size)
 
     def get_config(self):
+        """Returns the constructor's arguments, for `from_config`."""
         return {
             **super().get_config(),
             "vocabulary_size": self.vocabulary_size,
@@ -129,6 +147,11 @@ class TiedDense(keras.layers.Layer):
 
     @classmethod
     def from_config(cls, config):
+        """Makes a layer from its configuration, tied to a copy of the embedding until it is called.
+
+        Args:
+            config: What `get_config` returned.
+        """
         embedding = keras.saving.deserialize_keras_object(config["tied_to"]) if config["tied_to"] else None
         layer = cls(**{**config, "tied_to": embedding})
         layer._from_config = True

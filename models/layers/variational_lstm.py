@@ -7,10 +7,10 @@ from models.layers.lstm_loops import lstm, read_layers
 
 
 def variational_mask(rate: float, shape: tuple[int, int], seed: tf.Tensor, lanes: tf.Tensor) -> tf.Tensor:
-    """Inverted-dropout masks that depend on nothing but the seed and the lane.
+    """Draws inverted-dropout masks that depend only on the seed and the lane.
 
-    Every replica draws the masks of the whole batch and keeps the rows of its own lanes, so that a lane's mask is the
-    same on one device or on four, in a run that was interrupted or in one that was not.
+    Every replica draws the masks of the whole batch and keeps the rows of its own lanes. So a lane's mask is the same
+    on one device and on four, and in a run that was interrupted and one that was not.
 
     Args:
         rate: Probability of dropping, in [0, 1).
@@ -36,13 +36,13 @@ class VariationalLSTM(keras.layers.Layer):
     Args:
         units: Size of the hidden state.
         dropout: Probability of *dropping*, in [0, 1). Default 0.
-        return_sequences: Whether to return the hidden states of all steps (default) or the last one alone.
-        return_state: Whether to return the last h and c, too. Default False.
-        seed: Seed of the dropout masks, an integer or None.
+        return_sequences: Whether to return the hidden states of all steps (default) or only the last one.
+        return_state: Whether to also return the last h and c. Default False.
+        seed: Seed of the dropout masks, an integer, or None (default) for a random one.
         initializer: Initializer of all three weights. Default: `keras.initializers.RandomUniform(-0.1, 0.1)`.
         **kwargs: Arguments of `keras.layers.Layer`, such as `name` and `dtype`. Where the compute dtype is
-            bfloat16 the products over all steps at once are in it in training; steps and sums are at least float32
-            under every policy, and what is returned is cast to the compute dtype.
+            bfloat16, training computes the products over all steps at once in bfloat16. Steps and sums are at least
+            float32 under every policy, and the results are cast to the compute dtype.
 
     Call arguments:
         inputs: Floating-point [batch, time, features].
@@ -54,6 +54,9 @@ class VariationalLSTM(keras.layers.Layer):
     Returns:
         Hidden states [batch, time, units], or [batch, units] without `return_sequences`; with `return_state` a tuple
         of those, h and c.
+
+    Raises:
+        ValueError: If `dropout` is not in [0, 1).
 
     Example:
 
@@ -89,6 +92,12 @@ class VariationalLSTM(keras.layers.Layer):
         self.supports_masking = True
 
     def build(self, inputs_shape, initial_state_shape=None):
+        """Creates the weights.
+
+        Args:
+            inputs_shape: Shape of the inputs, [batch, time, features].
+            initial_state_shape: Ignored.
+        """
         shapes = {
             "kernel": (inputs_shape[-1], 4 * self.units),
             "recurrent_kernel": (self.units, 4 * self.units),
@@ -99,6 +108,14 @@ class VariationalLSTM(keras.layers.Layer):
             setattr(self, name, weight)
 
     def call(self, inputs, initial_state=None, mask=None, training=None):
+        """Runs the layer; the class documents arguments and results.
+
+        Args:
+            inputs: Floating-point [batch, time, features].
+            initial_state: h and c, [batch, units] each, or None for zeros.
+            mask: bool [batch, time], False where the state is held, or None.
+            training: Whether to drop.
+        """
         dtype = self._step_dtype()
         inputs = tf.cast(tf.transpose(inputs, [1, 0, 2]), dtype)
         zeros = tf.zeros([tf.shape(inputs)[1], self.units], dtype)
@@ -112,13 +129,13 @@ class VariationalLSTM(keras.layers.Layer):
             inputs, self._weights(), dropout_mask, state, keep, self._precision(training), bool(training)
         )
         if keep is not None:
-            hiddens *= tf.cast(tf.cumsum(keep) > 0, dtype)  # as Keras has it, the output is 0 before the first step
+            hiddens *= tf.cast(tf.cumsum(keep) > 0, dtype)  # as in Keras, the output is 0 before the first step
         output = tf.transpose(hiddens, [1, 0, 2]) if self.return_sequences else hiddens[-1]
         results = [tf.cast(x, self.compute_dtype) for x in (output, h, c)]
         return tuple(results) if self.return_state else results[0]
 
     def run(self, inputs, state, dropout_mask=None, training=False):
-        """Reads a window of text as `LanguageModel` does: time first, with the mask and the state in its hands.
+        """Reads a window of text for `LanguageModel`: time first, with a given mask and state.
 
         Truncated back-propagation through time: no gradient flows into or out of the state between windows.
 
@@ -141,11 +158,23 @@ class VariationalLSTM(keras.layers.Layer):
         return hiddens, tf.stop_gradient(tf.stack([h, c], axis=1))
 
     def compute_output_shape(self, inputs_shape, initial_state_shape=None):
+        """Returns the shapes of what `call` returns.
+
+        Args:
+            inputs_shape: Shape of the inputs, [batch, time, features].
+            initial_state_shape: Ignored.
+        """
         batch, time, _ = inputs_shape
         output = (batch, time, self.units) if self.return_sequences else (batch, self.units)
         return (output, (batch, self.units), (batch, self.units)) if self.return_state else output
 
     def compute_mask(self, inputs, previous_mask=None):
+        """Returns the mask of what `call` returns: that of the inputs for all steps, else None.
+
+        Args:
+            inputs: Ignored.
+            previous_mask: Mask of the inputs, bool [batch, time], or None.
+        """
         mask = previous_mask if self.return_sequences else None
         return (mask, None, None) if self.return_state else mask
 
@@ -161,6 +190,7 @@ class VariationalLSTM(keras.layers.Layer):
         return "bfloat16" if training and self.compute_dtype == "bfloat16" else self._step_dtype()
 
     def get_config(self):
+        """Returns the constructor's arguments."""
         return {
             **super().get_config(),
             "units": self.units,

@@ -1,4 +1,4 @@
-"""What a trained model becomes: the SavedModel with its signatures, the Hub's folder, a file for devices.
+"""Exports of a trained model: the SavedModel with its signatures, the Hub's folder, a file for devices.
 
 Imports `models.layers`, `models.text` and the model, nothing of `models.training`; imported by `components` and
 `pipeline`.

@@ -1,4 +1,4 @@
-"""A language model over weights as they ship: float32, or smaller ones that the graph expands where it uses them."""
+"""A language model over exported weights: float32, or smaller types that the graph expands where it uses them."""
 
 import numpy as np
 import tensorflow as tf
@@ -6,22 +6,23 @@ import tensorflow as tf
 from models.layers.lstm_loops import read_layers
 
 DTYPES = ("float32", "float16", "int8")
-MAX_UNITS_TOGETHER = 400  # of layers that are read in one loop; with more, one layer after another is faster
+MAX_UNITS_TOGETHER = 400  # up to this size layers are read in one loop; larger ones are faster one after another
 
 
 class ExportedWeights(tf.Module):
-    """The weights of a `LanguageModel` in the type they are exported in, read as the model itself reads them.
+    """The weights of a `LanguageModel` in the type they are exported in, which read text as the model itself does.
 
-    Matrices are stored as float16, or as int8 with one float32 scale a row (a row of the embedding is a word): a value
-    is then off by at most 0.4% of the largest of its row. Biases stay float32. All products are float32.
+    Matrices may be stored as float16, or as int8 with one float32 scale a row (a row of the embedding is a word): the
+    error of a value is then at most 0.4% of the largest of its row. Biases stay float32. All products are float32.
 
     Args:
         model: A built `LanguageModel`.
-        dtype: "float32", "float16" or "int8".
+        dtype: "float32" (default), "float16" or "int8".
 
     Attributes:
+        vocabulary_size, units, num_layers: Those of the model.
         weights: Variables, in the order of the model's trainable weights.
-        scales: Scales by the place of their weight ("0", "1", ...); empty but for int8.
+        scales: Scales [rows] by the place of their weight ("0", "1", ...); empty except for int8.
 
     Raises:
         ValueError: If `dtype` is none of the three.
@@ -47,12 +48,27 @@ class ExportedWeights(tf.Module):
             self.weights.append(tf.Variable(value, trainable=False, name=name))
 
     def zero_state(self, batch_size):
-        """The state before any text: float32 zeros [batch_size, num_layers, 2, units]."""
+        """Returns the state before any text.
+
+        Args:
+            batch_size: Number of rows.
+
+        Returns:
+            float32 zeros [batch_size, num_layers, 2, units].
+        """
         return tf.zeros([batch_size, self.num_layers, 2, self.units])
 
     def hidden_states(self, token_ids, state):
-        """Reads token ids int [batch, time]: hidden float32 [batch, time, units], and the new state."""
-        layers = [[self._matrix(1 + 3 * layer + i) for i in range(3)] for layer in range(self.num_layers)]
+        """Reads tokens.
+
+        Args:
+            token_ids: int [batch, time].
+            state: float32 [batch, num_layers, 2, units], before the first token.
+
+        Returns:
+            (hidden states of the last layer, float32 [batch, time, units], the new state).
+        """
+        layers = [[self.matrix(1 + 3 * layer + i) for i in range(3)] for layer in range(self.num_layers)]
         hidden, states = self._rows(0, tf.transpose(token_ids)), tf.unstack(state, axis=1)
         if self.units <= MAX_UNITS_TOGETHER:
             hidden, states = read_layers(hidden, states, layers)
@@ -62,15 +78,30 @@ class ExportedWeights(tf.Module):
         return tf.transpose(hidden, [1, 0, 2]), tf.stack(states, axis=1)
 
     def logits(self, hidden):
-        """Float32 logits [rows, vocabulary] from hidden states [rows, units]."""
+        """Computes logits.
+
+        Args:
+            hidden: Hidden states of the last layer, float32 [rows, units].
+
+        Returns:
+            float32 [rows, vocabulary].
+        """
         place = 0 if self._tied else 1 + 3 * self.num_layers
         kernel = tf.cast(tf.convert_to_tensor(self.weights[place]), tf.float32)
         logits = tf.matmul(hidden, kernel, transpose_b=True)
         if str(place) in self.scales:
-            logits *= self.scales[str(place)]  # cheaper than on the kernel: one for each word
+            logits *= self.scales[str(place)]  # one for each word; cheaper than scaling the kernel
         return logits + self.weights[place + 1] if self._has_bias else logits
 
-    def _matrix(self, place):
+    def matrix(self, place: int):
+        """Returns a weight as the products use it.
+
+        Args:
+            place: The weight's place in the order of the model's trainable weights.
+
+        Returns:
+            float32, of the weight's shape, with its scales applied.
+        """
         value = tf.cast(tf.convert_to_tensor(self.weights[place]), tf.float32)
         return value * self.scales[str(place)][:, None] if str(place) in self.scales else value
 

@@ -1,4 +1,4 @@
-"""Writes a language model as people expect it on the Hugging Face Hub."""
+"""Writes a language model in the files that are usual on the Hugging Face Hub."""
 
 import json
 import shutil
@@ -12,7 +12,7 @@ from models.text.tokenizer import EOS_ID, UNK_ID
 MODEL_TYPE = "tied_language_model"
 VOCABULARY_FILE = "vocab.txt"
 TOKENIZER_FILE = "tokenizer_config.json"
-_OF_KERAS = ("name", "trainable", "dtype")  # of its configuration, not of the model
+_OF_KERAS = ("name", "trainable", "dtype")  # keys of Keras's configuration that are no arguments of the model
 
 
 def write(model, tokenizer, vocabulary_file: str | Path, folder: str | Path) -> None:
@@ -22,8 +22,8 @@ def write(model, tokenizer, vocabulary_file: str | Path, folder: str | Path) -> 
 
     Args:
         model: A built `LanguageModel`.
-        tokenizer: Its `Tokenizer`.
-        vocabulary_file: The vocabulary, one word a line.
+        tokenizer: The `Tokenizer` of the model's text.
+        vocabulary_file: The model's vocabulary, one word a line.
         folder: An existing folder.
     """
     folder = Path(folder)
@@ -34,20 +34,33 @@ def write(model, tokenizer, vocabulary_file: str | Path, folder: str | Path) -> 
 
 
 def write_tokenizer(tokenizer, vocabulary_file: str | Path, folder: str | Path) -> None:
-    """Writes `vocab.txt`, one word a line, and `tokenizer_config.json`, the `Tokenizer`'s other arguments."""
+    """Writes `vocab.txt`, one word a line, and `tokenizer_config.json`, the `Tokenizer`'s other arguments.
+
+    Args:
+        tokenizer: The `Tokenizer`.
+        vocabulary_file: Its vocabulary, one word a line.
+        folder: An existing folder.
+    """
     shutil.copyfile(vocabulary_file, Path(folder) / VOCABULARY_FILE)
     write_json(Path(folder) / TOKENIZER_FILE, tokenizer.settings())
 
 
 def config(model) -> dict[str, Any]:
-    """The contents of `config.json`."""
+    """Returns the contents of `config.json`.
+
+    Args:
+        model: A built `LanguageModel`.
+    """
     arguments = {key: value for key, value in model.get_config().items() if key not in _OF_KERAS}
     head = {"model_type": MODEL_TYPE, "architectures": [type(model).__name__]}
     return {**head, "unk_token_id": UNK_ID, "eos_token_id": EOS_ID, **arguments}
 
 
 def weights_by_name(model) -> dict[str, Any]:
-    """The weights as float32 arrays, by the names that they have in `model.safetensors`.
+    """Returns the weights as float32 arrays, by their names in `model.safetensors`.
+
+    Args:
+        model: A built `LanguageModel`.
 
     Returns:
         `embedding.weight` `[V, units]`; of each layer i `lstm.i.kernel` and `lstm.i.recurrent_kernel`
@@ -64,5 +77,10 @@ def weights_by_name(model) -> dict[str, Any]:
 
 
 def write_json(path: Path, value: dict[str, Any]) -> None:
-    """Writes a JSON file for people to read, too."""
+    """Writes an indented JSON file.
+
+    Args:
+        path: The file.
+        value: Its contents.
+    """
     path.write_text(json.dumps(value, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")

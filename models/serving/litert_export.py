@@ -14,21 +14,24 @@ from models.text.token_stream import TokenStream
 from models.text.tokenizer import EOS_ID
 
 QUANTIZATIONS = ("int8", "float16")
-BLOCK = 65_536  # tokens of a stream that are held at once
+BLOCK = 65_536  # tokens of a stream that are held in memory at once
 
 
 def convert(model, quantize: str | None = None) -> bytes:
-    """The model as a `.tflite` of LiteRT's builtin operations, with two signatures for one text at a time.
+    """Converts a model to a `.tflite` of LiteRT's builtin operations, with two signatures for one text at a time.
 
-    Both take `token_ids` int64 `[1]`, the word that was read last (`<eos>` to begin with), and `state` float32
-    `[1, layers, 2, units]` (zeros to begin with), and give the `state` to pass next. `step` also gives
-    `log_probabilities` float32 `[1, V]` of the next word; `next_words` gives `ids` int32 `[1, 10]` and `probabilities`
-    float32 `[1, 10]`, the model's own, best first, `<unk>` and `<eos>` left out: with it no output is as large as the
-    vocabulary.
+    Both take `token_ids` int64 `[1]`, the word that was read last (at first `<eos>`), and `state` float32
+    `[1, layers, 2, units]` (at first zeros), and return the `state` to pass next. `step` also returns
+    `log_probabilities` float32 `[1, V]` of the next word; `next_words` returns `ids` int32 `[1, 10]` and
+    `probabilities` float32 `[1, 10]`, the model's own, best first, without `<unk>` and `<eos>`. So no output of
+    `next_words` is as large as the vocabulary.
 
     Args:
         model: A built `LanguageModel`.
-        quantize: None for float32 weights; "float16"; or "int8", whose products are of int8 where the device can.
+        quantize: None (default) for float32 weights; "float16"; or "int8", with int8 products if the device has them.
+
+    Returns:
+        The contents of the file.
     """
     module = _DeviceModule(model)
     converter = tf.lite.TFLiteConverter.from_concrete_functions(
@@ -71,6 +74,9 @@ class DeviceModel:
 
     Args:
         path: The file.
+
+    Raises:
+        ImportError: If the extra `litert` is not installed.
     """
 
     def __init__(self, path: str | Path):
@@ -78,10 +84,18 @@ class DeviceModel:
 
         self._step = Interpreter(model_path=str(path), num_threads=1).get_signature_runner("step")
         self._zeros = np.zeros(self._step.get_input_details()["state"]["shape"], np.float32)
-        self._step(token_ids=np.array([EOS_ID], np.int64), state=self._zeros)  # prepares, and prints what it prints
+        # The first call prepares the interpreter and prints its messages, so that they come before those of callers.
+        self._step(token_ids=np.array([EOS_ID], np.int64), state=self._zeros)
 
     def perplexity(self, stream: TokenStream) -> float:
-        """The perplexity over a split, word by word, each predicted once, the first from `<eos>`."""
+        """Computes the perplexity over a split: each word is predicted once, the first from `<eos>`.
+
+        Args:
+            stream: The split's tokens.
+
+        Returns:
+            The perplexity, infinite if a log-probability is not finite.
+        """
         state, token, total = self._zeros, EOS_ID, 0.0
         for start in range(0, len(stream), BLOCK):
             for target in stream[start : start + BLOCK]:

@@ -4,25 +4,24 @@ import tensorflow as tf
 
 WINDOW_TOKENS = 4096  # tokens of a window, over all its rows: bounds the hidden states held at once
 BLOCK_LOGITS = 2**23  # logits held at once (32 MiB of float32)
-SMALLEST_PROBABILITY = 1e-30  # that is read off a softmax; float32 rounds to fewer digits below 1e-38
+SMALLEST_PROBABILITY = 1e-30  # smaller ones are not taken from the softmax: float32 loses digits below 1e-38
 
 
 class WindowedReader:
     """Carries a model's state through padded rows of token ids.
 
-    Rows may differ in length, and each gives the numbers that it gives alone: a row takes no part in what is
-    read after its end. To that end the rows are sorted by length (descending), so that those still being read are
-    always the first ones.
+    Rows may differ in length, and the result of each does not depend on the others: nothing is read for a row after its
+    end. For this the rows are sorted by length (descending), so that those still being read are always the first ones.
 
     Args:
-        model: What reads: a `LanguageModel` in evaluation mode, or its `ExportedWeights`.
+        model: A `LanguageModel`, or its `ExportedWeights`.
     """
 
     def __init__(self, model):
         self._model = model
 
     def target_log_probabilities(self, inputs, targets, lengths):
-        """Log-probability of each target, given the tokens before it, read from the zero state.
+        """Computes the log-probability of each target, given the tokens before it, from the zero state.
 
         Args:
             inputs: int32 `[rows, time]`, the token before each target.
@@ -50,7 +49,7 @@ class WindowedReader:
             return stop, _replace_first(state, ahead), columns.write(columns.size(), tf.transpose(window))
 
         columns = tf.TensorArray(tf.float32, 0, dynamic_size=True, infer_shape=False, element_shape=[None, None])
-        columns = columns.write(0, tf.zeros([0, rows]))  # so that there is something to join where nothing is read
+        columns = columns.write(0, tf.zeros([0, rows]))  # so that there is something to join if nothing is read
         *_, columns = tf.while_loop(
             lambda start, *_: start < _longest(lengths),
             read_window,
@@ -60,16 +59,17 @@ class WindowedReader:
         return tf.gather(tf.transpose(columns.concat()), original_order)
 
     def target_ranks(self, inputs, targets, state):
-        """Log-probabilities of one window without padding, with each target's place among all words.
+        """Computes log-probabilities of one window without padding, and each target's rank among all words.
 
         Args:
             inputs: int32 `[rows, time]`, the token before each target.
             targets: int32 `[rows, time]`.
-            state: float32 `[rows, layers, 2, units]`.
+            state: float32 `[rows, layers, 2, units]`, before the window.
 
         Returns:
             Log-probabilities float32 `[rows, time]`, the number of words that are strictly more probable than the
-            target, int32 `[rows, time]`, the most probable word's probability, float32 `[rows, time]`, and the state.
+            target, int32 `[rows, time]`, the most probable word's probability, float32 `[rows, time]`, and the state
+            after the window.
         """
         hidden, state = self._model.hidden_states(inputs, state)
         flat = tf.reshape(hidden, [-1, self._model.units])
@@ -79,7 +79,7 @@ class WindowedReader:
     def read_to_end(self, inputs, lengths):
         """Reads each row from the zero state to its own end.
 
-        Windows are cut where a row ends, so that its state is at hand there.
+        Windows are cut at the end of each row, so that the state there is known.
 
         Args:
             inputs: int32 `[rows, time]`.
@@ -99,7 +99,7 @@ class WindowedReader:
             outputs, ahead = self._model.hidden_states(inputs[:live, start:stop], state[:live])
             return stop, _replace_first(hidden, outputs[:, -1]), _replace_first(state, ahead)
 
-        # The first window is read outside of the loop: most texts need no other, and a loop has its cost.
+        # The first window is read outside the loop: most texts need no other, and a loop takes time.
         first = read_window(0, tf.zeros([rows, self._model.units]), self._model.zero_state(rows))
         _, hidden, state = tf.while_loop(
             lambda start, *_: start < _longest(lengths), read_window, first, parallel_iterations=1
@@ -112,7 +112,7 @@ class WindowedReader:
         Args:
             function: Takes float32 logits `[block, vocabulary]` and the same rows of `others`; returns tensors
                 `[block, ...]`.
-            hidden: float32 `[rows, units]`.
+            hidden: float32 `[rows, units]`, the hidden states that the logits are computed from.
             *others: Tensors `[rows, ...]`.
 
         Returns:
@@ -128,7 +128,7 @@ class WindowedReader:
         def append(start, joined):
             return start + block, tf.nest.map_structure(lambda *x: tf.concat(x, 0), joined, results(start))
 
-        first = results(0)  # of nothing where there are no rows, but of the right shape
+        first = results(0)  # has the right shape even if there are no rows
         shapes = tf.nest.map_structure(lambda x: tf.TensorShape([None, *x.shape[1:]]), first)
         _, joined = tf.while_loop(
             lambda start, _: start < rows,
@@ -140,12 +140,27 @@ class WindowedReader:
         return joined
 
     def step(self, token_ids, state):
-        """Reads one token in each row: hidden `[rows, units]` and the next state."""
+        """Reads one token in each row.
+
+        Args:
+            token_ids: int `[rows]`.
+            state: float32 `[rows, layers, 2, units]`, before the token.
+
+        Returns:
+            (hidden state of the last layer, float32 `[rows, units]`, the next state).
+        """
         hidden, state = self._model.hidden_states(token_ids[:, None], state)
         return hidden[:, 0], state
 
     def log_probabilities(self, hidden):
-        """Of every next token: float32 `[rows, vocabulary]`."""
+        """Computes the log-probability of every word as the next one.
+
+        Args:
+            hidden: float32 `[rows, units]`.
+
+        Returns:
+            float32 `[rows, vocabulary]`.
+        """
         return tf.nn.log_softmax(self._model.logits(hidden))
 
 
@@ -161,9 +176,9 @@ def _rank_targets(logits, targets):
 
 
 def _log_of(targets, probabilities, logits):
-    """The targets' log-probabilities, read off the softmax: no other operation goes over the logits.
+    """The targets' log-probabilities, taken from the softmax so that no other operation needs a pass over the logits.
 
-    Where float32 loses a target's probability, log(sum(exp(z))) is found through the most probable word: that word's
+    If a target's probability is too small for float32, log(sum(exp(z))) is computed from the most probable word: its
     probability is 1 / sum(exp(z - max z)), at least 1 / vocabulary.
     """
     of_target = tf.gather(probabilities, targets, batch_dims=1)
@@ -182,7 +197,7 @@ def _longest_first(lengths):
 
 
 def _longest(lengths):
-    return tf.reduce_max(tf.concat([lengths, [0]], 0))  # 0 of no rows
+    return tf.reduce_max(tf.concat([lengths, [0]], 0))  # 0 if there are no rows
 
 
 def _count(condition):

@@ -4,20 +4,20 @@ import tensorflow as tf
 
 
 def choose_tokens(logits, temperature, top_k, top_p, seed, step):
-    """Chooses one token for each row, from that row's inputs alone.
+    """Chooses one token for each row, from that row's inputs only.
 
-    Sampling adds Gumbel noise and takes the largest: the result is a draw from the softmax, and it is the same
-    whatever other rows are in the batch, since a difference in rounding all but never changes which is largest (it
-    would in a search through cumulated probabilities).
+    Sampling adds Gumbel noise and takes the largest: the result is a draw from the softmax. It does not depend on the
+    other rows of the batch, since a difference in rounding almost never changes which value is largest (it would in a
+    search through cumulated probabilities).
 
     Args:
         logits: float32 `[rows, vocabulary]`, -inf for tokens that must not be chosen.
         temperature: float32 `[rows]`, finite; 0 takes the most probable token.
-        top_k: int32 `[rows]`; only the `top_k` most probable tokens; 0 means all.
+        top_k: int32 `[rows]`; only the `top_k` most probable tokens are drawn from; 0 means all.
         top_p: float32 `[rows]`; only the most probable tokens that together reach this probability (the one that
-            reaches it included), after temperature and `top_k`; 0 is the most probable alone, 1 means all.
-        seed: int32 `[rows]`.
-        step: int32 scalar, the number of the draw.
+            reaches it included) are drawn from, after temperature and `top_k`; 0 means the most probable one, 1 all.
+        seed: int32 `[rows]`, the seed of the row's noise.
+        step: int32 scalar, the number of the draw, which gives each draw other noise.
 
     Returns:
         Token ids, int32 `[rows]`.
@@ -48,7 +48,7 @@ def _restrict(logits, top_k, top_p):
     last = tf.clip_by_value(tf.minimum(kept_by_k, kept_by_p) - 1, 0, size - 1)  # rank of the last token kept
     last_logit = tf.gather(ranked, last, batch_dims=1)[:, None]
     last_id = tf.gather(order, last, batch_dims=1)[:, None]
-    # Equal logits are ranked by id, so that exactly `top_k` tokens remain even among equals.
+    # Equal logits are ranked by id, so that exactly `top_k` tokens remain even if logits are equal.
     kept = (logits > last_logit) | ((logits == last_logit) & (tf.range(size) <= last_id))
     return tf.where(kept, logits, -float("inf"))
 

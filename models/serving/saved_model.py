@@ -1,6 +1,6 @@
-"""What an exported model is on the disk: its folder in an artifact, its vocabulary, its digest, its versions.
+"""An exported model on the disk: its folder in an artifact, its vocabulary, its digest, its versions.
 
-Needs no TensorFlow, but for `load`.
+Only `load` needs TensorFlow.
 """
 
 import hashlib
@@ -9,36 +9,60 @@ from typing import Any
 
 EXPORT = "Format-Serving"  # the SavedModel's folder in a Model artifact
 VOCABULARY = Path("assets") / "vocabulary.txt"
-CARD = Path("assets.extra") / "model_card.json"  # it names the run, so that it differs between two equal models
+CARD = Path("assets.extra") / "model_card.json"  # names the run, so it differs even between equal models
 WARM_UP = Path("assets.extra") / "tf_serving_warmup_requests"  # the name that TensorFlow Serving looks for
 
 
 def is_saved_model(folder: Path) -> bool:
-    """Whether the folder itself is a SavedModel, not a folder of versions."""
+    """Whether a folder is itself a SavedModel, not a folder of versions.
+
+    Args:
+        folder: The folder, which need not exist.
+    """
     return (folder / "saved_model.pb").is_file()
 
 
 def versions(serving_dir: Path) -> dict[int, Path]:
-    """The versions, lowest first: folders whose name is an integer, as TensorFlow Serving reads them.
+    """Lists the versions of a model: folders whose name is an integer, as TensorFlow Serving reads them.
 
-    Empty where there is no such folder.
+    Args:
+        serving_dir: The folder of versions.
+
+    Returns:
+        Version -> its folder, lowest first; empty if there is no such folder.
 
     Raises:
         OSError: If the folder cannot be read.
     """
     if not serving_dir.is_dir():
         return {}
-    found = {int(path.name): path for path in serving_dir.iterdir() if path.name.isdecimal() and path.is_dir()}
-    return dict(sorted(found.items()))
+    folders = {int(path.name): path for path in serving_dir.iterdir() if path.name.isdecimal() and path.is_dir()}
+    return dict(sorted(folders.items()))
 
 
 def newest(folder: Path) -> Path:
-    """The folder itself where it is a SavedModel, else its newest version."""
+    """Finds the SavedModel that a folder means.
+
+    Args:
+        folder: A SavedModel, or a folder with at least one version.
+
+    Returns:
+        The folder itself if it is a SavedModel, else its newest version.
+
+    Raises:
+        IndexError: If it is neither.
+    """
     return folder if is_saved_model(folder) else list(versions(folder).values())[-1]
 
 
 def digest(saved_model: Path) -> str:
-    """SHA-256 over names and contents of a SavedModel's files, `assets.extra` left out.
+    """Computes the SHA-256 over names and contents of a SavedModel's files, without `assets.extra`.
+
+    Args:
+        saved_model: Its folder.
+
+    Returns:
+        The digest in hexadecimal digits.
 
     Raises:
         OSError: If the folder cannot be read.
@@ -59,7 +83,10 @@ def load(saved_model: Path, **options: Any) -> Any:
 
     Args:
         saved_model: Its folder.
-        **options: Of `tf.saved_model.load`.
+        **options: Further arguments of `tf.saved_model.load`.
+
+    Returns:
+        The loaded object, with its signatures.
     """
     import tensorflow as tf
     import tensorflow_text  # noqa: F401  (registers the tokenizer's operations)
@@ -68,5 +95,12 @@ def load(saved_model: Path, **options: Any) -> Any:
 
 
 def state_shape(loaded: Any) -> tuple[int, int, int]:
-    """(layers, 2, units): the shape of a row of the state that a loaded model's `step` takes."""
+    """Finds the shape of the state of one text.
+
+    Args:
+        loaded: What `load` returned.
+
+    Returns:
+        (layers, 2, units), the shape of a row of the argument `state` of the signature `step`.
+    """
     return tuple(loaded.signatures["step"].structured_input_signature[1]["state"].shape[1:])

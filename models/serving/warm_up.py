@@ -20,8 +20,8 @@ def write(path: str | Path, num_layers: int, units: int) -> None:
 
     Args:
         path: The SavedModel's folder.
-        num_layers: Of the model; decides the shape of the state that `step` takes.
-        units: Of the model, likewise.
+        num_layers: Number of LSTM layers of the model, for the shape of the state that `step` takes.
+        units: Size of each layer's h and c, for the same shape.
     """
     file = Path(path) / saved_model.WARM_UP
     file.parent.mkdir(exist_ok=True)
@@ -58,13 +58,13 @@ def _prediction_log(signature: str, inputs: dict[str, tf.Tensor]) -> bytes:
 
 
 def _field(number: int, content: bytes) -> bytes:
-    """A text, bytes or message as a field of a message: key, length, content."""
+    """Encodes a text, bytes or message as a field of a message: key, length, content."""
     length_delimited = 2
     return _varint(number << 3 | length_delimited) + _varint(len(content)) + content
 
 
 def _varint(value: int) -> bytes:
-    """A number in groups of 7 bits, the lowest first; all but the last have the high bit set."""
+    """Encodes a number in groups of 7 bits, the lowest first; all but the last have the high bit set."""
     groups = []
     while value > 0x7F:
         groups.append(value & 0x7F | 0x80)

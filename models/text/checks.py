@@ -1,27 +1,29 @@
-"""What `LanguageModel` refuses before the first step: data that are no windows, or do not fit the model."""
+"""Checks that `LanguageModel` makes before the first step: data must be windows, and must fit the model."""
 
 import numpy as np
 
-IDS_CHECKED = 2**22  # ids of a stream that are looked at together: 16 MiB
+IDS_CHECKED = 2**22  # ids of a stream that are checked at once: 16 MiB
 
 
 def check_windows(name: str, data, targets, vocabulary_size: int, share: tuple[int, int] = (0, 1)) -> None:
-    """Refuses what is no data set of `models.windows`, and tokens that are not in the vocabulary.
+    """Checks that data are a data set of `models.windows`, and that all tokens are in the vocabulary.
 
     Args:
-        name: Of the argument.
-        data: What was given.
-        targets: What was given beside it; None where all is well.
-        vocabulary_size: Of the model.
-        share: Which of how many equal parts of the tokens is looked at: each of several workers takes one.
+        name: Name of the argument, for messages.
+        data: The value of the argument.
+        targets: The value of the argument `y`, which must be None: windows hold their targets.
+        vocabulary_size: Number of words of the model.
+        share: (index, number of parts): which of that many equal parts of the tokens is checked. Each of several
+            workers checks one. Default: all tokens.
 
     Raises:
-        ValueError: With the position of the first token that is not in the vocabulary.
+        ValueError: If the data are no windows, or a token is not in the vocabulary; the message has the position of the
+            first such token.
     """
     spec = getattr(data, "element_spec", None)
     if targets is not None or not (isinstance(spec, tuple) and len(spec) == 3 and isinstance(spec[0], dict)):
-        found = f"{type(data).__name__}{'' if targets is None else ' with y'}"
-        raise ValueError(f"{name}: expected windows(tokens, batch_size, sequence_length) of models, found {found}.")
+        kind = f"{type(data).__name__}{'' if targets is None else ' with y'}"
+        raise ValueError(f"{name}: expected windows(tokens, batch_size, sequence_length) of models, found {kind}.")
     tokens = getattr(data, "tokens", ())
     first, end = (len(tokens) * part // share[1] for part in (share[0], share[0] + 1))
     for start in range(first, end, IDS_CHECKED):
@@ -37,7 +39,16 @@ def check_windows(name: str, data, targets, vocabulary_size: int, share: tuple[i
 
 
 def check_lanes(name: str, data, replicas: int) -> None:
-    """Refuses windows whose lanes do not divide among the replicas."""
+    """Checks that the lanes of windows divide among the replicas.
+
+    Args:
+        name: Name of the argument, for messages.
+        data: A data set of `models.windows`.
+        replicas: Number of replicas of the strategy.
+
+    Raises:
+        ValueError: If the number of lanes is not a multiple of `replicas`.
+    """
     lanes = data.element_spec[1].shape[0]
     if lanes % replicas:
         raise ValueError(
@@ -47,7 +58,16 @@ def check_lanes(name: str, data, replicas: int) -> None:
 
 
 def check_carried(name: str, data, carried_lanes: int) -> None:
-    """Refuses windows that start in the middle of lanes whose state the model does not carry."""
+    """Checks that the model carries the state for windows that start in the middle of their lanes.
+
+    Args:
+        name: Name of the argument, for messages.
+        data: A data set of `models.windows`.
+        carried_lanes: Number of lanes whose state the model carries.
+
+    Raises:
+        ValueError: If the windows do not start at window 0 and have another number of lanes.
+    """
     lanes, start = data.element_spec[1].shape[0], getattr(data, "start", 0)
     if start and carried_lanes != lanes:
         raise ValueError(

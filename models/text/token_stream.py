@@ -4,8 +4,8 @@ A split's folder holds TFRecord shards, whose records are raw little-endian int3
 
     {"format": 1, "num_tokens": 929589, "shards": [{"file": "tokens-00000-of-00012", "records": [40112, ...]}, ...]}
 
-Because the index knows every record's length, and a TFRecord frames a record with 12 bytes before and 4 bytes after it,
-every token's place in its file is known: readers map the files into memory and touch only what they use.
+The index has every record's length, and a TFRecord frames a record with 12 bytes before and 4 bytes after it. So every
+token's place in its file is known: readers map the files into memory and read only what they use.
 """
 
 import json
@@ -23,8 +23,8 @@ FORMAT = 1
 INDEX_FILE = "index.json"
 ID_TYPE = np.dtype("<i4")
 HEADER_IDS = 3  # a record's length (8 bytes) and the length's checksum (4 bytes), counted in ids of 4 bytes
-READ_BUFFER = 65_536  # bytes that tf.data reads of a shard at once, for every lane
 FOOTER_IDS = 1  # the record's checksum (4 bytes)
+READ_BUFFER = 65_536  # bytes of a shard that tf.data reads at once, for every lane
 
 
 class TokenWriter:
@@ -44,7 +44,11 @@ class TokenWriter:
         self._writer = tf.io.TFRecordWriter(str(self.path))
 
     def write(self, token_ids: np.ndarray) -> None:
-        """Appends `token_ids` (integers, `[n]`) as one record; an empty array writes nothing."""
+        """Appends token ids as one record.
+
+        Args:
+            token_ids: Integers `[n]`. An empty array writes nothing.
+        """
         if token_ids.size:
             self._writer.write(np.ascontiguousarray(token_ids, ID_TYPE).tobytes())
             self.counts.append(int(token_ids.size))
@@ -83,6 +87,9 @@ class TokenStream:
     Args:
         split_dir: A split's folder, for example `.../transformed_examples/7/Split-train`.
 
+    Attributes:
+        split_dir: The split's folder.
+
     Raises:
         ValueError: If the folder has no index, or the index and the shards disagree.
     """
@@ -91,7 +98,7 @@ class TokenStream:
         self.split_dir = Path(split_dir)
         index = self._read_index()
         self._files = [entry["file"] for entry in index["shards"]]
-        self._shards: list[np.ndarray] = []  # every shard's bytes as ids, headers and footers among them
+        self._shards: list[np.ndarray] = []  # every shard's bytes as ids, with headers and footers
         shard_of, offset_of, counts = [], [], []  # of each record, in order
         for shard, entry in enumerate(index["shards"]):
             records = np.asarray(entry["records"], np.int64)
@@ -105,8 +112,8 @@ class TokenStream:
         self._starts = np.concatenate([[0], *counts]).astype(np.int64).cumsum()  # of each record, and the end
         if self._starts[-1] != index["num_tokens"]:
             raise ValueError(
-                f"{self.split_dir / INDEX_FILE} says num_tokens {index['num_tokens']:,}, but its records add up to "
-                f"{self._starts[-1]:,}. Run Transform again (--no-cache)."
+                f"{self.split_dir / INDEX_FILE}: found num_tokens {index['num_tokens']:,}, expected the sum of its "
+                f"records, {self._starts[-1]:,}. Run Transform again (--no-cache)."
             )
 
     def _read_index(self) -> dict:
@@ -114,12 +121,17 @@ class TokenStream:
         try:
             index = json.loads(path.read_text())
         except FileNotFoundError:
-            raise ValueError(f"{self.split_dir} has no {INDEX_FILE}: it is not a split that Transform wrote.") from None
+            raise ValueError(
+                f"{self.split_dir} has no {INDEX_FILE}. Expected the folder of a split that Transform wrote."
+            ) from None
         except (ValueError, RecursionError) as error:  # not JSON, or not even text
             raise ValueError(f"{path} is not JSON ({error}). Run Transform again (--no-cache).") from None
         if not isinstance(index, dict) or index.get("format") != FORMAT:
-            found = index.get("format") if isinstance(index, dict) else index
-            raise ValueError(f"{path} has format {reprlib.repr(found)}; this program reads format {FORMAT}.")
+            version = index.get("format") if isinstance(index, dict) else index
+            raise ValueError(
+                f"{path} has format {reprlib.repr(version)}, expected format {FORMAT}. Run Transform again "
+                "(--no-cache)."
+            )
         if not _is_index(index):
             raise ValueError(f"{path} is damaged: expected the file and the tokens of each record of every shard. "
                              "Run Transform again (--no-cache).")  # fmt: skip
@@ -128,14 +140,15 @@ class TokenStream:
     @staticmethod
     def _map(path: Path, records: np.ndarray) -> np.ndarray:
         expected = int((records + HEADER_IDS + FOOTER_IDS).sum()) * ID_TYPE.itemsize
-        found = os.path.getsize(path) if os.path.isfile(path) else None  # of any name, a far too long one, too
-        if found != expected:
-            state = "is missing" if found is None else f"has {found:,} bytes"
+        # `os.path.isfile` is false, and does not raise, for a name that is too long for the file system.
+        size = os.path.getsize(path) if os.path.isfile(path) else None
+        if size != expected:
+            state = "is missing" if size is None else f"has {size:,} bytes"
             raise ValueError(
                 f"{path} {state}; the index expects {expected:,} bytes ({records.sum():,} tokens in {len(records):,} "
                 "records). Run Transform again (--no-cache)."
             )
-        return np.memmap(path, ID_TYPE, mode="r") if expected else np.empty(0, ID_TYPE)  # nothing cannot be mapped
+        return np.memmap(path, ID_TYPE, mode="r") if expected else np.empty(0, ID_TYPE)  # an empty file has no map
 
     def __len__(self) -> int:
         return int(self._starts[-1])
@@ -158,7 +171,7 @@ class TokenStream:
         return np.concatenate([np.empty(0, np.int32), *parts], dtype=np.int32)
 
     def blocks(self, position) -> tf.data.Dataset:
-        """The tokens from a position on, read from the shards by tf.data.
+        """Makes a data set of the tokens from a position on, read from the shards by tf.data.
 
         Args:
             position: int64 scalar tensor, counted in tokens from the stream's beginning.
@@ -181,10 +194,10 @@ class TokenStream:
 
 
 def _is_index(index: dict) -> bool:
-    """Whether an index has what reading needs, each of its own type."""
+    """Whether an index has the keys that reading needs, each with a value of its type."""
 
     def is_count(value) -> bool:
-        return isinstance(value, int) and 0 <= value < 2**40  # more is no split's, and would not fit 64 bits summed
+        return isinstance(value, int) and 0 <= value < 2**40  # a sum of larger numbers might not fit in 64 bits
 
     shards = index.get("shards")
     return (
@@ -192,21 +205,24 @@ def _is_index(index: dict) -> bool:
         and isinstance(shards, list)
         and all(isinstance(shard, dict) and isinstance(shard.get("file"), str) for shard in shards)
         and all(isinstance(shard.get("records"), list) and all(map(is_count, shard["records"])) for shard in shards)
-        and all(shard["file"] == Path(shard["file"]).name for shard in shards)  # beside the index, nowhere else
+        and all(shard["file"] == Path(shard["file"]).name for shard in shards)  # in the index's own folder only
     )
 
 
 class Lanes:
-    """A stream read as `batch_size` lanes of equal length, side by side.
+    """How a stream is read as `batch_size` lanes of equal length, side by side.
 
     Lane b holds the tokens `stream[b * lane_length : (b + 1) * lane_length]`. Each of them is a target once; a lane's
     first input is the token before it in the stream, `<eos>` before the stream's first token. One lane reads all.
+    `models.windows` makes tf.data windows of the same lanes.
 
     Args:
-        stream: The split's tokens.
+        stream: The split's tokens: a `TokenStream`, or an array of ids.
         batch_size: Number of lanes.
 
     Attributes:
+        stream: The split's tokens.
+        batch_size: Number of lanes.
         lane_length: Tokens of each lane.
         left_over: Tokens at the stream's end, fewer than `batch_size`, that are in no lane.
 
@@ -214,24 +230,43 @@ class Lanes:
         ValueError: If `batch_size` is not positive or there are fewer tokens than lanes.
     """
 
-    def __init__(self, stream: TokenStream, batch_size: int):
+    def __init__(self, stream: TokenStream | Sequence[int], batch_size: int):
         if batch_size < 1:
             raise ValueError(f"batch_size is {batch_size}; at least 1 lane is needed.")
         if len(stream) < batch_size:
             raise ValueError(
-                f"{stream.split_dir} has {len(stream):,} tokens, fewer than one for each of {batch_size} lanes "
-                "(trainer.batch_size). Use more text or a smaller batch."
+                f"{getattr(stream, 'split_dir', 'The text')} has {len(stream):,} tokens, fewer than one for each of "
+                f"{batch_size} lanes (trainer.batch_size). Use more text or a smaller batch."
             )
         self.stream = stream
         self.batch_size = batch_size
         self.lane_length, self.left_over = divmod(len(stream), batch_size)
 
     def num_windows(self, sequence_length: int) -> int:
-        """Windows of `sequence_length` steps in a lane; the last may be shorter."""
+        """Counts the windows of a lane.
+
+        Args:
+            sequence_length: Steps of a window; the last window may be shorter.
+
+        Returns:
+            The number of windows.
+        """
         return -(-self.lane_length // sequence_length)
 
+    def position(self, lane, step):
+        """Finds where a target is in the stream; its input is the token before it.
+
+        Args:
+            lane: Index of the lane, an integer or an int64 scalar tensor.
+            step: The target's place in the lane, from 0.
+
+        Returns:
+            The position in tokens from the stream's beginning, of the type of `lane`.
+        """
+        return lane * self.lane_length + step
+
     def window(self, start: int, length: int) -> tuple[np.ndarray, np.ndarray]:
-        """Inputs and targets of the steps `start` to `start + length` of every lane.
+        """Reads inputs and targets of the steps `start` to `start + length` of every lane.
 
         Args:
             start: The window's first step, in tokens from the lane's beginning.
@@ -239,13 +274,16 @@ class Lanes:
 
         Returns:
             inputs, targets: int32 `[batch_size, length]` each.
+
+        Raises:
+            ValueError: If `start` is not inside the lanes, or `length` is less than 1.
         """
         length = min(length, self.lane_length - start)
         if start < 0 or length < 1:
             raise ValueError(f"A window at step {start:,} is outside the lanes of {self.lane_length:,} tokens.")
         tokens = np.empty((self.batch_size, length + 1), np.int32)
         for lane in range(self.batch_size):
-            first = lane * self.lane_length + start
+            first = self.position(lane, start)
             if first:
                 tokens[lane] = self.stream[first - 1 : first + length]
             else:

@@ -37,6 +37,10 @@ class Tokenizer(tf.Module):
         vocabulary_file: One word a line, the line number being its id, `<unk>` and `<eos>` first. None for a tokenizer
             that only cuts texts, as long as there is no vocabulary.
 
+    Attributes:
+        tokenizer, lowercase, keep_blank_lines: The arguments.
+        vocabulary_size: Number of words, `<unk>` and `<eos>` included; 0 without a vocabulary.
+
     Raises:
         ValueError: If `tokenizer` is not one of the three, or the vocabulary does not begin with `<unk>` and `<eos>`.
 
@@ -66,7 +70,8 @@ class Tokenizer(tf.Module):
             first = [lines.readline().rstrip(b"\n").decode("utf-8", "replace") for _ in range(2)]
         if first != [UNK, EOS]:
             raise ValueError(
-                f"{path} begins with the words {reprlib.repr(first)}; a vocabulary begins with {[UNK, EOS]}."
+                f"{path} begins with the words {reprlib.repr(first)}; a vocabulary begins with {[UNK, EOS]}. "
+                "Use the vocabulary.txt that VocabularyGen wrote."
             )
         line, number = tf.lookup.TextFileIndex.WHOLE_LINE, tf.lookup.TextFileIndex.LINE_NUMBER
         self._ids = tf.lookup.StaticHashTable(
@@ -82,7 +87,13 @@ class Tokenizer(tf.Module):
 
     @classmethod
     def load(cls, vocabulary_dir: str | Path) -> "Tokenizer":
-        """The tokenizer that VocabularyGen described: `vocabulary.txt` and `tokenizer.json` in one folder.
+        """Makes the tokenizer that VocabularyGen described.
+
+        Args:
+            vocabulary_dir: The folder with `vocabulary.txt` and `tokenizer.json`.
+
+        Returns:
+            The `Tokenizer` with that vocabulary.
 
         Raises:
             ValueError: If one of the files is not what VocabularyGen writes.
@@ -91,7 +102,7 @@ class Tokenizer(tf.Module):
         return cls(**vocabulary_files.read_settings(vocabulary_dir), vocabulary_file=vocabulary_dir / VOCABULARY_FILE)
 
     def settings(self) -> dict:
-        """The constructor's arguments but the vocabulary, as in `tokenizer.json`."""
+        """Returns the constructor's arguments except the vocabulary, as in `tokenizer.json`."""
         return {
             "tokenizer": self.tokenizer,
             "lowercase": self.lowercase,
@@ -99,11 +110,12 @@ class Tokenizer(tf.Module):
         }
 
     def words(self, texts: tf.Tensor, open_last_line: bool = False) -> tf.RaggedTensor:
-        """Cuts texts into words, `<eos>` after each line; an empty text has none.
+        """Cuts texts into words, with `<eos>` after each line. An empty text has no words.
 
         Args:
             texts: string `[N]`, any bytes.
-            open_last_line: Whether a last line that no newline ends is left without its `<eos>`, to be continued.
+            open_last_line: Whether a last line without a newline gets no `<eos>`, so that it can be continued. Default
+                False.
 
         Returns:
             string `[N, (words)]`; with a wordpiece vocabulary, its pieces.
@@ -136,15 +148,37 @@ class Tokenizer(tf.Module):
         return tf.strings.regex_replace(texts, rf"\n{_BLANKS}", f" {EOS} ")
 
     def ids(self, words: tf.RaggedTensor) -> tf.RaggedTensor:
-        """Looks up words (string, any shape): int64 of the same shape, `UNK_ID` where unknown."""
+        """Looks up the ids of words.
+
+        Args:
+            words: string, any shape.
+
+        Returns:
+            int64 of the same shape, `UNK_ID` for unknown words.
+        """
         return self._ids.lookup(words)
 
     def words_of(self, ids: tf.RaggedTensor) -> tf.RaggedTensor:
-        """Looks up ids (integers, any shape): strings of the same shape, `<unk>` where there is no such id."""
+        """Looks up the words of ids.
+
+        Args:
+            ids: Integers, any shape.
+
+        Returns:
+            string of the same shape, `<unk>` where there is no such id.
+        """
         return self._words.lookup(tf.cast(ids, tf.int64))
 
     def encode(self, texts: tf.Tensor, open_last_line: bool = False) -> tf.RaggedTensor:
-        """Token ids of texts: string `[N]` to int64 `[N, (tokens)]`; see `words`."""
+        """Cuts texts into words and looks up their ids.
+
+        Args:
+            texts: string `[N]`, any bytes.
+            open_last_line: As for `words`: whether a last line without a newline gets no `<eos>`. Default False.
+
+        Returns:
+            int64 `[N, (tokens)]`.
+        """
         return self.ids(self.words(texts, open_last_line))
 
     def decode(self, ids: tf.RaggedTensor) -> tf.Tensor:
@@ -168,7 +202,7 @@ class Tokenizer(tf.Module):
         return tf.strings.reduce_join(words.with_flat_values(flat), axis=-1)
 
     def _glued(self, words: tf.RaggedTensor) -> tf.Tensor:
-        """Which of the words, bool `[words]`, no space precedes."""
+        """Finds the words that no space comes before: bool `[words]`."""
         flat = words.flat_values
         is_eos = flat == EOS
         row = words.value_rowids()
@@ -178,7 +212,7 @@ class Tokenizer(tf.Module):
             return glued
         closing = tf.strings.regex_full_match(flat, word_patterns.CLOSING)
         opening = tf.strings.regex_full_match(flat, word_patterns.OPENING)
-        # Straight quotation marks open and close in turn within a line.
+        # Straight quotation marks look the same on both sides, so within a line they open and close in turn.
         is_quote = flat == '"'
         line = tf.cumsum(tf.cast(begins, tf.int32)) - 1
         before = tf.cumsum(tf.cast(is_quote, tf.int32), exclusive=True)
@@ -195,18 +229,23 @@ class Tokenizer(tf.Module):
 def wordpiece_tokenizer(
     table: tf.lookup.StaticHashTable, pieces: Iterable[str], token_out_type: tf.DType
 ) -> tf_text.WordpieceTokenizer:
-    """Cuts words into the longest pieces that fit: `<unk>` only where letters are missing, however long the word.
+    """Makes a tokenizer that cuts words into the longest pieces that fit.
+
+    A word becomes `<unk>` only where the vocabulary lacks one of its letters, however long the word is.
 
     Args:
         table: Piece to id, a negative id or that of `<unk>` where there is no such piece.
-        pieces: The pieces of the table, those that continue a word beginning with `##`.
+        pieces: The pieces of the table. A piece that continues a word begins with `##`.
         token_out_type: tf.string for pieces, tf.int64 for their ids.
+
+    Returns:
+        The `tensorflow_text.WordpieceTokenizer`.
     """
     longest = max((len(piece.removeprefix(_CONTINUED)) for piece in pieces), default=1)
     return tf_text.WordpieceTokenizer(
         table,
         suffix_indicator=_CONTINUED,
-        max_bytes_per_word=2**31 - 1,  # words of a script that writes no spaces are whole sentences
+        max_bytes_per_word=2**31 - 1,  # in a script without spaces a word may be a whole sentence
         max_chars_per_token=longest,  # without it the time grows with the cube of a word's length
         token_out_type=token_out_type,
         unknown_token=UNK,
@@ -214,7 +253,7 @@ def wordpiece_tokenizer(
 
 
 def _replace_invalid(texts: tf.Tensor) -> tf.Tensor:
-    """string `[N]` with U+FFFD for what is not UTF-8: looked for first, at a tenth of the cost of transcoding."""
+    """Replaces what is not UTF-8 in texts `[N]` by U+FFFD; a search first, at a tenth of the cost of transcoding."""
     valid = tf.reduce_all(tf.strings.regex_full_match(texts, word_patterns.UTF8))
     return tf.cond(
         valid,
@@ -224,5 +263,5 @@ def _replace_invalid(texts: tf.Tensor) -> tf.Tensor:
 
 
 def _shifted(flags: tf.Tensor) -> tf.Tensor:
-    """bool `[n]`: each flag's predecessor, the first having none."""
+    """Moves flags `[n]` on by one place: each place gets the flag before it, the first gets False."""
     return tf.concat([tf.zeros_like(flags[:1]), flags[:-1]], 0)

@@ -1,4 +1,4 @@
-"""The unigram model: words by their frequencies in the training split, the least that a language model must beat."""
+"""The unigram model: words by their frequencies in the training split. A language model must do better than that."""
 
 from collections.abc import Sequence
 
@@ -10,7 +10,15 @@ BLOCK = 1 << 20  # tokens counted at once
 
 
 def count_tokens(stream: Sequence[int], vocabulary_size: int) -> np.ndarray:
-    """How often a stream has each id: int64 [vocabulary_size]."""
+    """Counts how often each id is in a stream.
+
+    Args:
+        stream: Token ids: a `TokenStream`, or an array.
+        vocabulary_size: Number of words V; all ids are below it.
+
+    Returns:
+        int64 [vocabulary_size].
+    """
     counts = np.zeros(vocabulary_size, np.int64)
     for start in range(0, len(stream), BLOCK):
         block = np.asarray(stream[start : min(start + BLOCK, len(stream))])
@@ -19,9 +27,16 @@ def count_tokens(stream: Sequence[int], vocabulary_size: int) -> np.ndarray:
 
 
 def unigram_perplexity(train_counts: np.ndarray, counts: np.ndarray) -> float:
-    """Perplexity, over the tokens counted by `counts` [V], of the frequencies in `train_counts` [V].
+    """Computes the perplexity of the unigram model over a split.
 
-    The frequencies are smoothed (add one) only where there is a token that training has not.
+    The frequencies are smoothed (add one) only if the split has a token that the training split does not have.
+
+    Args:
+        train_counts: int [V], how often the training split has each word: the model.
+        counts: int [V], how often the split has each word: the text.
+
+    Returns:
+        The perplexity a token.
     """
     present = counts > 0
     frequencies = train_counts.astype(np.float64)

@@ -3,13 +3,14 @@
 import numpy as np
 import tensorflow as tf
 
-from models.text.token_stream import EOS_ID, TokenStream
+from models.text.token_stream import Lanes, TokenStream
+from models.text.tokenizer import EOS_ID
 
 BLOCK_IDS = 65_536  # ids of an array that are read at a time
 
 
 def windows(tokens, batch_size: int, sequence_length: int, start: int = 0) -> tf.data.Dataset:
-    """A data set of windows that `LanguageModel.fit`, `evaluate` and `predict` take.
+    """Makes a data set of windows that `LanguageModel.fit`, `evaluate` and `predict` take.
 
     The stream is read as `batch_size` lanes of equal length, side by side: lane b holds the `len(tokens) // batch_size`
     tokens from `b * (len(tokens) // batch_size)` on. Each of them is a target once; a lane's first input is the token
@@ -29,7 +30,7 @@ def windows(tokens, batch_size: int, sequence_length: int, start: int = 0) -> tf
     Returns:
         A `tf.data.Dataset` of `(inputs, targets, sample_weight)`. `inputs` is a dict of int32 `token_ids`
         `[batch_size, sequence_length]`, `lane` `[batch_size]` and `window` `[batch_size]` (its index from 0); `targets`
-        are int32 `[batch_size, sequence_length]`; `sample_weight` is float32 of the same shape: 1, or 0 behind the end
+        are int32 `[batch_size, sequence_length]`; `sample_weight` is float32 of the same shape: 1, or 0 after the end
         of a lane, where the last window is padded with id 0. Its attributes `tokens` and `start` are
         the arguments; `of_lanes(first, number)` is the data set of some of its rows.
 
@@ -50,10 +51,7 @@ def windows(tokens, batch_size: int, sequence_length: int, start: int = 0) -> tf
         ("sequence_length", sequence_length, 1),
         ("start", start, 0),
     ):
-        if isinstance(value, bool) or not isinstance(value, int | np.integer):
-            raise TypeError(f"{name}: found {value!r}, expected a whole number.")
-        if value < least:
-            raise ValueError(f"{name}: found {value}, expected at least {least}.")
+        _check_number(name, value, least)
     read = _readable(tokens)
     size = len(tokens)
     if size < batch_size * sequence_length:
@@ -62,27 +60,41 @@ def windows(tokens, batch_size: int, sequence_length: int, start: int = 0) -> tf
             f"sequence_length {sequence_length} = {batch_size * sequence_length:,}. Use more text, a smaller "
             "batch_size or a shorter sequence_length."
         )
-    lane_length = size // batch_size
-    count = num_windows(size, batch_size, sequence_length)
+    lanes = Lanes(tokens, batch_size)
+    count = lanes.num_windows(sequence_length)
     if start >= count:
         raise ValueError(f"start: found {start}, expected less than the number of windows, {count}.")
 
     def of_lanes(first, number):
-        return _of_lanes(read, first, number, lane_length, sequence_length, start, count)
+        return _of_lanes(read, lanes, range(first, first + number), sequence_length, start)
 
     data = of_lanes(0, batch_size)
     data.tokens, data.start, data.of_lanes = tokens, start, of_lanes
     return data
 
 
-def _of_lanes(
-    read, first_lane: int, lanes: int, lane_length: int, sequence_length: int, start: int, count: int
-) -> tf.data.Dataset:
-    """The rows `first_lane` to `first_lane + lanes` of the windows `start` to `count`; other lanes are not read."""
+def _check_number(name: str, value, least: int) -> None:
+    if isinstance(value, bool) or not isinstance(value, int | np.integer):
+        raise TypeError(f"{name}: found {value!r}, expected a whole number.")
+    if value < least:
+        raise ValueError(f"{name}: found {value}, expected at least {least}.")
+
+
+def _of_lanes(read, lanes: Lanes, chosen: range, sequence_length: int, start: int) -> tf.data.Dataset:
+    """Makes a data set of the windows from `start` on, of the chosen lanes alone; no other lane is read.
+
+    Args:
+        read: A function from a position in the stream to a data set of the tokens from there on.
+        lanes: How the stream is cut.
+        chosen: Indices of the lanes that become rows.
+        sequence_length: Tokens of a lane in one window.
+        start: Index of the first window.
+    """
+    count, rows = lanes.num_windows(sequence_length), len(chosen)
 
     def lane_blocks(lane):
         """Ids [sequence_length] of a lane from the token before its first target on, one block more than windows."""
-        first = lane * lane_length + start * sequence_length
+        first = lanes.position(lane, start * sequence_length)
         eos = tf.data.Dataset.from_tensors([EOS_ID]).take(tf.cast(first == 0, tf.int64))
         padding = tf.data.Dataset.from_tensors(tf.zeros([2 * sequence_length], tf.int32))
         blocks = eos.concatenate(read(tf.maximum(first - 1, 0))).concatenate(padding)
@@ -95,35 +107,30 @@ def _of_lanes(
     def window(index, block):
         inputs, targets = block
         index = tf.cast(index, tf.int32) + start
-        inside = index * sequence_length + tf.range(sequence_length) < lane_length
+        inside = index * sequence_length + tf.range(sequence_length) < lanes.lane_length
         inputs, targets = tf.where(inside, inputs, 0), tf.where(inside, targets, 0)
-        rows = {"lane": first_lane + tf.range(lanes), "window": tf.fill([lanes], index)}
-        weights = tf.broadcast_to(tf.cast(inside, tf.float32), [lanes, sequence_length])
-        return {"token_ids": inputs, **rows}, targets, weights
+        places = {"lane": chosen.start + tf.range(rows), "window": tf.fill([rows], index)}
+        weights = tf.broadcast_to(tf.cast(inside, tf.float32), [rows, sequence_length])
+        return {"token_ids": inputs, **places}, targets, weights
 
-    data = tf.data.Dataset.range(first_lane, first_lane + lanes)
-    # In turn over as many readers as lanes, all of them equally long: rows are in the order of the lanes to the end.
-    data = data.interleave(lane_blocks, cycle_length=lanes, block_length=1, num_parallel_calls=None)
-    data = data.batch(lanes, drop_remainder=True)
-    data = data.scan(tf.zeros([lanes, sequence_length], tf.int32), with_next).skip(1)
+    data = tf.data.Dataset.range(chosen.start, chosen.stop)
+    # One reader for each lane, read in turn. All are equally long, so rows keep the order of the lanes to the end.
+    data = data.interleave(lane_blocks, cycle_length=rows, block_length=1, num_parallel_calls=None)
+    data = data.batch(rows, drop_remainder=True)
+    data = data.scan(tf.zeros([rows, sequence_length], tf.int32), with_next).skip(1)
     data = data.enumerate().map(window)
     data = data.apply(tf.data.experimental.assert_cardinality(count - start))
     return data.prefetch(2).with_options(_options())
 
 
-def num_windows(num_tokens: int, batch_size: int, sequence_length: int) -> int:
-    """Windows of a lane where `num_tokens` are read as `batch_size` lanes; the last one may be padded."""
-    return -(-(num_tokens // batch_size) // sequence_length)
-
-
 def _readable(tokens):
-    """A function from a position (int64 scalar tensor) to a data set of int32 blocks, the tokens from there on."""
+    """Makes a function from a position (int64 scalar tensor) to a data set of int32 blocks, the tokens from there."""
     if isinstance(tokens, TokenStream):
         return tokens.blocks
     array = np.asarray(tokens)
     if array.size and array.dtype.kind not in "iu":
-        found = type(tokens).__name__ if array.ndim == 0 else f"{array.dtype} values"
-        raise TypeError(f"tokens: found {found}, expected integer ids or a TokenStream.")
+        kind = type(tokens).__name__ if array.ndim == 0 else f"{array.dtype} values"
+        raise TypeError(f"tokens: found {kind}, expected integer ids or a TokenStream.")
     if array.ndim != 1:
         raise ValueError(f"tokens: found an array of shape {list(array.shape)}, expected a 1-D array of ids.")
     ids = tf.constant(array.astype(np.int32))
@@ -136,12 +143,12 @@ def _readable(tokens):
 
 
 def _options() -> tf.data.Options:
-    """One thread and no autotuning: more of it took 5% of two cores from the step, and read no faster."""
+    """One thread and no autotuning: more threads took 5% of two cores from the step, and read no faster."""
     options = tf.data.Options()
     options.autotune.enabled = False
     options.threading.private_threadpool_size = 1
     options.threading.max_intra_op_parallelism = 1
     options.deterministic = True
-    # Lanes, not files, are what replicas share out.
+    # The replicas divide the lanes among them, not the files.
     options.experimental_distribute.auto_shard_policy = tf.data.experimental.AutoShardPolicy.OFF
     return options

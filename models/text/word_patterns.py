@@ -1,24 +1,25 @@
-"""What the `unicode_words` tokenizer takes for a word: RE2 patterns, tried in order at each place of a text.
+"""The words of the `unicode_words` tokenizer: RE2 patterns, tried in order at each place of a text.
 
 A reader's words stay whole: contractions and hyphenated words (`don't`, `well-known`), numbers (`3.14`, `1,000`,
 `12:30`), addresses (`https://...`, `me@example.org`), abbreviations (`U.S.`), identifiers (`os.path`, `__init__`),
 emoji with their modifiers, and a letter with its combining marks. Other punctuation marks are words of their own, and a
 run of the same mark (`...`, `--`, `>>>`, `====`) is one. Scripts that write no spaces are cut at every Han and Hiragana
-character; Thai, Lao, Khmer and Burmese would need a dictionary and stay as they stand.
+character; Thai, Lao, Khmer and Burmese would need a dictionary and are not cut.
 """
 
-# All that UTF-8 can say: RE2 takes `.` less strictly, for overlong sequences, surrogates and more.
+# All valid UTF-8. RE2's `.` is less strict: it also matches overlong sequences, surrogates and more.
 UTF8 = r"[\x{0}-\x{D7FF}\x{E000}-\x{10FFFF}]*"
 
 RESERVED = r"<unk>|<eos>"
 
-# Whitespace and control characters of all kinds, NUL among them, separate words; only a newline closes a line. The
-# plain space, which they become, is left out: replacing each by itself took a third of the tokenizer's time.
+# Whitespace and control characters of all kinds, NUL too, separate words; only a newline closes a line. They become
+# plain spaces. The pattern leaves out the plain space: replacing each by itself took a third of the tokenizer's time.
 SPACE = r"[^\P{Z} ]|[\x{200B}\x00-\x09\x0B-\x1F\x7F-\x9F]"
 # Marks that a reader does not see: soft hyphen, byte order mark, word joiner, direction of writing.
+# They are removed, because with and without them a word looks the same.
 INVISIBLE = r"[\x{AD}\x{FEFF}\x{2060}\x{200E}\x{200F}\x{202A}-\x{202E}\x{2066}-\x{2069}\x{061C}]"
 
-# Full-width, CJK and Arabic punctuation and dandas end an address: in their scripts no space need follow it.
+# Full-width, CJK and Arabic punctuation and dandas end an address, because their scripts need no space after it.
 _FOREIGN_MARKS = (
     r"\x{060C}\x{061B}\x{061F}\x{06D4}\x{0964}\x{0965}\x{3001}-\x{3003}\x{3008}-\x{3011}\x{3014}-\x{301F}"
     r"\x{30FB}\x{FE10}-\x{FE19}\x{FE30}-\x{FE6B}\x{FF01}-\x{FF0F}\x{FF1A}-\x{FF20}\x{FF3B}-\x{FF40}\x{FF5B}-\x{FF65}"
@@ -33,8 +34,8 @@ _PICTURE = rf"\p{{So}}{_MODIFIERS}(?:\x{{200D}}\p{{So}}{_MODIFIERS})*"
 _EMOJI = rf"[0-9#*]\x{{FE0F}}?\x{{20E3}}|[\x{{1F1E6}}-\x{{1F1FF}}]{{2}}|{_PICTURE}"
 
 # A word is characters and single joiners between them. RE2 turns every use of a large Unicode class into a thousand
-# instructions and becomes 25 times slower where its automaton outgrows its memory: hence only two such classes here,
-# and ranges of the alphabets that matter where a special beginning is recognised.
+# instructions, and it becomes 25 times slower when its automaton does not fit its memory. So only two such classes are
+# used here, and special beginnings of words are recognised by ranges of the alphabets that matter.
 _CHARACTER = r"[^\P{L}\p{Han}\p{Hiragana}]|[\p{M}\p{N}_]"
 _JOINER = r"[\-'’.\x{2010}\x{2011}·\x{05F3}\x{05F4}\x{200C}\x{200D}]"  # the last two shape letters within a word
 _ABBREVIATION = r"(?:[A-Za-z\x{C0}-\x{24F}\x{370}-\x{52F}]\.){2,}"

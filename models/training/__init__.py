@@ -1,4 +1,4 @@
-"""Training by Keras's `fit`: recipe, optimizers, callbacks, exact checkpoints and resume, devices.
+"""Training by Keras's `fit`: recipe, optimizers, callbacks, checkpoints that training resumes from exactly, devices.
 
 Imports `models.layers`, `models.text` and the model; imported by `components` (Trainer and Tuner).
 """

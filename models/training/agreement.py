@@ -1,6 +1,6 @@
-"""What the workers of one training say to each other beside gradients, through TensorFlow's own collectives.
+"""Messages between the workers of one training other than gradients, through TensorFlow's own collectives.
 
-All workers make the same calls in the same order. In a training of one process each call returns what it is given.
+All workers make the same calls in the same order. In a training of one process each call returns its own arguments.
 """
 
 import io
@@ -17,10 +17,14 @@ PIECE = 2**24  # int32 that are sent at once: 64 MiB
 
 
 class Agreement:
-    """What the workers of a strategy agree on.
+    """Values that the workers of a strategy share.
 
     Args:
-        strategy: Of the training.
+        strategy: The strategy that the training runs in.
+
+    Attributes:
+        workers: Number of worker processes.
+        index: Which of the workers this process is, from 0.
     """
 
     def __init__(self, strategy: tf.distribute.Strategy):
@@ -35,14 +39,29 @@ class Agreement:
 
     @property
     def is_chief(self) -> bool:
+        """Whether this worker is the chief, the first one."""
         return self.index == 0
 
     def any(self, *flags: bool) -> list[bool]:
-        """Which of the flags is true for at least one worker."""
+        """Finds the flags that are true for at least one worker.
+
+        Args:
+            *flags: This worker's flags.
+
+        Returns:
+            A bool for each flag, the same on all workers.
+        """
         return list(flags) if self.workers == 1 else [bool(n) for n in self._sum(np.array(flags, np.int32))]
 
     def differing(self, **values: int) -> list[str]:
-        """The names of values that are not the same for all workers."""
+        """Finds the values that are not the same on all workers.
+
+        Args:
+            **values: This worker's values by name, 32 bits each.
+
+        Returns:
+            The names of those that differ, the same on all workers.
+        """
         if self.workers == 1:
             return []
         table = np.zeros([self.workers, len(values)], np.int32)
@@ -50,7 +69,14 @@ class Agreement:
         return [name for name, column in zip(values, self._sum(table).T, strict=True) if len(set(column)) > 1]
 
     def from_chief(self, content: bytes | None) -> bytes | None:
-        """What the chief gives; of the others it does not matter."""
+        """Sends bytes from the chief to all workers.
+
+        Args:
+            content: What the chief sends, or None for nothing. The argument of the other workers is ignored.
+
+        Returns:
+            The chief's content, on all workers.
+        """
         if self.workers == 1:
             return content
         size = -1 if content is None or not self.is_chief else len(content)
@@ -64,7 +90,14 @@ class Agreement:
         return b"".join(piece.tobytes() for piece in pieces)[:size]
 
     def all_lanes(self, state: CarriedState) -> np.ndarray:
-        """The carried state of all workers' lanes, in their order."""
+        """Collects the carried state of all workers' lanes.
+
+        Args:
+            state: This worker's carried state.
+
+        Returns:
+            Float [lanes of the whole batch, layers, 2, units], in the order of the lanes.
+        """
         if self.workers == 1:
             return state.numpy()
         if self._lanes is None:
@@ -75,7 +108,12 @@ class Agreement:
         return np.concatenate(values[np.argsort(order)])
 
     def restore_lanes(self, state: CarriedState, values: np.ndarray) -> None:
-        """Takes this worker's part of what `all_lanes` returned."""
+        """Restores this worker's part of what `all_lanes` returned.
+
+        Args:
+            state: This worker's carried state, which is changed.
+            values: The state of all workers' lanes.
+        """
         state.restore(np.split(values, self.workers)[self.index])
 
     def _sum(self, values: np.ndarray) -> np.ndarray:
@@ -85,7 +123,7 @@ class Agreement:
         return self._strategy.experimental_local_results(result)[0]
 
     def _total_of_workers(self, values):
-        """The sum over workers: of each worker the first replica counts."""
+        """The sum over workers: only the first replica of each worker is counted."""
         context = tf.distribute.get_replica_context()
         local = context.num_replicas_in_sync // self.workers
         counts = tf.cast(context.replica_id_in_sync_group % local == 0, values.dtype)
@@ -102,8 +140,8 @@ class SharedCheckpoint(checkpoint.Checkpoint):
     """Checkpoints of several workers: the chief alone reads and writes files, and sends the others what it read.
 
     Args:
-        folder: Where; the chief's.
-        agreement: Of the workers.
+        folder: The chief's folder of snapshots; the other workers do not use it.
+        agreement: The connection between the workers.
     """
 
     def __init__(self, folder: str | Path, agreement: Agreement):
@@ -112,12 +150,24 @@ class SharedCheckpoint(checkpoint.Checkpoint):
             super().__init__(folder)
 
     def save(self, name: str, **values: Any) -> None:
-        """As `Checkpoint.save`, on the chief."""
+        """Writes a snapshot on the chief, as `Checkpoint.save` does; the other workers write nothing.
+
+        Args:
+            name: Name of the snapshot, which is replaced.
+            **values: Arrays, lists of arrays, or what JSON can hold.
+        """
         if self._agreement.is_chief:
             super().save(name, **values)
 
     def load(self, name: str) -> dict[str, Any] | None:
-        """As `Checkpoint.load`, the chief's for all."""
+        """Loads the chief's snapshot on all workers, as `Checkpoint.load` does.
+
+        Args:
+            name: Name of the snapshot.
+
+        Returns:
+            Its values, the same on all workers; None where the chief has none.
+        """
         if self._agreement.workers == 1:
             return super().load(name)
         content = None

@@ -1,4 +1,4 @@
-"""Keras callbacks of a training: what changes from step to step or epoch to epoch, and where it stops."""
+"""Keras callbacks of a training: what changes from step to step or epoch to epoch, and when training stops."""
 
 import math
 
@@ -21,17 +21,20 @@ class StopWhenDiverged(keras.callbacks.Callback):
     NAMES = {"loss": "cross-entropy", "augmented_loss": "augmented loss", "gradient_norm": "norm of the gradient"}
 
     def on_train_batch_end(self, batch, logs=None):
+        """Raises `TrainingDiverged` if a figure of the step is not finite."""
         for key, name in self.NAMES.items():
             if not math.isfinite(logs[key]):
                 step = self.model.steps_done
                 raise TrainingDiverged(f"Training diverged: the {name} of step {step:,} is {logs[key]}.")
 
     def on_epoch_end(self, epoch, logs=None):
+        """Raises `TrainingDiverged` if the evaluation is far worse than that of a uniform model."""
         loss = logs.get("val_loss", 0.0)
         if not loss <= LARGEST_LOSS * math.log(self.model.vocabulary_size):
             raise TrainingDiverged(
                 f"Training diverged: the loss on the eval split after epoch {epoch + 1} is {loss:.4g} nats a token, "
-                f"{loss / math.log(self.model.vocabulary_size):.1f} times that of a model that knows nothing."
+                f"{loss / math.log(self.model.vocabulary_size):.1f} times that of a uniform model. Try a lower "
+                "trainer.learning_rate."
             )
 
 
@@ -39,8 +42,8 @@ class AugmentedLossSchedule(keras.callbacks.Callback):
     """Changes τ and γ of the augmented loss from step to step.
 
     Args:
-        temperature, gamma: Their schedules, or None where they stay.
-        steps_per_epoch: What a schedule in epochs is counted in.
+        temperature, gamma: The schedules of τ and γ, or None for a constant.
+        steps_per_epoch: Steps of an epoch, for schedules whose unit is epochs.
     """
 
     def __init__(self, temperature: Schedule | None, gamma: Schedule | None, steps_per_epoch: int):
@@ -49,6 +52,7 @@ class AugmentedLossSchedule(keras.callbacks.Callback):
         self._steps_per_epoch = steps_per_epoch
 
     def on_train_batch_begin(self, batch, logs=None):
+        """Gives the model the values for the next step."""
         step = self.model.steps_done
         values = {name: s.at(step, self._steps_per_epoch) for name, s in self._schedules.items() if s}
         self.model.set_loss_weights(**values)
@@ -58,8 +62,8 @@ class TargetEmbedding(keras.callbacks.Callback):
     """Renews the copy of the embedding that the estimated target distribution is made from.
 
     Args:
-        interval: Steps for which a "held" copy stays as it is.
-        decay: Share of itself that an "average" copy keeps at every step.
+        interval: Steps between two renewals of a "held" copy.
+        decay: Share of itself that an "average" copy keeps at every step, in [0, 1).
     """
 
     def __init__(self, interval: int, decay: float):
@@ -67,6 +71,7 @@ class TargetEmbedding(keras.callbacks.Callback):
         self._interval, self._decay = interval, decay
 
     def on_train_batch_end(self, batch, logs=None):
+        """Renews the copy after the step, where it is due."""
         table, embedding = self.model.target_table, self.model.embedding.embeddings
         if self.model.target == "average":
             table.assign(table + (1.0 - self._decay) * (tf.convert_to_tensor(embedding) - table))
@@ -75,10 +80,10 @@ class TargetEmbedding(keras.callbacks.Callback):
 
 
 class FreezeEmbedding(keras.callbacks.Callback):
-    """Leaves the embedding as it is for the first epochs.
+    """Does not train the embedding in the first epochs.
 
     Args:
-        epochs: How many; a resumed training counts them from its start.
+        epochs: How many epochs. A resumed training counts them from its start, not from where it resumes.
     """
 
     def __init__(self, epochs: int):
@@ -86,12 +91,14 @@ class FreezeEmbedding(keras.callbacks.Callback):
         self._epochs = epochs
 
     def on_epoch_begin(self, epoch, logs=None):
+        """Freezes the embedding, or trains it from this epoch on."""
         self._set_trainable(epoch >= self._epochs)
 
     def on_train_end(self, logs=None):
+        """Leaves the embedding trainable."""
         self._set_trainable(True)
 
     def _set_trainable(self, trainable: bool) -> None:
         if self.model.embedding.trainable != trainable:
             self.model.embedding.trainable = trainable
-            self.model.make_train_function(force=True)  # a step is traced for the weights that it trains
+            self.model.make_train_function(force=True)  # the old one was traced for other trainable weights

@@ -1,4 +1,4 @@
-"""Checkpoints that are whole or absent, whenever the program is killed."""
+"""Checkpoints that are complete or absent, whenever the program is killed."""
 
 import json
 import logging
@@ -13,10 +13,10 @@ from models import files
 
 
 class Checkpoint:
-    """Named snapshots in a folder, each one file that a rename puts in place once it is on the disk.
+    """Named snapshots in a folder, each one file that is renamed into place once it is on the disk.
 
     Args:
-        folder: Where; made where it is missing.
+        folder: The folder of the snapshots, which is made if it is missing.
     """
 
     def __init__(self, folder: str | Path):
@@ -24,12 +24,31 @@ class Checkpoint:
         self.folder.mkdir(parents=True, exist_ok=True)
 
     def save(self, name: str, **values: Any) -> None:
-        """Replaces the snapshot `name` by `values`: arrays, lists of arrays, or what JSON can say."""
+        """Writes a snapshot in place of the old one of its name.
+
+        Args:
+            name: Name of the snapshot.
+            **values: Arrays, lists of arrays, or what JSON can hold.
+
+        Raises:
+            OSError: If the file cannot be written; the old snapshot is then kept.
+        """
         with files.writing(self._path(name)) as file:
             write(file, values)
 
     def load(self, name: str) -> dict[str, Any] | None:
-        """The values of the snapshot `name`; None where there is none, or a damaged one, which is set aside."""
+        """Loads a snapshot. A damaged file is renamed, with a warning.
+
+        Args:
+            name: Name of the snapshot.
+
+        Returns:
+            The values by name, or None if there is no snapshot, or only a damaged one.
+
+        Raises:
+            PermissionError: If the file may not be read.
+            MemoryError: If the values do not fit in memory.
+        """
         path = self._path(name)
         if not path.exists():
             return None
@@ -38,7 +57,7 @@ class Checkpoint:
                 return read(file)
         except (PermissionError, MemoryError):
             raise
-        except Exception as error:  # zipfile and NumPy raise a dozen types at damaged bytes
+        except Exception as error:  # zipfile and NumPy raise a dozen types for damaged bytes
             aside = path.with_name(f"{path.name}.damaged")
             path.replace(aside)
             logging.getLogger(__name__).warning(
@@ -54,7 +73,12 @@ class Checkpoint:
 
 
 def write(file: BinaryIO, values: Mapping[str, Any]) -> None:
-    """Writes values, as `Checkpoint.save` takes them, to an open file."""
+    """Writes the values of a snapshot to an open file.
+
+    Args:
+        file: Binary file to write to.
+        values: Arrays, lists of arrays, or what JSON can hold, by name.
+    """
     arrays, plain = {}, {}
     for key, value in values.items():
         if isinstance(value, np.ndarray):
@@ -67,10 +91,16 @@ def write(file: BinaryIO, values: Mapping[str, Any]) -> None:
 
 
 def read(file: BinaryIO) -> dict[str, Any]:
-    """The values that `write` wrote.
+    """Reads the values that `write` wrote.
+
+    Args:
+        file: Binary file to read from, at its beginning.
+
+    Returns:
+        The values by name.
 
     Raises:
-        zipfile.BadZipFile: If the file is damaged, as many other types.
+        zipfile.BadZipFile: If a checksum differs. Damaged files raise many other types of errors, too.
     """
     with zipfile.ZipFile(file) as archive:
         if archive.testzip():

@@ -1,4 +1,4 @@
-"""Metrics that are sums over tokens, so that a short window counts by its tokens."""
+"""Metrics that are sums over tokens, so that a short window counts only as much as its tokens."""
 
 import keras
 import tensorflow as tf
@@ -10,7 +10,9 @@ from models.perplexity import LARGEST_EXPONENT
 class TokenMean(keras.metrics.Metric):
     """A sum over tokens divided by their number, in float64.
 
-    `update_state(total, tokens)` adds a window's sum and its number of tokens.
+    Args:
+        name: Name of the metric, a key of the history. Default "token_mean".
+        **kwargs: Arguments of `keras.metrics.Metric`; `dtype` is ignored.
     """
 
     def __init__(self, name="token_mean", **kwargs):
@@ -19,19 +21,32 @@ class TokenMean(keras.metrics.Metric):
         self.tokens = self.add_variable((), "zeros", dtype="float64", name="tokens")
 
     def update_state(self, total, tokens):
+        """Adds a window.
+
+        Args:
+            total: Scalar, the sum over the window's tokens.
+            tokens: Scalar, the number of its tokens, or the sum of their weights.
+        """
         self.total.assign_add(tf.cast(total, tf.float64))
         self.tokens.assign_add(tf.cast(tokens, tf.float64))
 
     def result(self):
+        """The mean a token, a float64 scalar; 0 before the first token."""
         return tf.math.divide_no_nan(tf.convert_to_tensor(self.total), tf.convert_to_tensor(self.tokens))
 
 
 @keras.saving.register_keras_serializable(package="language_model")
 class Perplexity(TokenMean):
-    """exp(sum of cross-entropies / tokens): never a mean of perplexities."""
+    """exp(sum of cross-entropies / tokens), which is not a mean of perplexities.
+
+    Args:
+        name: Name of the metric, a key of the history. Default "perplexity".
+        **kwargs: Arguments of `keras.metrics.Metric`; `dtype` is ignored.
+    """
 
     def __init__(self, name="perplexity", **kwargs):
         super().__init__(name=name, **kwargs)
 
     def result(self):
+        """The perplexity, a float64 scalar that is always finite."""
         return tf.exp(tf.minimum(super().result(), LARGEST_EXPONENT))

@@ -13,13 +13,17 @@ class OnePassSGD(keras.optimizers.SGD):
     """Plain SGD, w - learning_rate * gradient, in one pass over each weight.
 
     `keras.optimizers.SGD` takes three, and one more for the clip: together 4% of a step of the small network on an AMD
-    Zen 4. `LanguageModel` passes it the gradient as it is, summed over the batch; division by the batch and the clip
-    are one factor of the learning rate.
+    Zen 4. `LanguageModel` passes it the gradient summed over the batch; division by the batch and the clip are one
+    factor of the learning rate.
 
     Args:
-        learning_rate: A float or a `keras.optimizers.schedules.LearningRateSchedule`.
+        learning_rate: A float or a `keras.optimizers.schedules.LearningRateSchedule`. Default 1.0.
         global_clipnorm: Bound on the global norm of the gradient, averaged over the batch. Default None: no bound.
-        **kwargs: Of `keras.optimizers.Optimizer`, such as `weight_decay` and `use_ema`.
+        **kwargs: Arguments of `keras.optimizers.Optimizer`, such as `weight_decay` and `use_ema`.
+
+    Raises:
+        ValueError: If an option is given that needs more than one pass: `momentum`, `nesterov`, `clipnorm`,
+            `clipvalue` or `gradient_accumulation_steps`.
     """
 
     def __init__(self, learning_rate=1.0, global_clipnorm=None, **kwargs):
@@ -35,7 +39,7 @@ class OnePassSGD(keras.optimizers.SGD):
         Args:
             gradients: Summed over the batch and all replicas, not clipped.
             variables: One for each gradient.
-            batch_size: What the sums are divided by.
+            batch_size: Lanes of the whole batch, by which the sums are divided.
             norm: Scalar, the global norm of the gradients after the division.
         """
         one = tf.ones_like(norm)
@@ -44,6 +48,11 @@ class OnePassSGD(keras.optimizers.SGD):
         self.apply(gradients, variables)
 
     def build(self, variables):
+        """Prepares the optimizer, as `keras.optimizers.Optimizer.build` does.
+
+        Args:
+            variables: The weights that it will update.
+        """
         super(keras.optimizers.SGD, self).build(variables)  # without a momentum for each variable
 
     def _clip_gradients(self, gradients):
@@ -60,14 +69,24 @@ class OnePassSGD(keras.optimizers.SGD):
         super()._distributed_tf_update_step(distribution, grads_and_vars, rate)
 
     def update_step(self, gradient, variable, learning_rate):
+        """Updates one weight in place.
+
+        Args:
+            gradient: Of the weight, summed over the batch.
+            variable: The weight.
+            learning_rate: Scalar, with the clip and the division by the batch in it.
+        """
         tf.raw_ops.ResourceApplyGradientDescent(var=variable.handle, alpha=learning_rate, delta=gradient)
 
 
 def take_reduced_gradients(optimizer: keras.optimizers.Optimizer) -> None:
-    """Makes a Keras optimizer take gradients that are summed over the replicas already.
+    """Makes a Keras optimizer accept gradients that are already summed over the replicas.
 
     Keras clips first and then sums over the replicas, so that with several replicas `global_clipnorm` would clip the
     gradient of a part of the batch.
+
+    Args:
+        optimizer: The optimizer, which is changed.
     """
     optimizer._all_reduce_sum_gradients = list
 
@@ -75,14 +94,17 @@ def take_reduced_gradients(optimizer: keras.optimizers.Optimizer) -> None:
 def make_optimizer(
     name: str, learning_rate: float, clip_norm: float | None, ema: float | None = None, **options: Any
 ) -> keras.optimizers.Optimizer:
-    """An optimizer by its name in the configuration.
+    """Makes an optimizer by its name in the configuration.
 
     Args:
-        name: One of `models.settings.OPTIMIZER_OPTIONS`.
-        learning_rate: At the start.
+        name: A key of `models.settings.OPTIMIZER_OPTIONS`.
+        learning_rate: The learning rate at the start.
         clip_norm: Bound on the global norm of the whole batch's gradient, or None.
-        ema: Momentum of Keras's exponential moving average of the weights, or None for no average.
-        **options: Of Keras's optimizer, those that are None left out.
+        ema: Momentum of Keras's exponential moving average of the weights, or None for no average. Default None.
+        **options: Further arguments of Keras's optimizer. An option that is None keeps Keras's default.
+
+    Returns:
+        The `keras.optimizers.Optimizer`.
 
     Raises:
         ValueError: If the optimizer has no such option.

@@ -1,4 +1,4 @@
-"""What Keras's `fit` and `evaluate` lack on several replicas: which lanes each has, and steps of several workers.
+"""Additions to Keras's `fit` and `evaluate` for several replicas: which lanes each reads, and steps of several workers.
 
 A worker is a process of `MultiWorkerMirroredStrategy`, with one replica or several.
 """
@@ -9,26 +9,44 @@ import tensorflow as tf
 
 
 def num_workers(strategy: tf.distribute.Strategy) -> int:
-    """Processes that the strategy's replicas are in."""
+    """Counts the processes that the replicas of a strategy run in.
+
+    Args:
+        strategy: The strategy of the training.
+
+    Returns:
+        The number of workers; 1 for a strategy of one process.
+    """
     if not isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy):
         return 1
     return strategy.extended._num_workers
 
 
 def worker_index(strategy: tf.distribute.Strategy) -> int:
-    """Which of the workers this process is; the chief is 0."""
+    """Finds which of the workers this process is.
+
+    Args:
+        strategy: The strategy of the training.
+
+    Returns:
+        The index from 0; the chief is 0.
+    """
     return strategy.extended._id_in_cluster if num_workers(strategy) > 1 else 0
 
 
 def lanes_of_this_worker(data: tf.data.Dataset, strategy: tf.distribute.Strategy):
-    """The windows of the whole batch, or on several workers a distributed data set of this worker's lanes.
+    """Makes the data set that this worker reads.
 
-    TensorFlow would have each worker read all lanes, one part of the batch after the other. Lanes are divided in order:
-    the first worker's first replica has the first ones.
+    By itself TensorFlow would let each worker read all lanes, one part of the batch after the other. Lanes are divided
+    in order: the first replica of the first worker has the first ones.
 
     Args:
-        data: Of `models.windows`, whose `of_lanes` reads these lanes alone; of another one all lanes are read.
-        strategy: Its replicas divide the lanes.
+        data: A data set of windows. If it has `of_lanes`, as those of `models.windows` have, only this worker's lanes
+            are read, else all lanes.
+        strategy: The strategy whose replicas divide the lanes.
+
+    Returns:
+        With one worker `data` itself; with several a distributed data set of this worker's lanes.
     """
     if num_workers(strategy) == 1:
         return data
@@ -39,19 +57,28 @@ def lanes_of_this_worker(data: tf.data.Dataset, strategy: tf.distribute.Strategy
         part = data.of_lanes(first, number)
     else:
         part = data.map(lambda *window: tf.nest.map_structure(lambda rows: rows[first : first + number], window))
-    if local > 1:  # replicas take turns
+    if local > 1:  # the local replicas read elements in turn
         part = part.map(
             lambda *window: tf.nest.map_structure(
                 lambda rows: tf.reshape(rows, [local, lanes, *rows.shape[1:]]), window
             )
         ).unbatch()
-    # All workers have as many windows: else TensorFlow would ask them at every step, and lose the number of lanes.
+    # All workers have the same number of windows. Otherwise TensorFlow would check for the end at every step, and the
+    # number of lanes would become unknown.
     strategy.extended.experimental_enable_get_next_as_optional = False
     return strategy.distribute_datasets_from_function(lambda _: part)
 
 
 def evaluation_lanes(data: tf.data.Dataset, strategy: tf.distribute.Strategy):
-    """`lanes_of_this_worker` of windows to evaluate, filled up with lanes of weight 0 to a multiple of the replicas."""
+    """Makes the data set that this worker evaluates, with lanes of weight 0 added up to a multiple of the replicas.
+
+    Args:
+        data: A data set of `models.windows`, with any number of lanes.
+        strategy: The strategy whose replicas divide the lanes.
+
+    Returns:
+        What `lanes_of_this_worker` returns for the filled windows.
+    """
     lanes, replicas = data.element_spec[1].shape[0], strategy.num_replicas_in_sync
     missing = -lanes % replicas
 
@@ -66,10 +93,18 @@ def evaluation_lanes(data: tf.data.Dataset, strategy: tf.distribute.Strategy):
 
 
 def make_function(step: Callable, strategy: tf.distribute.Strategy, run_eagerly: bool) -> Callable:
-    """The function of a step that Keras's loops call with an iterator.
+    """Makes the function of a step that Keras's loops call with an iterator.
 
-    Keras's own fails on several workers: it reduces each figure along an axis, and figures are scalars. Those of a
-    `WindowTraining` are of the whole batch already, equal on every replica.
+    Keras's own function fails on several workers, because it reduces each figure along an axis, and figures are
+    scalars. Those of a `WindowTraining` are already of the whole batch, equal on every replica.
+
+    Args:
+        step: A step of a replica: takes a window of its lanes and returns figures.
+        strategy: The strategy of the training.
+        run_eagerly: Whether to return a plain function instead of a `tf.function`.
+
+    Returns:
+        A function from an iterator of windows to the figures of the step.
     """
 
     def one_step(iterator):

@@ -1,8 +1,8 @@
-"""A training by `LanguageModel.fit` that is resumed exactly, shared by the Trainer and the Tuner.
+"""A training by `LanguageModel.fit` that resumes exactly where it was interrupted, for the Trainer and the Tuner.
 
 Everything that a step does is a function of the weights, the carried state and the step's number: its window of text,
-its dropout masks, its learning rate. A checkpoint holds those and the metrics, so interrupted training resumes bit for
-bit, in the middle of an epoch, too.
+its dropout masks, its learning rate. A checkpoint holds those and the metrics, so that interrupted training resumes bit
+for bit, even in the middle of an epoch.
 """
 
 import logging
@@ -17,8 +17,8 @@ import tensorflow as tf
 from models.language_model import LanguageModel
 from models.settings import Recipe
 from models.text.checks import check_lanes
-from models.text.token_stream import TokenStream
-from models.text.windows import num_windows, windows
+from models.text.token_stream import Lanes, TokenStream
+from models.text.windows import windows
 from models.training.agreement import Agreement, SharedCheckpoint
 from models.training.callbacks import AugmentedLossSchedule, FreezeEmbedding, StopWhenDiverged, TargetEmbedding
 from models.training.optimizers import make_optimizer
@@ -26,21 +26,33 @@ from models.training.schedules import schedules
 
 
 class TrainingStopped(BaseException):
-    """Training was asked to stop and resumes from its checkpoint. No failure, so no `Exception`."""
+    """Training was requested to stop and can resume from its checkpoint. Not a failure, so it is no `Exception`."""
 
 
 EVALUATION_WINDOW = 1000  # tokens of the eval split that are read at once
 
 
 def compile_model(model: LanguageModel, recipe: Recipe) -> None:
-    """Compiles a model for its recipe's optimizer."""
+    """Compiles a model with the optimizer of a recipe.
+
+    Args:
+        model: The model, which is changed.
+        recipe: The recipe: its optimizer with all its options, learning rate and clip.
+    """
     with model.distribute_strategy.scope():
         model.compile(make_optimizer(recipe.optimizer, recipe.learning_rate, recipe.clip_norm, recipe.ema,
                                      **recipe.optimizer_options))  # fmt: skip
 
 
 def evaluation_windows(stream: TokenStream):
-    """A split in one lane: each token predicted once, the first from `<eos>`."""
+    """Makes windows of a split in one lane: each token is predicted once, the first from `<eos>`.
+
+    Args:
+        stream: The split's tokens, at least one.
+
+    Returns:
+        A data set of `models.windows`.
+    """
     return windows(stream, batch_size=1, sequence_length=max(1, min(EVALUATION_WINDOW, len(stream))))
 
 
@@ -49,18 +61,19 @@ class Training:
 
     Args:
         model: Compiled by `compile_model`; holds the best epoch's weights when `run` returns.
-        train, valid: The splits' tokens.
-        recipe: How.
-        folder: For checkpoints.
-        callbacks: Further Keras callbacks. `on_epoch_end` finds the epoch's record last in `history`.
-        should_stop: Asked after every step; where it is true (of several workers for one of them), `run` writes a
-            checkpoint and raises `TrainingStopped`.
+        train, valid: The tokens of the splits to train on and to validate on.
+        recipe: All settings of the training.
+        folder: Folder of the checkpoints, which is made if it is missing.
+        callbacks: Further Keras callbacks. In `on_epoch_end` the epoch's record is the last of `history`.
+        should_stop: Called after every step. If it returns true, on any worker, `run` writes a checkpoint and raises
+            `TrainingStopped`.
 
     Attributes:
         history: dicts of `epoch` (from 1), `train_perplexity` (with dropout), `valid_perplexity`, `learning_rate`,
             `cross_entropy` and `augmented_loss` (nats a token), `gradient_norm` (mean before clipping), `clipped`
             (share of steps), `tokens_per_second` (training alone) and `seconds` (validation included).
         best_epoch: The epoch (from 1) with the lowest valid perplexity.
+        lanes: How the training tokens are cut into lanes.
         steps: Steps of an epoch.
         left_over: Training tokens that are in no lane.
 
@@ -82,8 +95,8 @@ class Training:
         self.model, self.train, self.valid, self.recipe = model, train, valid, recipe
         self.callbacks, self.should_stop = callbacks, should_stop
         check_lanes("train", self._windows(), model.distribute_strategy.num_replicas_in_sync)
-        self.steps = num_windows(len(train), recipe.batch_size, recipe.sequence_length)
-        self.left_over = len(train) % recipe.batch_size
+        self.lanes = Lanes(train, recipe.batch_size)
+        self.steps, self.left_over = self.lanes.num_windows(recipe.sequence_length), self.lanes.left_over
         self._resumable = ResumableEpochs(self, folder)
         self._resumable.restore()
         if (self.window or self.history) and not self.finished:
@@ -91,33 +104,44 @@ class Training:
 
     @property
     def history(self) -> list[dict]:
+        """The records of the epochs that are complete."""
         return self._resumable.history
 
     @property
     def window(self) -> int:
-        """Steps done in the epoch that is under way."""
+        """Steps done in the current epoch."""
         return self._resumable.window
 
     @property
     def tokens_per_second(self) -> float:
-        """Of the epoch that is under way, or else of the last one."""
+        """Training tokens a second in the current epoch."""
         return self._resumable.tokens_per_second
 
     @property
     def best_epoch(self) -> int | None:
+        """The epoch (from 1) with the lowest valid perplexity; None before the end of the first."""
         return min(self.history, key=lambda r: r["valid_perplexity"])["epoch"] if self.history else None
 
     @property
     def finished(self) -> bool:
+        """Whether all epochs are trained, or patience has ended."""
         patience = self.recipe.patience
         impatient = patience is not None and self.history and len(self.history) - self.best_epoch >= patience
         return len(self.history) >= self.recipe.epochs or bool(impatient)
 
     def run(self) -> list[dict]:
-        """Trains to the end, loads the best epoch's weights into the model and returns the history."""
+        """Trains to the end and loads the best epoch's weights into the model.
+
+        Returns:
+            The history, a record for each epoch.
+
+        Raises:
+            TrainingStopped: If `should_stop` returned true; the next run resumes from the checkpoint.
+            TrainingDiverged: If a figure is not finite, or the model is far worse than a uniform one.
+        """
         while not self.finished:
             first = len(self.history)
-            # The rest of an epoch is a data set, and so a `fit`, of its own.
+            # The rest of an interrupted epoch is another data set than a whole epoch, so it needs a separate `fit`.
             last = first + 1 if self.window else self.recipe.epochs
             self.model.fit(
                 self._windows(self.window),
@@ -127,7 +151,7 @@ class Training:
                 verbose=0,
                 callbacks=self._callbacks(),
             )
-            # With averaged weights `fit` leaves the average in the model: training continues from what was saved.
+            # With averaged weights `fit` leaves the average in the model; the checkpoint has the weights themselves.
             self._resumable.restore()
         self._resumable.load_best()
         return self.history
@@ -136,7 +160,7 @@ class Training:
         return windows(self.train, self.recipe.batch_size, self.recipe.sequence_length, start)
 
     def _callbacks(self) -> list[keras.callbacks.Callback]:
-        """In the order in which they act."""
+        """All callbacks of the training, in the order in which Keras calls them."""
         recipe, model = self.recipe, self.model
         callbacks = [keras.callbacks.LearningRateScheduler(lambda epoch: recipe.learning_rate_of(epoch + 1))]
         if recipe.freeze_embedding_epochs:
@@ -152,11 +176,16 @@ class Training:
 
 
 class ResumableEpochs(keras.callbacks.Callback):
-    """Keeps the record of each epoch, and checkpoints of which training resumes exactly.
+    """Keeps the record of each epoch, and checkpoints from which training resumes exactly.
 
     Args:
-        training: Whose.
-        folder: Where snapshots are kept: "latest", and "best" with the weights of the best epoch.
+        training: The training that it belongs to.
+        folder: Folder of the snapshots: "latest", and "best" with the weights of the best epoch.
+
+    Attributes:
+        history: The records of the epochs that are complete.
+        window: Steps done in the current epoch.
+        train_seconds: Seconds of training in the current epoch, without validation and interruptions.
     """
 
     def __init__(self, training: Training, folder: Path):
@@ -169,15 +198,16 @@ class ResumableEpochs(keras.callbacks.Callback):
 
     @property
     def tokens_per_second(self) -> float:
-        recipe, lane_length = self._training.recipe, len(self._training.train) // self._training.recipe.batch_size
-        tokens = recipe.batch_size * min(self.window * recipe.sequence_length, lane_length)
+        """Training tokens a second in the current epoch."""
+        recipe, lanes = self._training.recipe, self._training.lanes
+        tokens = recipe.batch_size * min(self.window * recipe.sequence_length, lanes.lane_length)
         return tokens / max(self.train_seconds, 1e-9)
 
     def restore(self) -> None:
-        """Takes the state of the newest checkpoint, where there is one."""
+        """Restores weights, optimizer, state, metrics and history from the newest checkpoint, if there is one."""
         saved = self._checkpoint.load("latest")
         if saved is None or (saved["history"] and self._checkpoint.load("best") is None):
-            return  # without the best epoch's weights the epochs have to be trained again
+            return  # without the best epoch's weights the epochs must be trained again
         model = self._training.model
         for variable, value in zip(self._variables(), saved["variables"], strict=True):
             variable.assign(value)
@@ -191,6 +221,7 @@ class ResumableEpochs(keras.callbacks.Callback):
         self._training.model.set_weights(self._checkpoint.load("best")["weights"])
 
     def on_epoch_begin(self, epoch, logs=None):
+        """Restores the metrics of an interrupted epoch, and starts the clock."""
         if self._metrics:
             for variable, value in zip(self._metric_variables(), self._metrics, strict=True):
                 variable.assign(tf.constant(value, variable.dtype))  # a bare float64 would pass through float32
@@ -199,6 +230,7 @@ class ResumableEpochs(keras.callbacks.Callback):
         self._started = self._saved = time.monotonic()
 
     def on_train_batch_end(self, batch, logs=None):
+        """Writes a checkpoint if one is due, and raises `TrainingStopped` if training should stop."""
         self.window = self._first + batch + 1
         now = time.monotonic()
         self.train_seconds += now - self._started
@@ -211,11 +243,13 @@ class ResumableEpochs(keras.callbacks.Callback):
                 raise TrainingStopped
 
     def on_test_batch_end(self, batch, logs=None):
+        """Raises `TrainingStopped` if training should stop; the newest checkpoint is from before the validation."""
         [stop] = self._agreement.any(self._training.should_stop())
         if stop:
             raise TrainingStopped
 
     def on_epoch_end(self, epoch, logs=None):
+        """Adds the epoch's record to the history, and writes the checkpoints."""
         record = {
             "epoch": epoch + 1,
             "train_perplexity": logs["perplexity"],
@@ -249,7 +283,7 @@ class ResumableEpochs(keras.callbacks.Callback):
         )
 
     def _variables(self) -> list:
-        """Of the model and its optimizer, whose number of steps decides the masks of dropout."""
+        """The variables of the model and its optimizer, whose number of steps decides the masks of dropout."""
         model = self._training.model
         return [v.value for v in (*model.weights, *model.optimizer.variables)]
 

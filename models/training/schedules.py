@@ -1,4 +1,7 @@
-"""Values that change during training: τ and γ may ramp up while the embedding, which teaches, is still untrained."""
+"""Values that change during training.
+
+τ and γ may ramp up at first, because the embedding that the target distribution is made from is still untrained then.
+"""
 
 import dataclasses
 from typing import Literal
@@ -31,10 +34,18 @@ class Schedule:
         if self.start is not None and self.shape == "exponential" and min(self.start, self.end) <= 0:
             raise ValueError(f"An exponential ramp from {self.start} to {self.end} needs both above 0; use linear.")
         if self.length <= 0:
-            raise ValueError(f"A ramp lasts longer than 0 {self.unit}, not {self.length}.")
+            raise ValueError(f"The length of a ramp is {self.length} {self.unit}; expected more than 0.")
 
     def at(self, step: int, steps_per_epoch: int) -> float:
-        """The value at a step, counted from 0."""
+        """Computes the value at a step.
+
+        Args:
+            step: The step, counted from 0 at the start of training.
+            steps_per_epoch: Steps of an epoch, which convert a length in epochs.
+
+        Returns:
+            The value.
+        """
         if self.start is None:
             return self.end
         length = self.length * (steps_per_epoch if self.unit == "epochs" else 1)
@@ -45,6 +56,13 @@ class Schedule:
 
 
 def schedules(settings: LossSettings) -> dict[str, Schedule]:
-    """The ramps by what they change, "temperature" and "gamma"; they end at the constant values."""
+    """Makes the schedules of the augmented loss.
+
+    Args:
+        settings: The loss's settings; a ramp ends at the value of `temperature` or `gamma`.
+
+    Returns:
+        The schedules by "temperature" and "gamma"; a value that is constant has none.
+    """
     ramps = {"temperature": settings.temperature_schedule, "gamma": settings.gamma_schedule}
     return {name: Schedule(end=getattr(settings, name), **ramp.model_dump()) for name, ramp in ramps.items() if ramp}

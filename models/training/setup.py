@@ -1,4 +1,4 @@
-"""From a recipe to a model: the one way, for the Trainer and for every trial of the Tuner."""
+"""Makes a model from a recipe, in the same way for the Trainer and for every trial of the Tuner."""
 
 import inspect
 from typing import Any
@@ -17,9 +17,17 @@ from models.training.warm_start import warm_start
 
 
 def model_config(recipe: Recipe, vocabulary_size: int) -> dict[str, Any]:
-    """The arguments of `LanguageModel` for a recipe on this machine."""
+    """Returns the arguments of `LanguageModel` for a recipe on this machine.
+
+    Args:
+        recipe: The recipe.
+        vocabulary_size: Number of words V.
+
+    Returns:
+        The arguments by name; `precision` is the one chosen for this machine.
+    """
     fields = {n: f for n, f in Recipe.model_fields.items() if n in inspect.signature(LanguageModel).parameters}
-    if not recipe.augmented:  # the model refuses what would be without effect
+    if not recipe.augmented:  # the model raises an error for arguments that would have no effect
         fields = {n: f for n, f in fields.items() if extra(f).get("needs") != ("augmented", True)}
     config = {name: getattr(recipe, name) for name in fields}
     return config | {"vocabulary_size": vocabulary_size, "precision": choose_precision(recipe.precision)}
@@ -28,15 +36,16 @@ def model_config(recipe: Recipe, vocabulary_size: int) -> dict[str, Any]:
 def make_model(
     recipe: Recipe, tokenizer: Tokenizer, strategy: tf.distribute.Strategy
 ) -> tuple[LanguageModel, dict[str, Any]]:
-    """The compiled model as training begins, the same at every call.
+    """Makes the compiled model that training begins with, the same at every call.
 
     Args:
-        recipe: `initial_model` and `pretrained_embeddings` are what it starts from, else chance.
-        tokenizer: Its vocabulary is the model's.
-        strategy: Where it will be trained.
+        recipe: The recipe. The weights start from its `initial_model` and `pretrained_embeddings`, else at random.
+        tokenizer: The tokenizer, whose vocabulary the model gets.
+        strategy: The strategy that the model will be trained in.
 
     Returns:
-        (the model, figures about what it starts from).
+        (the model, figures about the weights that it starts from: those of `warm_start` and `set_word_vectors`, empty
+        if it starts at random).
 
     Raises:
         ValueError: If the initial weights do not match the model.

@@ -13,20 +13,19 @@ from models.serving import saved_model
 def warm_start(model, words: Sequence[str], path: str | Path) -> dict:
     """Gives a `LanguageModel` the weights of a pushed model.
 
-    Weights without a word (the LSTM layers') are taken as they are; of those with a row a word (the embedding, an
-    untied projection and its bias) the rows of the words that both vocabularies have. Other words keep their initial
-    values.
+    The LSTM layers' weights are copied whole. Of weights with a row for each word (the embedding, an untied projection
+    and its bias) the rows of the words in both vocabularies are copied; other words keep their initial values.
 
     Args:
-        model: A built `LanguageModel`.
+        model: A built `LanguageModel`, which is changed.
         words: Its vocabulary.
         path: A pushed version, such as `output/serving/3`: a SavedModel that `models.serving.export` wrote.
 
     Returns:
-        dict of `shared_words` and `share_shared` (of the vocabulary).
+        dict of `shared_words` (words in both vocabularies) and `share_shared` (their share of the model's vocabulary).
 
     Raises:
-        ValueError: If there is no such model, or its units, layers or output layer are others.
+        ValueError: If there is no such model, or its units, layers or output layer differ from this model's.
     """
     path = Path(path).expanduser()
     weights, old_words = _read(path)
@@ -37,8 +36,8 @@ def warm_start(model, words: Sequence[str], path: str | Path) -> dict:
             f"{key}: found {found[key]}, expected {expected[key]}" for key in expected if found[key] != expected[key]
         )
         raise ValueError(
-            f"The model {path} cannot be started from (trainer.initial_model). {differences}. Configure the model like "
-            "it, or start from another or none."
+            f"Training cannot start from the model {path} (trainer.initial_model). {differences}. Configure the same "
+            "values, or start from another model or from none."
         )
     old_rows = {word: row for row, word in enumerate(old_words)}
     shared = [(row, old_rows[word]) for row, word in enumerate(words) if word in old_rows]
@@ -59,9 +58,9 @@ def warm_start(model, words: Sequence[str], path: str | Path) -> dict:
 
 
 def _read(path: Path) -> tuple[list[np.ndarray], list[str]]:
-    """The weights in the order of `LanguageModel.trainable_variables`, and the vocabulary.
+    """Reads the weights in the order of `LanguageModel.trainable_variables`, and the vocabulary.
 
-    The variables are read as such: nothing of the graph, and so no operation of tensorflow-text, is needed.
+    The variables are read from their file without the graph, so no operation of tensorflow-text is needed.
     """
     vocabulary, variables = path / saved_model.VOCABULARY, path / "variables" / "variables"
     if not vocabulary.is_file() or not variables.with_suffix(".index").is_file():
@@ -77,12 +76,15 @@ def _read(path: Path) -> tuple[list[np.ndarray], list[str]]:
         scales = name.replace("_weights", "_scales", 1)  # of a model that was exported as int8
         weights.append(weight * reader.get_tensor(scales)[:, None] if reader.has_tensor(scales) else weight)
     if len(weights) < 4 or len(weights[0]) != len(words):
-        raise ValueError(f"trainer.initial_model: {path} is a SavedModel, but not one that this pipeline exported.")
+        raise ValueError(
+            f"trainer.initial_model: {path} is a SavedModel, but not one that this pipeline exported. Expected the "
+            "folder of a pushed version."
+        )
     return weights, words
 
 
 def _architecture(shapes: Sequence[tuple[int, ...]]) -> dict:
-    """What must agree, by configuration key, from the shapes of a model's weights in their order."""
+    """Derives the settings that must agree, by configuration key, from the shapes of a model's weights."""
     units = shapes[0][1]
     layers = sum(shape == (units, 4 * units) for shape in shapes) // 2
     output = shapes[1 + 3 * layers :]

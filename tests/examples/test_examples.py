@@ -1,4 +1,4 @@
-"""Each example runs as it is written and prints what its first lines promise."""
+"""Each example runs as it is written and prints what its docstring describes."""
 
 import json
 import re
@@ -22,7 +22,7 @@ def test_training_on_your_text_pushes_a_model(trained):
     assert whole["components"]["Transform"]["status"] == "cached"
 
 
-def test_training_on_your_text_says_how_it_is_used():
+def test_training_on_your_text_prints_its_usage():
     done = run("examples/train_on_your_text.sh")
     assert done.returncode != 0 and "usage: examples/train_on_your_text.sh FOLDER" in done.stderr
 
@@ -69,7 +69,7 @@ def test_a_search_tries_the_configured_setting_and_others(texts, tmp_path):
     assert trials["best"]["valid_perplexity"] <= trials["default"]["valid_perplexity"]
 
 
-def test_rescoring_corrects_the_recogniser_where_the_model_knows_better(trained, tmp_path):
+def test_rescoring_corrects_the_recogniser_where_the_model_is_better(trained, tmp_path):
     root, _ = trained
     candidates = tmp_path / "candidates.tsv"
     candidates.write_text("a\t-1.0\talpha delta beta gamma\na\t-1.5\talpha beta gamma delta\nb\t-2.0\tzeta eta\n")

@@ -1,4 +1,4 @@
-"""The C library keeps freed memory: large arrays are not faulted in again."""
+"""The C library keeps freed memory: large arrays cause no page faults again."""
 
 import os
 import platform
@@ -24,7 +24,7 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
 
 
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="It is glibc's allocator that is changed.")
-def test_large_arrays_are_not_faulted_in_again_unless_the_user_has_settings_of_their_own():
+def test_large_arrays_cause_no_page_faults_unless_the_environment_sets_the_allocator():
     environment = {name: value for name, value in os.environ.items() if not name.startswith("MALLOC_")}
     found = {}
     for name, more in (("kept", {}), ("the user's own", {"MALLOC_MMAP_THRESHOLD_": "65536"})):

@@ -158,7 +158,7 @@ def test_another_program_loads_a_model_without_custom_objects(tmp_path):
     assert found.stdout.strip() == str(make().count_params()), found.stderr[-2000:]
 
 
-def test_calling_predicting_and_summing_up_are_as_keras_has_them(capsys):
+def test_call_predict_and_summary_work_as_in_keras(capsys):
     model = make()
     ids = np.array([[1, 5, 7], [1, 2, 3]])
     logits = model(ids)
@@ -216,7 +216,7 @@ def refused(match, call, *arguments, **options):
         call(*arguments, **options)
 
 
-def test_what_cannot_be_trained_is_refused_before_the_first_step():
+def test_data_and_options_that_cannot_be_trained_are_refused_before_the_first_step():
     model = make(compiled=False)
     refused("compile", model.fit, train())
     refused("loss: LanguageModel has its own loss", model.compile, loss="mse")

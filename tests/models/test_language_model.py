@@ -38,7 +38,7 @@ def window(model, seed=6, step=3):
 @functools.cache
 def in_a_graph(model):
     def gradients(batch):
-        masks = model._masks(BATCH, tf.range(BATCH), batch["step"])
+        masks = model.training_masks(BATCH, tf.range(BATCH), batch["step"])
         ones = tf.ones([BATCH, TIME])
         found, sums, state = model.window_gradients(batch["inputs"], batch["targets"], ones, batch["state"], masks)
         return {"gradients": found, "cross_entropy": sums[0], "augmented_loss": sums[1], "state": state}
@@ -159,7 +159,7 @@ def test_masks_differ_between_places_and_steps_and_repeat_for_the_same_step(draw
     assert len(np.unique(masks, axis=0)) == len(masks)
 
 
-def test_seeds_have_masks_of_their_own(drawn_masks):
+def test_each_seed_has_other_masks(drawn_masks):
     for seed in (1, 2):
         model = LanguageModel(VOCABULARY, 40, dropout=0.5, seed=seed)
         train_step(model, window(model))

@@ -185,7 +185,7 @@ def test_tokens_are_scored_at_temperature_one():
     np.testing.assert_allclose(scores, -expected_scores, rtol=1e-5, atol=1e-6)
 
 
-def test_tokens_may_be_of_a_number_that_is_known_only_when_the_graph_runs():
+def test_the_number_of_tokens_may_be_unknown_until_the_graph_runs():
     hidden, targets, kernel, bias, table = example(0.6, tied=False, bias=True)
 
     @tf.function(input_signature=[tf.TensorSpec([None, UNITS]), tf.TensorSpec([None], tf.int32)])

@@ -1,4 +1,4 @@
-"""Entries changed in place: the numbers of NumPy, and nothing else changed that the graph still needs."""
+"""Entries changed in place: NumPy's numbers, and no other tensor that the graph still needs changes."""
 
 import numpy as np
 import pytest
@@ -14,7 +14,7 @@ def values():
     return np.random.default_rng(1).normal(size=(ROWS, COLUMNS)).astype(np.float32)
 
 
-def test_rows_are_added_as_often_as_their_index_comes():
+def test_rows_are_added_as_often_as_their_index_occurs():
     indices, updates = np.array([[1], [3], [1]]), np.random.default_rng(2).normal(size=(3, COLUMNS))
     expected = values().astype(np.float64)
     np.add.at(expected, indices[:, 0], updates)
@@ -23,8 +23,8 @@ def test_rows_are_added_as_often_as_their_index_comes():
 
 
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
-def test_entries_are_set_to_exactly_what_is_asked_for(dtype):
-    """Next to 1e-30 an entry of 1 would leave its rounding error, were it not taken away first."""
+def test_entries_are_set_to_exactly_the_given_values(dtype):
+    """Next to 1e-30 an entry of 1 would leave its rounding error, if it were not subtracted first."""
     updates = tf.cast([1e-30, -2.0, 0.0, 3e-20, 1e30], dtype)
     result = tf.function(lambda x: set_at(x * 1.0, PLACES, updates))(tf.cast(values(), dtype))
     np.testing.assert_array_equal(tf.gather_nd(result, PLACES), updates)
@@ -33,7 +33,7 @@ def test_entries_are_set_to_exactly_what_is_asked_for(dtype):
     np.testing.assert_array_equal(result.numpy()[others], tf.cast(values(), dtype).numpy()[others])
 
 
-def test_what_the_graph_still_needs_is_left_as_it_was():
+def test_tensors_that_the_graph_still_needs_do_not_change():
     variable = tf.Variable(values())
 
     @tf.function
@@ -53,7 +53,7 @@ def test_what_the_graph_still_needs_is_left_as_it_was():
     np.testing.assert_array_equal(variable, values())
 
 
-def test_eager_tensors_are_left_as_they_were():
+def test_eager_tensors_do_not_change():
     tensor = tf.constant(values()) * 1.0
     add_at(tensor, PLACES, tf.ones([ROWS]))
     set_at(tensor, PLACES, tf.ones([ROWS]))

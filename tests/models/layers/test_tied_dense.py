@@ -22,7 +22,7 @@ def test_tied_logits_are_products_with_the_rows_of_the_embedding(embedding):
     np.testing.assert_allclose(logits, hidden.numpy() @ embedding.embeddings.numpy().T, rtol=1e-5, atol=1e-6)
 
 
-def test_tied_layer_has_no_weight_of_its_own(embedding):
+def test_tied_layer_adds_no_weight(embedding):
     layer = TiedDense(9, tied_to=embedding)
     layer(tf.zeros([1, 4]))
     assert layer.kernel is embedding.embeddings

@@ -103,7 +103,7 @@ def test_the_mask_that_goes_up_is_the_mask_that_is_fed_back():
     np.testing.assert_allclose(hidden, expected_hidden, atol=2e-6)
     np.testing.assert_allclose(new_state[:, 1], c, atol=2e-6)
     fed_back_whole, *_ = expected(layer, inputs, state, np.ones_like(mask))
-    assert np.abs(hidden - fed_back_whole * mask.numpy()).max() > 0.01  # the comparison can tell
+    assert np.abs(hidden - fed_back_whole * mask.numpy()).max() > 0.01  # so the comparison above detects it
 
 
 def test_a_dropped_unit_is_fed_back_nowhere():
@@ -190,7 +190,7 @@ def test_the_mask_of_a_lane_is_the_same_wherever_the_lane_is_trained():
         np.testing.assert_array_equal(part, whole.numpy()[lanes])
 
 
-def test_lanes_and_seeds_have_masks_of_their_own():
+def test_each_lane_and_each_seed_has_another_mask():
     seeds = [(1, 0), (1, 1), (2, 0)]
     masks = np.concatenate([variational_mask(RATE, (8, 50), tf.constant(seed), tf.range(8)) for seed in seeds])
     assert len(np.unique(masks, axis=0)) == 24

@@ -51,7 +51,7 @@ def generate(loaded, prompts, max_words=6, temperature=1.0, top_k=0, top_p=1.0, 
 
 
 def read(reference, ids):
-    """What a `ReferenceModel` says: log-probabilities of each next token [tokens + 1, V], and the last state."""
+    """Reads with a `ReferenceModel`: log-probabilities of each next token [tokens + 1, V], and the last state."""
     inputs, no_masks = np.array([[EOS_ID, *ids]]), np.ones([1 + reference.num_layers, 1, 1])
     hidden, state = reference.hidden_states(reference.weights, inputs, reference.zero_state(1), no_masks)
     kernel, bias = reference.output(reference.weights)

@@ -1,4 +1,4 @@
-"""Reads `model.safetensors` as its card says, with plain NumPy."""
+"""Reads `model.safetensors` as its card describes, with plain NumPy."""
 
 import numpy as np
 
@@ -6,7 +6,7 @@ from tests.models.reference import log_softmax, sigmoid
 
 
 def read_with_numpy(weights, ids):
-    """Log-probability of each token, by the card's words alone, in float64."""
+    """Log-probability of each token, from the card's description alone, in float64."""
     weights = {name: value.astype(np.float64) for name, value in weights.items()}
     layers = sum(name.endswith("recurrent_kernel") for name in weights)
     units = weights["embedding.weight"].shape[1]

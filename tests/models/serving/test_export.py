@@ -102,7 +102,7 @@ def test_score_gives_each_row_the_numbers_of_an_independent_lstm(loaded, referen
         np.testing.assert_allclose(scored["perplexity"][row], np.exp(-expected.mean()) if ids else 1.0, rtol=1e-5)
 
 
-def test_a_word_of_next_to_no_probability_gets_its_log_probability(tmp_path):
+def test_a_very_improbable_word_gets_its_log_probability(tmp_path):
     model = make_model(tie_embeddings=False, output_bias=True)
     bias = np.zeros(len(WORDS))
     bias[WORDS.index("w5")] = -300.0  # float32 has no number like e^-300
@@ -113,7 +113,7 @@ def test_a_word_of_next_to_no_probability_gets_its_log_probability(tmp_path):
     np.testing.assert_allclose(scored["token_log_probabilities"][0], expected, rtol=1e-5, atol=1e-5)
 
 
-def test_windows_and_blocks_leave_no_trace_in_the_numbers(tmp_path, monkeypatch, model, loaded):
+def test_the_numbers_do_not_depend_on_windows_and_blocks(tmp_path, monkeypatch, model, loaded):
     monkeypatch.setattr(windowed_reader, "WINDOW_TOKENS", 9)
     monkeypatch.setattr(windowed_reader, "BLOCK_LOGITS", 3 * len(WORDS))
     in_small_windows = export_and_load(tmp_path, model)
@@ -138,7 +138,7 @@ def test_next_words_are_the_best_real_words_with_the_models_own_probabilities(lo
         np.testing.assert_allclose(suggested["probabilities"][row], probabilities[best], rtol=1e-4)
 
 
-def test_a_vocabulary_of_few_words_is_filled_up_with_nothing(tmp_path):
+def test_suggestions_of_a_small_vocabulary_are_padded(tmp_path):
     loaded = export_and_load(tmp_path, make_model(WORDS[:5]), WORDS[:5])
     suggested = loaded.signatures["serving_default"](text=tf.constant(["w1"]))
     words = [word.decode() for word in suggested["words"][0].numpy()]
@@ -169,7 +169,7 @@ def test_step_agrees_with_score_word_by_word(loaded):
         ([1], 1, float("-inf"), "state must be finite, found"),
     ],
 )
-def test_step_refuses_what_is_no_word_or_no_state(loaded, token_ids, rows, state, words):
+def test_step_refuses_unknown_ids_and_invalid_states(loaded, token_ids, rows, state, words):
     with pytest.raises(tf.errors.InvalidArgumentError, match=words):
         loaded.signatures["step"](token_ids=tf.constant(token_ids, tf.int64), state=tf.fill([rows, 2, 2, 16], state))
 
@@ -196,7 +196,7 @@ def test_tokenize_gives_the_ids_that_score_reads(loaded):
     )
 
 
-def test_an_empty_batch_gets_empty_answers(loaded):
+def test_an_empty_batch_gives_empty_results(loaded):
     nothing = tf.zeros([0], tf.string)
     assert loaded.signatures["score"](text=nothing)["tokens"].shape == (0, 0)
     assert loaded.signatures["serving_default"](text=nothing)["words"].shape == (0, 10)
@@ -209,7 +209,7 @@ def test_weights_are_stored_once(folder, loaded, model):
     assert weights * 4 <= data.stat().st_size < weights * 4 * 1.1 + 4096
 
 
-def test_vocabulary_and_card_travel_along(folder, loaded):
+def test_vocabulary_and_card_are_in_the_export(folder, loaded):
     saved_model = folder / "saved_model"
     assert (saved_model / "assets" / "vocabulary.txt").read_text().split() == WORDS
     card = json.loads((saved_model / "assets.extra" / "model_card.json").read_text("utf-8"))

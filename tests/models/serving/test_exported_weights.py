@@ -60,7 +60,7 @@ def test_int8_is_within_half_a_step_of_each_row(exports):
     for place, weight in enumerate(model.trainable_variables):
         if len(weight.shape) == 2:
             step = np.abs(weight.numpy()).max(-1, keepdims=True) / 127
-            assert (np.abs(stored._matrix(place) - weight.numpy()) <= step / 2 + 1e-7).all()
+            assert (np.abs(stored.matrix(place) - weight.numpy()) <= step / 2 + 1e-7).all()
 
 
 @pytest.mark.parametrize("dtype", ["float16", "int8"])

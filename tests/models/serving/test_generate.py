@@ -1,3 +1,5 @@
+"""The signature `generate`: greedy and sampled continuations, and settings out of range."""
+
 import time
 
 import numpy as np
@@ -118,7 +120,7 @@ def test_a_prompt_of_800_kilobytes_is_answered_in_two_seconds(loaded, text):
     assert time.perf_counter() - start < 4  # two requests
 
 
-def test_a_model_that_wants_only_newlines_or_unknown_words_still_writes_words(tmp_path):
+def test_words_are_written_even_if_newlines_or_unknown_words_are_most_probable(tmp_path):
     model = make_model(tie_embeddings=False, output_bias=True)
     bias = np.zeros(len(WORDS))
     bias[[UNK_ID, EOS_ID]] = 200.0, 100.0

@@ -1,4 +1,4 @@
-"""The `.tflite`: what the model itself says, by both signatures, from builtin operations, for every kind of model."""
+"""The `.tflite`: both signatures give the model's own numbers, from builtin operations, for every kind of model."""
 
 import numpy as np
 import pytest
@@ -33,7 +33,7 @@ def read(content, signature, ids):
         {"units": 16, "vocabulary_size": 7},  # with fewer than ten words to offer
     ],
 )
-def test_both_signatures_say_what_the_model_says(settings):
+def test_both_signatures_give_the_models_own_numbers(settings):
     model = LanguageModel(**{"vocabulary_size": 40, "init_scale": 0.3, "augmented": False} | settings)
     ids = np.minimum(IDS, model.vocabulary_size - 1)
     logits, state = model(ids[None], return_state=True)
@@ -49,7 +49,7 @@ def test_both_signatures_say_what_the_model_says(settings):
 
 
 @pytest.mark.parametrize(("quantize", "share", "error"), [("float16", 0.55, 2e-3), ("int8", 0.6, 0.1)])
-def test_smaller_weights_are_smaller_and_near(quantize, share, error):
+def test_smaller_weights_give_smaller_files_and_similar_numbers(quantize, share, error):
     model = LanguageModel(400, 64, init_scale=0.3, augmented=False)
     exact, small = litert_export.convert(model), litert_export.convert(model, quantize)
     assert len(small) < share * len(exact)

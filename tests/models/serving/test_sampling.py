@@ -1,3 +1,5 @@
+"""Draws of the next token: temperature, top-k, nucleus, seeds."""
+
 import numpy as np
 import pytest
 import tensorflow as tf

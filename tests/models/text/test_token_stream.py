@@ -1,3 +1,5 @@
+"""Token streams on disk: slices, damaged indices, lanes."""
+
 import json
 
 import numpy as np
@@ -68,7 +70,7 @@ def test_an_index_that_disagrees_with_its_shards_is_refused(split):
     shard.write_bytes(content)
     index = json.loads((split / "index.json").read_text())
     (split / "index.json").write_text(json.dumps({**index, "num_tokens": 18}))
-    with pytest.raises(ValueError, match="says num_tokens 18, but its records add up to 17"):
+    with pytest.raises(ValueError, match="found num_tokens 18, expected the sum of its records, 17"):
         TokenStream(split)
     (split / "index.json").write_text(json.dumps({**index, "format": 2}))
     with pytest.raises(ValueError, match="format 2"):

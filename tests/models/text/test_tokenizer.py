@@ -1,3 +1,5 @@
+"""The tokenizer: lines, words of every kind, ids and texts written from them."""
+
 import time
 import unicodedata
 
@@ -63,7 +65,7 @@ def test_bytes_that_are_not_utf8_become_the_replacement_character():
     assert words(PLAIN, b"caf\xe9 x") == ["caf\ufffd", "x", "/"]
 
 
-def test_what_is_utf8_is_judged_as_python_judges_it():
+def test_valid_utf8_is_what_python_decodes():
     """Overlong forms, surrogates and what lies behind U+10FFFF among the rest; each text is judged on its own."""
     heads, ends = (
         (0x00, 0x7F, 0xC0, 0xC2, 0xE0, 0xE1, 0xED, 0xEE, 0xF0, 0xF3, 0xF4, 0xF5),
@@ -162,7 +164,7 @@ def test_the_word_pattern_fits_the_memory_of_its_automaton():
     assert seconds["unicode_words"] < 12 * seconds["whitespace"]  # 3 times; 25 where RE2 falls back to its slow search
 
 
-def test_lower_casing_knows_every_script_and_leaves_the_settings_readable():
+def test_lower_casing_works_in_every_script_and_leaves_the_settings_readable():
     for kind in ("whitespace", "unicode_words"):
         tokenizer = Tokenizer(kind, lowercase=True, keep_blank_lines=False)
         assert words(tokenizer, "ÀÉ ДОМ Don'T") == ["àé", "дом", "don't", "/"]

@@ -102,6 +102,6 @@ def test_shapes_are_static_and_files_are_not_shared_out(stream):
         (([3] * 9, 1, 3, -1), ValueError, "start: found -1, expected at least 0"),
     ],
 )
-def test_what_cannot_be_cut_is_refused_by_the_argument(arguments, error, message):
+def test_an_argument_that_cannot_be_used_is_named(arguments, error, message):
     with pytest.raises(error, match=message):
         windows(*arguments)

@@ -1,4 +1,4 @@
-"""Word vectors from files: every format gives the same vectors, and a damaged file says what is wrong."""
+"""Word vectors from files: every format gives the same vectors, and a damaged file is reported."""
 
 import codecs
 import gzip
@@ -78,7 +78,7 @@ def test_a_byte_order_mark_is_no_part_of_the_first_word_of_a_list(tmp_path):
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
-def test_an_array_has_its_words_in_a_list_beside_it(dtype, tmp_path):
+def test_an_array_has_its_words_in_a_list_next_to_it(dtype, tmp_path):
     assert_found(*load_word_vectors(write_array(tmp_path, VECTORS.astype(dtype)), WORDS, 4))
 
 
@@ -123,16 +123,17 @@ def test_a_file_that_is_cut_short_is_refused(name, lost, tmp_path):
     assert str(path) in message(path)
 
 
-def test_a_truncated_binary_says_where_it_ends(tmp_path):
+def test_a_truncated_binary_is_reported_with_the_place_where_it_ends(tmp_path):
     path = write(tmp_path, "word2vec.bin", FILES["word2vec.bin"][:-9])
-    assert message(path) == f"{path} promises 5 vectors and ends within number 5: fetch it again."
+    ends = "but the file ends within number 5. Fetch the file again."
+    assert message(path) == f"{path}: its first line announces 5 vectors, {ends}"
 
 
-def test_vectors_beyond_the_promised_number_are_refused(tmp_path):
+def test_vectors_beyond_the_announced_number_are_refused(tmp_path):
     more = {"word2vec.txt": b"other 1 2 3 4\n", "word2vec.bin": binary(["other"], VECTORS[:1]).split(b"\n", 1)[1]}
     for name, vector in more.items():
         path = write(tmp_path, name, FILES[name] + vector)
-        assert message(path).startswith(f"{path} promises 5 vectors and ")
+        assert message(path).startswith(f"{path}: its first line announces 5 vectors, ")
 
 
 def test_a_truncated_gzip_file_is_refused(tmp_path):
@@ -159,13 +160,15 @@ def test_a_bad_line_of_a_word_is_named(line, tmp_path):
 @pytest.mark.parametrize("number", ["nan", "inf", "1e999"])
 def test_numbers_that_are_not_finite_are_refused(number, tmp_path):
     path = write(tmp_path, "glove.txt", f"the 1 2 {number} 4\n".encode())
-    assert message(path) == f"{path}: the vector of 'the' has numbers that are not finite. Mend it."
+    expected = f"{path}: the vector of 'the' has numbers that are not finite. Correct or remove it."
+    assert message(path) == expected
 
 
 def test_a_binary_file_with_another_ending_is_explained(tmp_path):
     content = binary().split(b"\n", 1)[1]
     assert "names that end in .bin" in message(write(tmp_path, "vectors.txt", content))
-    assert "not in word2vec's binary format" in message(write(tmp_path, "glove.bin", FILES["glove.txt"]))
+    expected = "expected a first line of two numbers, as in word2vec's binary format"
+    assert expected in message(write(tmp_path, "glove.bin", FILES["glove.txt"]))
 
 
 def test_what_is_missing_is_named(tmp_path):
@@ -180,7 +183,9 @@ def test_what_is_missing_is_named(tmp_path):
 
 def test_an_array_and_its_word_list_must_agree(tmp_path):
     path = write_array(tmp_path, words=IN_FILE[:4])
-    assert message(path) == f"{tmp_path / 'vectors.txt'} has 4 words, vectors.npy 5 vectors; expected as many."
+    assert message(path).startswith(
+        f"{tmp_path / 'vectors.txt'} has 4 words, vectors.npy 5 vectors; expected the same number."
+    )
     assert "has 6 words" in message(write_array(tmp_path, words=[*IN_FILE, "the"]))
     assert "found vectors of 3 numbers" in message(write_array(tmp_path, VECTORS[:, :3]))
     assert "expected numbers [words, 4]" in message(write_array(tmp_path, VECTORS[0]))

@@ -1,4 +1,4 @@
-"""Twenty steps of `fit` in float64 on several devices, in a process of its own: `... REPLICAS DROPOUT FOLDER`."""
+"""Twenty steps of `fit` in float64 on several devices, in a separate process: `... REPLICAS DROPOUT FOLDER`."""
 
 import sys
 from pathlib import Path
@@ -34,7 +34,9 @@ def main(replicas: int, dropout: float, folder: Path):
             self.model.reset_metrics()
 
     model.fit(windows(text(), BATCH, TIME), callbacks=[Watch()], verbose=0)
-    masks = [[mask.numpy() for mask in model._masks(BATCH, range(BATCH), np.int32(step))] for step in range(STEPS)]
+    masks = [
+        [mask.numpy() for mask in model.training_masks(BATCH, range(BATCH), np.int32(step))] for step in range(STEPS)
+    ]
     weights = {f"{part} {i}": w for part, ws in (("before", before), ("after", model.get_weights()))
                for i, w in enumerate(ws)}  # fmt: skip
     np.savez(folder / "result.npz", losses=losses, norms=norms, masks=masks, **weights)

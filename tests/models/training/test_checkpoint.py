@@ -1,4 +1,4 @@
-"""Snapshots are whole or absent."""
+"""Snapshots are complete or absent."""
 
 import numpy as np
 import pytest
@@ -37,7 +37,7 @@ def test_lists_of_more_than_ten_arrays_keep_their_order(tmp_path):
     assert [int(w[0]) for w in checkpoint.load("latest")["weights"]] == list(range(25))
 
 
-def test_what_was_never_saved_is_none(tmp_path):
+def test_a_snapshot_that_was_never_saved_is_none(tmp_path):
     assert Checkpoint(tmp_path).load("latest") is None
 
 
@@ -66,7 +66,7 @@ def test_the_old_snapshot_survives_a_failure_while_the_new_one_is_written(tmp_pa
     assert_same(Checkpoint(tmp_path).load("latest"), VALUES)
 
 
-def test_the_half_written_file_of_a_kill_is_not_read_and_does_not_disturb(tmp_path):
+def test_a_file_left_half_written_by_a_kill_is_ignored(tmp_path):
     checkpoint = Checkpoint(tmp_path)
     checkpoint.save("latest", window=1)
     (tmp_path / ".latest.npz").write_bytes(b"PK\x03\x04 half of a file")
@@ -89,7 +89,7 @@ def test_a_snapshot_is_on_the_disk_before_it_takes_its_name(tmp_path, monkeypatc
 
 
 @pytest.mark.parametrize("damage", ["truncated", "empty", "junk", "flipped", "another archive", "pickled"])
-def test_a_damaged_snapshot_is_set_aside_and_said(tmp_path, damage, caplog):
+def test_a_damaged_snapshot_is_renamed_and_reported(tmp_path, damage, caplog):
     checkpoint = Checkpoint(tmp_path)
     checkpoint.save("best", window=1)
     checkpoint.save("latest", **VALUES)

@@ -41,6 +41,6 @@ def test_auto_is_float32_on_gpus(processor, monkeypatch):
 
 
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])
-def test_what_is_asked_for_is_taken(processor, precision):
+def test_a_configured_precision_is_used(processor, precision):
     processor("avx512_bf16")
     assert devices.choose_precision(precision) == precision

@@ -45,13 +45,13 @@ def test_perplexity_is_exact_whatever_the_window(model, stream, cross_entropies,
 
 
 def test_perplexity_is_no_mean_over_windows(cross_entropies):
-    """The comparison above can tell: means of windows' perplexities are something else."""
+    """The comparison above detects the difference: a mean of windows' perplexities is another number."""
     means = [np.mean([np.exp(p.mean()) for p in np.array_split(cross_entropies, TOKENS // w)]) for w in WINDOWS]
     assert np.abs(means / np.exp(cross_entropies.mean()) - 1).min() > 1e-5
 
 
 def test_state_matters(model, stream, cross_entropies):
-    """The comparison above can tell: without a state carried over the windows, the perplexity is another."""
+    """The comparison above detects the difference: without a carried state the perplexity is another."""
     forgetful = [reference.ReferenceModel(model).cross_entropies(part) for part in np.array_split(stream[:], 58)]
     assert abs(np.concatenate(forgetful).mean() - cross_entropies.mean()) > 1e-3
 

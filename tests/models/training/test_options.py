@@ -110,7 +110,7 @@ def reference_losses(splits, strategy, step, temperature):
     ids=["constant", "linear", "exponential", "epochs"],
 )
 def test_each_step_has_the_augmented_loss_of_its_temperature(schedule, temperatures, trained, splits, strategy):
-    """At learning rate 0 nothing but the schedule tells the steps apart."""
+    """At learning rate 0 only the schedule makes a difference between steps."""
     ramp = {"temperature": schedule} if schedule else {}
     _, metrics, *_ = trained(**ramp, learning_rate=1e-30)
     expected = np.array([reference_losses(splits, strategy, step, tau) for step, tau in enumerate(temperatures)])
@@ -137,7 +137,7 @@ def test_the_gradient_is_that_of_the_scheduled_gamma(gamma, trained, splits, str
     assert metrics[0, 2] == pytest.approx(float(tf.linalg.global_norm(gradients)) / BATCH, rel=1e-5)
 
 
-def test_a_held_target_is_renewed_every_interval_and_stays_between(trained):
+def test_a_held_target_changes_only_at_every_interval(trained):
     _, _, tables, targets = trained({"target": "held"}, target_interval=3, epochs=2)
     source = [0, 0, 3, 3, 3, 6, 6, 6, 9, 9, 9, 12]  # the embedding after so many steps
     for step, steps in enumerate(source):
@@ -154,7 +154,7 @@ def test_an_average_target_keeps_its_share_of_itself_at_every_step(trained):
 
 
 @pytest.mark.parametrize("target", ["held", "average"])
-def test_a_copied_target_teaches_in_the_place_of_the_embedding(target, splits, strategy):
+def test_a_copied_target_is_used_instead_of_the_embedding(target, splits, strategy):
     model = one_layer(strategy, target=target)
     table = np.random.default_rng(5).normal(size=model.target_table.shape).astype(np.float32)
     model.target_table.assign(table)

@@ -72,7 +72,7 @@ def test_replicas_give_the_same_weights(runs, replicas, dropout):
 def test_each_replica_keeps_the_state_of_its_own_lanes(runs, replicas, dropout):
     one, several = runs[1, dropout]["state"], runs[replicas, dropout]["state"]
     np.testing.assert_allclose(several, one, atol=1e-4)
-    assert len(np.unique(one.reshape(len(one), -1), axis=0)) == len(one)  # lanes that can be told apart
+    assert len(np.unique(one.reshape(len(one), -1), axis=0)) == len(one)  # lanes that differ
 
 
 def test_dropout_changes_what_is_learned(runs):

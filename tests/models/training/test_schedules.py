@@ -36,7 +36,7 @@ def test_a_length_in_epochs_is_that_many_times_the_steps_of_an_epoch():
     assert values(in_epochs, *steps) == values(in_steps, *steps)
 
 
-def test_a_ramp_may_fall():
+def test_a_ramp_may_decrease():
     assert values(Schedule(end=1.0, start=3.0, length=2, unit="steps"), 0, 1, 2) == [3.0, 2.0, 1.0]
 
 
@@ -47,5 +47,5 @@ def test_an_exponential_ramp_from_or_to_zero_is_refused(start, end):
 
 
 def test_a_ramp_without_length_is_refused():
-    with pytest.raises(ValueError, match="longer than 0 steps, not 0"):
+    with pytest.raises(ValueError, match="length of a ramp is 0 steps; expected more than 0"):
         Schedule(end=1.0, start=0.5, length=0, unit="steps")

@@ -1,4 +1,4 @@
-"""A small training in a process of its own, for tests that need several devices or a program that is killed.
+"""A small training in a separate process, for tests that need several devices or a program that is killed.
 
 Usage: `python -m tests.models.training.training_run steps FOLDER REPLICAS`, or `... train FOLDER REPLICAS [END]`.
 """

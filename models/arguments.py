@@ -1,0 +1,79 @@
+"""Checks of the arguments of `LanguageModel`: ranges, and options that have no effect together."""
+
+
+def check_network(vocabulary_size: int, units: int, num_layers: int, dropout: float, init_scale: float) -> None:
+    """Checks the arguments of the network.
+
+    Args:
+        vocabulary_size: Number of words V, at least 1.
+        units: Size of the hidden states, at least 1.
+        num_layers: Number of LSTM layers, at least 1.
+        dropout: Probability of dropping, in [0, 1).
+        init_scale: Bound of the initial weights, at least 0.
+
+    Raises:
+        ValueError: For the first argument that is out of its range.
+    """
+    for name, value in {"vocabulary_size": vocabulary_size, "units": units, "num_layers": num_layers}.items():
+        if value < 1:
+            raise ValueError(f"{name}: found {value}, expected at least 1.")
+    if not 0 <= dropout < 1:
+        raise ValueError(f"dropout: found {dropout}, expected a probability of dropping in [0, 1).")
+    if init_scale < 0:
+        raise ValueError(f"init_scale: found {init_scale}, expected at least 0.")
+
+
+def check_loss(
+    augmented: bool,
+    temperature: float | None,
+    gamma: float | None,
+    gradient_through_target: bool | None,
+    target: str,
+) -> None:
+    """Checks the arguments of the loss; an argument that is None was not given.
+
+    Args:
+        augmented: Whether training adds the augmented loss.
+        temperature: τ, more than 0; only with the augmented loss.
+        gamma: γ, at least 0; only with the augmented loss.
+        gradient_through_target: Whether the gradient flows through the target distribution; only with the augmented
+            loss and the current embedding.
+        target: "current", "held" or "average".
+
+    Raises:
+        ValueError: For the first argument that is out of its range or has no effect.
+    """
+    if target not in ("current", "held", "average"):
+        raise ValueError(f"target: found {target!r}, expected 'current', 'held' or 'average'.")
+    if temperature is not None and not temperature > 0:
+        raise ValueError(f"temperature: found {temperature}, expected more than 0.")
+    if gamma is not None and not gamma >= 0:
+        raise ValueError(f"gamma: found {gamma}, expected at least 0.")
+    if not augmented:
+        given = {"temperature": temperature, "gamma": gamma}
+        given["gradient_through_target"] = gradient_through_target or None
+        for name, value in given.items():
+            if value is not None:
+                raise ValueError(f"{name}: found {value} with augmented=False, which does not use it. Leave it out.")
+    if gradient_through_target and target != "current":
+        raise ValueError(f"gradient_through_target needs target='current': a copy ({target}) has no gradient.")
+
+
+def check_types(dtype: str, precision: str, weights_dtype: str) -> None:
+    """Checks the types that a model computes in.
+
+    Args:
+        dtype: Name of the model's dtype policy.
+        precision: Type of the large products of training.
+        weights_dtype: Type of the weights.
+
+    Raises:
+        ValueError: If there is no such policy for the model, or the products have another type than bfloat16 or that
+            of the weights.
+    """
+    if dtype not in ("float32", "float64", "mixed_bfloat16"):
+        raise ValueError(f"dtype: found {dtype}, expected float32, float64 or mixed_bfloat16.")
+    if precision not in (weights_dtype, "bfloat16"):
+        raise ValueError(
+            f"precision: found {precision}, expected bfloat16 or {weights_dtype}, the type of the weights."
+        )

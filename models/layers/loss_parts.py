@@ -1,0 +1,236 @@
+"""Cross-entropy and augmented loss of some tokens, each with its gradients: what `augmented_loss` adds up.
+
+Symbols as in `models.layers.augmented_loss`, after the paper (Inan, Khosravi and Socher, arXiv 1611.01462, section 3).
+"""
+
+from typing import Any, NamedTuple
+
+import tensorflow as tf
+
+from models.layers.matmul import matmul
+from models.layers.scatter import add_at, set_at
+
+
+class OutputLayer(NamedTuple):
+    """The output layer, z = W h + b.
+
+    Attributes:
+        kernel: W, float32 [vocabulary, units].
+        rounded: W in bfloat16 if the products of the gradient are to be in it, else None.
+        bias: b, float32 [vocabulary], or None.
+    """
+
+    kernel: Any
+    rounded: Any
+    bias: Any
+
+
+class TargetEstimate(NamedTuple):
+    """How the target distribution is estimated, y~ = softmax(L u / τ), and what the augmented loss weighs.
+
+    Attributes:
+        table: L, float32 [vocabulary, units].
+        temperature: τ, a scalar tensor.
+        gamma: γ, a scalar tensor.
+        gradient_through_target: Whether the gradient also flows through y~ into the table.
+    """
+
+    table: Any
+    temperature: Any
+    gamma: Any
+    gradient_through_target: bool
+
+
+class _EstimatedTargets(NamedTuple):
+    """What depends on the target word alone, computed once a distinct word, [words, ...] each.
+
+    Attributes:
+        words: The distinct target words' ids [words].
+        index: Each token's place among the words [tokens].
+        rows: u, the words' rows of the table.
+        similarity: L u / τ.
+        by_word: y~.
+        loss_part: The part of J_aug that y~ alone decides [words].
+    """
+
+    words: Any
+    index: Any
+    rows: Any
+    similarity: Any
+    by_word: Any
+    loss_part: Any
+
+
+def cross_entropy_part(hidden, targets, weights, output: OutputLayer) -> dict[str, Any]:
+    """Computes J and its gradients, of some tokens.
+
+    y - y* is never formed. Its entry at the target, y[target] - 1 = -(the sum of all others), is added separately:
+    formed as a difference it would lose the digits of a confident prediction. The sum is a column of ones in the
+    product with W.
+
+    Args:
+        hidden: float32 [tokens, units], h.
+        targets: int32 [tokens], ids of the target words.
+        weights: float32 [tokens], the factor of each token in the sum.
+        output: The output layer.
+
+    Returns:
+        dict of `ce` (J) and `augmented` (zeros), [tokens] each, and of the gradients `d_hidden` [tokens, units],
+        `d_kernel` [vocabulary, units] and, where the layer has a bias, `d_bias` [vocabulary].
+    """
+    kernel, rounded, bias = output
+    tokens, units, vocabulary_size = tf.shape(hidden)[0], hidden.shape[1], kernel.shape[0]
+    kernel_or_rounded = kernel if rounded is None else rounded
+    like = kernel_or_rounded.dtype
+    logits = tf.matmul(tf.cast(hidden, like), kernel_or_rounded, transpose_b=True)
+    logits = logits if bias is None else logits + tf.cast(bias, like)
+    y = tf.nn.softmax(logits)
+    places = tf.stack([tf.range(tokens), targets], axis=1)
+    y_target = tf.gather_nd(y, places)
+    others = add_at(y, places, -y_target)
+    ones = tf.ones([vocabulary_size, 16 - units % 16], like)  # more than one, so that the product's width is even
+    products = tf.cast(tf.matmul(others, tf.concat([kernel_or_rounded, ones], axis=1)), hidden.dtype)
+    rest = products[:, units : units + 1]  # 1 - y[target]
+    # The layers wait for d_hidden, so it comes first; the product of d_kernel then runs during the layers' steps.
+    with tf.control_dependencies([products]):
+        weighted = weights[:, None] * hidden
+        d_kernel = matmul(others, weighted, like.name, transpose_a=True)
+    part = {
+        "ce": _cross_entropy(tf.cast(y_target, hidden.dtype), rest[:, 0], logits, places),
+        "augmented": tf.zeros([tokens], hidden.dtype),
+        "d_hidden": weights[:, None] * (products[:, :units] - rest * tf.gather(kernel, targets)),
+        "d_kernel": add_at(d_kernel, targets[:, None], -rest * weighted),
+    }
+    if bias is not None:
+        d_bias = tf.reduce_sum(weights[:, None] * tf.cast(others, hidden.dtype), axis=0)
+        part["d_bias"] = add_at(d_bias, targets[:, None], -weights * rest[:, 0])
+    return part
+
+
+def _cross_entropy(y_target, rest, logits, places):
+    """-log y[target], from y[target] or, where that is nearly 1, from the sum of all others."""
+
+    def from_logits():  # y[target] is next to 0, so its logarithm would be inexact
+        logits32, top = tf.cast(logits, y_target.dtype), tf.argmax(logits, axis=1, output_type=tf.int32)
+        top = tf.stack([places[:, 0], top], axis=1)
+        log_sum = tf.gather_nd(logits32, top) - tf.math.log(tf.gather_nd(tf.nn.softmax(logits32), top))
+        return log_sum - tf.gather_nd(logits32, places)
+
+    def from_probabilities():
+        return tf.where(rest < 0.5, -tf.math.log1p(-tf.minimum(rest, 0.5)), -tf.math.log(y_target))
+
+    return tf.cond(tf.reduce_min(y_target) > 1e-30, from_probabilities, from_logits)
+
+
+def augmented_part(hidden, targets, weights, output: OutputLayer, estimate: TargetEstimate) -> dict[str, Any]:
+    """Computes J, J_aug and their gradients, of some tokens. The logits are float32 products whatever the precision.
+
+    Args:
+        hidden: float32 [tokens, units], h.
+        targets: int32 [tokens], ids of the target words; equal ones side by side if the gradient flows through y~.
+        weights: float32 [tokens], the factor of each token in the sum.
+        output: The output layer.
+        estimate: How the target distribution is estimated.
+
+    Returns:
+        dict of `ce` (J) and `augmented` (J_aug), [tokens] each, and of the gradients `d_hidden` [tokens, units],
+        `d_kernel` [vocabulary, units] and, where they apply, `d_bias` [vocabulary] and `d_table` [vocabulary, units].
+    """
+    kernel, rounded, bias = output
+    _, temperature, gamma, gradient_through_target = estimate
+    logits = tf.matmul(hidden, kernel, transpose_b=True)
+    logits = logits if bias is None else logits + bias
+    precision = hidden.dtype.name if rounded is None else "bfloat16"
+    by_targets = _estimated_targets(targets, estimate, kernel.shape[0], precision)
+    estimated = tf.gather(by_targets.by_word, by_targets.index)
+    top, log_sum, tempered_log_sum, prediction_part, d_logits = _fused_losses(
+        logits, estimated, weights, temperature, gamma, precision
+    )
+    places = tf.stack([tf.range(tf.shape(hidden)[0]), targets], axis=1)
+    below_top = tf.gather_nd(logits, places) - top
+    cross_entropy = log_sum - below_top
+    pull = tf.exp(below_top / temperature - tempered_log_sum) - tf.gather_nd(estimated, places)
+    at_target = tf.cast(weights * (tf.math.expm1(-cross_entropy) + gamma * pull), precision)
+    d_logits = set_at(d_logits, places, at_target)
+    d_hidden = matmul(d_logits, kernel if rounded is None else rounded, precision)
+    with tf.control_dependencies([d_hidden]):  # so that the layers need not wait, as in `cross_entropy_part`
+        d_kernel = matmul(d_logits, hidden, precision, transpose_a=True)
+    part = {
+        "ce": cross_entropy,
+        "augmented": prediction_part - tf.gather(by_targets.loss_part, by_targets.index),
+        "d_hidden": d_hidden,
+        "d_kernel": d_kernel,
+    }
+    if bias is not None:
+        part["d_bias"] = tf.reduce_sum(tf.cast(d_logits, hidden.dtype), axis=0)
+    if gradient_through_target:
+        part["d_table"] = _table_gradient(logits, weights, by_targets, estimate, precision)
+    return part
+
+
+def _estimated_targets(targets, estimate: TargetEstimate, vocabulary_size: int, precision: str) -> _EstimatedTargets:
+    """y~ of every distinct target word, and what else depends on the word alone."""
+    table = estimate.table
+    words, index = tf.unique(targets)
+    rows = tf.gather(table, words)
+    similarity = matmul(rows / estimate.temperature, table, precision, transpose_b=True)
+    by_word = tf.nn.softmax(similarity)
+    # The means instead of sums of exponentials cancel log V, which at a high temperature is a million times the result.
+    log_mean = -tf.math.log(tf.reduce_max(by_word, axis=1) * tf.cast(vocabulary_size, rows.dtype))
+    shifted = similarity - tf.reduce_max(similarity, axis=1, keepdims=True)
+    loss_part = log_mean - tf.reduce_sum(by_word * shifted, axis=1)
+    return _EstimatedTargets(words, index, rows, similarity, by_word, loss_part)
+
+
+@tf.function(jit_compile=True)
+def _fused_losses(logits, estimated, weights, temperature, gamma, precision):
+    """What takes passes over the logits, which are shifted by their row's largest: of any size they do not overflow.
+
+    KL(y~ || y^) is the difference of log(mean(exp x)) - E_y~[x] between x = z / τ and x = L u / τ; here for z / τ.
+
+    Returns:
+        [tokens]: the largest logit, log(sum(exp z)) and log(sum(exp(z / τ))) of the shifted logits, the part of J_aug
+        that the logits decide; and y + γ (y^ - y~), [tokens, vocabulary], times the token's weight and in the type of
+        the products that take it.
+    """
+    top = tf.reduce_max(logits, axis=1)
+    shifted = logits - top[:, None]
+    tempered = shifted * (1.0 / temperature)
+    exponentials, tempered_exponentials = tf.exp(shifted), tf.exp(tempered)
+    sums, tempered_sums = tf.reduce_sum(exponentials, axis=1), tf.reduce_sum(tempered_exponentials, axis=1)
+    expected = tf.reduce_sum(estimated * tempered, axis=1)
+    prediction_part = tf.math.log(tempered_sums * (1.0 / logits.shape[1])) - expected
+    pull = tempered_exponentials * (1.0 / tempered_sums)[:, None] - estimated
+    d_logits = tf.cast(weights[:, None] * (exponentials * (1.0 / sums)[:, None] + gamma * pull), precision)
+    return top, tf.math.log(sums), tf.math.log(tempered_sums), prediction_part, d_logits
+
+
+def _table_gradient(logits, weights, by_targets: _EstimatedTargets, estimate: TargetEstimate, precision: str):
+    """The gradient of γ τ J_aug with respect to the table L, through y~."""
+    words, index, rows, similarity, by_word, _ = by_targets
+    table, temperature, gamma, _ = estimate
+    # A pass over the logits that only the padded window at the end of an epoch needs.
+    weighted = tf.cond(tf.reduce_all(weights == 1.0), lambda: logits, lambda: weights[:, None] * logits)
+    of_logits, of_weights = (tf.math.segment_sum(x, index) for x in (weighted, weights))  # tokens are in word order
+    d_similarity = _similarity_gradient(of_logits, similarity, by_word, of_weights, temperature)
+    # The factor γ / τ is applied to the narrow side of the products.
+    d_table = matmul(d_similarity, rows * (gamma / temperature), precision, transpose_a=True)
+    d_rows = matmul(d_similarity, table, precision) * (gamma / temperature)
+    return add_at(d_table, words[:, None], d_rows)
+
+
+def _similarity_gradient(of_logits, similarity, by_word, of_weights, temperature):
+    """The gradient of γ τ J_aug with respect to L u, but for a factor γ / τ, summed over the tokens of a target word.
+
+    A token's is γ τ y~ (d - E_y~[d]) / τ with d = L u / τ - z / τ up to a constant. y~ and L u are those of the word,
+    so that only z has to be summed.
+
+    Args:
+        of_logits: [words, vocabulary], the weighted sum of the logits of the word's tokens.
+        similarity: [words, vocabulary], L u / τ.
+        by_word: [words, vocabulary], y~.
+        of_weights: [words], the sum of the weights of the word's tokens.
+        temperature: τ.
+    """
+    pull = by_word * (of_weights[:, None] * temperature * similarity - of_logits)
+    return pull - by_word * tf.reduce_sum(pull, axis=1, keepdims=True)

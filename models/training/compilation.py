@@ -1,0 +1,44 @@
+"""Checks of what a model of text is compiled with: arguments of `compile`, and the optimizer."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+
+def check_arguments(arguments: Mapping[str, Any], strategy: tf.distribute.Strategy) -> None:
+    """Checks the arguments of `compile` other than the optimizer.
+
+    Args:
+        arguments: The arguments by name.
+        strategy: The strategy that the model was created in.
+
+    Raises:
+        ValueError: If a loss or metrics are given, XLA is on, or several replicas should run several steps per
+            execution.
+    """
+    for name in ("loss", "loss_weights", "metrics", "weighted_metrics"):
+        if arguments.get(name) is not None:
+            raise ValueError(f"{name}: LanguageModel has its own loss and metrics. Leave {name} out of compile.")
+    if arguments.get("jit_compile") is True:
+        raise ValueError("jit_compile: a step compiles its own parts with XLA. Leave jit_compile out of compile.")
+    if strategy.num_replicas_in_sync > 1 and arguments.get("steps_per_execution", 1) != 1:
+        # https://github.com/keras-team/keras/issues/19246
+        raise ValueError("steps_per_execution: Keras fails with more than 1 on several replicas. Leave it out.")
+
+
+def check_optimizer(optimizer: keras.optimizers.Optimizer, strategy: tf.distribute.Strategy) -> None:
+    """Checks that an optimizer belongs to the model's strategy and does not scale the loss.
+
+    Args:
+        optimizer: The optimizer.
+        strategy: The strategy that the model was created in.
+
+    Raises:
+        ValueError: If the optimizer belongs to another strategy, or scales the loss.
+    """
+    if optimizer._distribution_strategy is not strategy:
+        raise ValueError("optimizer: create it inside the scope() of the strategy that the model was created in.")
+    if optimizer.loss_scale_factor or isinstance(optimizer, keras.optimizers.LossScaleOptimizer):
+        raise ValueError("optimizer: no type of LanguageModel needs its loss scaled. Leave the scaling out.")
