@@ -88,7 +88,7 @@ def test_init_writes_the_shipped_configuration_once(tied_lm, tmp_path):
     run(tied_lm, "init", cwd=tmp_path)
     assert written.read_bytes() == (REPOSITORY / "pipeline_config.yaml").read_bytes()
     written.write_text("mine\n")
-    assert "stays as it is" in run(tied_lm, "init", cwd=tmp_path, code=2).stderr
+    assert "was not changed" in run(tied_lm, "init", cwd=tmp_path, code=2).stderr
     assert written.read_text() == "mine\n"
 
 
