@@ -10,7 +10,7 @@ from typing import BinaryIO
 _URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
 
 
-def is_url(path: str | Path) -> bool:
+def is_url(path: str | Path | None) -> bool:
     """Whether a path is a URL, such as `gs://bucket/texts`, and not on a mounted file system.
 
     Args:

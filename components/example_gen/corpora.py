@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from components.base import ComponentError
-from components.example_gen import file_stamp, python_library, text_encoding
+from components.example_gen import python_library, remote_files, text_encoding
 from components.example_gen.folder_listing import check_folder, contents, find_files, list_folder
 from models.files import is_url
 
@@ -151,9 +151,11 @@ def fingerprint(parameters: Any) -> dict[str, Any]:
         library = python_library.library_folder()
         return {"python": platform.python_version(), "library_sha256": python_library.fingerprint(library)}
     if parameters.dataset == "text_files":
-        files = find_files(text_folder(parameters), parameters.pattern)
-        if is_url(parameters.data_dir or ""):  # this process does not read the text
-            stamps = [(name, *file_stamp.stamp(path)) for path, name in files]
+        folder = text_folder(parameters)
+        files = find_files(folder, parameters.pattern)
+        if is_url(folder):  # this process does not read the text
+            metadata = remote_files.list_files(str(folder))
+            stamps = [(name, *metadata[name]) for _, name in files]
             return {"stamps_sha256": hashlib.sha256(json.dumps(stamps).encode()).hexdigest()}
         return {"files_sha256": _hash_files(files)}
     if parameters.dataset in LOCAL_CORPORA:
@@ -264,7 +266,7 @@ def is_remote(parameters: Any) -> bool:
 
 def text_folder(parameters: Any) -> str | Path:
     """Returns the folder of the texts of `text_files`, or its URL."""
-    if is_url(parameters.data_dir or ""):
+    if is_url(parameters.data_dir):
         return parameters.data_dir.rstrip("/")
     return data_folder(parameters)
 

@@ -96,7 +96,8 @@ def find_files(data_dir: str | Path, pattern: str) -> list[tuple[str | Path, str
     Raises:
         ComponentError: If the folder is missing or empty, or the pattern is invalid or matches no file.
     """
-    check_folder(data_dir)
+    if not is_url(data_dir):  # `list_folder` checks a URL, and each listing of one is a request
+        check_folder(data_dir)
     if not pattern or PurePosixPath(pattern).is_absolute() or ".." in PurePosixPath(pattern).parts:
         raise ComponentError(
             f"example_gen.pattern: {pattern!r} must be a glob pattern relative to example_gen.data_dir "
@@ -129,8 +130,7 @@ def check_folder(data_dir: str | Path) -> None:
         ComponentError: If it is missing, empty, not a folder, or cannot be read.
     """
     if is_url(data_dir):
-        if not remote_files.list_files(str(data_dir)):
-            raise ComponentError(f"example_gen.data_dir: there is no file below {data_dir}. Put the text files there.")
+        remote_files.list_files(str(data_dir))
         return
     data_dir = Path(data_dir)
     if not data_dir.exists():

@@ -27,7 +27,7 @@ def list_files(url: str) -> dict[str, Metadata]:
         The size and time of each file by its name relative to the URL, sorted by name.
 
     Raises:
-        ComponentError: If the URL has glob characters, no file system knows it, or it cannot be listed.
+        ComponentError: If the URL has glob characters, no file system knows it, it cannot be listed, or it has no file.
     """
     if glob := _GLOB.search(url):
         raise ComponentError(
@@ -39,7 +39,10 @@ def list_files(url: str) -> dict[str, Metadata]:
     except Exception as error:  # each file system raises its own library's errors
         raise ComponentError(f"example_gen.data_dir: {url!r} cannot be listed: {_reason(error)}") from error
     files = {file.path.removeprefix(f"{url}/"): _metadata(file) for file in matches[0].metadata_list}
-    return {name: metadata for name, metadata in sorted(files.items()) if _is_visible(name)}
+    visible = {name: metadata for name, metadata in sorted(files.items()) if _is_visible(name)}
+    if not visible:
+        raise ComponentError(f"example_gen.data_dir: there is no file below {url}. Put the text files there.")
+    return visible
 
 
 def metadata(url: str) -> Metadata:

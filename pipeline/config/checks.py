@@ -20,7 +20,7 @@ def contradictions(settings: Settings) -> list[str]:
         problems.append(
             "example_gen.data_dir is not set: example_gen.dataset=text_files needs the folder of the texts."
         )
-    if is_url(data.data_dir or ""):
+    if is_url(data.data_dir):
         if data.dataset != "text_files":
             problems.append(
                 f"example_gen.data_dir: found the URL {data.data_dir!r}, expected a local folder: only "
