@@ -61,9 +61,7 @@ def ours(options):
     strategy = make_strategy(None, BATCH)  # all GPUs, or one CPU device
     with strategy.scope():
         precision = choose_precision(options.precision)
-        loss = {"augmented": options.augmented or options.through}
-        if loss["augmented"]:
-            loss["gradient_through_target"] = options.through
+        loss = {"gradient_through_target": options.through} if options.augmented else {"augmented": False}
         model = LanguageModel(options.vocabulary, options.units, dropout=0.3, precision=precision, **loss)
         model.compile(OnePassSGD(1.0, global_clipnorm=5.0))
     data = windows(token_ids(options.vocabulary, (BATCH * TIME * WINDOWS,)), BATCH, TIME).repeat()
@@ -105,6 +103,7 @@ def products(options):
     logits_type = "float32" if options.augmented else precision  # rounded logits would spoil the augmented loss
     exact_hidden, exact_table = tf.cast(hidden, logits_type), tf.cast(table, logits_type)
     words = table[: len(set(window(options.vocabulary)[1].ravel().tolist()))]
+    d_similarity = normal(words.shape[0], options.vocabulary) if options.through else None
     small_products = _products_of_the_steps(units)
 
     @tf.function
@@ -116,6 +115,8 @@ def products(options):
         ]
         if options.augmented:
             results.append(tf.matmul(words, table, transpose_b=True))
+        if options.through:
+            results += [tf.matmul(d_similarity, words, transpose_a=True), tf.matmul(d_similarity, table)]
         for _ in range(2):  # layers
             results += [
                 tf.matmul(hidden, kernel),
@@ -239,6 +240,7 @@ def main():
     parser.add_argument("--augmented", action="store_true")
     parser.add_argument("--through", action="store_true", help="augmented, with the gradient through the target")
     options = parser.parse_args()
+    options.augmented |= options.through
     os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
     keep_freed_memory()  # as training does; PyTorch and Keras get it, too
     run = CONTENDERS[options.contender](options)
