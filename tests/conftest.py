@@ -17,5 +17,5 @@ if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
 def ptb_dir() -> Path:
     """A folder with the Penn Treebank: `ptb.train.txt`, `ptb.valid.txt`, `ptb.test.txt`."""
     if not (PTB_DIR / "ptb.train.txt").exists():
-        pytest.skip("The Penn Treebank is not beside this repository (../shared/data/ptb).")
+        pytest.skip("The Penn Treebank is not beside this repository.")
     return PTB_DIR

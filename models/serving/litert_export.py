@@ -13,7 +13,6 @@ from models.serving.reader import WindowedReader
 from models.text.token_stream import TokenStream
 from models.text.tokenizer import EOS_ID
 
-QUANTIZATIONS = ("int8", "float16")
 BLOCK = 65_536  # tokens of a stream that are held in memory at once
 
 
