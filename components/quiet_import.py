@@ -24,6 +24,8 @@ def import_quietly(name: str) -> ModuleType:
     Raises:
         ImportError: If it cannot be imported. Python's exceptions are never hidden.
     """
+    if name in sys.modules:  # nothing will be printed; and threads must not redirect standard error at the same time
+        return importlib.import_module(name)
     with _without(() if "keras" in sys.modules else UNUSED_PACKAGES), silence():
         return importlib.import_module(name)
 
