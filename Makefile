@@ -1,6 +1,8 @@
 # `make run` and `make test` need python3 (3.11 to 3.13) with venv, and a package index; nothing else.
 PYTHON ?= python3
 OTHER_PYTHON ?= python3.13
+# Processes of `make test`; all tests of a file run in one of them.
+TEST_PROCESSES ?= 2
 BIN := .venv/bin
 # --no-compile: Python compiles what is imported at its first import, a small part of what is installed.
 INSTALL := $(BIN)/python -m pip install --quiet --no-compile --disable-pip-version-check -c constraints.txt
@@ -14,7 +16,7 @@ run: .venv/installed-run  ## the main job on the embedded corpus
 	$(BIN)/python -m pipeline.run --local
 
 test: .venv/installed-test  ## every test but those of test-slow, test-faults, test-extras and test-kubeflow
-	$(BIN)/python -m pytest -m "not slow and not faults and not kubeflow and not ($(EXTRA_TESTS))"
+	$(BIN)/python -m pytest -n $(TEST_PROCESSES) --dist loadfile -m "not slow and not faults and not kubeflow and not ($(EXTRA_TESTS))"
 
 test-slow: .venv/installed-test  ## trainings of a minute or more: resume, replicas, searches, rows of results, examples
 	$(BIN)/python -m pytest -m slow
