@@ -30,11 +30,11 @@ SETTINGS = [
 ]
 
 
-def rows(data_dir: Path, rounds: int) -> Iterator[Row]:
+def rows(data_dir: Path | None, rounds: int) -> Iterator[Row]:
     """Yields all rows, each as soon as it is measured.
 
     Args:
-        data_dir: Folder of the Penn Treebank.
+        data_dir: Folder of the Penn Treebank, or None to skip what needs it.
         rounds: How often each command is run; the median counts.
     """
     for name, (arguments, code) in ANSWERS.items():

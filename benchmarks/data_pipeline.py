@@ -69,11 +69,11 @@ def seconds_by_component(usage: command.Usage) -> str:
     return ", ".join(f"{name} {c['seconds']:.1f} s" for name, c in components.items() if c["status"] == "executed")
 
 
-def rows(data_dir: Path, sizes: Sequence[int], millions: Sequence[int]) -> Iterator[Row]:
+def rows(data_dir: Path | None, sizes: Sequence[int], millions: Sequence[int]) -> Iterator[Row]:
     """Yields all rows, each as soon as it is measured.
 
     Args:
-        data_dir: Folder of the Penn Treebank.
+        data_dir: Folder of the Penn Treebank, or None to skip what needs it.
         sizes: Sizes of text in MB, ascending.
         millions: Numbers of distinct words, in millions.
     """

@@ -79,21 +79,23 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         parser: The parser, which is changed.
     """
     parser.add_argument(
-        "--data-dir", type=Path, default=Path("../shared/data/ptb"), help="folder of ptb.{train,valid,test}.txt"
+        "--data-dir", type=Path, help="folder of ptb.{train,valid,test}.txt; without it, rows that need it are skipped"
     )
     parser.add_argument("--output", type=Path, help="JSON file for the figures")
 
 
-def skipped(name: str, data_dir: Path) -> list[Row]:
+def skipped(name: str, data_dir: Path | None) -> list[Row]:
     """Makes the row for a benchmark that is skipped because the Penn Treebank is missing.
 
     Args:
         name: Name of what is skipped.
-        data_dir: Folder that should have the Penn Treebank.
+        data_dir: Folder that should have the Penn Treebank, or None if the command named none.
 
     Returns:
-        One row that names the missing files, or none if all files are there.
+        One row that names the missing option or files, or none if all files are there.
     """
+    if data_dir is None:
+        return [Row(name, None, note="needs the Penn Treebank: --data-dir FOLDER, or DATA_DIR=FOLDER with make")]
     absent = [path for path in TREEBANK if not (data_dir / path).is_file()]
     return [Row(name, None, note=f"--data-dir {data_dir} has no {', '.join(absent)}")] if absent else []
 

@@ -20,11 +20,11 @@ MEMORY_STEPS = 300  # by then every window's shape has been seen; validation and
 BAR = {"FORCE_COLOR": "1", "TERM": "xterm"}  # so that the progress bar is drawn without a terminal
 
 
-def rows(data_dir: Path, steps: int) -> Iterator[Row]:
+def rows(data_dir: Path | None, steps: int) -> Iterator[Row]:
     """Yields all rows, each as soon as it is measured.
 
     Args:
-        data_dir: Folder of the Penn Treebank.
+        data_dir: Folder of the Penn Treebank, or None to skip what needs it.
         steps: Steps of the epoch; 0 for the whole train split.
     """
     if absent := skipped("training on the Penn Treebank", data_dir):
