@@ -12,7 +12,7 @@ TREEBANK := $(if $(DATA_DIR),--data-dir $(DATA_DIR))
 
 .PHONY: run test test-slow test-faults test-extras test-kubeflow test-python lint docs serve bench bench-serving experiment results clean
 
-run: .venv/installed-run  ## the main job on the embedded corpus
+run: .venv/installed-run  ## the main job on the text that ships with Python
 	$(BIN)/python -m pipeline.run --local
 
 test: .venv/installed-test  ## every test but those of test-slow, test-faults, test-extras and test-kubeflow
