@@ -36,6 +36,9 @@ def rows(data_dir: Path | None, rounds: int) -> Iterator[Row]:
     Args:
         data_dir: Folder of the Penn Treebank, or None to skip what needs it.
         rounds: How often each command is run; the median counts.
+
+    Raises:
+        CommandFailed: If a command ends with another exit code than expected, or the second run is not all cached.
     """
     for name, (arguments, code) in ANSWERS.items():
         seconds = [command.run([*RUN, *arguments], expected=code).seconds for _ in range(rounds)]

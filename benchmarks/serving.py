@@ -23,6 +23,7 @@ from benchmarks.report import Row, publish
 from models.serving import saved_model
 from pipeline.serve import UsageError, add_model_arguments, model_folder
 
+SERVER = [sys.executable, "-m", "pipeline.serve"]
 CONNECTIONS = (1, 16, 64)
 # figure -> (goal, whether the figure should be at most or at least the goal)
 GOALS = {
@@ -212,7 +213,7 @@ def over_rest(folder: Path, model: Path, seconds: float) -> dict[str, float]:
     Raises:
         UsageError: If the server does not start.
     """
-    command = [sys.executable, "-m", "pipeline.serve", "--model", str(folder), "--port", "0", "--versions", "1"]
+    command = [*SERVER, "--model", str(folder), "--port", "0", "--versions", "1"]
     server = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
     figures = {}
     try:

@@ -88,26 +88,38 @@ def products(options):
     from models.training.devices import choose_precision
 
     tf.config.threading.set_intra_op_parallelism_threads(options.threads)
-    precision = choose_precision(options.precision)
-    tokens, units, gates = BATCH * TIME, options.units, 4 * options.units
-
-    def normal(*shape, dtype=precision):
-        return tf.cast(tf.random.normal(shape), dtype)
-
-    table, hidden = normal(options.vocabulary, units), normal(tokens, units)
-    d_logits = normal(tokens, options.vocabulary)
-    kernel, d_gates = normal(units, gates), normal(tokens, gates)
-    recurrent_kernel, state, d_state = (
-        normal(*s, dtype="float32") for s in ((units, gates), (BATCH, units), (BATCH, gates))
-    )
-    logits_type = "float32" if options.augmented else precision  # rounded logits would spoil the augmented loss
-    exact_hidden, exact_table = tf.cast(hidden, logits_type), tf.cast(table, logits_type)
-    words = table[: len(set(window(options.vocabulary)[1].ravel().tolist()))]
-    d_similarity = normal(words.shape[0], options.vocabulary) if options.through else None
-    small_products = _products_of_the_steps(units)
+    hidden = _normal(choose_precision(options.precision), BATCH * TIME, options.units)
+    output_products, layer_products = _products_of_the_output(options, hidden), _products_of_a_layer(hidden)
 
     @tf.function
     def step():
+        results = [*output_products(), *layer_products(), *layer_products()]
+        return tf.add_n([tf.cast(tf.reshape(x, [-1])[0], tf.float32) for x in results])
+
+    def run():
+        step().numpy()
+
+    return run
+
+
+def _normal(dtype, *shape):
+    import tensorflow as tf
+
+    return tf.cast(tf.random.normal(shape), dtype)
+
+
+def _products_of_the_output(options, hidden):
+    """Makes the products of the logits, of their gradients, and of the augmented loss where the options ask for it."""
+    import tensorflow as tf
+
+    table = _normal(hidden.dtype, options.vocabulary, options.units)
+    d_logits = _normal(hidden.dtype, BATCH * TIME, options.vocabulary)
+    logits_type = "float32" if options.augmented else hidden.dtype  # rounded logits would spoil the augmented loss
+    exact_hidden, exact_table = tf.cast(hidden, logits_type), tf.cast(table, logits_type)
+    words = table[: len(set(window(options.vocabulary)[1].ravel().tolist()))]
+    d_similarity = _normal(hidden.dtype, words.shape[0], options.vocabulary) if options.through else None
+
+    def output_products():
         results = [
             tf.matmul(exact_hidden, exact_table, transpose_b=True),
             tf.matmul(d_logits, table),
@@ -117,20 +129,33 @@ def products(options):
             results.append(tf.matmul(words, table, transpose_b=True))
         if options.through:
             results += [tf.matmul(d_similarity, words, transpose_a=True), tf.matmul(d_similarity, table)]
-        for _ in range(2):  # layers
-            results += [
-                tf.matmul(hidden, kernel),
-                tf.matmul(d_gates, kernel, transpose_b=True),
-                tf.matmul(hidden, d_gates, transpose_a=True),
-                tf.matmul(-hidden, d_gates, transpose_a=True),
-                *small_products(state, d_state, recurrent_kernel),
-            ]
-        return tf.add_n([tf.cast(tf.reshape(x, [-1])[0], tf.float32) for x in results])
+        return results
 
-    def run():
-        step().numpy()
+    return output_products
 
-    return run
+
+def _products_of_a_layer(hidden):
+    """Makes the products of one layer over all its steps, and those of its steps."""
+    import tensorflow as tf
+
+    tokens, units = hidden.shape
+    gates = 4 * units
+    kernel, d_gates = _normal(hidden.dtype, units, gates), _normal(hidden.dtype, tokens, gates)
+    recurrent_kernel, state, d_state = (
+        _normal("float32", *shape) for shape in ((units, gates), (BATCH, units), (BATCH, gates))
+    )
+    small_products = _products_of_the_steps(units)
+
+    def layer_products():
+        return [
+            tf.matmul(hidden, kernel),
+            tf.matmul(d_gates, kernel, transpose_b=True),
+            tf.matmul(hidden, d_gates, transpose_a=True),
+            tf.matmul(-hidden, d_gates, transpose_a=True),
+            *small_products(state, d_state, recurrent_kernel),
+        ]
+
+    return layer_products
 
 
 def _products_of_the_steps(units):

@@ -13,13 +13,12 @@ import tempfile
 import time
 from pathlib import Path
 
+from components.artifacts.splits import split_dir
 from components.base import Context
 from components.quiet_import import import_quietly
 from components.trainer.component import Trainer
 from pipeline import config
 from pipeline.pipeline import create_pipeline
-
-TEST_SPLIT = "Split-test"
 
 
 def inputs(root: Path) -> dict[str, Path]:
@@ -59,11 +58,12 @@ def cut(tokens: Path, folder: Path, count: int) -> Path:
     """
     from models.text.token_stream import TokenStream, TokenWriter, write_index
 
-    shutil.copytree(tokens, folder, ignore=shutil.ignore_patterns("Split-train"))
-    (folder / "Split-train").mkdir()
-    with TokenWriter(folder / "Split-train" / "tokens-00000-of-00001") as writer:
-        writer.write(TokenStream(tokens / "Split-train")[:count])
-    write_index(folder / "Split-train", [(writer.path.name, writer.counts)])
+    source, train = split_dir(tokens, "train"), split_dir(folder, "train")
+    shutil.copytree(tokens, folder, ignore=shutil.ignore_patterns(source.name))
+    train.mkdir()
+    with TokenWriter(train / "tokens-00000-of-00001") as writer:
+        writer.write(TokenStream(source)[:count])
+    write_index(train, [(writer.path.name, writer.counts)])
     return folder
 
 
@@ -142,7 +142,7 @@ def evaluation(root: Path, steps: int) -> dict:
     folders, parameters = inputs(root), trainer_parameters()
     strategy = make_strategy(None, parameters.batch_size)
     model, _ = make_model(parameters, Tokenizer.load(folders["vocabulary"]), strategy)
-    stream = TokenStream(folders["transformed_examples"] / TEST_SPLIT)
+    stream = TokenStream(split_dir(folders["transformed_examples"], "test"))
     seconds = []
     for _ in range(2):
         started = time.perf_counter()

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from components.artifacts.splits import split_dir
 from components.quiet_import import import_quietly
 from models.serving import saved_model
 
@@ -102,10 +103,10 @@ def refresh(table: Path, runs: list[dict[str, Any]], roots: Path) -> dict[str, A
             break
         measured = [measure(*model_and_split) for model_and_split in paths]
         comparison["phrases"] = [
-            {"phrase": phrase, "words": [of["phrases"][i] for of in measured]} for i, phrase in enumerate(PHRASES)
+            {"phrase": phrase, "words": [model["phrases"][i] for model in measured]} for i, phrase in enumerate(PHRASES)
         ]
         comparison["mean_probability"] = {
-            word: {"in_text": share, "models": [of["mean_probability"][word] for of in measured]}
+            word: {"in_text": share, "models": [model["mean_probability"][word] for model in measured]}
             for word, share in measured[0]["in_text"].items()
         }
         kept.write_text(json.dumps(comparison, indent=1) + "\n", encoding="utf-8")
@@ -116,8 +117,9 @@ def refresh(table: Path, runs: list[dict[str, Any]], roots: Path) -> dict[str, A
 def _newest(roots: Path, run: dict[str, Any]) -> tuple[Path, Path] | None:
     """Returns a finished run's exported model and its eval split, or None if they do not exist."""
     root = roots / f"{run['name']}-seed{run['seed']}"
+    eval_splits = split_dir(Path("Transform/transformed_examples/*"), "eval")
     models = [path for path in root.glob(f"Trainer/model/*/{saved_model.EXPORT}") if path.parent.name.isdecimal()]
-    splits = [path for path in root.glob("Transform/transformed_examples/*/Split-eval") if path.parent.name.isdecimal()]
+    splits = [path for path in root.glob(str(eval_splits)) if path.parent.name.isdecimal()]
     if run["status"] != "finished" or not models or not splits:
         return None
     return tuple(max(paths, key=lambda path: int(path.parent.name)) for paths in (models, splits))

@@ -31,6 +31,9 @@ def main(arguments: list[str] | None = None) -> int:
 
     Returns:
         The exit code.
+
+    Raises:
+        OSError: If a table, a picture or the page cannot be written.
     """
     parser = argparse.ArgumentParser(prog="python -m experiments.report", description=__doc__.splitlines()[0])
     parser.add_argument("--table", type=Path, default=rows.TABLE, help="folder of rows (default experiments/ptb)")
@@ -52,7 +55,7 @@ def main(arguments: list[str] | None = None) -> int:
     except (RecordsError, OSError) as error:
         print(error, file=sys.stderr)
         return USAGE_ERROR
-    drawn = {size: curves.draw(of, f"Penn Treebank, {size}") for size, of in by_size(runs).items()}
+    drawn = {size: curves.draw(trained, f"Penn Treebank, {size}") for size, trained in by_size(runs).items()}
     for size, svg in drawn.items():
         (parsed.table / f"curves_{size}.svg").write_text(svg, encoding="utf-8")
     folder = parsed.table.name
@@ -135,10 +138,10 @@ def by_epoch(runs: Sequence[dict[str, Any]]) -> Table:
     shown = [epoch for epoch in SHOWN_EPOCHS if epoch <= last]
     table = [["training / valid after epoch", *map(str, shown), "best"]]
     for run in trained:
-        of = {e["epoch"]: f"{e['train_perplexity']:.1f} / {e['valid_perplexity']:.2f}" for e in run["epochs"]}
+        cells = {e["epoch"]: f"{e['train_perplexity']:.1f} / {e['valid_perplexity']:.2f}" for e in run["epochs"]}
         best = min(run["epochs"], key=lambda e: e["valid_perplexity"])
         name = f"`{run['name']}`, seed {run['seed']}"
-        table.append([name, *(of.get(e, "") for e in shown), f"{best['valid_perplexity']:.2f} ({best['epoch']})"])
+        table.append([name, *(cells.get(e, "") for e in shown), f"{best['valid_perplexity']:.2f} ({best['epoch']})"])
     return table if trained else []
 
 
@@ -151,10 +154,11 @@ def table_3(comparison: dict[str, Any]) -> tuple[Table, Table]:
     names = [f"`{model['name']}`" for model in comparison["models"]]
     phrases = [["phrase", *names]]
     for item in comparison["phrases"]:
-        phrases.append([f"{item['phrase']} …", *(", ".join(f"{w} {p:.2f}" for w, p in of) for of in item["words"])])
+        words_of_models = (", ".join(f"{word} {p:.2f}" for word, p in words) for words in item["words"])
+        phrases.append([f"{item['phrase']} …", *words_of_models])
     means = [["mean probability", "share of the text", *names]]
-    for word, of in comparison["mean_probability"].items():
-        means.append([f"`{word}`", f"{of['in_text']:.4f}", *(f"{value:.4f}" for value in of["models"])])
+    for word, shares in comparison["mean_probability"].items():
+        means.append([f"`{word}`", f"{shares['in_text']:.4f}", *(f"{value:.4f}" for value in shares["models"])])
     return phrases, means
 
 

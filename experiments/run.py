@@ -267,7 +267,7 @@ def results(root: Path, summary: dict[str, Any]) -> dict[str, Any]:
     try:
         steps = {step["name"]: step for step in load_run(root, summary["run_id"])["components"]}
         evaluated = EVALUATION.read(root / steps["Evaluator"]["outputs"]["evaluation"]["uri"])["adaptive"]
-        adaptive = {mode: {"valid": of["eval"], "test": of["test"]} for mode, of in evaluated.items()}
+        adaptive = {mode: {"valid": found["eval"], "test": found["test"]} for mode, found in evaluated.items()}
     except RunnerError as error:
         print(error, file=sys.stderr)
     figures = {key: summary[key] for key in ("valid_perplexity", "test_perplexity")}

@@ -24,6 +24,7 @@ import numpy as np
 
 from components.evaluator.figures.subspace_distance import subspace_distance
 from experiments import subspace_network
+from models import files
 
 BETAS = (0.0, 0.1, 0.25, 0.5, 0.75, 0.9, 1.0)
 TEMPERATURES = (0.5, 1.0, 2.0, 5.0, 10.0, 20.0, 40.0)
@@ -117,9 +118,7 @@ def train(point: Point, data_dir: Path, epochs: int, file: Path) -> dict:
         "history": history,
         "cpu_seconds": round(time.process_time() - started),
     }
-    temporary = file.with_suffix(".tmp")
-    temporary.write_text(json.dumps(result, indent=1) + "\n")
-    temporary.replace(file)
+    files.write_text(file, json.dumps(result, indent=1) + "\n")
     return result
 
 
@@ -132,8 +131,8 @@ def run(options: argparse.Namespace) -> None:
     folder = options.output / "subspace"
     folder.mkdir(parents=True, exist_ok=True)
     os.environ |= {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "TF_CPP_MIN_LOG_LEVEL": "3"}
-    files = {point: folder / f"{point.name}.json" for point in points(options.seeds)}
-    waiting = {p: f for p, f in files.items() if not f.exists() or json.loads(f.read_text())["epochs"] < options.epochs}
+    paths = {point: folder / f"{point.name}.json" for point in points(options.seeds)}
+    waiting = {p: f for p, f in paths.items() if not f.exists() or json.loads(f.read_text())["epochs"] < options.epochs}
     with ProcessPoolExecutor(options.processes, get_context("spawn"), max_tasks_per_child=1) as pool:
         jobs = [pool.submit(train, p, options.data_dir, options.epochs, f) for p, f in waiting.items()]
         for done, job in enumerate(as_completed(jobs), 1):
@@ -152,7 +151,7 @@ def summarise(output: Path) -> dict:
     Returns:
         The summary: for each panel its points, with the mean and every seed of each figure.
     """
-    results = [json.loads(file.read_text()) for file in sorted((output / "subspace").glob("*.json"))]
+    results = [json.loads(file.read_text()) for file in sorted((output / "subspace").glob("beta_*.json"))]
 
     def panel(key, fixed, value):
         chosen = [r for r in results if r[fixed] == value]

@@ -2,11 +2,14 @@
 
 import json
 import pydoc_data.topics
+import re
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+
+from components.artifacts.evaluation import EVALUATION
 
 REPOSITORY = Path(__file__).parents[2]
 COMPONENTS = (
@@ -16,6 +19,7 @@ KEYS = (
     "run_id exit blessed pushed_model valid_perplexity test_perplexity train_tokens_per_second replicas seconds "
     "components"
 ).split()
+SECTIONS = "gate training evaluation predictions embedding data lineage components configuration".split()
 
 # Loads the pushed model without this project's code, only with TensorFlow and tensorflow-text.
 OUTSIDE_SCRIPT = """
@@ -100,6 +104,20 @@ def test_the_run_leaves_a_summary_and_a_report_that_needs_no_network(first_run):
     assert json.loads((folder / "summary.json").read_text()) == summary
     report = (folder / "report.html").read_text()
     assert "<svg" in report and 'src="http' not in report and 'href="http' not in report
+
+
+def test_the_report_has_every_section_and_the_perplexities_that_the_evaluator_wrote(first_run):
+    _, summary, _ = first_run
+    root = Path(summary["pushed_model"]).parents[1]
+    report = (root / "runs" / summary["run_id"] / "report.html").read_text()
+    assert sorted(re.findall(r'<section id="(\w+)"', report)) == sorted(SECTIONS)
+    assert "A part of this report could not be read" not in report and 'class="dim absent"' not in report
+    (folder,) = (root / "Evaluator" / "evaluation").iterdir()
+    perplexities = [EVALUATION.read(folder)["splits"][split]["perplexity"] for split in ("eval", "test")]
+    assert perplexities == [summary["valid_perplexity"], summary["test_perplexity"]]
+    cell = r'<td class="n">([\d.,]+)</td>'
+    ((valid, test),) = re.findall(rf"<tr><td>perplexity</td>{cell}{cell}</tr>", report)
+    assert [float(shown.replace(",", "")) for shown in (valid, test)] == pytest.approx(perplexities, rel=1e-3)
 
 
 def test_an_unchanged_second_run_is_all_cached_and_quick(first_run, settings):

@@ -104,7 +104,7 @@ def test_a_run_from_an_empty_folder_pushes_a_model_that_scores(tied_lm, tmp_path
     assert Path(summary["pushed_model"]) == tmp_path / "output" / "serving" / "1"
     assert (tmp_path / "output" / "runs" / summary["run_id"] / "report.html").is_file(), done.stderr
     again = json.loads(run(tied_lm, "run", "--local", *settings, cwd=tmp_path).stdout.splitlines()[-1])
-    assert {of["status"] for of in again["components"].values()} == {"cached"}
+    assert {component["status"] for component in again["components"].values()} == {"cached"}
     run(tied_lm, "report", "--compare", summary["run_id"], again["run_id"], cwd=tmp_path)
     run(tied_lm, "score", "texts/test.txt", "--output", "scores.jsonl", cwd=tmp_path)
     assert len((tmp_path / "scores.jsonl").read_text().splitlines()) == len(TEXT[::5])

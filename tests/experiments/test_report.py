@@ -36,8 +36,8 @@ RUNS = [
 def table(tmp_path):
     folder = tmp_path / "ptb"
     folder.mkdir()
-    for of in RUNS:
-        Records(folder).save(of)
+    for recorded in RUNS:
+        Records(folder).save(recorded)
     (tmp_path / "README.md").write_text(f"Before.\n\n{report.BEGIN}\nold\n{report.END}\n\nAfter.\n")
     return folder
 
@@ -130,7 +130,7 @@ def test_without_a_run_or_marks_in_the_readme_nothing_is_written(table, capsys):
 def test_the_shipped_tables_are_those_of_the_shipped_results():
     comparison = json.loads(path.read_text()) if (path := rows_table() / next_words.FILE).is_file() else None
     runs = Records(rows_table()).runs()
-    if any(of["status"] == "running" for of in runs):
+    if any(recorded["status"] == "running" for recorded in runs):
         pytest.skip("A row is in training: the tables are behind its figures until `make results`.")
     pictures = [f"ptb/curves_{size}.svg" for size in report.by_size(runs)]
     assert report.markdown(runs, comparison, pictures) in (REPOSITORY / "experiments" / "README.md").read_text()

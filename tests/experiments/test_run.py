@@ -117,7 +117,7 @@ def test_a_finished_row_with_other_evaluation_is_evaluated_not_trained(world):
     assert after["overrides"] == before["overrides"] | changed
     evaluations = sorted((world / "root").glob("Evaluator/evaluation/*/evaluation.json"), key=os.path.getmtime)
     evaluated = EVALUATION.read(evaluations[-1].parent)["adaptive"]
-    assert after["adaptive"] == {mode: {"valid": of["eval"], "test": of["test"]} for mode, of in evaluated.items()}
+    assert after["adaptive"] == {mode: {"valid": own["eval"], "test": own["test"]} for mode, own in evaluated.items()}
     assert set(after["adaptive"]) == {"cache", "dynamic"} and evaluated["cache"]["settings"]["cache_lambda"] == 0.2
     assert all(after[key] == before[key] for key in before if key not in ("overrides", "adaptive"))
 

@@ -51,7 +51,7 @@ def test_a_saved_model_tokenizes_without_this_project(tmp_path, kind):
     assert text == tokenizer.decode(expected).numpy()[0].decode()
 
 
-# tensorflow-text operations in TensorFlow Serving 2.16 and later that this project allows itself; see DESIGN.
+# The only operations of tensorflow-text that an exported model may use: TensorFlow Serving has them from 2.16 on.
 TEXT_OPS = {"NormalizeUTF8", "WordpieceTokenizeWithOffsets"}
 
 
