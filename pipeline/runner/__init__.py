@@ -1,5 +1,6 @@
 """The local runner: order, cache, complete outputs, one run in a root at a time, progress, rollback, workers.
 
-Imports `pipeline.metadata` and `components.base`, and of the components the Trainer's and Tuner's workers and the
-Pusher's versions; imported by the commands.
+The commands, `reporting`, `tracking` and `kubeflow` import it; start with `local_runner.LocalRunner`. It imports
+`pipeline.metadata` and `pipeline.config`; `components.base`, the helpers for child processes and the run's log, the
+workers of the Trainer and the Tuner and the Pusher's versions; and of `models` only `files` and `settings`.
 """
