@@ -43,8 +43,8 @@ async function predict(version, signature, inputs) {
   return (await fetchJSON(path, { method: "POST", headers, body })).outputs;
 }
 
-// Runs something that asks the server; what goes wrong is shown in words, what goes right takes the words away.
-async function tell(work) {
+// Runs a function that asks the server. Shows its error on the page; hides the last error if it succeeds.
+async function runShowingErrors(work) {
   try {
     await work();
     problem.hidden = true;
@@ -194,7 +194,7 @@ function update() {
   clearTimeout(timer);
   asked += 1;
   const number = asked;
-  return tell(() => Promise.all(panels.map((panel) => panel.update(text.value, number))));
+  return runShowingErrors(() => Promise.all(panels.map((panel) => panel.update(text.value, number))));
 }
 
 // Arrow keys among the next words; Escape goes back to the text.
@@ -262,9 +262,9 @@ find("#continue").addEventListener("submit", async (event) => {
   const go = find("#go");
   const [words, temperature] = [find("#words").valueAsNumber, find("#temperature").valueAsNumber];
   go.disabled = true;
-  await tell(() => Promise.all(panels.map((panel) => panel.generate(text.value, words, temperature))));
+  await runShowingErrors(() => Promise.all(panels.map((panel) => panel.generate(text.value, words, temperature))));
   go.disabled = false;
 });
 
-await tell(look);
-setInterval(() => document.hidden || tell(look), LOOK_MILLISECONDS);
+await runShowingErrors(look);
+setInterval(() => document.hidden || runShowingErrors(look), LOOK_MILLISECONDS);
