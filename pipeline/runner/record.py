@@ -6,7 +6,7 @@ from typing import Any, NotRequired
 
 from typing_extensions import TypedDict
 
-from pipeline.runner.step import Step, StepRecord
+from pipeline.runner.step import ComponentStep, StepRecord
 
 
 class Summary(TypedDict):
@@ -57,7 +57,13 @@ class RunRecord(TypedDict):
 
 
 def run_record(
-    run_id: str, root: Path, started: str, seconds: float, exit_code: int, error: str | None, steps: Iterable[Step]
+    run_id: str,
+    root: Path,
+    started: str,
+    seconds: float,
+    exit_code: int,
+    error: str | None,
+    steps: Iterable[ComponentStep],
 ) -> RunRecord:
     """Makes the record of a run.
 

@@ -15,7 +15,7 @@ from pipeline.metadata.store import Artifact
 from pipeline.runner import artifact_files
 from pipeline.runner.local_runner import LocalRunner
 from pipeline.runner.record import RunRecord, run_record
-from pipeline.runner.step import Step
+from pipeline.runner.step import ComponentStep
 
 
 class Rollback(Component):
@@ -45,7 +45,7 @@ def roll_back(runner: LocalRunner, parameters: Pusher.Parameters) -> RunRecord:
         pushed = versions.roll_back(parameters.serving_dir, parameters.keep_versions)
     except ComponentError as error:
         raise RunnerError(str(error)) from error
-    step = Step(Rollback(parameters), "executed")
+    step = ComponentStep(Rollback(parameters), "executed")
     step.figures = {"pushed_model": pushed["path"], "version": pushed["version"], "rollback_of": pushed["rollback_of"]}
     source = _pushed_artifact(runner, pushed["rollback_of"], pushed["digest"])
     step.inputs = {"pushed_model": source} if source else {}
@@ -65,7 +65,7 @@ def roll_back(runner: LocalRunner, parameters: Pusher.Parameters) -> RunRecord:
     return record
 
 
-def _publish(runner: LocalRunner, step: Step, pushed: Pushed) -> None:
+def _publish(runner: LocalRunner, step: ComponentStep, pushed: Pushed) -> None:
     """Records the rollback as an execution with its own `pushed_model`."""
     name, records = step.component.name, runner.metadata
     input_ids = {key: artifact.id for key, artifact in step.inputs.items()}
