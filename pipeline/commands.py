@@ -173,7 +173,11 @@ def compile_for_kubeflow(parsed: argparse.Namespace, configuration: config.Confi
 
 
 def root(configuration: config.Configuration) -> Path:
-    """Returns `pipeline.root` as a path, with `~` expanded."""
+    """Returns `pipeline.root` as a path, with `~` expanded.
+
+    Args:
+        configuration: The resolved configuration.
+    """
     return Path(configuration.settings.pipeline.root).expanduser()
 
 

@@ -267,7 +267,12 @@ class _Progress:
             self._bar.console.print(f"{self._lines:,} lines, {self._figures()}.")
 
     def advance(self, lines: int, tokens: int) -> None:
-        """Counts lines that were written, and their tokens."""
+        """Counts lines that were written, and their tokens.
+
+        Args:
+            lines: How many lines.
+            tokens: How many tokens these lines have.
+        """
         self._lines += lines
         self.tokens += tokens
         read = sum(item.bytes_read for item in self._inputs)
