@@ -18,9 +18,8 @@ from models.text.token_stream import TokenStream
 from models.text.tokenizer import Tokenizer
 from pipeline.errors import Refused, RunnerError
 from pipeline.exporting import model_card
-from pipeline.exporting.pushed_model import PushedModel
+from pipeline.exporting.pushed_model import MEASURED_SPLITS, PushedModel
 
-SPLITS = ("eval", "test")
 OPTIONS = ("dropout", "init_scale", "augmented", "gradient_through_target", "seed")  # keys of the recipe
 AUGMENTED = ("temperature", "gamma")
 TFLITE_FILE = "model.tflite"
@@ -126,7 +125,7 @@ def _streams(pushed: PushedModel, vocabulary_size: int) -> dict[str, TokenStream
     if pushed.tokens is None:
         return {}
     try:
-        streams = {split: TokenStream(split_dir(pushed.tokens, split)) for split in SPLITS}
+        streams = {split: TokenStream(split_dir(pushed.tokens, split)) for split in MEASURED_SPLITS}
     except ValueError as error:
         raise RunnerError(f"{error} Or name another folder with --tokens DIR.") from error
     for split, stream in streams.items():
