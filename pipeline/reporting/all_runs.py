@@ -33,7 +33,11 @@ def write(root: Path, path: Path) -> None:
 
 
 def default_path(root: Path) -> Path:
-    """Returns where the page of all runs is written by default: beside the runs' folders."""
+    """Returns where the page of all runs is written by default: beside the runs' folders.
+
+    Args:
+        root: `pipeline.root` of the runs.
+    """
     return runs_folder(root) / "index.html"
 
 

@@ -155,12 +155,12 @@ def calibration(curves: Mapping[str, Sequence[Mapping[str, float]]], title: str)
     def draw(axes) -> None:
         axes.plot([0, 1], [0, 1], color=INK, linewidth=1, linestyle=":")
         for (name, bins), color in zip(curves.items(), SERIES, strict=False):
-            tokens = sum(of["tokens"] for of in bins)
-            bins = [of for of in bins if of["tokens"] >= MIN_BIN_TOKENS]
-            x, y = [of["probability"] for of in bins], [of["accuracy"] for of in bins]
+            tokens = sum(part["tokens"] for part in bins)
+            bins = [part for part in bins if part["tokens"] >= MIN_BIN_TOKENS]
+            x, y = [part["probability"] for part in bins], [part["accuracy"] for part in bins]
             axes.plot(x, y, color=color, linewidth=1, alpha=0.5)
             axes.scatter(
-                x, y, s=[4 + 200 * of["tokens"] / tokens for of in bins], color=color, label=name, linewidths=0
+                x, y, s=[4 + 200 * part["tokens"] / tokens for part in bins], color=color, label=name, linewidths=0
             )
         for axis in (axes.xaxis, axes.yaxis):
             axis.set_major_formatter(PercentFormatter(1, decimals=0))

@@ -17,7 +17,7 @@ from pipeline.runner.progress import figure, label, number
 from pipeline.runner.record import RunRecord
 
 TEMPLATES = Path(__file__).parent / "templates"
-SECTIONS: dict[str, Callable[[sections.Artifacts], Any]] = {
+SECTIONS: dict[str, Callable[[sections.RunArtifacts], Any]] = {
     "evaluation": sections.evaluation,
     "training": sections.training,
     "tuning": search.tuning,
@@ -39,7 +39,7 @@ def write_report(run: RunRecord, path: Path) -> None:
     Raises:
         OSError: If the file cannot be written.
     """
-    artifacts = sections.Artifacts(run)
+    artifacts = sections.RunArtifacts(run)
     path.parent.mkdir(parents=True, exist_ok=True)
     contents, unreadable = {}, []
     with warnings.catch_warnings():
@@ -137,7 +137,11 @@ def _remark(word: str, value: Any) -> str:
 
 
 def percent(share: float | None) -> str:
-    """Returns a share as a percentage with one decimal, or a dash for None."""
+    """Returns a share as a percentage with one decimal, or a dash for None.
+
+    Args:
+        share: A share from 0 to 1, or None if it is not known.
+    """
     return "–" if share is None else f"{share:.1%}"
 
 

@@ -183,7 +183,7 @@ def test_files_that_were_skipped_or_hold_bytes_that_are_not_text_are_shown(tmp_p
 
 
 def test_coverage_curve_ends_at_the_vocabularys_share(tmp_path):
-    found = sections.data(sections.Artifacts(make_run(tmp_path)))
+    found = sections.data(sections.RunArtifacts(make_run(tmp_path)))
     assert found["vocabulary"]["size"] == 4 and found["vocabulary"]["rare"] == 1
     assert np.isclose(found["vocabulary"]["coverage"], 0.95)
 
