@@ -14,6 +14,7 @@ from components.quiet_import import silence
 from models import files
 from models.perplexity import perplexity
 from models.serving import hub_export, litert_export, saved_model
+from models.settings import TokenizerSettings
 from models.text.token_stream import TokenStream
 from models.text.tokenizer import Tokenizer
 from pipeline.errors import Refused, RunnerError
@@ -116,7 +117,7 @@ def put_in_place(folder: Path, target: Path, output: Path, pushed: PushedModel, 
 
 
 def _tokenizer(pushed: PushedModel) -> Tokenizer:
-    settings = {name: pushed.card["vocabulary"][name] for name in ("tokenizer", "lowercase", "keep_blank_lines")}
+    settings = {name: pushed.card["vocabulary"][name] for name in TokenizerSettings.model_fields}
     return Tokenizer(**settings, vocabulary_file=pushed.path / saved_model.VOCABULARY)
 
 
