@@ -11,6 +11,7 @@ from typing import Any
 import jinja2
 
 from components.base import ComponentError
+from models import files
 from pipeline.exit_codes import DONE, FAILED, REFUSED
 from pipeline.reporting import comparison, lineage_drawing, search, sections
 from pipeline.runner.progress import figure, label, number
@@ -40,7 +41,6 @@ def write_report(run: RunRecord, path: Path) -> None:
         OSError: If the file cannot be written.
     """
     artifacts = sections.RunArtifacts(run)
-    path.parent.mkdir(parents=True, exist_ok=True)
     contents, unreadable = {}, []
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # matplotlib warns of words in scripts that its font lacks
@@ -66,7 +66,7 @@ def write_report(run: RunRecord, path: Path) -> None:
             **contents,
         )
     )
-    path.write_text(page, encoding="utf-8")
+    _write(path, page)
 
 
 def write_comparison(first: RunRecord, second: RunRecord, path: Path) -> None:
@@ -87,8 +87,12 @@ def write_comparison(first: RunRecord, second: RunRecord, path: Path) -> None:
         .get_template("comparison.html.j2")
         .render(runs=runs, outcomes=[outcome(run) for run in runs], **comparison.compare(first, second))
     )
+    _write(path, page)
+
+
+def _write(path: Path, page: str) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(page, encoding="utf-8")
+    files.write_text(path, page)
 
 
 def outcome(run: RunRecord) -> str:

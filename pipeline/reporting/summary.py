@@ -4,7 +4,6 @@ import os
 from pathlib import Path
 from typing import Any
 
-from models import files
 from pipeline.root import run_folder
 from pipeline.runner import artifact_files
 from pipeline.runner.record import RunRecord, Summary
@@ -62,11 +61,5 @@ def write_run(run: RunRecord) -> Path:
     folder = run_folder(Path(run["root"]), run["run_id"])
     artifact_files.write_json(folder / "summary.json", run["summary"])
     report = folder / "report.html"
-    temporary = report.with_name(".report.html")
-    try:
-        write_report(run, temporary)
-        files.sync(temporary)
-        temporary.replace(report)
-    finally:
-        temporary.unlink(missing_ok=True)
+    write_report(run, report)
     return report
