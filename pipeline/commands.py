@@ -8,7 +8,7 @@ import logging
 import sqlite3
 import sys
 from pathlib import Path
-from typing import Any, TextIO
+from typing import TextIO
 
 import pydantic
 
@@ -65,7 +65,7 @@ def _run(
     components: list[Component],
     progress: RunProgress,
     peers: Peers | None,
-) -> dict[str, Any]:
+) -> Summary:
     with (
         LocalRunner(root(configuration), not parsed.no_cache, progress, peers) as runner,
         _tracker(configuration, runner) as tracker,

@@ -10,11 +10,13 @@ import rich.console
 import rich.markup
 import rich.table
 
+from pipeline.config.resolve import changed_values
 from pipeline.errors import RunnerError, describe
 from pipeline.exit_codes import DONE, FAILED, INTERRUPTED, REFUSED
 from pipeline.metadata.store import Metadata
 from pipeline.root import metadata_file
 from pipeline.runner.progress import STYLES, key_figures, number
+from pipeline.runner.record import RunRecord, StoredRun
 
 OUTCOMES = {DONE: "done", FAILED: "failed", REFUSED: "refused", INTERRUPTED: "interrupted", None: "unfinished"}
 PIPE_WIDTH = 160  # characters, for a pipe, which has no width
@@ -79,7 +81,7 @@ def show_run(root: Path, run_id: str, output: TextIO) -> int:
     return DONE
 
 
-def load_run(root: Path, run_id: str) -> dict[str, Any]:
+def load_run(root: Path, run_id: str) -> RunRecord:
     """Loads the whole record of a finished run.
 
     Args:
@@ -98,7 +100,7 @@ def load_run(root: Path, run_id: str) -> dict[str, Any]:
     return run["run"] | {"root": str(root.absolute())}  # the folder may have been moved since
 
 
-def read_runs(root: Path) -> list[dict[str, Any]]:
+def read_runs(root: Path) -> list[StoredRun]:
     """Reads every run below a root, newest first, as `Metadata.runs` returns them.
 
     Args:
@@ -117,7 +119,7 @@ def read_runs(root: Path) -> list[dict[str, Any]]:
         raise RunnerError(describe(error, root)) from error
 
 
-def _find(runs: list[dict[str, Any]], run_id: str, root: Path) -> dict[str, Any]:
+def _find(runs: list[StoredRun], run_id: str, root: Path) -> StoredRun:
     matches = runs[:1] if run_id == "latest" else [run for run in runs if run["run_id"] == run_id]
     matches = matches or [run for run in runs if run["run_id"].startswith(run_id)]
     if len(matches) == 1:
@@ -129,13 +131,13 @@ def _find(runs: list[dict[str, Any]], run_id: str, root: Path) -> dict[str, Any]
     raise RunnerError(f"{run_id!r}: {problem} in {root}. {advice}")
 
 
-def _print_changes(record: dict[str, Any], console: rich.console.Console) -> None:
-    values, defaults = record["configuration"], record["defaults"]
-    changed = [f"  {key} = {value!r}" for key, value in values.items() if value != defaults[key]]
-    console.print("\n".join(["Configuration that differs from the default:", *(changed or ["  none"])]), markup=False)
+def _print_changes(record: RunRecord, console: rich.console.Console) -> None:
+    changed = changed_values(record["configuration"], record["defaults"])
+    lines = [f"  {key} = {value!r}" for key, value in changed.items()]
+    console.print("\n".join(["Configuration that differs from the default:", *(lines or ["  none"])]), markup=False)
 
 
-def _print_components(record: dict[str, Any], console: rich.console.Console) -> None:
+def _print_components(record: RunRecord, console: rich.console.Console) -> None:
     table = _table("component", "status", "seconds", "key figures")
     for step in record["components"]:
         status = f"[{STYLES[step['status']]}]{step['status']}"
@@ -144,7 +146,7 @@ def _print_components(record: dict[str, Any], console: rich.console.Console) -> 
     console.print(table)
 
 
-def _print_artifacts(record: dict[str, Any], console: rich.console.Console) -> None:
+def _print_artifacts(record: RunRecord, console: rich.console.Console) -> None:
     table = _table("artifact", "type", "folder", "made from")
     names = {
         artifact["artifact_id"]: f"{step['name']}.{key}"

@@ -16,6 +16,7 @@ from components.artifacts.evaluation import EMBEDDING, EVALUATION, PREDICTIONS, 
 from components.artifacts.model_run import HISTORY
 from components.artifacts.splits import split_dir
 from components.artifacts.statistics import ANOMALIES, SOURCES, STATISTICS
+from pipeline.config.resolve import changed_values
 from pipeline.reporting import charts
 from pipeline.runner.record import RunRecord
 
@@ -244,15 +245,16 @@ def configuration(run: RunRecord) -> list[dict]:
     Args:
         run: The run's record.
     """
-    defaults = run.get("defaults", {})
+    values, defaults = run.get("configuration", {}), run.get("defaults", {})
+    changed = changed_values(values, defaults)
     return [
         {
             "key": key,
             "value": as_text(value),
             "default": as_text(defaults.get(key)),
-            "changed": value != defaults.get(key),
+            "changed": key in changed,
         }
-        for key, value in run.get("configuration", {}).items()
+        for key, value in values.items()
     ]
 
 

@@ -1,4 +1,4 @@
-"""A run's record, which the metadata keep; the report, the summary and MLflow use it."""
+"""A run's record, and what the metadata keep of a run; the report, the summary and MLflow use them."""
 
 from collections.abc import Iterable
 from pathlib import Path
@@ -54,6 +54,32 @@ class RunRecord(TypedDict):
     defaults: NotRequired[dict[str, Any]]
     code: NotRequired[str]
     summary: NotRequired[Summary]
+
+
+class TrackedRun(TypedDict):
+    """Where a run is in MLflow; `complete` says whether MLflow has all of it."""
+
+    uri: str
+    run_id: str
+    complete: bool
+
+
+class StoredRun(TypedDict):
+    """What the metadata hold of a run.
+
+    Attributes:
+        run_id: The run's id.
+        started: ISO 8601 time.
+        exit: The command's exit code, or 130 for a run that was interrupted; missing if the run was killed.
+        run: The run's record; missing if it was stopped before its end.
+        mlflow: Where the run is in MLflow; missing if it was not tracked.
+    """
+
+    run_id: str
+    started: str
+    exit: NotRequired[int]
+    run: NotRequired[RunRecord]
+    mlflow: NotRequired[TrackedRun]
 
 
 def run_record(
