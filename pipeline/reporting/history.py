@@ -10,16 +10,17 @@ import rich.console
 import rich.markup
 import rich.table
 
+from components.number_format import readable
+from components.terminal import make_console
 from pipeline.config.resolve import changed_values
 from pipeline.errors import RunnerError, describe
 from pipeline.exit_codes import DONE, FAILED, INTERRUPTED, REFUSED
 from pipeline.metadata.store import Metadata
 from pipeline.root import metadata_file
-from pipeline.runner.progress import STYLES, key_figures, number
+from pipeline.runner.progress import STYLES, key_figures
 from pipeline.runner.record import RunRecord, StoredRun
 
 OUTCOMES = {DONE: "done", FAILED: "failed", REFUSED: "refused", INTERRUPTED: "interrupted", None: "unfinished"}
-PIPE_WIDTH = 160  # characters, for a pipe, which has no width
 
 
 def list_runs(root: Path, output: TextIO) -> int:
@@ -45,7 +46,7 @@ def list_runs(root: Path, output: TextIO) -> int:
         figures = [_shown(summary.get(key)) for key in ("seconds", "valid_perplexity", "test_perplexity")]
         pushed = _below(summary.get("pushed_model"), root)
         table.add_row(run["run_id"], run["started"], OUTCOMES[run.get("exit")], *figures, pushed)
-    _console(output).print(table)
+    make_console(output, wide_pipe=True).print(table)
     return DONE
 
 
@@ -64,7 +65,7 @@ def show_run(root: Path, run_id: str, output: TextIO) -> int:
         RunnerError: If the metadata cannot be read, or there is no such run.
     """
     run = _find(read_runs(root), run_id, root)
-    console = _console(output)
+    console = make_console(output, wide_pipe=True)
     record = run.get("run")
     console.print(f"Run {run['run_id']}, started {run['started']}: {OUTCOMES[run.get('exit')]}.", markup=False)
     if record is None:
@@ -173,12 +174,8 @@ def _table(*columns: str) -> rich.table.Table:
     return table
 
 
-def _console(output: TextIO) -> rich.console.Console:
-    return rich.console.Console(file=output, width=None if output.isatty() else PIPE_WIDTH, highlight=False)
-
-
 def _shown(value: Any) -> str:
-    return "" if value is None else number(value)
+    return "" if value is None else readable(value)
 
 
 def _below(path: str | None, root: Path) -> str:

@@ -11,10 +11,11 @@ from typing import Any
 import jinja2
 
 from components.base import ComponentError
+from components.number_format import readable
 from models import files
 from pipeline.exit_codes import DONE, FAILED, REFUSED
 from pipeline.reporting import comparison, lineage_drawing, search, sections
-from pipeline.runner.progress import figure, label, number
+from pipeline.runner.progress import figure, label
 from pipeline.runner.record import RunRecord
 
 TEMPLATES = Path(__file__).parent / "templates"
@@ -132,12 +133,12 @@ def headline(run: RunRecord) -> list[tuple[str, str, str]]:
          _remark("replicas", summary.get("replicas"))),
         ("seconds", run.get("seconds"), ""),
     ]  # fmt: skip
-    return [(what, percent(value) if what.endswith("accuracy") else number(value), remark)
+    return [(what, percent(value) if what.endswith("accuracy") else readable(value), remark)
             for what, value, remark in rows if value is not None]  # fmt: skip
 
 
 def _remark(word: str, value: Any) -> str:
-    return "" if value is None else f"{word} {number(value)}"
+    return "" if value is None else f"{word} {readable(value)}"
 
 
 def percent(share: float | None) -> str:
@@ -177,7 +178,7 @@ def environment() -> jinja2.Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"number": lambda value: "–" if value is None else number(value), "percent": percent}
+    environment.filters |= {"number": lambda value: "–" if value is None else readable(value), "percent": percent}
     script = (TEMPLATES / "sort.js").read_text(encoding="utf-8")
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     environment.globals |= {"sort_script": script, "sort_digest": digest}

@@ -6,8 +6,8 @@ from html import escape
 from typing import Any
 
 from components.artifacts.trials import TRIALS, lowest_perplexity, rank
+from components.number_format import readable
 from pipeline.reporting.sections import RunArtifacts
-from pipeline.runner.progress import number
 
 LEFT, TOP, GAP, HEIGHT = 55, 34, 120, 190
 LAST_AXIS = "valid perplexity"
@@ -95,7 +95,8 @@ class _Axis:
 def _axis(axis: _Axis, x: float) -> str:
     ends = [(TOP + HEIGHT + 16, axis.low), (TOP - 6, axis.high)]
     ticks = "".join(
-        f'<text x="{x}" y="{y}" text-anchor="middle" font-size="10">{escape(number(value))}</text>' for y, value in ends
+        f'<text x="{x}" y="{y}" text-anchor="middle" font-size="10">{escape(readable(value))}</text>'
+        for y, value in ends
     )
     name = escape(axis.name.replace("_", " "))
     return (
@@ -116,7 +117,7 @@ def _line(trial: Mapping[str, Any], axes: Sequence[_Axis]) -> str:
         style = 'stroke="var(--series-2)" stroke-width="2.4"'
     if trial["best"]:
         style = 'stroke="var(--series-4)" stroke-width="3"'
-    values = ", ".join(f"{name} {number(value)}" for name, value in trial["values"].items())
-    end = f"{LAST_AXIS} {number(trial['perplexity'])}" if completed else trial["status"]
+    values = ", ".join(f"{name} {readable(value)}" for name, value in trial["values"].items())
+    end = f"{LAST_AXIS} {readable(trial['perplexity'])}" if completed else trial["status"]
     title = escape(f"trial {trial['trial']}: {values}: {end}")
     return f'<polyline fill="none" {style} points="{points}"><title>{title}</title></polyline>'
