@@ -5,9 +5,10 @@ import contextlib
 import difflib
 import importlib.util
 import logging
+import sqlite3
 import sys
 from pathlib import Path
-from typing import Any, TextIO
+from typing import TextIO
 
 import pydantic
 
@@ -29,7 +30,7 @@ from pipeline.runner.code_digest import code_digest
 from pipeline.runner.local_runner import LocalRunner
 from pipeline.runner.progress import RunProgress
 from pipeline.runner.record import RunRecord, Summary
-from pipeline.runner.rollback import roll_back
+from pipeline.runner.rollback import mark_unrecorded, roll_back
 from pipeline.tracking.tracker import Tracker
 
 
@@ -64,7 +65,7 @@ def _run(
     components: list[Component],
     progress: RunProgress,
     peers: Peers | None,
-) -> dict[str, Any]:
+) -> Summary:
     with (
         LocalRunner(root(configuration), not parsed.no_cache, progress, peers) as runner,
         _tracker(configuration, runner) as tracker,
@@ -90,7 +91,7 @@ def rollback(parsed: argparse.Namespace, configuration: config.Configuration) ->
         configuration: The resolved configuration.
 
     Returns:
-        A summary in the form of a run's.
+        A summary in the form of a run's. Its exit code is 1 if the version was pushed but could not be recorded.
 
     Raises:
         RunnerError: If the root cannot be used, or there is no previous version.
@@ -101,8 +102,15 @@ def rollback(parsed: argparse.Namespace, configuration: config.Configuration) ->
         run = roll_back(runner, parameters)
         run["configuration"], run["defaults"] = configuration.values, configuration.defaults
         run["summary"] = summary.summarize(run)
-        runner.metadata.finish_run(runner.run_id, {"exit": run["exit"], "run": run})
-        progress.message(run["message"])
+        try:
+            runner.metadata.finish_run(runner.run_id, {"exit": run["exit"], "run": run})
+        except (OSError, sqlite3.Error) as error:  # the version is pushed already
+            mark_unrecorded(run, runner.describe(error))
+            run["summary"] = summary.summarize(run)
+        if run["error"]:
+            progress.message(run["error"], "bold red")
+        else:
+            progress.message(run["message"])
         tracker.finish()
     return run["summary"]
 
@@ -173,7 +181,11 @@ def compile_for_kubeflow(parsed: argparse.Namespace, configuration: config.Confi
 
 
 def root(configuration: config.Configuration) -> Path:
-    """Returns `pipeline.root` as a path, with `~` expanded."""
+    """Returns `pipeline.root` as a path, with `~` expanded.
+
+    Args:
+        configuration: The resolved configuration.
+    """
     return Path(configuration.settings.pipeline.root).expanduser()
 
 

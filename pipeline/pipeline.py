@@ -95,5 +95,9 @@ def _training_components(config: Settings, transformed_examples: Channel, vocabu
 
 
 def serving_dir(config: Settings) -> Path:
-    """Returns the folder that versions are pushed to: `pipeline.serving_dir`, or `serving` below the root."""
+    """Returns the folder that versions are pushed to: `pipeline.serving_dir`, or `serving` below the root.
+
+    Args:
+        config: The resolved settings.
+    """
     return Path(config.pipeline.serving_dir or Path(config.pipeline.root) / "serving").expanduser()

@@ -19,9 +19,9 @@ from pipeline.runner import stopping
 DEFAULT_CONFIG = Path("pipeline_config.yaml")
 
 EPILOG = """\
-exit codes: 0 done (pushed, or as far as --until); 1 a component failed; 2 bad usage or configuration, nothing
-started; 3 a gate refused the model, nothing pushed. After 0, 1 and 3 the last line on standard output is the run's
-summary as JSON; progress and tables go to standard error."""
+exit codes: 0 done (pushed, or as far as --until); 1 a component failed, or a rollback was pushed but not recorded; 2
+bad usage or configuration, nothing started; 3 a gate refused the model, nothing pushed. After 0, 1 and 3 the last line
+on standard output is the run's summary as JSON; progress and tables go to standard error."""
 
 
 def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:

@@ -243,14 +243,13 @@ class _Progress:
     """Shows a bar on standard error, and a line at the end. The bar counts bytes, if the inputs' sizes are known."""
 
     def __init__(self, inputs: list, done: int):
-        import rich.console
         import rich.progress as bars
 
-        from components.terminal import can_redraw
+        from components.terminal import can_redraw, make_console
 
         self._inputs, self._lines, self.tokens = inputs, done, 0
         sizes = [lines.size for lines in inputs]
-        console = rich.console.Console(stderr=True, highlight=False)
+        console = make_console()
         columns = [bars.BarColumn(), bars.TaskProgressColumn(), bars.TextColumn("{task.fields[figures]}")]
         self._bar = bars.Progress(
             *columns, bars.TimeRemainingColumn(), console=console, transient=True, disable=not can_redraw(console)
@@ -267,7 +266,12 @@ class _Progress:
             self._bar.console.print(f"{self._lines:,} lines, {self._figures()}.")
 
     def advance(self, lines: int, tokens: int) -> None:
-        """Counts lines that were written, and their tokens."""
+        """Counts lines that were written, and their tokens.
+
+        Args:
+            lines: How many lines.
+            tokens: How many tokens these lines have.
+        """
         self._lines += lines
         self.tokens += tokens
         read = sum(item.bytes_read for item in self._inputs)

@@ -6,7 +6,7 @@ its tokenizer, its vocabulary, its weight of the augmented loss. If both decide 
 
 from typing import Any
 
-# PAPER: learning rate 1.0 and these clips belong to a loss summed over the steps and averaged over the batch.
+# The paper's learning rate 1.0 and these clips suit a loss that is summed over the steps and averaged over the batch.
 PRESETS: dict[str, dict[str, Any]] = {
     "small": {
         "model.units": 200,

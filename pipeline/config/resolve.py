@@ -39,7 +39,20 @@ class Configuration:
     @property
     def changed(self) -> dict[str, Any]:
         """The values that differ from their defaults."""
-        return {key: value for key, value in self.values.items() if value != self.defaults[key]}
+        return changed_values(self.values, self.defaults)
+
+
+def changed_values(values: Mapping[str, Any], defaults: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns the values that differ from their defaults.
+
+    Args:
+        values: Dotted key -> value.
+        defaults: Dotted key -> the value if nobody sets it.
+
+    Returns:
+        Dotted key -> value, in the order of `values`.
+    """
+    return {key: value for key, value in values.items() if value != defaults.get(key)}
 
 
 def _is_text(kind: Any) -> bool:

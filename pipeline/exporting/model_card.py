@@ -8,7 +8,7 @@ from typing import Any
 import jinja2
 import yaml
 
-from pipeline.exporting.pushed_model import PushedModel
+from pipeline.exporting.pushed_model import MEASURED_SPLITS, PushedModel
 
 TEMPLATES = Path(__file__).parent / "templates"
 PATHS = ("initial_model", "pretrained_embeddings")  # paths in the recipe; the card has only their last part
@@ -84,7 +84,7 @@ def _card(kind: str, pushed: PushedModel, model, figures: Figures, values: Mappi
     recipe = {key: value for key, value in pushed.card["recipe"].items() if value is not None}
     recipe |= {key: Path(recipe[key]).name for key in PATHS if key in recipe}
     judged = (pushed.evaluation or {}).get("splits", {})
-    both = {split: {**judged.get(split, {}), **figures.get(split, {})} for split in ("eval", "test")}
+    both = {split: {**judged.get(split, {}), **figures.get(split, {})} for split in MEASURED_SPLITS}
     splits = {split: measured for split, measured in both.items() if measured}
     if not values:
         values = {split: measured["perplexity"] for split, measured in splits.items()}
@@ -114,7 +114,7 @@ def _card(kind: str, pushed: PushedModel, model, figures: Figures, values: Mappi
 
 def _header(kind: str, name: str, dataset: str | None, corpus: Mapping[str, Any], values: Mapping[str, float]) -> str:
     """Returns the metadata that the Hub reads, as YAML."""
-    of_license = {key: corpus[key] for key in ("license", "license_name", "language") if key in corpus}
+    about_corpus = {key: corpus[key] for key in ("license", "license_name", "language") if key in corpus}
     results = [
         {
             "task": {"type": "text-generation", "name": "Language modeling"},
@@ -128,7 +128,7 @@ def _header(kind: str, name: str, dataset: str | None, corpus: Mapping[str, Any]
         for split, value in values.items()
     ]
     header = {
-        **of_license,
+        **about_corpus,
         "library_name": "keras" if kind == "hub" else "tflite",
         "pipeline_tag": "text-generation",
         "tags": ["language-model", "lstm", "tied-embeddings", *(["litert", "on-device"] if kind == "litert" else [])],

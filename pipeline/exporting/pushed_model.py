@@ -20,6 +20,8 @@ from pipeline.metadata.store import Metadata
 from pipeline.pipeline import serving_dir
 from pipeline.root import metadata_file
 
+MEASURED_SPLITS = ("eval", "test")  # the splits that the Evaluator judged the model on
+
 
 @dataclass(frozen=True)
 class PushedModel:
@@ -81,7 +83,7 @@ def find(settings: Settings, version: int | None, tokens: Path | None) -> Pushed
     if tokens is None and "Transform" in executions:
         tokens = root / executions["Transform"]["outputs"]["transformed_examples"].uri
         tokens = tokens if tokens.is_dir() else None
-    elif tokens is not None and not all(split_dir(tokens, split).is_dir() for split in ("eval", "test")):
+    elif tokens is not None and not all(split_dir(tokens, split).is_dir() for split in MEASURED_SPLITS):
         raise RunnerError(
             f"--tokens {tokens}: expected the folders Split-eval and Split-test, as Transform writes them "
             "(<root>/Transform/transformed_examples/<execution>)."

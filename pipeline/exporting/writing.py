@@ -14,13 +14,13 @@ from components.quiet_import import silence
 from models import files
 from models.perplexity import perplexity
 from models.serving import hub_export, litert_export, saved_model
+from models.settings import TokenizerSettings
 from models.text.token_stream import TokenStream
 from models.text.tokenizer import Tokenizer
 from pipeline.errors import Refused, RunnerError
 from pipeline.exporting import model_card
-from pipeline.exporting.pushed_model import PushedModel
+from pipeline.exporting.pushed_model import MEASURED_SPLITS, PushedModel
 
-SPLITS = ("eval", "test")
 OPTIONS = ("dropout", "init_scale", "augmented", "gradient_through_target", "seed")  # keys of the recipe
 AUGMENTED = ("temperature", "gamma")
 TFLITE_FILE = "model.tflite"
@@ -117,7 +117,7 @@ def put_in_place(folder: Path, target: Path, output: Path, pushed: PushedModel, 
 
 
 def _tokenizer(pushed: PushedModel) -> Tokenizer:
-    settings = {name: pushed.card["vocabulary"][name] for name in ("tokenizer", "lowercase", "keep_blank_lines")}
+    settings = {name: pushed.card["vocabulary"][name] for name in TokenizerSettings.model_fields}
     return Tokenizer(**settings, vocabulary_file=pushed.path / saved_model.VOCABULARY)
 
 
@@ -126,7 +126,7 @@ def _streams(pushed: PushedModel, vocabulary_size: int) -> dict[str, TokenStream
     if pushed.tokens is None:
         return {}
     try:
-        streams = {split: TokenStream(split_dir(pushed.tokens, split)) for split in SPLITS}
+        streams = {split: TokenStream(split_dir(pushed.tokens, split)) for split in MEASURED_SPLITS}
     except ValueError as error:
         raise RunnerError(f"{error} Or name another folder with --tokens DIR.") from error
     for split, stream in streams.items():

@@ -56,7 +56,9 @@ def compile_pipeline(components: Sequence[Component], settings: KubeflowSettings
         tasks: dict[str, dsl.PipelineTask] = {}
         with contextlib.ExitStack() as blessed:
             for component in components:
-                inputs = {key: tasks[of.producer].outputs[of.key] for key, of in component.inputs.items()}
+                inputs = {
+                    key: tasks[channel.producer].outputs[channel.key] for key, channel in component.inputs.items()
+                }
                 task = _container(component, settings.image, root)(
                     **inputs, **{name: values[name] for name in _runtime(component)}
                 )

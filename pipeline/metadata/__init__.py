@@ -1,4 +1,5 @@
 """Lineage: runs, executions, artifacts and their properties, in SQLite and beside the artifacts themselves.
 
-Imports no other subpackage of `pipeline`; imported by `pipeline.runner` and `pipeline.reporting`.
+`pipeline.runner` writes it; `reporting`, `exporting` and `tracking` import `store.Metadata` to read it or to add to it.
+It imports `models.files` and `pipeline.root`, and no other subpackage of `pipeline`.
 """

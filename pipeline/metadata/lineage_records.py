@@ -61,7 +61,11 @@ def write_run(root: Path, run_id: str, properties: Mapping[str, Any]) -> None:
 
 
 def any_in(root: Path) -> bool:
-    """Returns whether a root has records of executions."""
+    """Returns whether a root has records of executions.
+
+    Args:
+        root: The pipeline's root.
+    """
     return any(root.glob(f"*/{SYSTEM}/*.json"))
 
 

@@ -5,7 +5,6 @@ only in its own structures. After a killed run that checksum is missing, and onl
 """
 
 import contextlib
-import hashlib
 import sqlite3
 import time
 from collections.abc import Callable, Iterator
@@ -58,7 +57,7 @@ def opened(root: Path, report: Callable[[str], None]) -> Iterator[Metadata]:
     finally:
         with contextlib.suppress(OSError):  # on a full disk only this check is lost
             if not _has_journal(path):
-                files.write_text(checksum, _sha256(path))
+                files.write_text(checksum, files.file_digest(path))
 
 
 def _damage(path: Path, checksum: Path) -> str | None:
@@ -67,7 +66,7 @@ def _damage(path: Path, checksum: Path) -> str | None:
         return None
     if not path.stat().st_size:
         return "it is empty" if lineage_records.any_in(path.parent) else None
-    if checksum.is_file() and not _has_journal(path) and checksum.read_bytes() != _sha256(path).encode():
+    if checksum.is_file() and not _has_journal(path) and checksum.read_bytes() != files.file_digest(path).encode():
         return "its checksum differs"
     try:
         with contextlib.closing(sqlite3.connect(path, timeout=WAIT_SECONDS)) as database:
@@ -87,8 +86,3 @@ def _has_journal(path: Path) -> bool:
     """Returns whether the journal holds changes; a reader leaves an empty one."""
     journal = path.with_name(f"{METADATA}-wal")
     return journal.exists() and journal.stat().st_size > 0
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,6 +1,8 @@
 """What people see of runs: the report page and its charts, comparisons, the history, the summary's one line.
 
-Reads `pipeline.metadata` and the artifacts' own modules; imported by the commands and by `pipeline.tracking`.
+The commands, `pipeline.tracking` and `experiments` import it. It imports `pipeline.config`, `pipeline.metadata` and
+the records and figures of `pipeline.runner`; and `components.artifacts`, whose files it reads, and the helpers for
+numbers and the terminal.
 """
 
 import os

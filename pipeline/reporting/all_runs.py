@@ -1,14 +1,16 @@
 """A page of all runs below a root: their dates, data, settings and perplexities, with a link to each report."""
 
 import os
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+from models import files
+from pipeline.config.resolve import changed_values
 from pipeline.exit_codes import DONE, FAILED, REFUSED
 from pipeline.reporting import history, page, sections
 from pipeline.root import run_folder, runs_folder
+from pipeline.runner.record import StoredRun
 
 # Where a run writes and what it reads: the page has other columns for that.
 NOT_SETTINGS = frozenset("pipeline.root pipeline.serving_dir example_gen.dataset example_gen.data_dir".split())
@@ -29,19 +31,23 @@ def write(root: Path, path: Path) -> None:
     template = page.environment().get_template("all_runs.html.j2")
     rows = [_row(run, root, path.parent) for run in history.read_runs(root)]
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(template.render(rows=rows, root=root), encoding="utf-8")
+    files.write_text(path, template.render(rows=rows, root=root))
 
 
 def default_path(root: Path) -> Path:
-    """Returns where the page of all runs is written by default: beside the runs' folders."""
+    """Returns where the page of all runs is written by default: beside the runs' folders.
+
+    Args:
+        root: `pipeline.root` of the runs.
+    """
     return runs_folder(root) / "index.html"
 
 
-def _row(stored: Mapping[str, Any], root: Path, folder: Path) -> dict[str, Any]:
+def _row(stored: StoredRun, root: Path, folder: Path) -> dict[str, Any]:
     run = stored.get("run") or {}
-    summary, values, defaults = run.get("summary", {}), run.get("configuration", {}), run.get("defaults", {})
+    summary, values = run.get("summary", {}), run.get("configuration", {})
     report = run_folder(root, stored["run_id"]) / "report.html"
-    changed = {key: value for key, value in values.items() if value != defaults.get(key) and key not in NOT_SETTINGS}
+    changed = changed_values(values, run.get("defaults", {}))
     ended = run.get("exit") is not None
     return {
         "run_id": stored["run_id"],
@@ -49,7 +55,7 @@ def _row(stored: Mapping[str, Any], root: Path, folder: Path) -> dict[str, Any]:
         "link": _address(report, folder) if report.is_file() else None,
         "corpus": values.get("example_gen.dataset"),
         "folder": values.get("example_gen.data_dir"),
-        "settings": [(key, sections.as_text(value)) for key, value in changed.items()],
+        "settings": [(key, sections.as_text(value)) for key, value in changed.items() if key not in NOT_SETTINGS],
         "valid": summary.get("valid_perplexity"),
         "test": summary.get("test_perplexity"),
         "seconds": run.get("seconds"),

@@ -14,6 +14,8 @@ from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator, NullFormatter, PercentFormatter
 
+from components.number_format import compact
+
 # Placeholder colours, which no chart needs; `_as_html` replaces them by the page's CSS variables.
 INK, FAINT, SERIES = "#010203", "#040506", ("#070809", "#0a0b0c", "#0d0e0f", "#101112")
 _VARIABLES = {INK: "--ink", FAINT: "--line", **{color: f"--series-{n}" for n, color in enumerate(SERIES, start=1)}}
@@ -74,7 +76,7 @@ def lines(
             axes.set_yscale("log")
             axes.yaxis.set_major_locator(matplotlib.ticker.LogLocator(subs=(1, 2, 5)))
             axes.yaxis.set_minor_formatter(NullFormatter())
-        axes.yaxis.set_major_formatter(FuncFormatter(_short))
+        axes.yaxis.set_major_formatter(FuncFormatter(_on_axis))
         axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=8))
         if (epochs := max(map(len, series.values()))) < MIN_CURVE_POINTS:
             axes.set_xticks(range(1, epochs + 1))
@@ -102,7 +104,7 @@ def coverage(shares: Mapping[str, tuple[Sequence[int], Sequence[float]]], title:
             axes.plot(words, share, color=color, label=name)
         axes.axvline(mark, color=INK, linewidth=1, linestyle=":")
         axes.set_xscale("log")
-        axes.xaxis.set_major_formatter(FuncFormatter(_short))
+        axes.xaxis.set_major_formatter(FuncFormatter(_on_axis))
         axes.xaxis.set_minor_formatter(NullFormatter())
         axes.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
         axes.set_ylim(0, 1.02)
@@ -155,12 +157,12 @@ def calibration(curves: Mapping[str, Sequence[Mapping[str, float]]], title: str)
     def draw(axes) -> None:
         axes.plot([0, 1], [0, 1], color=INK, linewidth=1, linestyle=":")
         for (name, bins), color in zip(curves.items(), SERIES, strict=False):
-            tokens = sum(of["tokens"] for of in bins)
-            bins = [of for of in bins if of["tokens"] >= MIN_BIN_TOKENS]
-            x, y = [of["probability"] for of in bins], [of["accuracy"] for of in bins]
+            tokens = sum(part["tokens"] for part in bins)
+            bins = [part for part in bins if part["tokens"] >= MIN_BIN_TOKENS]
+            x, y = [part["probability"] for part in bins], [part["accuracy"] for part in bins]
             axes.plot(x, y, color=color, linewidth=1, alpha=0.5)
             axes.scatter(
-                x, y, s=[4 + 200 * of["tokens"] / tokens for of in bins], color=color, label=name, linewidths=0
+                x, y, s=[4 + 200 * part["tokens"] / tokens for part in bins], color=color, label=name, linewidths=0
             )
         for axis in (axes.xaxis, axes.yaxis):
             axis.set_major_formatter(PercentFormatter(1, decimals=0))
@@ -229,9 +231,5 @@ def _literal(text: str) -> str:
     return text.replace("$", r"\$")  # matplotlib reads text between two dollars as mathematics
 
 
-def _short(value: float, _=None) -> str:
-    """Writes 1500 as 1,500, 2e6 as 2M, 0.00123 as 0.00123."""
-    for size, letter in ((1e9, "G"), (1e6, "M"), (1e5, "k")):
-        if abs(value) >= size:
-            return f"{value / (1e3 if letter == 'k' else size):,.4g}{letter}"
-    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.4g}"
+def _on_axis(value: float, _place: int | None = None) -> str:
+    return compact(value)

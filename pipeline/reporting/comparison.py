@@ -6,7 +6,7 @@ from typing import Any
 from components.artifacts.evaluation import EVALUATION, Evaluation
 from components.artifacts.model_run import HISTORY, History
 from pipeline.reporting import charts, sections
-from pipeline.reporting.sections import Artifacts
+from pipeline.reporting.sections import RunArtifacts
 from pipeline.root import run_folder
 from pipeline.runner.record import RunRecord
 
@@ -33,10 +33,10 @@ def compare(first: RunRecord, second: RunRecord) -> dict[str, Any]:
     Raises:
         ComponentError: If an artifact of a run is damaged.
     """
-    artifacts = Artifacts(first), Artifacts(second)
-    evaluations = [of_run.read("Evaluator", "evaluation", EVALUATION) for of_run in artifacts]
-    histories = [of_run.read("Trainer", "model_run", HISTORY) for of_run in artifacts]
-    phrases = [sections.predictions(of_run) for of_run in artifacts]
+    artifacts = RunArtifacts(first), RunArtifacts(second)
+    evaluations = [run.read("Evaluator", "evaluation", EVALUATION) for run in artifacts]
+    histories = [run.read("Trainer", "model_run", HISTORY) for run in artifacts]
+    phrases = [sections.predictions(run) for run in artifacts]
     return {
         "figures": _figures(evaluations, _read_the_same(first, second)),
         "read_the_same": _read_the_same(first, second),
@@ -62,10 +62,10 @@ def _read_the_same(first: RunRecord, second: RunRecord) -> bool:
 def _figures(evaluations: list[Evaluation | None], compares: bool) -> list[dict]:
     rows = []
     for split, key, is_share in FIGURES:
-        values = [of["splits"][split].get(key) if of else None for of in evaluations]
+        values = [evaluation["splits"][split].get(key) if evaluation else None for evaluation in evaluations]
         if values == [None, None]:
             continue
-        row = {"name": f"{sections.SPLITS[split]} {key.replace('_', ' ')}", "values": values, "share": is_share}
+        row = {"name": f"{sections.SPLIT_NAMES[split]} {key.replace('_', ' ')}", "values": values, "share": is_share}
         if None not in values and values[0] and (compares or key == "bits_per_character"):
             row["change"] = values[1] / values[0] - 1
             row["better"] = (row["change"] > 0) == key.endswith("accuracy")
@@ -77,11 +77,11 @@ def _slices(evaluations: list[Evaluation | None]) -> list[dict]:
     """Returns perplexities by slice of the eval split, for the slices that both runs have."""
     if None in evaluations:
         return []
-    ours, theirs = (of["splits"]["eval"]["slices"] for of in evaluations)
+    ours, theirs = (evaluation["splits"]["eval"]["slices"] for evaluation in evaluations)
     tables = []
     for dimension in (name for name in ours if name in theirs):
         shared = [bucket for bucket in ours[dimension] if bucket in theirs[dimension]]
-        rows = [(bucket, [of[dimension][bucket]["perplexity"] for of in (ours, theirs)]) for bucket in shared]
+        rows = [(bucket, [slices[dimension][bucket]["perplexity"] for slices in (ours, theirs)]) for bucket in shared]
         if rows:
             tables.append({"name": sections.SLICES.get(dimension, dimension), "rows": rows})
     return tables
@@ -124,10 +124,10 @@ def _configuration(first: RunRecord, second: RunRecord) -> list[tuple[str, str, 
 
 
 def _seconds(first: RunRecord, second: RunRecord) -> list[dict]:
-    of_second = {component["name"]: component for component in second["components"]}
-    of_first = {component["name"]: component for component in first["components"]}
-    names = [*of_first, *(name for name in of_second if name not in of_first)]
-    return [{"name": name, "steps": [of_first.get(name), of_second.get(name)]} for name in names]
+    second_steps = {component["name"]: component for component in second["components"]}
+    first_steps = {component["name"]: component for component in first["components"]}
+    names = [*first_steps, *(name for name in second_steps if name not in first_steps)]
+    return [{"name": name, "steps": [first_steps.get(name), second_steps.get(name)]} for name in names]
 
 
 def default_path(root: Path, first: str, second: str) -> Path:

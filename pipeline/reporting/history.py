@@ -10,14 +10,17 @@ import rich.console
 import rich.markup
 import rich.table
 
+from components.number_format import readable
+from components.terminal import make_console
+from pipeline.config.resolve import changed_values
 from pipeline.errors import RunnerError, describe
 from pipeline.exit_codes import DONE, FAILED, INTERRUPTED, REFUSED
 from pipeline.metadata.store import Metadata
 from pipeline.root import metadata_file
-from pipeline.runner.progress import STYLES, key_figures, number
+from pipeline.runner.progress import STYLES, key_figures
+from pipeline.runner.record import RunRecord, StoredRun
 
 OUTCOMES = {DONE: "done", FAILED: "failed", REFUSED: "refused", INTERRUPTED: "interrupted", None: "unfinished"}
-PIPE_WIDTH = 160  # characters, for a pipe, which has no width
 
 
 def list_runs(root: Path, output: TextIO) -> int:
@@ -43,7 +46,7 @@ def list_runs(root: Path, output: TextIO) -> int:
         figures = [_shown(summary.get(key)) for key in ("seconds", "valid_perplexity", "test_perplexity")]
         pushed = _below(summary.get("pushed_model"), root)
         table.add_row(run["run_id"], run["started"], OUTCOMES[run.get("exit")], *figures, pushed)
-    _console(output).print(table)
+    make_console(output, wide_pipe=True).print(table)
     return DONE
 
 
@@ -62,7 +65,7 @@ def show_run(root: Path, run_id: str, output: TextIO) -> int:
         RunnerError: If the metadata cannot be read, or there is no such run.
     """
     run = _find(read_runs(root), run_id, root)
-    console = _console(output)
+    console = make_console(output, wide_pipe=True)
     record = run.get("run")
     console.print(f"Run {run['run_id']}, started {run['started']}: {OUTCOMES[run.get('exit')]}.", markup=False)
     if record is None:
@@ -79,7 +82,7 @@ def show_run(root: Path, run_id: str, output: TextIO) -> int:
     return DONE
 
 
-def load_run(root: Path, run_id: str) -> dict[str, Any]:
+def load_run(root: Path, run_id: str) -> RunRecord:
     """Loads the whole record of a finished run.
 
     Args:
@@ -98,7 +101,7 @@ def load_run(root: Path, run_id: str) -> dict[str, Any]:
     return run["run"] | {"root": str(root.absolute())}  # the folder may have been moved since
 
 
-def read_runs(root: Path) -> list[dict[str, Any]]:
+def read_runs(root: Path) -> list[StoredRun]:
     """Reads every run below a root, newest first, as `Metadata.runs` returns them.
 
     Args:
@@ -117,7 +120,7 @@ def read_runs(root: Path) -> list[dict[str, Any]]:
         raise RunnerError(describe(error, root)) from error
 
 
-def _find(runs: list[dict[str, Any]], run_id: str, root: Path) -> dict[str, Any]:
+def _find(runs: list[StoredRun], run_id: str, root: Path) -> StoredRun:
     matches = runs[:1] if run_id == "latest" else [run for run in runs if run["run_id"] == run_id]
     matches = matches or [run for run in runs if run["run_id"].startswith(run_id)]
     if len(matches) == 1:
@@ -129,13 +132,13 @@ def _find(runs: list[dict[str, Any]], run_id: str, root: Path) -> dict[str, Any]
     raise RunnerError(f"{run_id!r}: {problem} in {root}. {advice}")
 
 
-def _print_changes(record: dict[str, Any], console: rich.console.Console) -> None:
-    values, defaults = record["configuration"], record["defaults"]
-    changed = [f"  {key} = {value!r}" for key, value in values.items() if value != defaults[key]]
-    console.print("\n".join(["Configuration that differs from the default:", *(changed or ["  none"])]), markup=False)
+def _print_changes(record: RunRecord, console: rich.console.Console) -> None:
+    changed = changed_values(record["configuration"], record["defaults"])
+    lines = [f"  {key} = {value!r}" for key, value in changed.items()]
+    console.print("\n".join(["Configuration that differs from the default:", *(lines or ["  none"])]), markup=False)
 
 
-def _print_components(record: dict[str, Any], console: rich.console.Console) -> None:
+def _print_components(record: RunRecord, console: rich.console.Console) -> None:
     table = _table("component", "status", "seconds", "key figures")
     for step in record["components"]:
         status = f"[{STYLES[step['status']]}]{step['status']}"
@@ -144,7 +147,7 @@ def _print_components(record: dict[str, Any], console: rich.console.Console) -> 
     console.print(table)
 
 
-def _print_artifacts(record: dict[str, Any], console: rich.console.Console) -> None:
+def _print_artifacts(record: RunRecord, console: rich.console.Console) -> None:
     table = _table("artifact", "type", "folder", "made from")
     names = {
         artifact["artifact_id"]: f"{step['name']}.{key}"
@@ -171,12 +174,8 @@ def _table(*columns: str) -> rich.table.Table:
     return table
 
 
-def _console(output: TextIO) -> rich.console.Console:
-    return rich.console.Console(file=output, width=None if output.isatty() else PIPE_WIDTH, highlight=False)
-
-
 def _shown(value: Any) -> str:
-    return "" if value is None else number(value)
+    return "" if value is None else readable(value)
 
 
 def _below(path: str | None, root: Path) -> str:

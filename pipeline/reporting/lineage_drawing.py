@@ -1,4 +1,8 @@
-"""Draws the lineage of a run from its source to the pushed version: a row for a component, a lane for an artifact."""
+"""Draws the lineage of a run from its source to the pushed version: a row for a component, a lane for an artifact.
+
+The SVG is written here and not in a template, because almost every attribute is a computed coordinate. Each text that
+comes from a run passes through `html.escape`.
+"""
 
 from collections.abc import Mapping, Sequence
 from html import escape

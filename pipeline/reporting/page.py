@@ -11,13 +11,15 @@ from typing import Any
 import jinja2
 
 from components.base import ComponentError
+from components.number_format import readable
+from models import files
 from pipeline.exit_codes import DONE, FAILED, REFUSED
 from pipeline.reporting import comparison, lineage_drawing, search, sections
-from pipeline.runner.progress import figure, label, number
+from pipeline.runner.progress import figure, label
 from pipeline.runner.record import RunRecord
 
 TEMPLATES = Path(__file__).parent / "templates"
-SECTIONS: dict[str, Callable[[sections.Artifacts], Any]] = {
+SECTIONS: dict[str, Callable[[sections.RunArtifacts], Any]] = {
     "evaluation": sections.evaluation,
     "training": sections.training,
     "tuning": search.tuning,
@@ -39,8 +41,7 @@ def write_report(run: RunRecord, path: Path) -> None:
     Raises:
         OSError: If the file cannot be written.
     """
-    artifacts = sections.Artifacts(run)
-    path.parent.mkdir(parents=True, exist_ok=True)
+    artifacts = sections.RunArtifacts(run)
     contents, unreadable = {}, []
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # matplotlib warns of words in scripts that its font lacks
@@ -66,7 +67,7 @@ def write_report(run: RunRecord, path: Path) -> None:
             **contents,
         )
     )
-    path.write_text(page, encoding="utf-8")
+    _write(path, page)
 
 
 def write_comparison(first: RunRecord, second: RunRecord, path: Path) -> None:
@@ -87,8 +88,12 @@ def write_comparison(first: RunRecord, second: RunRecord, path: Path) -> None:
         .get_template("comparison.html.j2")
         .render(runs=runs, outcomes=[outcome(run) for run in runs], **comparison.compare(first, second))
     )
+    _write(path, page)
+
+
+def _write(path: Path, page: str) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(page, encoding="utf-8")
+    files.write_text(path, page)
 
 
 def outcome(run: RunRecord) -> str:
@@ -128,16 +133,20 @@ def headline(run: RunRecord) -> list[tuple[str, str, str]]:
          _remark("replicas", summary.get("replicas"))),
         ("seconds", run.get("seconds"), ""),
     ]  # fmt: skip
-    return [(what, percent(value) if what.endswith("accuracy") else number(value), remark)
+    return [(what, percent(value) if what.endswith("accuracy") else readable(value), remark)
             for what, value, remark in rows if value is not None]  # fmt: skip
 
 
 def _remark(word: str, value: Any) -> str:
-    return "" if value is None else f"{word} {number(value)}"
+    return "" if value is None else f"{word} {readable(value)}"
 
 
 def percent(share: float | None) -> str:
-    """Returns a share as a percentage with one decimal, or a dash for None."""
+    """Returns a share as a percentage with one decimal, or a dash for None.
+
+    Args:
+        share: A share from 0 to 1, or None if it is not known.
+    """
     return "–" if share is None else f"{share:.1%}"
 
 
@@ -169,7 +178,7 @@ def environment() -> jinja2.Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"number": lambda value: "–" if value is None else number(value), "percent": percent}
+    environment.filters |= {"number": lambda value: "–" if value is None else readable(value), "percent": percent}
     script = (TEMPLATES / "sort.js").read_text(encoding="utf-8")
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     environment.globals |= {"sort_script": script, "sort_digest": digest}

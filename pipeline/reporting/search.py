@@ -6,14 +6,14 @@ from html import escape
 from typing import Any
 
 from components.artifacts.trials import TRIALS, lowest_perplexity, rank
-from pipeline.reporting.sections import Artifacts
-from pipeline.runner.progress import number
+from components.number_format import readable
+from pipeline.reporting.sections import RunArtifacts
 
 LEFT, TOP, GAP, HEIGHT = 55, 34, 120, 190
-OBJECTIVE = "valid perplexity"
+LAST_AXIS = "valid perplexity"
 
 
-def tuning(artifacts: Artifacts) -> dict | None:
+def tuning(artifacts: RunArtifacts) -> dict | None:
     """Returns the search that the Trainer's hyperparameters come from, or None if there was none.
 
     Args:
@@ -47,9 +47,12 @@ def parallel_coordinates(space: Sequence[Mapping[str, Any]], trials: Sequence[Ma
     Returns:
         An SVG element.
     """
-    axes = [_Axis(of["name"], [t["values"][of["name"]] for t in trials], of) for of in space]
+    axes = [
+        _Axis(hyperparameter["name"], [t["values"][hyperparameter["name"]] for t in trials], hyperparameter)
+        for hyperparameter in space
+    ]
     known = [t["perplexity"] for t in trials if t["status"] == "completed"]
-    axes.append(_Axis(OBJECTIVE, known, {"scale": "log"}))
+    axes.append(_Axis(LAST_AXIS, known, {"scale": "log"}))
     width, height = 2 * LEFT + GAP * (len(axes) - 1), TOP + HEIGHT + 28
     parts = [_axis(axis, LEFT + GAP * place) for place, axis in enumerate(axes)]
     # The best trial and the default are drawn last, on top of the others.
@@ -66,17 +69,23 @@ def parallel_coordinates(space: Sequence[Mapping[str, Any]], trials: Sequence[Ma
 class _Axis:
     """An axis of the drawing, with a place for each value: 0 at the bottom, 1 at the top."""
 
-    def __init__(self, name: str, values: Sequence[Any], of: Mapping[str, Any]):
-        self.name, self.choices, self.log = name, None, of.get("scale") == "log"
-        if of.get("kind") == "choice":
-            self.choices = list(of["values"]) + [v for v in dict.fromkeys(values) if v not in of["values"]]
+    def __init__(self, name: str, values: Sequence[Any], hyperparameter: Mapping[str, Any]):
+        self.name, self.choices, self.log = name, None, hyperparameter.get("scale") == "log"
+        if hyperparameter.get("kind") == "choice":
+            offered = list(hyperparameter["values"])
+            self.choices = offered + [value for value in dict.fromkeys(values) if value not in offered]
             self.low, self.high = self.choices[0], self.choices[-1]
             return
-        bounds = [of[key] for key in ("min", "max") if key in of]
+        bounds = [hyperparameter[key] for key in ("min", "max") if key in hyperparameter]
         self.low, self.high = min([*values, *bounds]), max([*values, *bounds])
         self.log = self.log and self.low > 0
 
     def place(self, value: Any) -> float:
+        """Returns where a value is on the axis, from 0 to 1.
+
+        Args:
+            value: One of the choices, or a number within the bounds.
+        """
         if self.choices:
             return self.choices.index(value) / max(1, len(self.choices) - 1)
         low, high, value = (math.log(v) if self.log else v for v in (self.low, self.high, value))
@@ -86,7 +95,8 @@ class _Axis:
 def _axis(axis: _Axis, x: float) -> str:
     ends = [(TOP + HEIGHT + 16, axis.low), (TOP - 6, axis.high)]
     ticks = "".join(
-        f'<text x="{x}" y="{y}" text-anchor="middle" font-size="10">{escape(number(value))}</text>' for y, value in ends
+        f'<text x="{x}" y="{y}" text-anchor="middle" font-size="10">{escape(readable(value))}</text>'
+        for y, value in ends
     )
     name = escape(axis.name.replace("_", " "))
     return (
@@ -107,7 +117,7 @@ def _line(trial: Mapping[str, Any], axes: Sequence[_Axis]) -> str:
         style = 'stroke="var(--series-2)" stroke-width="2.4"'
     if trial["best"]:
         style = 'stroke="var(--series-4)" stroke-width="3"'
-    values = ", ".join(f"{name} {number(value)}" for name, value in trial["values"].items())
-    end = f"{OBJECTIVE} {number(trial['perplexity'])}" if completed else trial["status"]
+    values = ", ".join(f"{name} {readable(value)}" for name, value in trial["values"].items())
+    end = f"{LAST_AXIS} {readable(trial['perplexity'])}" if completed else trial["status"]
     title = escape(f"trial {trial['trial']}: {values}: {end}")
     return f'<polyline fill="none" {style} points="{points}"><title>{title}</title></polyline>'

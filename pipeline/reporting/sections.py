@@ -16,12 +16,13 @@ from components.artifacts.evaluation import EMBEDDING, EVALUATION, PREDICTIONS, 
 from components.artifacts.model_run import HISTORY
 from components.artifacts.splits import split_dir
 from components.artifacts.statistics import ANOMALIES, SOURCES, STATISTICS
+from pipeline.config.resolve import changed_values
 from pipeline.reporting import charts
 from pipeline.runner.record import RunRecord
 
 T = TypeVar("T")
 
-SPLITS = {"train": "train", "eval": "validation", "test": "test"}
+SPLIT_NAMES = {"train": "train", "eval": "validation", "test": "test"}
 SLICES = {
     "word_frequency": "word's count in training",
     "line_position": "place in the line",
@@ -38,7 +39,7 @@ CURVES = (  # title, name of each curve -> key in history.json, whether the axis
 MAP_TITLE = "Frequent words in the two main directions of the embedding"
 
 
-class Artifacts:
+class RunArtifacts:
     """The files of a run's output artifacts.
 
     Args:
@@ -88,7 +89,7 @@ class Artifacts:
         return document.read(folder) if folder and document.is_in(folder) else None
 
 
-def training(artifacts: Artifacts) -> dict | None:
+def training(artifacts: RunArtifacts) -> dict | None:
     """Returns the learning curves, or None. A curve whose values are all 0, such as a loss that is off, is left out.
 
     Args:
@@ -107,14 +108,14 @@ def training(artifacts: Artifacts) -> dict | None:
     return {"best": epochs[best - 1] if best else None, "num_epochs": len(epochs), "charts": drawn}
 
 
-def data(artifacts: Artifacts) -> dict | None:
+def data(artifacts: RunArtifacts) -> dict | None:
     """Returns the splits' statistics, the anomalies, and how much of the text the vocabulary covers, or None.
 
     Args:
         artifacts: The run's artifacts.
     """
     splits = {name: artifacts.read("StatisticsGen", "statistics", STATISTICS, split)
-              for split, name in SPLITS.items()}  # fmt: skip
+              for split, name in SPLIT_NAMES.items()}  # fmt: skip
     splits = {name: statistics for name, statistics in splits.items() if statistics}
     if not splits:
         return None
@@ -138,7 +139,7 @@ def _bin_labels(edges: list[int]) -> list[str]:
     return [f"{low}+" if high is None else str(low) if high - low == 1 else f"{low}–{high - 1}" for low, high in pairs]
 
 
-def _vocabulary(artifacts: Artifacts) -> dict | None:
+def _vocabulary(artifacts: RunArtifacts) -> dict | None:
     folder = artifacts.folder("VocabularyGen", "vocabulary")
     if folder is None:
         return None
@@ -162,7 +163,7 @@ def _vocabulary(artifacts: Artifacts) -> dict | None:
     }
 
 
-def evaluation(artifacts: Artifacts) -> dict | None:
+def evaluation(artifacts: RunArtifacts) -> dict | None:
     """Returns the gate's table and the splits' figures, slices and calibration, or None.
 
     Args:
@@ -171,7 +172,7 @@ def evaluation(artifacts: Artifacts) -> dict | None:
     judged = artifacts.read("Evaluator", "evaluation", EVALUATION)
     if not judged:
         return None
-    splits = {SPLITS[split]: figures for split, figures in judged["splits"].items()}
+    splits = {SPLIT_NAMES[split]: figures for split, figures in judged["splits"].items()}
     curves = {name: figures["calibration"] for name, figures in splits.items() if figures["calibration"]}
     return {
         "blessed": judged["blessed"],
@@ -213,7 +214,7 @@ def _slices(judged: Evaluation) -> list[dict]:
     return tables
 
 
-def predictions(artifacts: Artifacts) -> list[dict] | None:
+def predictions(artifacts: RunArtifacts) -> list[dict] | None:
     """Returns the ten likeliest next words of the fixed phrases, or None.
 
     Args:
@@ -223,7 +224,7 @@ def predictions(artifacts: Artifacts) -> list[dict] | None:
     return contents["phrases"] if contents else None
 
 
-def embedding(artifacts: Artifacts) -> dict | None:
+def embedding(artifacts: RunArtifacts) -> dict | None:
     """Returns nearest neighbours of words and the map of frequent words, or None.
 
     Args:
@@ -244,18 +245,23 @@ def configuration(run: RunRecord) -> list[dict]:
     Args:
         run: The run's record.
     """
-    defaults = run.get("defaults", {})
+    values, defaults = run.get("configuration", {}), run.get("defaults", {})
+    changed = changed_values(values, defaults)
     return [
         {
             "key": key,
             "value": as_text(value),
             "default": as_text(defaults.get(key)),
-            "changed": value != defaults.get(key),
+            "changed": key in changed,
         }
-        for key, value in run.get("configuration", {}).items()
+        for key, value in values.items()
     ]
 
 
 def as_text(value: Any) -> str:
-    """Returns a configuration value as JSON text, which a configuration file takes, too."""
+    """Returns a configuration value as JSON text, which a configuration file takes, too.
+
+    Args:
+        value: The value.
+    """
     return json.dumps(value, ensure_ascii=False)

@@ -4,7 +4,6 @@ import os
 from pathlib import Path
 from typing import Any
 
-from models import files
 from pipeline.root import run_folder
 from pipeline.runner import artifact_files
 from pipeline.runner.record import RunRecord, Summary
@@ -16,13 +15,17 @@ def summarize(run: RunRecord) -> Summary:
     Args:
         run: The run's record.
     """
-    figures = [step["figures"] for step in run["components"] if step["status"] in ("executed", "cached")]
+    all_figures = [step["figures"] for step in run["components"] if step["status"] in ("executed", "cached")]
 
     def last(name: str) -> Any:
-        """Returns the figure of the last component that has it, such as the Evaluator's perplexity."""
-        return next((of[name] for of in reversed(figures) if of.get(name) is not None), None)
+        """Returns the figure of the last component that has it, such as the Evaluator's perplexity.
 
-    verdicts = [of["blessed"] for of in figures if isinstance(of.get("blessed"), bool)]
+        Args:
+            name: The figure's key.
+        """
+        return next((figures[name] for figures in reversed(all_figures) if figures.get(name) is not None), None)
+
+    verdicts = [figures["blessed"] for figures in all_figures if isinstance(figures.get("blessed"), bool)]
     pushed = last("pushed_model")
     return {
         "run_id": run["run_id"],
@@ -58,11 +61,5 @@ def write_run(run: RunRecord) -> Path:
     folder = run_folder(Path(run["root"]), run["run_id"])
     artifact_files.write_json(folder / "summary.json", run["summary"])
     report = folder / "report.html"
-    temporary = report.with_name(".report.html")
-    try:
-        write_report(run, temporary)
-        files.sync(temporary)
-        temporary.replace(report)
-    finally:
-        temporary.unlink(missing_ok=True)
+    write_report(run, report)
     return report

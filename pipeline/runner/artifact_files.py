@@ -3,7 +3,6 @@
 import contextlib
 import hashlib
 import json
-import math
 import os
 import shutil
 import tempfile
@@ -12,6 +11,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from components.artifacts.document import finite
 from models import files
 
 FileRecord = list  # [size in bytes, mtime in nanoseconds, sha256 in hexadecimal]
@@ -144,14 +144,16 @@ def as_json(value: Any) -> Any:
     Args:
         value: A figure, or nested mappings and lists of them.
     """
+    return finite(_plain(value))
+
+
+def _plain(value: Any) -> Any:
     if isinstance(value, Mapping):
-        return {str(key): as_json(item) for key, item in value.items()}
+        return {str(key): _plain(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
-        return [as_json(item) for item in value]
+        return [_plain(item) for item in value]
     if hasattr(value, "item"):
         value = value.item()
-    if isinstance(value, float) and not math.isfinite(value):
-        return None
     return value if isinstance(value, (str, int, float, bool, type(None))) else str(value)
 
 
@@ -171,7 +173,6 @@ def _files(folder: Path) -> list[tuple[str, Path]]:
 
 
 def _record(path: Path) -> FileRecord:
-    with path.open("rb") as file:
-        sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+    sha256 = files.file_digest(path)
     stat = path.stat()
     return [stat.st_size, stat.st_mtime_ns, sha256]

@@ -7,6 +7,8 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+from models.files import digest_of
+
 
 def code_digest(component: type) -> str:
     """Returns the SHA-256 of a component's folder and of every project module that it imports, directly or not.
@@ -30,10 +32,9 @@ def code_digest(component: type) -> str:
             sources[path] = path.read_bytes()
             names = _imports(sources[path], path.relative_to(root).parent.parts)
             waiting += [path for name in names for path in _files(name, root, packages)]
-    total = hashlib.sha256()
-    for path, source in sorted(sources.items()):
-        total.update(path.relative_to(root).as_posix().encode() + b"\0" + hashlib.sha256(source).digest())
-    return total.hexdigest()
+    return digest_of(
+        (path.relative_to(root).as_posix(), hashlib.sha256(source).digest()) for path, source in sorted(sources.items())
+    )
 
 
 @functools.cache

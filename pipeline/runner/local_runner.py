@@ -30,7 +30,7 @@ from pipeline.runner import artifact_files, root_lock, stopping, workspaces
 from pipeline.runner.code_digest import code_digest
 from pipeline.runner.progress import RunProgress
 from pipeline.runner.record import RunRecord, run_record
-from pipeline.runner.step import Step, check_order, steps_of
+from pipeline.runner.step import ComponentStep, check_order, steps_of
 
 
 class LocalRunner:
@@ -124,7 +124,7 @@ class LocalRunner:
         except (OSError, sqlite3.Error) as error:
             raise RunnerError(f"pipeline.root: {describe(error, self.root)}") from error
 
-    def _run_step(self, step: Step, steps: Mapping[str, Step]) -> tuple[int, str | None]:
+    def _run_step(self, step: ComponentStep, steps: Mapping[str, ComponentStep]) -> tuple[int, str | None]:
         """Reuses or runs one component; returns the exit code so far and the error's message."""
         clock = time.monotonic()
         run_log.set_component(step.component.name)
@@ -144,7 +144,7 @@ class LocalRunner:
         gate = step.component.GATE
         return (REFUSED if gate and step.figures.get(gate) is False else DONE), None
 
-    def _reuse_or_execute(self, step: Step) -> None:
+    def _reuse_or_execute(self, step: ComponentStep) -> None:
         component = step.component
         paths = {key: self.root / artifact.uri for key, artifact in step.inputs.items()}
         parameters = component.parameters.model_dump(mode="json")
@@ -186,7 +186,7 @@ class LocalRunner:
                 self.metadata.end_execution(step.execution_id, state, str(failure))
             raise
 
-    def _execute(self, step: Step, paths: Mapping[str, Path], work_key: str) -> None:
+    def _execute(self, step: ComponentStep, paths: Mapping[str, Path], work_key: str) -> None:
         component, clock = step.component, time.monotonic()
         with contextlib.ExitStack() as stack:
             staging = stack.enter_context(artifact_files.staged(staging_folder(self.root), component.name))
@@ -224,7 +224,7 @@ class LocalRunner:
         if component.RESUMABLE:
             workspaces.finish_workspace(component, workspace)
 
-    def _check_inputs(self, step: Step) -> None:
+    def _check_inputs(self, step: ComponentStep) -> None:
         """Reads the inputs that earlier runs made, because reuse compares only sizes and times.
 
         This finds bytes that changed on the disk. It takes a second or two for each GB, far less than the component.

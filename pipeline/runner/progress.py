@@ -7,12 +7,13 @@ from collections.abc import Mapping
 from typing import Any
 
 import rich.box
-import rich.console
 import rich.markup
 import rich.table
 import rich.text
 
 from components import run_log
+from components.number_format import readable
+from components.terminal import make_console
 from pipeline.runner.record import RunRecord
 
 STYLES = {"executed": "green", "cached": "cyan", "skipped": "dim", "failed": "bold red"}
@@ -43,9 +44,7 @@ class RunProgress:
 
     def __init__(self, verbose: bool = False, quiet: bool = False):
         self.interactive = sys.stderr.isatty()
-        # A pipe has no width; this one keeps a component's figures on one line.
-        width = None if self.interactive else 160
-        self.console = rich.console.Console(stderr=True, highlight=False, soft_wrap=True, width=width)
+        self.console = make_console(soft_wrap=True, wide_pipe=True)  # a log keeps a component's figures on one line
         self._verbose = verbose
         self.quiet = quiet
 
@@ -146,19 +145,4 @@ def figure(name: str, value: Any) -> str:
         name: The figure's key.
         value: Its value.
     """
-    return f"{value:.1%}" if name.endswith(SHARES) and isinstance(value, float) else number(value)
-
-
-def number(value: Any) -> str:
-    """Returns a value as people read it: thousands separated, four significant digits, yes or no.
-
-    Args:
-        value: A bool, number, text or anything else.
-    """
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    if isinstance(value, int):
-        return f"{value:,}"
-    if isinstance(value, float):
-        return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.1f}" if abs(value) >= 100 else f"{value:.4g}"
-    return str(value)
+    return f"{value:.1%}" if name.endswith(SHARES) and isinstance(value, float) else readable(value)

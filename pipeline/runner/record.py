@@ -1,4 +1,4 @@
-"""A run's record, which the metadata keep; the report, the summary and MLflow use it."""
+"""A run's record, and what the metadata keep of a run; the report, the summary and MLflow use them."""
 
 from collections.abc import Iterable
 from pathlib import Path
@@ -6,7 +6,7 @@ from typing import Any, NotRequired
 
 from typing_extensions import TypedDict
 
-from pipeline.runner.step import Step, StepRecord
+from pipeline.runner.step import ComponentStep, StepRecord
 
 
 class Summary(TypedDict):
@@ -56,8 +56,40 @@ class RunRecord(TypedDict):
     summary: NotRequired[Summary]
 
 
+class TrackedRun(TypedDict):
+    """Where a run is in MLflow; `complete` says whether MLflow has all of it."""
+
+    uri: str
+    run_id: str
+    complete: bool
+
+
+class StoredRun(TypedDict):
+    """What the metadata hold of a run.
+
+    Attributes:
+        run_id: The run's id.
+        started: ISO 8601 time.
+        exit: The command's exit code, or 130 for a run that was interrupted; missing if the run was killed.
+        run: The run's record; missing if it was stopped before its end.
+        mlflow: Where the run is in MLflow; missing if it was not tracked.
+    """
+
+    run_id: str
+    started: str
+    exit: NotRequired[int]
+    run: NotRequired[RunRecord]
+    mlflow: NotRequired[TrackedRun]
+
+
 def run_record(
-    run_id: str, root: Path, started: str, seconds: float, exit_code: int, error: str | None, steps: Iterable[Step]
+    run_id: str,
+    root: Path,
+    started: str,
+    seconds: float,
+    exit_code: int,
+    error: str | None,
+    steps: Iterable[ComponentStep],
 ) -> RunRecord:
     """Makes the record of a run.
 

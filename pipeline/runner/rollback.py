@@ -9,13 +9,13 @@ from components.artifacts.pushed_model import PUSHED, Pushed
 from components.base import Component, ComponentError
 from components.pusher import versions
 from components.pusher.component import Pusher
-from pipeline.errors import RunnerError, describe
-from pipeline.exit_codes import DONE
+from pipeline.errors import RunnerError
+from pipeline.exit_codes import DONE, FAILED
 from pipeline.metadata.store import Artifact
 from pipeline.runner import artifact_files
 from pipeline.runner.local_runner import LocalRunner
 from pipeline.runner.record import RunRecord, run_record
-from pipeline.runner.step import Step
+from pipeline.runner.step import ComponentStep
 
 
 class Rollback(Component):
@@ -33,11 +33,12 @@ def roll_back(runner: LocalRunner, parameters: Pusher.Parameters) -> RunRecord:
         parameters: The Pusher's parameters.
 
     Returns:
-        The run's record, with a `message`.
+        The run's record, with a `message`. If the version was pushed but could not be recorded, the record has the exit
+        code 1 and an `error`.
 
     Raises:
-        RunnerError: If there is no version to go back to, in which case nothing has changed, or if the version was
-            pushed but could not be recorded.
+        RunnerError: If there is no version to go back to, or the run's start cannot be recorded; nothing has changed
+            then.
     """
     started, clock = datetime.datetime.now().astimezone().isoformat(timespec="seconds"), time.monotonic()
     runner.start_run(started)
@@ -45,27 +46,42 @@ def roll_back(runner: LocalRunner, parameters: Pusher.Parameters) -> RunRecord:
         pushed = versions.roll_back(parameters.serving_dir, parameters.keep_versions)
     except ComponentError as error:
         raise RunnerError(str(error)) from error
-    step = Step(Rollback(parameters), "executed")
+    step = ComponentStep(Rollback(parameters), "executed")
     step.figures = {"pushed_model": pushed["path"], "version": pushed["version"], "rollback_of": pushed["rollback_of"]}
     source = _pushed_artifact(runner, pushed["rollback_of"], pushed["digest"])
     step.inputs = {"pushed_model": source} if source else {}
+    error = None
     try:
         _publish(runner, step, pushed)
-    except (OSError, sqlite3.Error) as error:
-        raise RunnerError(
-            f"Version {pushed['version']} was pushed, as version {pushed['rollback_of']} again, but the lineage does "
-            f"not record it: {describe(error, runner.root)}"
-        ) from error
+    except (OSError, sqlite3.Error) as failure:
+        error = runner.describe(failure)
     step.seconds = time.monotonic() - clock
     record = run_record(runner.run_id, runner.root, started, step.seconds, DONE, None, [step])
     record["message"] = (
         f"Version {pushed['replaced']} was replaced by version {pushed['version']}, which is version "
         f"{pushed['rollback_of']} again: {pushed['path']}"
     )
+    if error:
+        mark_unrecorded(record, error)
     return record
 
 
-def _publish(runner: LocalRunner, step: Step, pushed: Pushed) -> None:
+def mark_unrecorded(record: RunRecord, reason: str) -> None:
+    """Marks a rollback as failed because its version was pushed but is not recorded.
+
+    Args:
+        record: What `roll_back` returned, which is changed.
+        reason: Why it could not be recorded.
+    """
+    figures = record["components"][0]["figures"]
+    record["exit"] = FAILED
+    record["error"] = (
+        f"Version {figures['version']} was pushed, as version {figures['rollback_of']} again, but the lineage does not "
+        f"record it: {reason}"
+    )
+
+
+def _publish(runner: LocalRunner, step: ComponentStep, pushed: Pushed) -> None:
     """Records the rollback as an execution with its own `pushed_model`."""
     name, records = step.component.name, runner.metadata
     input_ids = {key: artifact.id for key, artifact in step.inputs.items()}

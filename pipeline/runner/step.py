@@ -34,7 +34,7 @@ class StepRecord(TypedDict):
 
 
 @dataclass
-class Step:
+class ComponentStep:
     """One component in one run.
 
     Attributes:
@@ -79,7 +79,7 @@ class Step:
         }
 
 
-def steps_of(components: Sequence[Component], until: str | None) -> list[Step]:
+def steps_of(components: Sequence[Component], until: str | None) -> list[ComponentStep]:
     """Makes the steps of a run.
 
     Args:
@@ -89,7 +89,7 @@ def steps_of(components: Sequence[Component], until: str | None) -> list[Step]:
     Returns:
         A step for each component, including those after `until`.
     """
-    steps = [Step(component) for component in components]
+    steps = [ComponentStep(component) for component in components]
     names = [component.name for component in components]
     last = names.index(until) if until in names else len(names) - 1
     leads = False

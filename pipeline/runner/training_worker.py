@@ -6,6 +6,7 @@ component and writes nothing.
 """
 
 import contextlib
+import datetime
 import importlib.metadata
 import os
 import platform
@@ -23,6 +24,8 @@ from pipeline.exit_codes import DONE, FAILED
 from pipeline.runner.artifact_files import json_digest
 from pipeline.runner.code_digest import code_digest
 from pipeline.runner.progress import RunProgress
+from pipeline.runner.record import RunRecord, run_record
+from pipeline.runner.step import ComponentStep
 
 LIBRARIES = ("tensorflow", "keras", "numpy")
 
@@ -81,7 +84,7 @@ def _settings(trainer: Component, values: Mapping[str, Any]) -> dict[str, str]:
     return digests | {f"the version of {name}": version for name, version in versions.items()} | code
 
 
-def join(components: Sequence[Component], chief: peers.Peers, root: Path, progress: RunProgress) -> dict[str, Any]:
+def join(components: Sequence[Component], chief: peers.Peers, root: Path, progress: RunProgress) -> RunRecord:
     """Takes part in the chief's Trainer and waits for the chief's run to end.
 
     Args:
@@ -96,6 +99,7 @@ def join(components: Sequence[Component], chief: peers.Peers, root: Path, progre
     """
     trainer = next(component for component in components if component.name == "Trainer")
     name, clock, error = f"worker-{chief.task.index}", time.monotonic(), None
+    started = datetime.datetime.now().astimezone().isoformat(timespec="seconds")
     status, figures = "cached", {}
     progress.message(f"{chief.task.name(chief.task.index)} waits for the chief's Trainer.")
     try:
@@ -108,14 +112,11 @@ def join(components: Sequence[Component], chief: peers.Peers, root: Path, progre
         error, status = f"Trainer: {describe(failure, root)}", "failed"
         if not isinstance(failure, peers.PeerLost):
             chief.tell(failed=error)
-    seconds = round(time.monotonic() - clock, 3)
-    progress.finished("Trainer", status, seconds, figures)
+    step = ComponentStep(trainer, status, time.monotonic() - clock, figures=figures)
+    progress.finished("Trainer", status, step.seconds, figures)
     if error:
         progress.message(error, "bold red")
-    step = {"name": "Trainer", "status": status, "seconds": seconds, "figures": figures}
-    exit_code = FAILED if error else DONE
-    return {"run_id": name, "root": str(root), "seconds": seconds, "exit": exit_code, "error": error,
-            "components": [step]}  # fmt: skip
+    return run_record(name, root, started, step.seconds, FAILED if error else DONE, error, [step])
 
 
 def _train(

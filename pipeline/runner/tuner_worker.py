@@ -23,7 +23,7 @@ from pipeline.exit_codes import DONE, FAILED
 from pipeline.root import work_folder
 from pipeline.runner.progress import RunProgress
 from pipeline.runner.record import RunRecord, run_record
-from pipeline.runner.step import Step
+from pipeline.runner.step import ComponentStep
 
 VARIABLES = ("KERASTUNER_TUNER_ID", "KERASTUNER_ORACLE_IP", "KERASTUNER_ORACLE_PORT")
 CHIEF_WAIT = 1800.0  # seconds that a worker waits for the chief's search to begin
@@ -72,7 +72,7 @@ def join(components: Sequence[Component], root: Path, progress: RunProgress) -> 
         figures = run_in_child(_work, folder)
     except (ComponentError, RuntimeError) as failure:
         error = f"Tuner: {describe(failure, root)}"
-    step = Step(tuner, "failed" if error else "executed", time.monotonic() - clock, figures=figures)
+    step = ComponentStep(tuner, "failed" if error else "executed", time.monotonic() - clock, figures=figures)
     progress.finished("Tuner", step.status, step.seconds, figures)
     if error:
         progress.message(error, "bold red")

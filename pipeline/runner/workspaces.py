@@ -6,7 +6,7 @@ from components.base import Component
 from pipeline.root import work_folder
 from pipeline.runner import artifact_files
 
-KEPT = 3  # workspaces of a component: other settings may be used again, but old work must not fill the disk
+KEPT_WORKSPACES = 3  # workspaces of a component: other settings may be used again, but old work must not fill the disk
 FINISHED = "finished"  # file that marks a workspace whose component has finished
 
 
@@ -30,7 +30,7 @@ def open_workspace(root: Path, component: str, work_key: str, use_cache: bool) -
     finished.unlink(missing_ok=True)
     others = [folder for folder in parent.iterdir() if folder.name != work_key]
     others.sort(key=lambda folder: folder.stat().st_mtime, reverse=True)
-    for folder in others[KEPT - 1 :]:
+    for folder in others[KEPT_WORKSPACES - 1 :]:
         artifact_files.remove(folder)
     return parent / work_key
 

@@ -1,4 +1,7 @@
-"""An output file that appears complete or not at all, and that an interrupted command can resume."""
+"""An output file that appears complete or not at all, and that an interrupted command can resume.
+
+It grows over several commands, so `models.files.writing`, which starts anew, cannot write it.
+"""
 
 import fcntl
 import json
@@ -46,7 +49,7 @@ class ResumableOutput:
                     self._check(made_from)
                 self.done = self._keep_whole_lines()
                 described = json.dumps(made_from | {"process": os.getpid()}, indent=1)
-                self._origin.write_text(described + "\n", encoding="utf-8")
+                files.write_text(self._origin, described + "\n")
             except BaseException:
                 if not begun:
                     self._part.unlink()

@@ -10,7 +10,7 @@ import tensorflow as tf
 
 from models.serving import saved_model
 
-MAX_ROWS = 128  # lines in a batch
+MAX_BATCH_LINES = 128  # lines in a batch
 MAX_PADDED_BYTES = 64 * 1024  # size of a batch: its longest line times its rows
 
 
@@ -71,7 +71,7 @@ def batches_of(lengths: Sequence[int]) -> list[tuple[int, int]]:
     batches, start = [], 0
     for end in range(1, len(lengths) + 1):
         rows = end + 1 - start
-        if end == len(lengths) or rows > MAX_ROWS or rows * lengths[end] > MAX_PADDED_BYTES:
+        if end == len(lengths) or rows > MAX_BATCH_LINES or rows * lengths[end] > MAX_PADDED_BYTES:
             batches.append((start, end))
             start = end
     return batches

@@ -93,7 +93,11 @@ def _name_of(host: str) -> str:
 
 @functools.lru_cache(64)
 def is_loopback(name: str) -> bool:
-    """Returns whether a name or address always means this machine, without asking a name server."""
+    """Returns whether a name or address always means this machine, without asking a name server.
+
+    Args:
+        name: A host name or an IP address, without a port.
+    """
     if name == "localhost" or name.endswith(".localhost"):
         return True
     try:

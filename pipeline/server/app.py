@@ -1,4 +1,9 @@
-"""The ASGI application: TensorFlow Serving's REST API, health, metrics and the page."""
+"""The ASGI application: TensorFlow Serving's REST API, health, metrics and the page.
+
+Addresses below `/v1` are matched by regular expressions instead of Starlette's routes. TensorFlow Serving ignores case
+in them, and answers all others, and all other methods, with 400 and its own text, where a router would answer 404 or
+405.
+"""
 
 import asyncio
 import contextlib

@@ -14,13 +14,13 @@ from pipeline.server.errors import RequestError
 
 Tensors = Mapping[str, np.ndarray]
 
-MAX_ROWS = 64  # rows of a batch of several requests
+MAX_BATCH_ROWS = 64  # rows of a batch of several requests
 MAX_BATCH_BYTES = 256 * 1024  # padded size of a batch: bytes of its longest text times its rows
 MAX_BATCH_WORDS = 8000  # words that a batch writes: its longest continuation times its rows
 MAX_WAITING = 1000  # requests of one signature that may wait
 RUNNING = 2  # batches of one signature at a time, so that a long request does not delay the short ones
-LONG_BYTES = 64 * 1024  # bytes, padding included, that make a request a long one
-LONG_WORDS = 1000  # words to write that make a request a long one
+LONG_REQUEST_BYTES = 64 * 1024  # bytes, padding included, that make a request a long one
+LONG_REQUEST_WORDS = 1000  # words to write that make a request a long one
 
 
 @dataclass(eq=False)  # compared by identity, as tensors have no simple equality
@@ -40,18 +40,23 @@ class _Size:
     kind: tuple  # only requests of the same kind run together
 
     def with_(self, other: "_Size") -> "_Size":
-        """Returns the size of both in one batch."""
+        """Returns the size of both in one batch.
+
+        Args:
+            other: The size of what is added.
+        """
         return _Size(self.rows + other.rows, max(self.longest, other.longest), max(self.words, other.words), self.kind)
 
     @property
     def is_long(self) -> bool:
-        return self.rows * self.longest > LONG_BYTES or self.rows * self.words > LONG_WORDS
+        """Whether it takes so long that only one such request may run at a time."""
+        return self.rows * self.longest > LONG_REQUEST_BYTES or self.rows * self.words > LONG_REQUEST_WORDS
 
     @property
     def fits(self) -> bool:
         """Whether a batch of this size may run."""
         return (
-            self.rows <= MAX_ROWS
+            self.rows <= MAX_BATCH_ROWS
             and self.rows * self.longest <= MAX_BATCH_BYTES
             and self.rows * self.words <= MAX_BATCH_WORDS
         )

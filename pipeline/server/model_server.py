@@ -107,7 +107,10 @@ class ModelServer:
         self.limits = limits
         long_requests = LongRequests()
         self.versions = Versions(
-            folder, number, lambda path, version: LoadedVersion(load(path, version), self.metrics, long_requests), name
+            folder,
+            number,
+            lambda path, version: VersionWithQueues(load(path, version), self.metrics, long_requests),
+            name,
         )
         self.metrics = Metrics(self.waiting, self.versions.available)
         self.cut_off = 0
@@ -221,8 +224,18 @@ class ModelServer:
             return layout, await served.batchers[name].submit(inputs)
 
 
-class LoadedVersion:
-    """A loaded model and its queues."""
+class VersionWithQueues:
+    """One version that answers requests: its `ServedModel`, and a queue for each of the model's signatures.
+
+    Args:
+        model: The version's `served_model.ServedModel`, or anything else with its interface.
+        metrics: The server's counters.
+        long_requests: Which long request may run, shared by all versions.
+
+    Attributes:
+        model: The model.
+        batchers: Signature's name -> its queue.
+    """
 
     def __init__(self, model: Any, metrics: Metrics, long_requests: LongRequests):
         self.model = model

@@ -1,4 +1,4 @@
-"""One loaded version of the model: its signatures, its metadata in TensorFlow Serving's form, and its answers."""
+"""One version's SavedModel: its signatures, its metadata in TensorFlow Serving's form, and its answers."""
 
 import logging
 import re
@@ -27,7 +27,9 @@ class Signature:
 
 
 class ServedModel:
-    """A SavedModel in memory. Each of its signatures is run once, so that the first request does not wait.
+    """A SavedModel in memory, without queues: `model_server.VersionWithQueues` adds them.
+
+    Each of its signatures is run once, so that the first request does not wait.
 
     Args:
         path: The version's folder.

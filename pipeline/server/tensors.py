@@ -3,6 +3,9 @@
 Requests are `{"signature_name": ..., "instances": [...]}` (row format: a value or an object for each example) or
 `{"signature_name": ..., "inputs": ...}` (columnar: a list for each tensor). Answers are `{"predictions": [...]}` or
 `{"outputs": ...}`. Bytes are written `{"b64": "..."}`.
+
+The rules are written out, with an error for each, because TensorFlow Serving has a text of its own for each; a schema
+library would give others.
 """
 
 import base64

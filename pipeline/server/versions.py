@@ -27,6 +27,7 @@ class _Entry:
     requests: int = 0
 
     def status(self) -> dict[str, Any]:
+        """Returns the state in the form of TensorFlow Serving's REST API."""
         code = "UNKNOWN" if self.error else "OK"
         return {
             "version": str(self.version),

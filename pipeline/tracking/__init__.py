@@ -1,4 +1,8 @@
-"""MLflow: what is sent about a run, and the registered model. A run itself never imports MLflow."""
+"""MLflow: what is sent about a run, and the registered model. A run itself never imports MLflow.
+
+`pipeline.commands` imports `tracker`, which starts the process that follows a run; `pipeline.report` imports
+`resending`. The package imports `pipeline.config`, `metadata`, `reporting` and `runner`, and `components.artifacts`.
+"""
 
 import os
 

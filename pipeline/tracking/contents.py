@@ -10,7 +10,7 @@ from typing import Any
 from components.artifacts.model_run import HISTORY
 from components.artifacts.trials import TRIALS
 from pipeline.reporting import sections
-from pipeline.reporting.sections import Artifacts
+from pipeline.reporting.sections import RunArtifacts
 from pipeline.root import run_folder
 from pipeline.runner.record import RunRecord
 
@@ -82,7 +82,7 @@ def history(run: RunRecord) -> Any:
     Args:
         run: The run's record.
     """
-    return Artifacts(run).read("Trainer", "model_run", HISTORY)
+    return RunArtifacts(run).read("Trainer", "model_run", HISTORY)
 
 
 def files(run: RunRecord) -> Iterator[Path]:
@@ -101,7 +101,7 @@ def plots(run: RunRecord) -> dict[str, str]:
     Args:
         run: The run's record.
     """
-    section = sections.training(Artifacts(run))
+    section = sections.training(RunArtifacts(run))
     charts = section["charts"] if section else []
     return {f"{re.sub('[^a-z]+', '_', title.lower())}.svg": _standalone(chart) for title, chart in charts}
 
@@ -112,7 +112,7 @@ def trials(run: RunRecord) -> list[dict[str, Any]]:
     Args:
         run: The run's record.
     """
-    search = Artifacts(run).read("Tuner", "best_hyperparameters", TRIALS)
+    search = RunArtifacts(run).read("Tuner", "best_hyperparameters", TRIALS)
     return search["trials"] if search else []
 
 

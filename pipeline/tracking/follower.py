@@ -75,7 +75,14 @@ class _RunSender:
             return False
 
     def end(self, message: str) -> tuple[str | None, str | None]:
-        """Sends the rest; returns MLflow's run id and a message about what is missing, or None for either."""
+        """Sends the rest.
+
+        Args:
+            message: `END` if the run is recorded, `INTERRUPTED` if it was interrupted.
+
+        Returns:
+            MLflow's run id and a message about what is missing, or None for either.
+        """
         missing = None
         try:
             self._open()

@@ -1,6 +1,6 @@
 """Damaged artifacts, checkpoints and records: each case ends in an error that names the file, or changes nothing.
 
-What a whole run makes of damaged artifacts is in `tests/pipeline/runner/test_recovery.py`.
+What a whole run makes of damaged artifacts is in `tests/pipeline/runner/test_failures.py`.
 """
 
 import contextlib

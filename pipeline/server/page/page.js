@@ -43,8 +43,8 @@ async function predict(version, signature, inputs) {
   return (await fetchJSON(path, { method: "POST", headers, body })).outputs;
 }
 
-// Runs something that asks the server; what goes wrong is shown in words, what goes right takes the words away.
-async function tell(work) {
+// Runs a function that asks the server. Shows its error on the page; hides the last error if it succeeds.
+async function runShowingErrors(work) {
   try {
     await work();
     problem.hidden = true;
@@ -156,7 +156,8 @@ function shownWord({ typed, bits, unknown }) {
   word.style.setProperty("--heat", `${80 * heat}%`);
   word.classList.toggle("hot", heat > 0.5);
   word.classList.toggle("unknown", unknown);
-  word.title = `${inFigures(bits)} bits: probability ${inPercent(2 ** -bits)}${unknown ? ", not in the vocabulary" : ""}`;
+  const remark = unknown ? ", not in the vocabulary" : "";
+  word.title = `${inFigures(bits)} bits: probability ${inPercent(2 ** -bits)}${remark}`;
   word.append(labelled("typed", typed === "\n" ? "↵" : typed));
   word.appendChild(document.createElement("small")).textContent = bits.toFixed(1);
   if (typed !== "\n") return [word];
@@ -175,7 +176,8 @@ function labelled(name, content) {
 
 function inPercent(share) {
   const percent = 100 * share;
-  return `${percent >= 10 ? percent.toFixed(1) : percent >= 0.001 ? percent.toPrecision(2) : percent.toExponential(1)} %`;
+  if (percent >= 10) return `${percent.toFixed(1)} %`;
+  return `${percent >= 0.001 ? percent.toPrecision(2) : percent.toExponential(1)} %`;
 }
 
 function inFigures(value) {
@@ -194,7 +196,7 @@ function update() {
   clearTimeout(timer);
   asked += 1;
   const number = asked;
-  return tell(() => Promise.all(panels.map((panel) => panel.update(text.value, number))));
+  return runShowingErrors(() => Promise.all(panels.map((panel) => panel.update(text.value, number))));
 }
 
 // Arrow keys among the next words; Escape goes back to the text.
@@ -213,7 +215,8 @@ function showVersions() {
   const [newest, ...older] = about.versions;
   const chosen = older.includes(Number(other.value)) ? Number(other.value) : other.value === "none" ? null : older[0];
   find("#comparison").hidden = older.length === 0;
-  other.replaceChildren(...older.map((version) => new Option(`version ${version}`, version)), new Option("nothing", "none"));
+  const options = older.map((version) => new Option(`version ${version}`, version));
+  other.replaceChildren(...options, new Option("nothing", "none"));
   other.value = chosen ?? "none";
   const shown = [newest, chosen].filter((version) => version !== undefined && version !== null);
   if (panels.map((panel) => panel.version).join() === shown.join()) return false;
@@ -262,9 +265,9 @@ find("#continue").addEventListener("submit", async (event) => {
   const go = find("#go");
   const [words, temperature] = [find("#words").valueAsNumber, find("#temperature").valueAsNumber];
   go.disabled = true;
-  await tell(() => Promise.all(panels.map((panel) => panel.generate(text.value, words, temperature))));
+  await runShowingErrors(() => Promise.all(panels.map((panel) => panel.generate(text.value, words, temperature))));
   go.disabled = false;
 });
 
-await tell(look);
-setInterval(() => document.hidden || tell(look), LOOK_MILLISECONDS);
+await runShowingErrors(look);
+setInterval(() => document.hidden || runShowingErrors(look), LOOK_MILLISECONDS);

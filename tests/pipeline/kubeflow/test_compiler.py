@@ -122,7 +122,7 @@ class TestCompiled:
         assert len(retried) == 9 and {policy["maxRetryCount"] for policy in retried.values()} == {5}
         mounts = platform["platforms"]["kubernetes"]["deploymentSpec"]["executors"]
         assert mounts.keys() == executors.keys()
-        assert {(of["pvcMount"][0]["constant"], of["pvcMount"][0]["mountPath"]) for of in mounts.values()} == {
+        assert {(mount["pvcMount"][0]["constant"], mount["pvcMount"][0]["mountPath"]) for mount in mounts.values()} == {
             ("corpora", "/mnt/pipeline")
         }
 

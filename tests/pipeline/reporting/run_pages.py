@@ -24,12 +24,12 @@ WIRING = {  # component -> (inputs as component.output, outputs)
 
 
 class Page(html.parser.HTMLParser):
-    """A page as a browser reads it: ids, addresses that it would load or link, tags, visible text."""
+    """A page as a browser reads it: ids, addresses that it would load or link, tags, charts' labels, visible text."""
 
     def __init__(self, text):
         super().__init__()
         self.ids, self.addresses, self.tags, self.text, self._open = [], [], [], "", []
-        self.policies = []
+        self.policies, self.charts = [], []
         self.feed(text)
         self.close()
 
@@ -38,6 +38,8 @@ class Page(html.parser.HTMLParser):
         self._open.append(tag)
         if ("http-equiv", "Content-Security-Policy") in attributes:
             self.policies.append(dict(attributes)["content"])
+        if tag == "svg":
+            self.charts.append(dict(attributes)["aria-label"])
         for name, value in attributes:
             if name == "id":
                 self.ids.append(value)

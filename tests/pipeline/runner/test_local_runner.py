@@ -1,5 +1,6 @@
 """The local runner: order, caching, whole outputs, gates, failures, one run in a root at a time."""
 
+import importlib
 import multiprocessing
 import os
 import shutil
@@ -8,14 +9,13 @@ from pathlib import Path
 
 import pytest
 
-from components import child_process
 from pipeline.errors import RunnerError
 from pipeline.exit_codes import FAILED, INTERRUPTED, REFUSED
 from pipeline.metadata.store import Metadata
 from pipeline.root import metadata_file, run_folder, staging_folder, work_folder
 from pipeline.runner.local_runner import LocalRunner
 from pipeline.runner.step import steps_of
-from tests.pipeline.runner.fake_components import Climb, Shout, chain, executions
+from tests.pipeline.runner.fake_components import Climb, Ship, Shout, Source, chain, executions
 from tests.pipeline.runner.world import files, run, statuses
 
 
@@ -232,13 +232,26 @@ def test_the_lineage_leads_from_the_last_output_back_to_the_source(root):
         assert [run["run_id"] for run in records.runs()][-1] == record["run_id"]
 
 
-def test_the_code_of_a_component_counts(root, monkeypatch):
-    run(root)
-    monkeypatch.setattr("pipeline.runner.local_runner.code_digest", lambda kind: "new" if kind is Shout else "old")
-    assert set(statuses(run(root)).values()) == {"executed"}  # the digest of each has changed once
-    monkeypatch.setattr("pipeline.runner.local_runner.code_digest", lambda kind: "newer" if kind is Shout else "old")
-    record = run(root)
-    assert statuses(record) == {"Source": "cached", "Shout": "executed", "Judge": "cached", "Ship": "cached"}
+def test_the_code_of_a_component_counts(root, tmp_path, monkeypatch):
+    component = (
+        "from components.base import Component\n"
+        "class {name}(Component):\n"
+        "    OUTPUTS = {{'text': 'Text'}}\n"
+        "    def execute(self, inputs, outputs, context):\n"
+        "        (outputs['text'] / 'text.txt').write_text('text')\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    components = []
+    for name in ("Kept", "Edited"):
+        (tmp_path / f"module_of_{name.lower()}.py").write_text(component.format(name=name))
+        kind = getattr(importlib.import_module(f"module_of_{name.lower()}"), name)
+        components.append(kind(kind.Parameters()))
+    components.append(Shout(Shout.Parameters(), text=components[1].outputs["text"]))
+    run(root, components)
+    assert set(statuses(run(root, components)).values()) == {"cached"}
+    with (tmp_path / "module_of_edited.py").open("a") as file:
+        file.write("# edited\n")
+    assert statuses(run(root, components)) == {"Kept": "cached", "Edited": "executed", "Shout": "cached"}
 
 
 @pytest.mark.parametrize(("until", "leads"), [(None, [True, True, False, False]), ("Source", [False] * 4)])
@@ -249,12 +262,28 @@ def test_a_step_knows_whether_a_later_component_works_in_a_child_process(tmp_pat
 
 def test_the_process_of_a_later_component_starts_with_the_first_that_executes_and_ends_with_the_run(root, monkeypatch):
     monkeypatch.setattr(Shout, "IN_CHILD", True)
-    prepared = []
-    monkeypatch.setattr(child_process, "prepare", lambda: prepared.append(list(executions)))
+    waiting = {}  # component -> number of processes while it executes, or Ship while its outputs are checked
+
+    def count_processes(component, method):
+        real = getattr(component, method)
+
+        def counted(self, *arguments):
+            waiting[self.name] = len(multiprocessing.active_children())
+            return real(self, *arguments)
+
+        monkeypatch.setattr(component, method, counted)
+
+    count_processes(Source, "execute")
+    count_processes(Shout, "execute")
+    count_processes(Ship, "still_valid")
     run(root)
-    assert prepared == [[], ["Source"]]
+    assert waiting == {"Source": 1, "Shout": 1} and not multiprocessing.active_children()
+    waiting.clear()
     run(root)  # all are cached
-    assert len(prepared) == 2
+    assert waiting == {"Ship": 0}
+    waiting.clear()
+    run(root, error="none of these")  # the first is cached
+    assert waiting["Shout"] == 1 and "Source" not in waiting
 
 
 def test_a_process_that_no_component_used_ends_with_the_run(root, monkeypatch):

@@ -1,5 +1,6 @@
 """Scoring with a model that adapts: lines in order, as one text."""
 
+import itertools
 import json
 import math
 
@@ -61,16 +62,14 @@ def test_each_line_gets_its_part_of_the_text(model, text, tmp_path, capsys, mode
 def test_an_interrupted_command_gives_the_same_lines(model, text, tmp_path, monkeypatch):
     whole, output = tmp_path / "whole.jsonl", tmp_path / "scores.jsonl"
     assert run(model, *arguments(text, "cache", whole)) == 0
-    real, calls = adaptive.AdaptiveScorer._result, []
+    real = adaptive.AdaptiveScorer.score
 
-    def interrupted(self, scores):
-        calls.append(scores)
-        if len(calls) == 80:
-            raise KeyboardInterrupt
-        return real(self, scores)
+    def interrupted(self, lines):
+        yield from itertools.islice(real(self, lines), 79)
+        raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(adaptive.AdaptiveScorer, "_result", interrupted)
+        patch.setattr(adaptive.AdaptiveScorer, "score", interrupted)
         assert run(model, *arguments(text, "cache", output)) == INTERRUPTED
     assert len((tmp_path / "scores.jsonl.part").read_text().splitlines()) == 64
     other = [*arguments(text, "cache", output), "--setting", "cache_theta=2.0"]

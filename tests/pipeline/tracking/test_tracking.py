@@ -179,7 +179,7 @@ def test_a_server_that_never_answers_only_delays_the_end(world):
         options = {"MLFLOW_HTTP_REQUEST_TIMEOUT": "1", "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0"}
         summary, stderr = run(world["folder"], uri, **options)
     assert "does not have all of this run" in stderr
-    assert {of["status"] for of in summary["components"].values()} == {"cached"}
+    assert {step["status"] for step in summary["components"].values()} == {"cached"}
 
 
 def test_an_epoch_is_logged_while_the_run_continues(store, tmp_path):
@@ -199,7 +199,9 @@ def test_an_epoch_is_logged_while_the_run_continues(store, tmp_path):
                     with contextlib.suppress(ValueError):  # the run is not there yet
                         tracked = the_run(client, runner.run_id).info
                         logged = client.get_metric_history(tracked.run_id, "valid_perplexity")
-                assert [(of.step, of.value) for of in logged] == [(e["epoch"], e["valid_perplexity"]) for e in epochs]
+                assert [(point.step, point.value) for point in logged] == [
+                    (e["epoch"], e["valid_perplexity"]) for e in epochs
+                ]
             assert tracked.status == "RUNNING"
     assert the_run(client, runner.run_id).info.status == "KILLED"  # it never reported how it ended
 
@@ -254,4 +256,4 @@ def test_the_trials_of_a_search_are_nested_runs_once(store, tmp_path):
     assert [found.data.params for found in nested] == [{"gamma": "0.65"}, {"gamma": "2.0"}]
     assert [found.info.status for found in nested] == ["FINISHED", "FAILED"]
     logged = [client.get_metric_history(found.info.run_id, "valid_perplexity") for found in nested]
-    assert [[of.value for of in history] for history in logged] == [[120.0, 100.0], [900.0]]
+    assert [[point.value for point in history] for history in logged] == [[120.0, 100.0], [900.0]]

@@ -235,7 +235,7 @@ def test_a_broken_gzip_file_is_reported_and_leaves_no_output(model, text, tmp_pa
 
 
 def test_batches_hold_lines_of_about_the_same_length(monkeypatch):
-    monkeypatch.setattr(scorer, "MAX_ROWS", 3)
+    monkeypatch.setattr(scorer, "MAX_BATCH_LINES", 3)
     monkeypatch.setattr(scorer, "MAX_PADDED_BYTES", 20)
     assert batches_of([]) == []
     assert batches_of([1, 1, 2, 2, 9, 11, 50]) == [(0, 3), (3, 5), (5, 6), (6, 7)]

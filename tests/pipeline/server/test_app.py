@@ -11,6 +11,8 @@ import pytest
 import tensorflow as tf
 from starlette.testclient import TestClient
 
+from models.serving import export
+from pipeline.server import model_server
 from pipeline.server.app import Limits, make_app
 from tests.pipeline.server.serving_folder import make_serving, push, serve
 
@@ -177,6 +179,10 @@ def test_requests_beyond_the_limits_are_refused(folder):
             assert words in answer.json()["error"]
         chunks = client.post(PREDICT, content=iter([b" " * 1000] * 3))  # without a Content-Length
         assert chunks.status_code == 413
+
+
+def test_the_longest_continuation_that_is_counted_is_the_longest_that_a_model_writes():
+    assert model_server.MAX_WORDS == export.MAX_WORDS
 
 
 def test_health_and_metrics(client):
