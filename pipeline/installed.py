@@ -42,7 +42,7 @@ def command() -> NoReturn:
 def _parser(subcommands: Iterable[str]) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog=program.COMMAND,
-        description="Trains, judges, ships and serves word-level language models.",
+        description="Trains, evaluates, ships and serves word-level language models.",
         epilog=f"`{program.COMMAND} SUBCOMMAND --help` explains each.",
         allow_abbrev=False,
     )
