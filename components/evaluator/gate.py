@@ -1,6 +1,7 @@
 """The gate: every rule that a model must pass before it is pushed, judged in one place.
 
-All built-in rules are judged on the eval split; `test` is reported, and judged only by rules that name it.
+The built-in rules are judged on the eval split, except `tokenizer`, which checks the text of both splits. A rule of the
+configuration is judged on the split that it names.
 """
 
 import math
@@ -10,6 +11,7 @@ from components.base import ComponentError
 from components.evaluator.component import Evaluator, GateRule
 from components.evaluator.figures.comparison import Comparison
 from components.evaluator.figures.metrics import HIGHER_IS_BETTER
+from components.number_format import fixed
 
 PASSED, REFUSED = "passed", "refused"
 
@@ -95,14 +97,14 @@ def _same_tokens(mismatched: int) -> Verdict:
 def _max_perplexity(value: float, limit: float) -> Verdict:
     passed = value <= limit
     relation = "does not exceed" if passed else f"exceeds by {excess(value, limit)}"
-    reason = f"The eval perplexity {number(value)} {relation} the limit {number(limit)}."
+    reason = f"The eval perplexity {fixed(value)} {relation} the limit {fixed(limit)}."
     return Verdict("evaluator.max_perplexity", "eval", None, value, limit, _verdict(passed), reason)
 
 
 def _below_unigram(value: float, limit: float) -> Verdict:
     passed = value < limit
     relation = "is below" if passed else "is not below"
-    reason = f"The eval perplexity {number(value)} {relation} that of the words' bare frequencies, {number(limit)}."
+    reason = f"The eval perplexity {fixed(value)} {relation} that of the words' bare frequencies, {fixed(limit)}."
     return Verdict("unigram", "eval", None, value, limit, _verdict(passed), reason)
 
 
@@ -125,8 +127,8 @@ def _max_regression(limit: float, comparison: Comparison | None, baseline_name: 
     if comparison.metric == "bits_per_character":
         metric = "bits per character (the baseline has another vocabulary or tokenizer; unknown words spelled out)"
     reason = (
-        f"{baseline_name[0].upper()}{baseline_name[1:]} has {number(comparison.baseline)} {metric} on the eval split, "
-        f"the candidate {number(comparison.candidate)}: {change:+.2%}, {'within' if passed else 'beyond'} the "
+        f"{baseline_name[0].upper()}{baseline_name[1:]} has {fixed(comparison.baseline)} {metric} on the eval split, "
+        f"the candidate {fixed(comparison.candidate)}: {change:+.2%}, {'within' if passed else 'beyond'} the "
         f"{limit:+.2%} allowed ({how})."
     )
     return Verdict(rule, "eval", None, change, limit, _verdict(passed), reason, undecided)
@@ -140,7 +142,7 @@ def _bound(name: str, rule: GateRule, candidate: dict[str, dict]) -> Verdict:
     passed = value <= limit if rule.max is not None else value >= limit
     relation = "at most" if rule.max is not None else "at least"
     by = "" if passed else f", missed by {excess(value, limit)}"
-    reason = f"The {_where(rule)} is {number(value)}; {relation} {number(limit)} is required{by}."
+    reason = f"The {_where(rule)} is {fixed(value)}; {relation} {fixed(limit)} is required{by}."
     return Verdict(name, rule.split, rule.slice, value, limit, _verdict(passed), reason)
 
 
@@ -161,7 +163,7 @@ def _change(
     change = worse / theirs if theirs else math.inf if worse > 0 else 0.0
     passed = change <= rule.max_change
     reason = (
-        f"The {_where(rule)} is {number(ours)}, the baseline's {number(theirs)}: {change:+.2%} for the worse, "
+        f"The {_where(rule)} is {fixed(ours)}, the baseline's {fixed(theirs)}: {change:+.2%} for the worse, "
         f"{'within' if passed else 'beyond'} the {rule.max_change:+.2%} allowed."
     )
     return Verdict(name, rule.split, rule.slice, change, rule.max_change, _verdict(passed), reason)
@@ -200,15 +202,10 @@ def reasons(verdicts: list[Verdict]) -> list[str]:
     return [f"{verdict.verdict}: {verdict.rule}: {verdict.reason}" for verdict in refusals_first]
 
 
-def number(value: float) -> str:
-    """Formats a number with two decimals from 10 on, with four below."""
-    return f"{value:,.2f}" if abs(value) >= 10 else f"{value:.4f}"
-
-
 def excess(value: float, limit: float) -> str:
     """Formats how far a value is from its limit: `1.50 (3.0%)`; without the percentage if the limit is 0."""
     relative = f" ({abs(value - limit) / abs(limit):.1%})" if limit else ""
-    return f"{number(abs(value - limit))}{relative}"
+    return f"{fixed(abs(value - limit))}{relative}"
 
 
 def _span(low: float, high: float) -> str:

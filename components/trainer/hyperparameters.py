@@ -1,6 +1,5 @@
 """Reads the best hyperparameters of a Tuner and replaces the Trainer's own parameters by them."""
 
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -33,9 +32,3 @@ def apply(folder: Path, parameters: Trainer.Parameters) -> tuple[Trainer.Paramet
             f"{path} cannot be used ({type(error).__name__}: {error}). Run the Tuner again with --no-cache."
         ) from error
     return applied, {name: getattr(applied, name) for name in best}
-
-
-def format_values(values: Mapping[str, Any]) -> str:
-    """Formats values with four significant digits: `learning_rate 1.234, units 200`."""
-    return ", ".join(f"{name} {value:.4g}" if isinstance(value, float) else f"{name} {value}"
-                     for name, value in values.items())  # fmt: skip

@@ -9,11 +9,10 @@ from pathlib import Path
 import keras
 import rich.progress
 import tensorflow as tf
-from rich.console import Console
 
 from components.artifacts.model_run import HISTORY
 from components.base import Context
-from components.terminal import can_redraw
+from components.terminal import can_redraw, make_console
 
 BAR_SECONDS = 1.0  # time between two updates of the bar, because drawing it delays the step
 FIRST_LINE_SECONDS, LINE_SECONDS = 30.0, 600.0  # without a bar: time until the first line, and between later lines
@@ -35,7 +34,7 @@ class TrainingProgress(keras.callbacks.Callback):
         self.logs = context.workspace / "logs"
         self._folder = context.workspace
         self._epochs = epochs
-        console = Console(stderr=True, quiet=context.quiet, soft_wrap=True)
+        console = make_console(soft_wrap=True, quiet=context.quiet)
         columns = rich.progress.TextColumn("{task.fields[text]}"), rich.progress.BarColumn(20)
         self._bar = rich.progress.Progress(
             *columns, console=console, transient=True, refresh_per_second=1 / BAR_SECONDS,
@@ -82,7 +81,7 @@ class TrainingProgress(keras.callbacks.Callback):
             place += f" {training.window / training.steps:4.0%}"
         text = f"{place}  training {logs['perplexity']:8.2f}  {self._speed(training.tokens_per_second)}"
         if self._bar.disable:
-            self._bar.console.print(text, highlight=False)
+            self._bar.console.print(text)
         else:
             self._bar.update(self._task, completed=self._steps_done, total=self._epochs * training.steps, text=text)
 
@@ -98,8 +97,7 @@ class TrainingProgress(keras.callbacks.Callback):
         self.write_history(self._folder)
         self._bar.console.print(
             f"epoch {record['epoch']:3}/{self._epochs}  training {record['train_perplexity']:8.2f}  "
-            f"valid {record['valid_perplexity']:8.2f}  {self._speed(record['tokens_per_second'])}",
-            highlight=False,
+            f"valid {record['valid_perplexity']:8.2f}  {self._speed(record['tokens_per_second'])}"
         )
 
     @property

@@ -9,7 +9,7 @@ import zlib
 from collections.abc import Iterator
 from pathlib import Path
 
-from components import child_process
+from components import child_process, number_format
 from components.artifacts.splits import split_dir
 from components.base import ComponentError, Context
 from components.trainer import hyperparameters
@@ -64,7 +64,7 @@ def train_and_export(
     if outputs:
         card = _card(parameters, context, tokenizer, splits, history[training.best_epoch - 1])
         figures |= _write_outputs(outputs, parameters, model, tokenizer, card, progress, splits["eval"])
-    return ({"tuned": hyperparameters.format_values(tuned)} if tuned else {}) | figures | initial
+    return ({"tuned": number_format.settings(tuned)} if tuned else {}) | figures | initial
 
 
 def _show_messages(context: Context) -> None:

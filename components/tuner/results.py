@@ -5,10 +5,10 @@ from typing import Any
 
 import rich.box
 import tensorflow as tf
-from rich.console import Console
 from rich.table import Table
 from tensorboard.plugins.hparams import api as hparams
 
+from components import number_format
 from components.artifacts.trials import (
     RECORD,
     STATUSES,
@@ -21,7 +21,7 @@ from components.artifacts.trials import (
     write_best,
 )
 from components.base import ComponentError
-from components.trainer.hyperparameters import format_values
+from components.terminal import make_console
 from components.tuner.search_space import Hyperparameter
 from components.tuner.trial_tuner import TrialTuner
 
@@ -64,7 +64,7 @@ def write(tuner: TrialTuner, folder: Path, quiet: bool) -> dict[str, Any]:
         "default_perplexity": default and lowest_perplexity(default),
         "best_perplexity": lowest_perplexity(best),
         "gain": summary["gain"],
-        "best": format_values(best["values"]),
+        "best": number_format.settings(best["values"]),
         "failed": summary["counts"]["failed"],
         "ended_by": summary["ended_by"],
     }
@@ -122,22 +122,19 @@ def _domain(hyperparameter: Hyperparameter):
 
 def _show(summary: Trials) -> None:
     """Prints the table of trials on standard error, best first."""
-    console = Console(stderr=True, highlight=False)
-    if not console.is_terminal:
-        console = Console(stderr=True, highlight=False, width=160)  # a pipe has no width
     table = Table(title=_headline(summary), title_justify="left", box=rich.box.SIMPLE_HEAD)
     names = [hyperparameter["name"] for hyperparameter in summary["space"]]
     for title in ("trial", *names, "epochs", "valid perplexity", "seconds"):
         table.add_column(title.replace("_", " "), justify="right")
     table.add_column("status", no_wrap=True)
     for trial in sorted(summary["trials"], key=rank):
-        values = [f"{value:.4g}" if isinstance(value, float) else str(value) for value in trial["values"].values()]
+        values = map(number_format.setting, trial["values"].values())
         perplexity = lowest_perplexity(trial)
         remarks = [name for name in ("best", "default") if trial["trial"] == (summary[name] or {}).get("trial")]
         status = ", ".join(remarks) if remarks else trial["status"]
         figures = [str(len(trial["valid_perplexity"])), "–" if perplexity is None else f"{perplexity:.5g}"]
         table.add_row(trial["trial"], *values, *figures, f"{trial['seconds']:.0f}", status)
-    console.print(table)
+    make_console(wide_pipe=True).print(table)
 
 
 def _headline(summary: Trials) -> str:

@@ -15,12 +15,11 @@ import tensorflow as tf
 from keras_tuner.engine import base_tuner
 from keras_tuner.src import config as keras_tuner_config
 from keras_tuner.src.distribute import utils as keras_tuner_distribution
-from rich.console import Console
 
-from components import child_process
+from components import child_process, number_format
 from components.artifacts.trials import RECORD
 from components.base import ComponentError
-from components.trainer.hyperparameters import format_values
+from components.terminal import make_console
 from components.tuner import heartbeat
 from components.tuner.component import Tuner
 from components.tuner.hyper_model import LanguageHyperModel
@@ -64,7 +63,7 @@ class TrialTuner(base_tuner.BaseTuner):
         counts = [count_tokens(splits[split], tokenizer.vocabulary_size) for split in ("train", "eval")]
         self.unigram_perplexity = unigram_perplexity(*counts)
         self.trained = 0
-        self._console = Console(stderr=True, highlight=False, soft_wrap=True)
+        self._console = make_console(soft_wrap=True)
         hyper_model = LanguageHyperModel(parameters, splits, tokenizer, strategy)
         super().__init__(make_oracle(parameters, identity), hyper_model, directory=str(folder), project_name=PROJECT)
         self.save()  # Keras Tuner first saves after the first trial, and would forget a trial that is killed before
@@ -159,7 +158,7 @@ class TrialTuner(base_tuner.BaseTuner):
         parameters = self.hypermodel.trial_parameters(values)
         record |= {"values": {h.name: getattr(parameters, h.name) for h in self.parameters.space}}
         record |= {"epochs": parameters.epochs, "seconds_before": 0.0}
-        self._console.print(f"Trial {trial.trial_id}: {format_values(record['values'])}", markup=False)
+        self._console.print(f"Trial {trial.trial_id}: {number_format.settings(record['values'])}", markup=False)
         inherited = values.get("tuner/initial_epoch", 0)
 
         def on_epoch(epoch: Mapping[str, Any], resumed: bool) -> None:

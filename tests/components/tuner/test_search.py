@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from components import number_format
 from components.base import ComponentError
 from components.trainer import hyperparameters
 from components.tuner import executor
@@ -132,7 +133,7 @@ def test_the_trainer_trains_with_the_best_and_says_so(finished, tmp_path):
     inputs = inputs_of(finished[0]) | {"hyperparameters": finished[0] / "best_hyperparameters"}
     figures = execute(inputs, outputs, trainer_parameters(), context_of(tmp_path))
     best = trials_of(finished[0])["best"]
-    assert figures["tuned"] == hyperparameters.format_values(best["values"])
+    assert figures["tuned"] == number_format.settings(best["values"])
     # The same settings give the same perplexity as in the trial, to the last digit that is kept.
     assert figures["valid_perplexity"] == best["valid_perplexity"]
     assert (
