@@ -65,7 +65,7 @@ def windows(
         return
     shards = [TokenRange(start, start + size, state) for start, state in model.states(streams, size)]
     with tempfile.TemporaryDirectory(dir=workspace) as folder:
-        with beam_pipeline.pipeline(beam_args) as root:
+        with beam_pipeline.open_pipeline(beam_args) as root:
             read = ReadShard(str(model.path), [str(stream.split_dir) for stream in streams], folder)
             _ = root | "Shards" >> beam.Create(shards, reshuffle=True) | "Read" >> beam.ParDo(read)
         for shard in shards:

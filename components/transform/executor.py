@@ -97,7 +97,7 @@ def _write_tokens(
     """Tokenizes all shards with Beam and moves their files into the splits' folders."""
     # A temporary folder, so that no incomplete file of a lost worker stays in the output.
     with tempfile.TemporaryDirectory(dir=folder, prefix=".tokens-") as aside:
-        with beam_pipeline.pipeline(beam_args) as root:
+        with beam_pipeline.open_pipeline(beam_args) as root:
             written = beam_pipeline.read_shards(root, shards) | "Tokenize" >> beam.ParDo(
                 WriteShard(str(vocabulary_folder), aside)
             )
