@@ -26,7 +26,11 @@ def write(path: Path, counts: Mapping[bytes, int]) -> None:
 
 
 def read(path: Path) -> dict[bytes, int]:
-    """Reads a file of words as a dict of word -> count."""
+    """Reads a file of words as a dict of word -> count.
+
+    Args:
+        path: The file.
+    """
     return dict(word_rows.parse(path.read_bytes().split(b"\n")[:-1]))
 
 

@@ -92,14 +92,23 @@ class ReadShard(beam.DoFn):
         self._streams = [TokenStream(stream) for stream in streams]
 
     def process(self, shard: TokenRange) -> None:
-        """Reads the shard's range of all streams and writes its windows."""
+        """Reads the shard's range of all streams and writes its windows.
+
+        Args:
+            shard: The shard.
+        """
         read = list(self._model.windows(self._streams, shard.start, shard.stop, shard.state))
         with beam_pipeline.writing_aside(file_of(self._folder, shard)) as aside:
             _write(aside, read)
 
 
 def file_of(folder: str, shard: TokenRange) -> Path:
-    """Returns the file in `folder` that holds the windows of a shard."""
+    """Returns the file in `folder` that holds the windows of a shard.
+
+    Args:
+        folder: The folder of the windows' files.
+        shard: The shard.
+    """
     return Path(folder) / f"{shard.start:012d}"
 
 

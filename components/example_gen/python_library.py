@@ -25,7 +25,11 @@ def library_folder() -> Path:
 
 
 def source_files(library: Path) -> list[Path]:
-    """Returns the topics' file and every module that is read, in the corpus's order: sorted by name."""
+    """Returns the topics' file and every module that is read, in the corpus's order: sorted by name.
+
+    Args:
+        library: Folder of the standard library.
+    """
     modules = [path for path in library.rglob("*.py") if not _left_out(path.relative_to(library))]
     topics = [library / TOPICS] if (library / TOPICS).exists() else []
     return topics + sorted(modules, key=lambda path: path.relative_to(library).as_posix())
@@ -36,7 +40,11 @@ def _left_out(name: Path) -> bool:
 
 
 def fingerprint(library: Path) -> str:
-    """Computes the SHA-256 of the names and contents of the files that are read."""
+    """Computes the SHA-256 of the names and contents of the files that are read.
+
+    Args:
+        library: Folder of the standard library.
+    """
     digest = hashlib.sha256()
     for path in source_files(library):
         digest.update(path.relative_to(library).as_posix().encode() + b"\0")
@@ -61,7 +69,11 @@ def documents(library: Path) -> Iterator[tuple[str, str]]:
 
 
 def module(name: str) -> str:
-    """Returns what a document is held out together with: its package, whose modules share text, or the topic itself."""
+    """Returns what a document is held out together with: its package, whose modules share text, or the topic itself.
+
+    Args:
+        name: The document's name.
+    """
     return name if name.startswith("topics/") else name.partition("/")[0]
 
 

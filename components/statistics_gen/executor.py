@@ -135,12 +135,23 @@ class CountShard(beam.DoFn):
 
 
 def hashes_file(aside: str, split: str, number: int) -> Path:
-    """Returns the file of the hashes of shard `number` of a `split`, below the folder `aside`."""
+    """Returns the file of the hashes of shard `number` of a `split`, below the folder `aside`.
+
+    Args:
+        aside: The temporary folder of the hashes.
+        split: The split.
+        number: The shard's number.
+    """
     return Path(aside) / f"{split}-{number:05d}"
 
 
 def words_file(aside: str, number: int) -> Path:
-    """Returns the file of the frequent words of train's shard `number`, below the folder `aside`."""
+    """Returns the file of the frequent words of train's shard `number`, below the folder `aside`.
+
+    Args:
+        aside: The temporary folder of the hashes.
+        number: The shard's number.
+    """
     return Path(aside) / f"words-{number:05d}"
 
 

@@ -43,7 +43,11 @@ class WrittenShard:
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> "WrittenShard":
-        """Rebuilds the value from a dict of its fields."""
+        """Rebuilds the value from a dict of its fields.
+
+        Args:
+            values: The fields, as `dataclasses.asdict` returns them.
+        """
         shard = ExamplesShard(**values["shard"])
         return cls(**{**values, "shard": shard, "records": tuple(values["records"])})
 
@@ -144,7 +148,11 @@ class WriteShard(beam.DoFn):
         self._encode = encode
 
     def process(self, shard: ExamplesShard) -> Iterator[WrittenShard]:
-        """Writes the ids of a shard and yields what was written."""
+        """Writes the ids of a shard and yields what was written.
+
+        Args:
+            shard: The shard.
+        """
         tokens = unknown = 0
         with beam_pipeline.writing_aside(file_of(self._folder, shard)) as aside, TokenWriter(aside) as writer:
             for batch in read_batches(shard):
@@ -157,7 +165,12 @@ class WriteShard(beam.DoFn):
 
 
 def file_of(folder: str, shard: ExamplesShard) -> Path:
-    """Returns the temporary file, below `folder`, of the ids of `shard`."""
+    """Returns the temporary file, below `folder`, of the ids of `shard`.
+
+    Args:
+        folder: The temporary folder.
+        shard: The shard.
+    """
     return Path(folder) / f"{shard.split}-{shard.number:05d}"
 
 

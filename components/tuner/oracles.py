@@ -102,8 +102,12 @@ class BayesianOptimization(_Search, keras_tuner.oracles.BayesianOptimizationOrac
     """Chooses values for which a Gaussian process over the trials so far expects the largest improvement."""
 
     def populate_space(self, trial_id: str) -> dict[str, Any]:
+        """Chooses the values of a trial on one thread.
+
+        Args:
+            trial_id: The trial's id.
+        """
         # The matrices are tiny, so threads would only wait for each other; on a busy machine five times as long.
-        """Chooses the values of a trial on one thread."""
         with threadpoolctl.threadpool_limits(1, user_api="blas"):
             return super().populate_space(trial_id)
 
@@ -122,7 +126,11 @@ class GridSearch(_Search, keras_tuner.oracles.GridSearchOracle):
     grid: list[dict[str, Any]]
 
     def populate_space(self, trial_id: str) -> dict[str, Any]:
-        """Returns the next combination of the grid as the values of a trial."""
+        """Returns the next combination of the grid as the values of a trial.
+
+        Args:
+            trial_id: The trial's id.
+        """
         if self.trials and len(self.trials) > len(self.grid):
             return {"status": "STOPPED", "values": None}
         if self.trials and not self.out_of_time:

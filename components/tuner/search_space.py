@@ -131,6 +131,10 @@ def in_words(space: Sequence[Hyperparameter]) -> str:
 
 
 def repeated(space: Sequence[Hyperparameter]) -> list[str]:
-    """Returns the names that are in the space more than once."""
+    """Returns the names that are in the space more than once.
+
+    Args:
+        space: The hyperparameters.
+    """
     names = [hyperparameter.name for hyperparameter in space]
     return sorted({name for name in names if names.count(name) > 1})

@@ -141,7 +141,11 @@ class TrialTuner(base_tuner.BaseTuner):
         return {OBJECTIVE.name: min(record["valid_perplexity"])}
 
     def on_trial_end(self, trial) -> None:
-        """Reports the trial to the oracle, removes its checkpoints if they are not needed, and frees memory."""
+        """Reports the trial to the oracle, removes its checkpoints if they are not needed, and frees memory.
+
+        Args:
+            trial: Keras Tuner's trial, which has ended.
+        """
         super().on_trial_end(trial)
         if self.parameters.algorithm != "hyperband":  # Hyperband's later trials continue earlier ones
             shutil.rmtree(Path(self.get_trial_dir(trial.trial_id)) / CHECKPOINTS, ignore_errors=True)

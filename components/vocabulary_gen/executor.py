@@ -116,7 +116,11 @@ class CountWords(beam.DoFn):
         )
 
     def process(self, shard: ExamplesShard) -> None:
-        """Counts the words of a shard and writes the file."""
+        """Counts the words of a shard and writes the file.
+
+        Args:
+            shard: The shard.
+        """
         total: Counter[bytes] = Counter()
         for batch in read_batches(shard):
             words, _, counts = self._count(tf.constant([example.text for example in batch]))

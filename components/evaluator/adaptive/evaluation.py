@@ -29,7 +29,11 @@ class Reader(Protocol):
         """Forgets what was read, because a new text begins."""
 
     def read(self, block: np.ndarray) -> np.ndarray:
-        """Returns the natural log-probabilities, float64 [n], of the text's next tokens, int [n]."""
+        """Returns the natural log-probabilities, float64 [n], of the text's next tokens, int [n].
+
+        Args:
+            block: int [n], the tokens that follow what was read.
+        """
 
 
 def make_reader(mode: str, model: ExportedModel, train: Sequence[int], settings: AdaptiveSettings) -> Reader:
