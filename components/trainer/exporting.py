@@ -5,15 +5,16 @@ from pathlib import Path
 import numpy as np
 import tensorflow as tf
 
+from components.artifacts.model_card import CARD, ModelCard
 from models.perplexity import perplexity
 from models.serving import saved_model
-from models.serving.export import export, write_card
+from models.serving.export import export
 from models.text.token_stream import Lanes, TokenStream
 
 TOKENS_AT_ONCE = 1000  # number of tokens that are read at once
 
 
-def export_measured(model, tokenizer, path: Path, card: dict, dtype: str, valid: TokenStream) -> dict:
+def export_measured(model, tokenizer, path: Path, card: ModelCard, dtype: str, valid: TokenStream) -> dict:
     """Writes the SavedModel; if its weights are not float32, measures their loss for the card and the figures.
 
     Args:
@@ -34,7 +35,7 @@ def export_measured(model, tokenizer, path: Path, card: dict, dtype: str, valid:
         exported = exported_perplexity(path, valid)
         exact = card["training"]["valid_perplexity"]
         figures |= {"exported_valid_perplexity": round(exported, 6), "export_loss": round(exported / exact - 1, 6)}
-    write_card(path, {**card, "export": figures})
+    CARD.write(path, {**card, "export": figures})
     return figures
 
 

@@ -1,6 +1,5 @@
 """Writes token ids with Beam: one output shard for each input shard, in the same order."""
 
-import json
 import logging
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
@@ -15,10 +14,9 @@ from components import base, beam_pipeline
 from components.artifacts import vocabulary
 from components.artifacts.examples import ExamplesShard, list_shards, read_batches
 from components.artifacts.splits import SPLITS, split_dir
+from components.artifacts.token_counts import COUNTS
 from models.text.token_stream import TokenStream, TokenWriter, write_index
 from models.text.tokenizer import UNK_ID, Tokenizer
-
-COUNTS_FILE = "counts.json"
 
 _LOG = logging.getLogger(__name__)
 
@@ -78,7 +76,7 @@ def execute(
         split_dir(folder, split).mkdir()
     results = _write_tokens(shards, inputs["vocabulary"], folder, parameters.beam_args)
     write_indexes(str(folder), shards, results)
-    counts = json.loads((folder / COUNTS_FILE).read_text())
+    counts = COUNTS.read(folder)
     expected = vocabulary.FIGURES.read(inputs["vocabulary"])["tokens"]
     check_conservation(folder, counts, expected)
     rates = {split: count["unknown"] / count["tokens"] for split, count in counts.items()}
@@ -193,7 +191,7 @@ def write_indexes(folder: str, shards: Sequence[ExamplesShard], written: Sequenc
         ordered = [by_shard[shard] for shard in shards if shard.split == split]
         write_index(split_dir(Path(folder), split), [(result.file, result.records) for result in ordered])
         counts[split] = {key: sum(getattr(result, key) for result in ordered) for key in ("tokens", "unknown")}
-    (Path(folder) / COUNTS_FILE).write_text(json.dumps(counts) + "\n")
+    COUNTS.write(Path(folder), counts)
 
 
 def check_conservation(folder: Path, counts: Mapping[str, Mapping[str, int]], train_tokens: int) -> None:

@@ -29,6 +29,18 @@ def epoch(number, **changes):
     } | changes  # fmt: skip
 
 
+def model_card(**changes):
+    """The card of a model with float16 weights."""
+    return {
+        "run_id": "20261127-090000",
+        "recipe": {"units": 8, "dropout": 0.0, "initial_model": None},
+        "vocabulary": {"size": 42, "tokenizer": "whitespace", "lowercase": False, "keep_blank_lines": False},
+        "data": {"train_tokens": 200, "eval_tokens": 50},
+        "training": epoch(1),
+        "export": {"export_dtype": "float16", "exported_valid_perplexity": 400.1, "export_loss": 0.00025},
+    } | changes
+
+
 def split_figures(perplexity, document="a.txt"):
     """The figures of an evaluated split."""
     bucket = {"num_tokens": 50, "cross_entropy": math.log(perplexity), "perplexity": perplexity, "bits_per_word": 6.6}
