@@ -4,11 +4,12 @@ The text is read from the sources with `ast`; no module of the library is import
 """
 
 import ast
-import hashlib
 import inspect
 import sysconfig
 from collections.abc import Iterator
 from pathlib import Path
+
+from models import files
 
 TOPICS = "pydoc_data/topics.py"
 # Tests, installed packages, and modules that some distributions leave out, so that the corpus is the same everywhere.
@@ -45,11 +46,9 @@ def fingerprint(library: Path) -> str:
     Args:
         library: Folder of the standard library.
     """
-    digest = hashlib.sha256()
-    for path in source_files(library):
-        digest.update(path.relative_to(library).as_posix().encode() + b"\0")
-        digest.update(hashlib.sha256(path.read_bytes()).digest())
-    return digest.hexdigest()
+    return files.digest_of(
+        (path.relative_to(library).as_posix(), bytes.fromhex(files.file_digest(path))) for path in source_files(library)
+    )
 
 
 def documents(library: Path) -> Iterator[tuple[str, str]]:
