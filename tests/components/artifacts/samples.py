@@ -84,6 +84,6 @@ def trials(*ended, best=0, **changes):
     return {
         "objective": "val_perplexity", "algorithm": "grid", "epochs": 2, "space": [], "seconds": 12.0,
         "unigram_perplexity": 700.0, "default": short[0], "best": short[best], "gain": 0.1 * best,
-        "counts": {of: sum(t["status"] == of for t in ended) for of in ("completed", "diverged", "failed")},
+        "counts": {kind: sum(t["status"] == kind for t in ended) for kind in ("completed", "diverged", "failed")},
         "ended_by": "space", "trials": list(ended),
     } | changes  # fmt: skip
