@@ -24,7 +24,7 @@ START = """
 import components.example_gen.executor, components.transform.executor
 import apache_beam
 from components import beam_pipeline
-with beam_pipeline.pipeline(["--runner=FnApiRunner"]) as root:
+with beam_pipeline.open_pipeline(["--runner=FnApiRunner"]) as root:
     root | apache_beam.Create([0])
 """
 

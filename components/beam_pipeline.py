@@ -22,7 +22,7 @@ ENGINES = ("distributed", "grpc")  # packages whose errors say that an engine or
 
 
 @contextlib.contextmanager
-def pipeline(beam_args: Sequence[str]) -> Iterator[beam.Pipeline]:
+def open_pipeline(beam_args: Sequence[str]) -> Iterator[beam.Pipeline]:
     """Opens a Beam pipeline with the options of `beam.args` and runs it when the block ends.
 
     Args:

@@ -48,7 +48,7 @@ def measure(saved_model: Path, split: Path) -> dict[str, Any]:
     """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     tf = import_quietly("tensorflow")
-    from components.evaluator.adaptive.trained_model import MAX_LOGITS, rebuild, shifted
+    from components.evaluator.adaptive.trained_model import BLOCK_LOGITS, rebuild, shifted
     from components.evaluator.exported_model import ExportedModel
     from models.text.token_stream import TokenStream
     from models.text.tokenizer import EOS_ID
@@ -56,7 +56,7 @@ def measure(saved_model: Path, split: Path) -> dict[str, Any]:
     model, stream = ExportedModel(saved_model), TokenStream(split)
     rebuilt = rebuild(model)
     words = [word.decode("utf-8", "replace") for word in model.words]
-    block = max(1, min(BLOCK, MAX_LOGITS // len(words)))
+    block = max(1, min(BLOCK, BLOCK_LOGITS // len(words)))
 
     def probabilities(tokens: np.ndarray, previous: int, state):
         inputs, _ = shifted(tokens, previous)

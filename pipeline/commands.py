@@ -72,7 +72,7 @@ def _run(
     ):
         run = runner.run(components, parsed.until)
         if peers:
-            peers.tell(failed=run["error"], end=True)
+            peers.send_to_all(failed=run["error"], end=True)
         run["configuration"], run["defaults"] = configuration.values, configuration.defaults
         run["code"] = artifact_files.json_digest({step.name: code_digest(type(step)) for step in components})
         run["summary"] = summary.summarize(run)

@@ -21,12 +21,20 @@ def write(folder: Path, blessed: bool, reasons: Iterable[str], infra: bool = Fal
 
 
 def is_blessed(folder: Path) -> bool:
-    """Whether the verdict in an artifact's folder is that the model is blessed."""
+    """Whether the verdict in an artifact's folder is that the model is blessed.
+
+    Args:
+        folder: The artifact's folder.
+    """
     return any((folder / name).is_file() for name in _BLESSED)
 
 
 def refusals(folder: Path) -> Iterator[str]:
-    """Yields the text of a refusal: nothing if the model was blessed, or if `folder` is another artifact."""
+    """Yields the text of a refusal: nothing if the model was blessed, or if `folder` is another artifact.
+
+    Args:
+        folder: The artifact's folder.
+    """
     for name in _REFUSED:
         if (folder / name).is_file():
             yield (folder / name).read_text(encoding="utf-8").strip()

@@ -45,7 +45,11 @@ class Document(Generic[T]):
         self._adapter = pydantic.TypeAdapter(pydantic.with_config(_STRICT)(kind))
 
     def is_in(self, folder: Path) -> bool:
-        """Whether the folder has the file."""
+        """Whether the folder has the file.
+
+        Args:
+            folder: The artifact's folder.
+        """
         return (folder / self.file).is_file()
 
     def write(self, folder: Path, value: T) -> None:

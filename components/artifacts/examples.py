@@ -56,12 +56,21 @@ class Example:
 
 
 def shard_name(number: int, of: int) -> str:
-    """Returns the file name of shard `number` (from 0) of a split that has `of` shards."""
+    """Returns the file name of shard `number` (from 0) of a split that has `of` shards.
+
+    Args:
+        number: The shard's number, from 0.
+        of: Number of shards of the split.
+    """
     return f"data_tfrecord-{number:05d}-of-{of:05d}"
 
 
 def serialize(example: Example) -> bytes:
-    """Serializes an Example as a record. The same Example gives the same bytes in every process."""
+    """Serializes an Example as a record. The same Example gives the same bytes in every process.
+
+    Args:
+        example: The Example.
+    """
     # The order of a protobuf map's keys differs between processes, and caches compare contents.
     feature = tf.train.Feature
     features = {

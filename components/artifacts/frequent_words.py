@@ -11,22 +11,26 @@ from pathlib import Path
 from components.artifacts import word_rows
 
 WORDS_FILE = "words.tsv"
-KEPT = 2000  # words that are written for a shard, and for the split
+KEPT_WORDS = 2000  # words that are written for a shard, and for the split
 
 
 def write(path: Path, counts: Mapping[bytes, int]) -> None:
-    """Writes the `KEPT` most frequent words, one word and its count a line, the most frequent first.
+    """Writes the `KEPT_WORDS` most frequent words, one word and its count a line, the most frequent first.
 
     Args:
         path: The file.
         counts: Word -> count.
     """
-    ranked = sorted(counts.items(), key=word_rows.rank)[:KEPT]
+    ranked = sorted(counts.items(), key=word_rows.rank)[:KEPT_WORDS]
     path.write_bytes(b"".join(word_rows.row(*item) for item in ranked))
 
 
 def read(path: Path) -> dict[bytes, int]:
-    """Reads a file of words as a dict of word -> count."""
+    """Reads a file of words as a dict of word -> count.
+
+    Args:
+        path: The file.
+    """
     return dict(word_rows.parse(path.read_bytes().split(b"\n")[:-1]))
 
 

@@ -6,5 +6,10 @@ SPLITS = ("train", "eval", "test")
 
 
 def split_dir(artifact: Path, split: str) -> Path:
-    """Returns the folder of a split, `<artifact>/Split-<split>`, as in TFX."""
+    """Returns the folder of a split, `<artifact>/Split-<split>`, as in TFX.
+
+    Args:
+        artifact: The artifact's folder.
+        split: The split's name, one of `SPLITS`.
+    """
     return artifact / f"Split-{split}"

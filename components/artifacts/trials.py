@@ -60,12 +60,20 @@ RECORD = Document("record.json", Trial, "Tuner")  # one trial's record, in the s
 
 
 def lowest_perplexity(trial: Trial) -> float | None:
-    """Returns the lowest valid perplexity of a trial, or None if no epoch was completed."""
+    """Returns the lowest valid perplexity of a trial, or None if no epoch was completed.
+
+    Args:
+        trial: The trial's record.
+    """
     return min(trial["valid_perplexity"], default=None)
 
 
 def rank(trial: Trial) -> tuple[int, float]:
-    """Returns the key by which trials are sorted, best first."""
+    """Returns the key by which trials are sorted, best first.
+
+    Args:
+        trial: The trial's record.
+    """
     return STATUSES.index(trial["status"]), lowest_perplexity(trial) or math.inf
 
 

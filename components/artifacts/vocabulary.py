@@ -11,7 +11,7 @@ from components.base import ComponentError
 from models import files
 from models.text.vocabulary_files import VOCABULARY_FILE
 
-COUNTS_FILE = "counts.tsv"
+WORD_COUNTS_FILE = "counts.tsv"
 
 
 class VocabularyFigures(TypedDict):
@@ -38,7 +38,7 @@ def write_words(folder: Path, counts: Mapping[bytes, int]) -> None:
         folder: The artifact's folder.
         counts: Word -> count, in the order of the words' ids.
     """
-    with files.writing(folder / VOCABULARY_FILE) as vocabulary, files.writing(folder / COUNTS_FILE) as table:
+    with files.writing(folder / VOCABULARY_FILE) as vocabulary, files.writing(folder / WORD_COUNTS_FILE) as table:
         for word, count in counts.items():
             vocabulary.write(word + b"\n")
             table.write(word_rows.row(word, count))
@@ -53,7 +53,7 @@ def read_counts(folder: Path) -> list[tuple[bytes, int]]:
     Raises:
         ComponentError: If the file is missing or damaged.
     """
-    path = folder / COUNTS_FILE
+    path = folder / WORD_COUNTS_FILE
     try:
         return list(word_rows.parse(path.read_bytes().split(b"\n")[:-1]))
     except (OSError, ValueError) as error:

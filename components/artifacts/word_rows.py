@@ -9,7 +9,12 @@ Count = tuple[bytes, int]  # a word and how often it occurs
 
 
 def row(word: bytes, count: int) -> bytes:
-    """Returns the line of a word and its count, with the newline."""
+    """Returns the line of a word and its count, with the newline.
+
+    Args:
+        word: The word, without a newline.
+        count: How often it occurs.
+    """
     return b"%s\t%d\n" % (word, count)
 
 
@@ -28,5 +33,9 @@ def parse(lines: Iterable[bytes]) -> Iterator[Count]:
 
 
 def rank(item: Count) -> tuple[int, bytes]:
-    """Returns the key that sorts by count (descending), then by bytes."""
+    """Returns the key that sorts by count (descending), then by bytes.
+
+    Args:
+        item: A word and its count.
+    """
     return -item[1], item[0]

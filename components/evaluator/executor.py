@@ -23,7 +23,7 @@ from models.serving import saved_model
 from models.text.token_stream import TokenStream
 from models.text.unigram import count_tokens
 
-SPLITS = ("eval", "test")
+EVALUATED_SPLITS = ("eval", "test")
 
 
 def execute(
@@ -87,7 +87,7 @@ def _read_splits(inputs: Mapping[str, Path], vocabulary_size: int) -> dict[str, 
             "trained with another vocabulary. Run the Trainer again."
         )
     train_counts = count_tokens(TokenStream(split_dir(transformed, "train")), vocabulary_size)
-    return {name: EvaluationSplit(name, transformed, examples, train_counts) for name in SPLITS}
+    return {name: EvaluationSplit(name, transformed, examples, train_counts) for name in EVALUATED_SPLITS}
 
 
 @dataclass(frozen=True)
@@ -134,7 +134,7 @@ def _compare(
 
 
 def _main_figures(evaluation: Evaluation) -> dict[str, Any]:
-    valid, test = (evaluation["splits"][name] for name in SPLITS)
+    valid, test = (evaluation["splits"][name] for name in EVALUATED_SPLITS)
     against = evaluation["baseline"]
     figures = {
         "blessed": evaluation["blessed"],
@@ -145,7 +145,7 @@ def _main_figures(evaluation: Evaluation) -> dict[str, Any]:
         "valid_bits_per_character": valid["bits_per_character"],
         "valid_top_1_accuracy": valid["top_1_accuracy"],
         "subspace_distance": evaluation["subspace_distance"],
-        **{f"{mode}_test_perplexity": of["test"] for mode, of in evaluation["adaptive"].items()},
+        **{f"{mode}_test_perplexity": perplexities["test"] for mode, perplexities in evaluation["adaptive"].items()},
         "against_baseline": against and f"{against['judgement']}, {against['change']:+.2%}",
     }
     return finite(figures)

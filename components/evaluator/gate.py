@@ -203,7 +203,12 @@ def reasons(verdicts: list[Verdict]) -> list[str]:
 
 
 def excess(value: float, limit: float) -> str:
-    """Formats how far a value is from its limit: `1.50 (3.0%)`; without the percentage if the limit is 0."""
+    """Formats how far a value is from its limit: `1.50 (3.0%)`; without the percentage if the limit is 0.
+
+    Args:
+        value: The value.
+        limit: The limit that it misses.
+    """
     relative = f" ({abs(value - limit) / abs(limit):.1%})" if limit else ""
     return f"{fixed(abs(value - limit))}{relative}"
 

@@ -65,7 +65,7 @@ def windows(
         return
     shards = [TokenRange(start, start + size, state) for start, state in model.states(streams, size)]
     with tempfile.TemporaryDirectory(dir=workspace) as folder:
-        with beam_pipeline.pipeline(beam_args) as root:
+        with beam_pipeline.open_pipeline(beam_args) as root:
             read = ReadShard(str(model.path), [str(stream.split_dir) for stream in streams], folder)
             _ = root | "Shards" >> beam.Create(shards, reshuffle=True) | "Read" >> beam.ParDo(read)
         for shard in shards:
@@ -92,14 +92,23 @@ class ReadShard(beam.DoFn):
         self._streams = [TokenStream(stream) for stream in streams]
 
     def process(self, shard: TokenRange) -> None:
-        """Reads the shard's range of all streams and writes its windows."""
+        """Reads the shard's range of all streams and writes its windows.
+
+        Args:
+            shard: The shard.
+        """
         read = list(self._model.windows(self._streams, shard.start, shard.stop, shard.state))
         with beam_pipeline.writing_aside(file_of(self._folder, shard)) as aside:
             _write(aside, read)
 
 
 def file_of(folder: str, shard: TokenRange) -> Path:
-    """Returns the file in `folder` that holds the windows of a shard."""
+    """Returns the file in `folder` that holds the windows of a shard.
+
+    Args:
+        folder: The folder of the windows' files.
+        shard: The shard.
+    """
     return Path(folder) / f"{shard.start:012d}"
 
 

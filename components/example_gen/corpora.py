@@ -14,7 +14,7 @@ from typing import Any
 from components.base import ComponentError
 from components.example_gen import python_library, remote_files, text_encoding
 from components.example_gen.folder_listing import check_folder, contents, find_files, list_folder
-from models.files import is_url
+from models.files import digest_of, file_digest, is_url
 
 _SPLIT_WORDS = {"train": "train", "eval": "valid", "test": "test"}
 
@@ -284,16 +284,12 @@ def data_folder(parameters: Any) -> Path:
     return Path(parameters.data_dir).expanduser().absolute()  # workers may run in another folder
 
 
-def _hash_files(files: Iterable[tuple[str | Path, str]]) -> str:
-    digest = hashlib.sha256()
-    for path, name in files:
-        digest.update(name.encode(errors="surrogateescape") + b"\0" + _hash_file(path, "sha256").encode())
-    return digest.hexdigest()
+def _hash_files(named: Iterable[tuple[str | Path, str]]) -> str:
+    return digest_of((name, _hash_file(path, "sha256").encode()) for path, name in named)
 
 
 def _hash_file(path: str | Path, algorithm: str) -> str:
     try:
-        with open(path, "rb") as file:
-            return hashlib.file_digest(file, algorithm).hexdigest()
+        return file_digest(path, algorithm)
     except OSError as error:
         raise text_encoding.unreadable(path, error) from error

@@ -162,7 +162,7 @@ def _write(chunks: Sequence[SourceChunk], folder: Path, parameters: Any) -> None
     for name in (*SPLITS, "counts"):
         (folder / name).mkdir()
 
-    with beam_pipeline.pipeline(parameters.beam_args) as pipeline:
+    with beam_pipeline.open_pipeline(parameters.beam_args) as pipeline:
         _ = (
             pipeline
             | "Chunks" >> beam.Create(list(enumerate(chunks)), reshuffle=True)

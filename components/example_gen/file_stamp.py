@@ -46,7 +46,11 @@ def check_unchanged(stamps: Iterable[tuple[str | Path, Stamp]]) -> None:
 
 
 def changed(path: str | Path) -> ComponentError:
-    """Returns the error for a file that changed while it was read."""
+    """Returns the error for a file that changed while it was read.
+
+    Args:
+        path: The file's path or URL.
+    """
     return ComponentError(
         f"{path} was changed while it was read: the text would be a mixture of old and new. Run again when no other "
         "program writes to it."

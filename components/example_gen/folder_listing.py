@@ -41,7 +41,11 @@ class Listing:
     outside: set[str] = field(default_factory=set)
 
     def matching(self, pattern: str) -> list[tuple[str, str | Path]]:
-        """Returns the files whose names a glob pattern matches; `{a,b}` in it matches either."""
+        """Returns the files whose names a glob pattern matches; `{a,b}` in it matches either.
+
+        Args:
+            pattern: The pattern, as of `example_gen.pattern`.
+        """
         parts = [PurePosixPath(alternative).parts for alternative in _alternatives(pattern)]
         return [(name, path) for name, path in self.files if any(_matches(name.split("/"), part) for part in parts)]
 
@@ -149,7 +153,11 @@ def check_folder(data_dir: str | Path) -> None:
 
 
 def contents(folder: str | Path) -> str:
-    """Lists the first few entries of a folder, or of a URL, for messages."""
+    """Lists the first few entries of a folder, or of a URL, for messages.
+
+    Args:
+        folder: The folder or URL.
+    """
     if is_url(folder):
         names = list(remote_files.list_files(str(folder)))
     else:

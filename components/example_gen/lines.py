@@ -28,7 +28,11 @@ class LineRun(NamedTuple):
 
 
 def split_lines(text: bytes) -> list[bytes]:
-    """Cuts a text after each newline, carriage return, or both together; each line keeps its end."""
+    """Cuts a text after each newline, carriage return, or both together; each line keeps its end.
+
+    Args:
+        text: The text.
+    """
     return text.splitlines(keepends=True)
 
 

@@ -4,11 +4,12 @@ The text is read from the sources with `ast`; no module of the library is import
 """
 
 import ast
-import hashlib
 import inspect
 import sysconfig
 from collections.abc import Iterator
 from pathlib import Path
+
+from models import files
 
 TOPICS = "pydoc_data/topics.py"
 # Tests, installed packages, and modules that some distributions leave out, so that the corpus is the same everywhere.
@@ -25,7 +26,11 @@ def library_folder() -> Path:
 
 
 def source_files(library: Path) -> list[Path]:
-    """Returns the topics' file and every module that is read, in the corpus's order: sorted by name."""
+    """Returns the topics' file and every module that is read, in the corpus's order: sorted by name.
+
+    Args:
+        library: Folder of the standard library.
+    """
     modules = [path for path in library.rglob("*.py") if not _left_out(path.relative_to(library))]
     topics = [library / TOPICS] if (library / TOPICS).exists() else []
     return topics + sorted(modules, key=lambda path: path.relative_to(library).as_posix())
@@ -36,12 +41,14 @@ def _left_out(name: Path) -> bool:
 
 
 def fingerprint(library: Path) -> str:
-    """Computes the SHA-256 of the names and contents of the files that are read."""
-    digest = hashlib.sha256()
-    for path in source_files(library):
-        digest.update(path.relative_to(library).as_posix().encode() + b"\0")
-        digest.update(hashlib.sha256(path.read_bytes()).digest())
-    return digest.hexdigest()
+    """Computes the SHA-256 of the names and contents of the files that are read.
+
+    Args:
+        library: Folder of the standard library.
+    """
+    return files.digest_of(
+        (path.relative_to(library).as_posix(), bytes.fromhex(files.file_digest(path))) for path in source_files(library)
+    )
 
 
 def documents(library: Path) -> Iterator[tuple[str, str]]:
@@ -61,7 +68,11 @@ def documents(library: Path) -> Iterator[tuple[str, str]]:
 
 
 def module(name: str) -> str:
-    """Returns what a document is held out together with: its package, whose modules share text, or the topic itself."""
+    """Returns what a document is held out together with: its package, whose modules share text, or the topic itself.
+
+    Args:
+        name: The document's name.
+    """
     return name if name.startswith("topics/") else name.partition("/")[0]
 
 

@@ -48,6 +48,9 @@ def list_files(url: str) -> dict[str, Metadata]:
 def metadata(url: str) -> Metadata:
     """Returns a file's size in bytes and its time in seconds since 1970.
 
+    Args:
+        url: The file's URL.
+
     Raises:
         OSError: If the file is gone or cannot be reached.
     """
@@ -59,6 +62,9 @@ def metadata(url: str) -> Metadata:
 
 def open_file(url: str) -> BinaryIO:
     """Opens a file's bytes, as they are stored.
+
+    Args:
+        url: The file's URL.
 
     Raises:
         OSError: If the file is gone or cannot be reached.

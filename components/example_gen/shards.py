@@ -37,7 +37,12 @@ class SplitCounts:
     last_document: str | None = None
 
     def add(self, run: LineRun, text: bytes) -> None:
-        """Counts one run, whose text is `text`."""
+        """Counts one run, whose text is `text`.
+
+        Args:
+            run: The run.
+            text: Its text.
+        """
         if run.document != self.last_document:
             self.documents += 1
             self.last_document = run.document
@@ -48,7 +53,11 @@ class SplitCounts:
         self.blank = self.blank and not text.strip()
 
     def extend(self, later: "SplitCounts") -> None:
-        """Adds the counts of the chunk that follows."""
+        """Adds the counts of the chunk that follows.
+
+        Args:
+            later: The counts of that chunk.
+        """
         if later.lines == 0:
             return
         self.documents += later.documents - (later.first_document == self.last_document)
@@ -82,7 +91,11 @@ class ShardWriter:
         self.counts = SplitCounts()
 
     def write(self, run: LineRun) -> None:
-        """Appends one run."""
+        """Appends one run.
+
+        Args:
+            run: The run.
+        """
         text = run.text
         if self._writer is None or self._size >= self._shard_bytes:
             self.close()

@@ -28,7 +28,11 @@ _SPLIT_OF_WORD = {
 
 
 def split_of_name(name: str) -> str | None:
-    """Returns the split that a name's words name, such as `ptb.valid.txt` -> "eval"; None if they name none, or two."""
+    """Returns the split that a name's words name, such as `ptb.valid.txt` -> "eval"; None if they name none, or two.
+
+    Args:
+        name: The name of a file or folder.
+    """
     named = {_SPLIT_OF_WORD[word] for word in re.findall(r"[a-z]+", name.lower()) if word in _SPLIT_OF_WORD}
     return named.pop() if len(named) == 1 else None
 
@@ -47,12 +51,20 @@ def split_of_path(path: str) -> str | None:
 
 
 def document_fraction(key: bytes) -> float:
-    """Returns a number in [0, 1) that depends only on `key`: the position of a document in the 90/5/5 division."""
+    """Returns a number in [0, 1) that depends only on `key`: the position of a document in the 90/5/5 division.
+
+    Args:
+        key: What identifies the document, in every process and run.
+    """
     return int.from_bytes(hashlib.sha256(key).digest()[:7], "big") / 2**56
 
 
 def run_fraction(run: LineRun) -> float:
-    """Returns the fraction of the document that begins with `run`, by its text: blocks have no lasting names."""
+    """Returns the fraction of the document that begins with `run`, by its text: blocks have no lasting names.
+
+    Args:
+        run: The document's first run.
+    """
     return document_fraction(run.text.strip())
 
 
@@ -63,7 +75,12 @@ class WholeSplit:
     split: str
 
     def route(self, runs: Iterable[LineRun], first_line: int) -> Iterator[tuple[str, LineRun]]:
-        """Yields each run with its split; `first_line` is the index in the corpus of the first line of `runs`."""
+        """Yields each run with its split; `first_line` is the index in the corpus of the first line of `runs`.
+
+        Args:
+            runs: The runs, in the corpus's order.
+            first_line: Index in the corpus of the first line of `runs`.
+        """
         del first_line
         return ((self.split, run) for run in runs)
 
@@ -79,11 +96,20 @@ class ByDocument:
     bounds: tuple[tuple[str, float], ...]
 
     def split_of(self, fraction: float) -> str:
-        """Returns the split of a document's fraction."""
+        """Returns the split of a document's fraction.
+
+        Args:
+            fraction: The document's fraction, in [0, 1).
+        """
         return next((split for split, bound in self.bounds if fraction >= bound), "train")
 
     def route(self, runs: Iterable[LineRun], first_line: int) -> Iterator[tuple[str, LineRun]]:
-        """Yields each run with its split; `runs` begin at the start of a document, and `first_line` is not used."""
+        """Yields each run with its split; `runs` begin at the start of a document, and `first_line` is not used.
+
+        Args:
+            runs: The runs, in the corpus's order.
+            first_line: Index in the corpus of the first line of `runs`.
+        """
         del first_line
         split = "train"
         for run in runs:

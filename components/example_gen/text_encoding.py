@@ -109,12 +109,20 @@ def read_head(path: str | Path) -> tuple[bytes, bool]:
 
 
 def marked(head: bytes) -> str | None:
-    """Returns "utf-16" or "utf-32" if the beginning of a file is such a byte-order mark, otherwise None."""
+    """Returns "utf-16" or "utf-32" if the beginning of a file is such a byte-order mark, otherwise None.
+
+    Args:
+        head: The file's first bytes.
+    """
     return next((encoding for mark, encoding in _MARKS.items() if head.startswith(mark)), None)
 
 
 def binary(head: bytes) -> str | None:
-    """Says what shows that the beginning of a file is not text, as a phrase for a message; None if it may be text."""
+    """Says what shows that the beginning of a file is not text, as a phrase for a message; None if it may be text.
+
+    Args:
+        head: The file's first bytes.
+    """
     nuls, controls = head.count(0), len(head) - len(head.translate(None, _CONTROLS))
     # In most scripts half the bytes of UTF-16 are controls. In the others, line ends and spaces still have a NUL.
     if controls * 5 > len(head) or (nuls >= 16 and nuls * 100 > len(head)):
@@ -192,12 +200,22 @@ def _open(path: str | Path) -> BinaryIO:
 
 
 def damaged(path: str | Path, error: Exception) -> ComponentError:
-    """Returns the error for a gzip file that cannot be unpacked."""
+    """Returns the error for a gzip file that cannot be unpacked.
+
+    Args:
+        path: The file.
+        error: What unpacking it raised.
+    """
     return ComponentError(f"{path}: the gzip file is damaged ({error}). Replace it or leave it out.")
 
 
 def unreadable(path: str | Path, error: OSError) -> ComponentError:
-    """Returns the error for a file that is gone or cannot be read."""
+    """Returns the error for a file that is gone or cannot be read.
+
+    Args:
+        path: The file.
+        error: What opening or reading it raised.
+    """
     if isinstance(error, FileNotFoundError):
         return ComponentError(f"{path} is gone: it was there when the run began. Put it back, then run again.")
     return ComponentError(f"{path} cannot be read: {error.strerror or error}.")

@@ -123,7 +123,11 @@ class FileBytes:
 
     @classmethod
     def of(cls, text: bytes) -> "FileBytes":
-        """Counts the bytes of a text."""
+        """Counts the bytes of a text.
+
+        Args:
+            text: The text.
+        """
         return cls(len(text), count_invalid(text)[0], text.count(0))
 
 

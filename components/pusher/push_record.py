@@ -15,7 +15,7 @@ from components.evaluator.baseline import digest
 from models import files
 from models.serving import saved_model
 
-RECORD = ".pushes.json"
+RECORD_FILE = ".pushes.json"
 
 
 class Push(pydantic.BaseModel):
@@ -49,7 +49,7 @@ def write(serving_dir: Path, pushes: Iterable[Push]) -> None:
     content = [
         push.model_dump(exclude_defaults=not push.pending) | {"rollback_of": push.rollback_of} for push in pushes
     ]
-    files.write_text(serving_dir / RECORD, json.dumps(content, indent=2) + "\n")
+    files.write_text(serving_dir / RECORD_FILE, json.dumps(content, indent=2) + "\n")
 
 
 def read(serving_dir: Path, present: Iterable[int]) -> list[Push]:
@@ -65,13 +65,13 @@ def read(serving_dir: Path, present: Iterable[int]) -> list[Push]:
     Raises:
         ComponentError: If a version cannot be read.
     """
-    path = serving_dir / RECORD
+    path = serving_dir / RECORD_FILE
     if not path.exists():
         return []
     try:
         pushes = _PUSHES.validate_json(path.read_bytes())
     except ValueError:
-        aside = path.with_name(f"{RECORD}.damaged")
+        aside = path.with_name(f"{RECORD_FILE}.damaged")
         path.replace(aside)
         pushes = _rebuilt(serving_dir, aside.read_text(encoding="utf-8", errors="replace"), present)
         write(serving_dir, pushes)

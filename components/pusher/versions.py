@@ -23,7 +23,11 @@ ASIDE = ".aside-"  # prefix of folders that are being added or removed; Serving 
 
 
 def list_versions(serving_dir: Path) -> list[int]:
-    """Lists the versions in a folder, in ascending order; the list is empty if the folder is missing."""
+    """Lists the versions in a folder, in ascending order; the list is empty if the folder is missing.
+
+    Args:
+        serving_dir: The folder in which versions are served.
+    """
     return list(saved_models.versions(serving_dir))
 
 

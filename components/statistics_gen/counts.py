@@ -100,7 +100,11 @@ class Counts:
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> "Counts":
-        """Rebuilds the counts from what `to_json` returned."""
+        """Rebuilds the counts from what `to_json` returned.
+
+        Args:
+            values: What `to_json` returned.
+        """
         texts = {name: values[name] and values[name].encode("latin-1") for name in ("first", "last")}
         size, name = values["largest"]
         return cls(**{**values, **texts, "largest": (size, name.encode("latin-1")),

@@ -21,6 +21,7 @@ from components.artifacts.splits import SPLITS, split_dir
 from components.artifacts.statistics import SOURCES, STATISTICS
 from components.statistics_gen.counts import CODES, LONGEST, Counts, add_codes, count_scripts
 from components.text_bytes import EXCERPT, printable
+from models.settings import TokenizerSettings
 from models.text.tokenizer import EOS, UNK, Tokenizer
 
 HASH_BITS = 63  # the largest number that TensorFlow's hash-to-bucket operation supports
@@ -48,24 +49,24 @@ def execute(
         ComponentError: If shards are missing or damaged.
     """
     shards = list_shards(inputs["examples"])
-    settings = parameters.model_dump(include={"tokenizer", "lowercase", "keep_blank_lines"})
+    settings = parameters.model_dump(include=set(TokenizerSettings.model_fields))
     with tempfile.TemporaryDirectory(dir=outputs["statistics"], prefix=".hashes-") as aside:
         counts, compared = Path(aside, "counts"), Path(aside, "compared")
         counts.mkdir()
         compared.mkdir()
-        with beam_pipeline.pipeline(parameters.beam_args) as root:
+        with beam_pipeline.open_pipeline(parameters.beam_args) as root:
             counted = beam_pipeline.read_shards(root, shards) | "Count" >> beam.ParDo(CountShard(settings, aside))
             named = counted | "Name" >> beam.Map(
                 lambda count: (f"{count[0]}-{count[1]:05d}", (*count[:2], count[2].to_json()))
             )
             beam_pipeline.keep(named, counts)
-        with beam_pipeline.pipeline(parameters.beam_args) as root:
+        with beam_pipeline.open_pipeline(parameters.beam_args) as root:
             buckets = root | "Buckets" >> beam.Create(range(2**BUCKET_BITS), reshuffle=True)
             results = buckets | "Compare" >> beam.Map(
                 lambda bucket: (f"{bucket:05d}", compare_lines(bucket, aside, shards))
             )
             beam_pipeline.keep(results, compared)
-        with beam_pipeline.pipeline(parameters.beam_args) as root:
+        with beam_pipeline.open_pipeline(parameters.beam_args) as root:
             folder = root | "Once" >> beam.Create([str(outputs["statistics"])])
             _ = folder | "Write" >> beam.Map(write_statistics, aside, settings, shards, str(counts), str(compared))
     if SOURCES.is_in(inputs["examples"]):
@@ -134,12 +135,23 @@ class CountShard(beam.DoFn):
 
 
 def hashes_file(aside: str, split: str, number: int) -> Path:
-    """Returns the file of the hashes of shard `number` of a `split`, below the folder `aside`."""
+    """Returns the file of the hashes of shard `number` of a `split`, below the folder `aside`.
+
+    Args:
+        aside: The temporary folder of the hashes.
+        split: The split.
+        number: The shard's number.
+    """
     return Path(aside) / f"{split}-{number:05d}"
 
 
 def words_file(aside: str, number: int) -> Path:
-    """Returns the file of the frequent words of train's shard `number`, below the folder `aside`."""
+    """Returns the file of the frequent words of train's shard `number`, below the folder `aside`.
+
+    Args:
+        aside: The temporary folder of the hashes.
+        number: The shard's number.
+    """
     return Path(aside) / f"words-{number:05d}"
 
 

@@ -26,7 +26,11 @@ class Connection:
                 connected.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
 
     def send(self, message: Mapping[str, Any]) -> None:
-        """Sends a message; does nothing if the other worker has ended."""
+        """Sends a message; does nothing if the other worker has ended.
+
+        Args:
+            message: The message, which JSON can express.
+        """
         with contextlib.suppress(OSError):
             self.socket.settimeout(GREETING_SECONDS)
             self.socket.sendall(json.dumps(message).encode() + b"\n")

@@ -40,7 +40,7 @@ def execute(
         )
     context.peers.start_training(inputs, parameters.meeting_seconds)
     figures = train_with_peers(inputs, outputs, parameters, context)
-    context.peers.tell(end=True)
+    context.peers.send_to_all(end=True)
     return figures
 
 

@@ -5,15 +5,16 @@ from pathlib import Path
 import numpy as np
 import tensorflow as tf
 
-from models.perplexity import perplexity as perplexity_of
+from components.artifacts.model_card import CARD, ModelCard
+from models.perplexity import perplexity
 from models.serving import saved_model
-from models.serving.export import export, write_card
+from models.serving.export import export
 from models.text.token_stream import Lanes, TokenStream
 
-WINDOW = 1000  # number of tokens that are read at once
+TOKENS_AT_ONCE = 1000  # number of tokens that are read at once
 
 
-def export_measured(model, tokenizer, path: Path, card: dict, dtype: str, valid: TokenStream) -> dict:
+def export_measured(model, tokenizer, path: Path, card: ModelCard, dtype: str, valid: TokenStream) -> dict:
     """Writes the SavedModel; if its weights are not float32, measures their loss for the card and the figures.
 
     Args:
@@ -31,14 +32,14 @@ def export_measured(model, tokenizer, path: Path, card: dict, dtype: str, valid:
     export(model, tokenizer, path, card, dtype)
     figures = {"export_dtype": dtype}
     if dtype != "float32":
-        exported = perplexity(path, valid)
+        exported = exported_perplexity(path, valid)
         exact = card["training"]["valid_perplexity"]
         figures |= {"exported_valid_perplexity": round(exported, 6), "export_loss": round(exported / exact - 1, 6)}
-    write_card(path, {**card, "export": figures})
+    CARD.write(path, {**card, "export": figures})
     return figures
 
 
-def perplexity(path: Path, stream: TokenStream) -> float:
+def exported_perplexity(path: Path, stream: TokenStream) -> float:
     """Computes a SavedModel's perplexity on a split; each token is predicted once, the first from `<eos>`.
 
     Args:
@@ -48,8 +49,8 @@ def perplexity(path: Path, stream: TokenStream) -> float:
     loaded = saved_model.load(path)
     state = tf.zeros([1, *saved_model.state_shape(loaded)])
     lanes, total = Lanes(stream, 1), 0.0
-    for start in range(0, lanes.lane_length, WINDOW):
-        inputs, targets = map(tf.constant, lanes.window(start, WINDOW))
+    for start in range(0, lanes.lane_length, TOKENS_AT_ONCE):
+        inputs, targets = map(tf.constant, lanes.window(start, TOKENS_AT_ONCE))
         log_probabilities, *_, state = loaded.evaluate_ids(inputs, targets, state)
         total += np.sum(log_probabilities.numpy(), dtype=np.float64)
-    return perplexity_of(-total / len(stream))
+    return perplexity(-total / len(stream))

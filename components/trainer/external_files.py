@@ -1,9 +1,9 @@
 """Fingerprints of files that training reads outside its inputs: word vectors, and the model that it starts from."""
 
-import hashlib
 from pathlib import Path
 
 from components.base import ComponentError
+from models import files
 from models.serving import saved_model
 
 
@@ -20,23 +20,24 @@ def fingerprint(pretrained_embeddings: str | None, initial_model: str | None) ->
     digests = {}
     if pretrained_embeddings is not None:
         vectors = Path(pretrained_embeddings).expanduser()
-        files = [vectors, vectors.with_suffix(".txt")] if vectors.suffix == ".npy" else [vectors]
-        digests["model.pretrained_embeddings"] = _digest("model.pretrained_embeddings", files, "a file of word vectors")
+        sources = [vectors, vectors.with_suffix(".txt")] if vectors.suffix == ".npy" else [vectors]
+        digests["model.pretrained_embeddings"] = _digest(
+            "model.pretrained_embeddings", sources, "a file of word vectors"
+        )
     if initial_model is not None:
         folder = Path(initial_model).expanduser()
-        files = [folder / saved_model.VOCABULARY, *sorted((folder / "variables").glob("*"))]
+        sources = [folder / saved_model.VOCABULARY, *sorted((folder / "variables").glob("*"))]
         digests["trainer.initial_model"] = _digest(
-            "trainer.initial_model", files, "one pushed version, such as output/serving/3"
+            "trainer.initial_model", sources, "one pushed version, such as output/serving/3"
         )
     return digests
 
 
-def _digest(key: str, files: list[Path], expected: str) -> str:
-    total = hashlib.sha256()
-    for path in files:
+def _digest(key: str, sources: list[Path], expected: str) -> str:
+    contents = []
+    for path in sources:
         try:
-            with path.open("rb") as file:
-                total.update(path.name.encode() + b"\0" + hashlib.file_digest(file, "sha256").digest())
+            contents.append((path.name, bytes.fromhex(files.file_digest(path))))
         except OSError as error:
             raise ComponentError(f"{key}: {path} cannot be read ({error.strerror}); expected {expected}.") from error
-    return total.hexdigest()
+    return files.digest_of(contents)

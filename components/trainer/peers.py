@@ -60,7 +60,7 @@ class Peers:
         """The sockets that become readable when a worker ends or sends a message."""
         return [connection.socket for connection in self._connections.values()]
 
-    def tell(self, **message: Any) -> None:
+    def send_to_all(self, **message: Any) -> None:
         """Sends a message to all connected workers. A worker that has ended is noticed by `hear`.
 
         Args:
@@ -107,7 +107,7 @@ class Peers:
             PeerLost: If a worker found other files, has ended, or does not answer in time.
         """
         paths = {key: str(path.absolute()) for key, path in inputs.items()}
-        self.tell(train=paths, digests={key: digest(path) for key, path in inputs.items()})
+        self.send_to_all(train=paths, digests={key: digest(path) for key, path in inputs.items()})
         missing, end = set(self._connections), time.monotonic() + seconds
         while missing:
             answers = self.hear(max(0.0, end - time.monotonic()))

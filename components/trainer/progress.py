@@ -121,7 +121,11 @@ class TrainingProgress(keras.callbacks.Callback):
         self._writer.flush()
 
     def write_history(self, folder: Path) -> None:
-        """Writes `history.json`, the epochs so far, into a folder."""
+        """Writes `history.json`, the epochs so far, into a folder.
+
+        Args:
+            folder: The folder.
+        """
         training = self._training
         record = {"steps_per_epoch": training.steps, "best_epoch": training.best_epoch, "epochs": training.history}
         HISTORY.write(folder, record)

@@ -27,7 +27,11 @@ class Task:
         return self.index == 0
 
     def name(self, index: int) -> str:
-        """Returns the name of the worker `index` for messages, such as `worker 1 (10.0.0.2:2222)`."""
+        """Returns the name of the worker `index` for messages, such as `worker 1 (10.0.0.2:2222)`.
+
+        Args:
+            index: The worker's index.
+        """
         host, port = self.addresses[index]
         return f"worker {index}{'' if index else ', the chief'} ({host}:{port})"
 

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from components import child_process, number_format
+from components.artifacts.model_card import ModelCard
 from components.artifacts.splits import split_dir
 from components.base import ComponentError, Context
 from components.trainer import hyperparameters
@@ -143,7 +144,7 @@ def _write_outputs(outputs, parameters, trained, tokenizer, card, progress, vali
     return figures
 
 
-def _card(parameters, context, tokenizer, splits, best) -> dict:
+def _card(parameters, context, tokenizer, splits, best) -> ModelCard:
     """The model's card, which ships in `assets.extra/`."""
     return {
         "run_id": context.run_id,

@@ -1,6 +1,5 @@
 """Writes token ids with Beam: one output shard for each input shard, in the same order."""
 
-import json
 import logging
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
@@ -15,10 +14,9 @@ from components import base, beam_pipeline
 from components.artifacts import vocabulary
 from components.artifacts.examples import ExamplesShard, list_shards, read_batches
 from components.artifacts.splits import SPLITS, split_dir
+from components.artifacts.token_counts import COUNTS
 from models.text.token_stream import TokenStream, TokenWriter, write_index
 from models.text.tokenizer import UNK_ID, Tokenizer
-
-COUNTS_FILE = "counts.json"
 
 _LOG = logging.getLogger(__name__)
 
@@ -43,7 +41,11 @@ class WrittenShard:
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> "WrittenShard":
-        """Rebuilds the value from a dict of its fields."""
+        """Rebuilds the value from a dict of its fields.
+
+        Args:
+            values: The fields, as `dataclasses.asdict` returns them.
+        """
         shard = ExamplesShard(**values["shard"])
         return cls(**{**values, "shard": shard, "records": tuple(values["records"])})
 
@@ -74,7 +76,7 @@ def execute(
         split_dir(folder, split).mkdir()
     results = _write_tokens(shards, inputs["vocabulary"], folder, parameters.beam_args)
     write_indexes(str(folder), shards, results)
-    counts = json.loads((folder / COUNTS_FILE).read_text())
+    counts = COUNTS.read(folder)
     expected = vocabulary.FIGURES.read(inputs["vocabulary"])["tokens"]
     check_conservation(folder, counts, expected)
     rates = {split: count["unknown"] / count["tokens"] for split, count in counts.items()}
@@ -97,7 +99,7 @@ def _write_tokens(
     """Tokenizes all shards with Beam and moves their files into the splits' folders."""
     # A temporary folder, so that no incomplete file of a lost worker stays in the output.
     with tempfile.TemporaryDirectory(dir=folder, prefix=".tokens-") as aside:
-        with beam_pipeline.pipeline(beam_args) as root:
+        with beam_pipeline.open_pipeline(beam_args) as root:
             written = beam_pipeline.read_shards(root, shards) | "Tokenize" >> beam.ParDo(
                 WriteShard(str(vocabulary_folder), aside)
             )
@@ -144,7 +146,11 @@ class WriteShard(beam.DoFn):
         self._encode = encode
 
     def process(self, shard: ExamplesShard) -> Iterator[WrittenShard]:
-        """Writes the ids of a shard and yields what was written."""
+        """Writes the ids of a shard and yields what was written.
+
+        Args:
+            shard: The shard.
+        """
         tokens = unknown = 0
         with beam_pipeline.writing_aside(file_of(self._folder, shard)) as aside, TokenWriter(aside) as writer:
             for batch in read_batches(shard):
@@ -157,7 +163,12 @@ class WriteShard(beam.DoFn):
 
 
 def file_of(folder: str, shard: ExamplesShard) -> Path:
-    """Returns the temporary file, below `folder`, of the ids of `shard`."""
+    """Returns the temporary file, below `folder`, of the ids of `shard`.
+
+    Args:
+        folder: The temporary folder.
+        shard: The shard.
+    """
     return Path(folder) / f"{shard.split}-{shard.number:05d}"
 
 
@@ -180,7 +191,7 @@ def write_indexes(folder: str, shards: Sequence[ExamplesShard], written: Sequenc
         ordered = [by_shard[shard] for shard in shards if shard.split == split]
         write_index(split_dir(Path(folder), split), [(result.file, result.records) for result in ordered])
         counts[split] = {key: sum(getattr(result, key) for result in ordered) for key in ("tokens", "unknown")}
-    (Path(folder) / COUNTS_FILE).write_text(json.dumps(counts) + "\n")
+    COUNTS.write(Path(folder), counts)
 
 
 def check_conservation(folder: Path, counts: Mapping[str, Mapping[str, int]], train_tokens: int) -> None:

@@ -9,7 +9,7 @@ import pydantic
 from components import base
 from components.trainer import external_files
 from components.trainer.component import Trainer
-from components.tuner.search_space import Hyperparameter
+from components.tuner.search_space import Hyperparameter, default_space, in_words
 from models.parameters import Parameters, Whole, setting
 
 
@@ -42,8 +42,7 @@ class TunerSettings(SearchSettings):
         "What is searched: a list of {name, kind: float or int, min, max, step, scale: linear or log} and {name, kind: "
         "choice, values}; names are keys of model, loss and trainer, such as gamma, temperature, dropout, "
         "learning_rate, decay, units, num_layers, clip_norm.",
-        null="which is learning_rate 0.3 to 3, dropout 0 to 0.6, clip_norm 1 to 10, gamma 0.1 to 2 and temperature 3 "
-        "to 40",
+        null=f"which is {in_words(default_space(augmented=True))}",
     )
 
 

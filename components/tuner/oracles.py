@@ -13,6 +13,7 @@ import threadpoolctl
 
 from components.tuner.component import Tuner
 from components.tuner.search_space import Hyperparameter
+from models import files
 
 OBJECTIVE = keras_tuner.Objective("val_perplexity", direction="min")
 IDENTITY = "tuner/search"  # a fixed hyperparameter that says which search a trial belongs to
@@ -83,10 +84,10 @@ class _Search:
         return released
 
     def save(self) -> None:
-        _write_whole(self._get_oracle_fname(), self.get_state())
+        _write_state(self._get_oracle_fname(), self.get_state())
 
     def _save_trial(self, trial) -> None:
-        _write_whole(os.path.join(self._get_trial_dir(trial.trial_id), "trial.json"), trial.get_state())
+        _write_state(os.path.join(self._get_trial_dir(trial.trial_id), "trial.json"), trial.get_state())
 
     def reload(self) -> None:
         super().reload()
@@ -102,8 +103,12 @@ class BayesianOptimization(_Search, keras_tuner.oracles.BayesianOptimizationOrac
     """Chooses values for which a Gaussian process over the trials so far expects the largest improvement."""
 
     def populate_space(self, trial_id: str) -> dict[str, Any]:
+        """Chooses the values of a trial on one thread.
+
+        Args:
+            trial_id: The trial's id.
+        """
         # The matrices are tiny, so threads would only wait for each other; on a busy machine five times as long.
-        """Chooses the values of a trial on one thread."""
         with threadpoolctl.threadpool_limits(1, user_api="blas"):
             return super().populate_space(trial_id)
 
@@ -122,7 +127,11 @@ class GridSearch(_Search, keras_tuner.oracles.GridSearchOracle):
     grid: list[dict[str, Any]]
 
     def populate_space(self, trial_id: str) -> dict[str, Any]:
-        """Returns the next combination of the grid as the values of a trial."""
+        """Returns the next combination of the grid as the values of a trial.
+
+        Args:
+            trial_id: The trial's id.
+        """
         if self.trials and len(self.trials) > len(self.grid):
             return {"status": "STOPPED", "values": None}
         if self.trials and not self.out_of_time:
@@ -202,7 +211,5 @@ def _grid(parameters: Tuner.Parameters, space: keras_tuner.HyperParameters, firs
     return list(itertools.islice((values for values in combinations if values != first), parameters.max_trials))
 
 
-def _write_whole(path: str, state: Any) -> None:
-    aside = Path(f"{path}.aside")
-    aside.write_text(json.dumps(state), encoding="utf-8")
-    os.replace(aside, path)
+def _write_state(path: str, state: Any) -> None:
+    files.write_text(Path(path), json.dumps(state))

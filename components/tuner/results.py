@@ -22,10 +22,11 @@ from components.artifacts.trials import (
 )
 from components.base import ComponentError
 from components.terminal import make_console
+from components.tuner.oracles import OBJECTIVE
 from components.tuner.search_space import Hyperparameter
 from components.tuner.trial_tuner import TrialTuner
 
-METRIC = "val_perplexity"
+METRIC = OBJECTIVE.name
 
 
 def write(tuner: TrialTuner, folder: Path, quiet: bool) -> dict[str, Any]:
@@ -82,7 +83,7 @@ def _summarize(tuner: TrialTuner, trials: list[Trial], best: Trial, default: Tri
         "default": None if default is None else _short(default),
         "best": _short(best),
         "gain": None if default is None else round(1 - lowest_perplexity(best) / lowest_perplexity(default), 6),
-        "counts": {of: sum(t["status"] == of for t in trials) for of in STATUSES},
+        "counts": {status: sum(trial["status"] == status for trial in trials) for status in STATUSES},
         "ended_by": _ended_by(tuner),
         "seconds": round(tuner.oracle.spent_seconds, 1),
         "trials": trials,

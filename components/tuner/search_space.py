@@ -118,7 +118,23 @@ def default_space(augmented: bool) -> list[Hyperparameter]:
     return [Hyperparameter(name=name, kind="float", min=a, max=b, scale=scale) for name, a, b, scale in ranges]
 
 
+def in_words(space: Sequence[Hyperparameter]) -> str:
+    """Describes the ranges of a space: `learning_rate 0.3 to 3 and dropout 0 to 0.6`.
+
+    Args:
+        space: At least two hyperparameters, each of which is a range.
+    """
+    *ranges, last = (
+        f"{hyperparameter.name} {hyperparameter.min:g} to {hyperparameter.max:g}" for hyperparameter in space
+    )
+    return f"{', '.join(ranges)} and {last}"
+
+
 def repeated(space: Sequence[Hyperparameter]) -> list[str]:
-    """Returns the names that are in the space more than once."""
+    """Returns the names that are in the space more than once.
+
+    Args:
+        space: The hyperparameters.
+    """
     names = [hyperparameter.name for hyperparameter in space]
     return sorted({name for name in names if names.count(name) > 1})

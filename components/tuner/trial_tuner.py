@@ -1,7 +1,6 @@
 """The tuner: trains a trial's model as the Trainer does, stops it if it diverges, and writes its record."""
 
 import gc
-import os
 import shutil
 import threading
 import time
@@ -24,6 +23,7 @@ from components.tuner import heartbeat
 from components.tuner.component import Tuner
 from components.tuner.hyper_model import LanguageHyperModel
 from components.tuner.oracles import IDENTITY, OBJECTIVE, PAST_TRIAL, make_oracle
+from models import files
 from models.text.token_stream import TokenStream
 from models.text.tokenizer import Tokenizer
 from models.text.unigram import count_tokens, unigram_perplexity
@@ -79,9 +79,7 @@ class TrialTuner(base_tuner.BaseTuner):
         """Writes the state of the oracle and marks the search as begun."""
         if not self._is_worker():
             self.oracle.save()
-        aside = Path(f"{self._get_tuner_fname()}.aside")
-        aside.write_text("{}")
-        os.replace(aside, self._get_tuner_fname())
+        files.write_text(Path(self._get_tuner_fname()), "{}")
 
     def search(self) -> None:
         """Trains trials, or gives them to workers, until there are no more."""
@@ -141,7 +139,11 @@ class TrialTuner(base_tuner.BaseTuner):
         return {OBJECTIVE.name: min(record["valid_perplexity"])}
 
     def on_trial_end(self, trial) -> None:
-        """Reports the trial to the oracle, removes its checkpoints if they are not needed, and frees memory."""
+        """Reports the trial to the oracle, removes its checkpoints if they are not needed, and frees memory.
+
+        Args:
+            trial: Keras Tuner's trial, which has ended.
+        """
         super().on_trial_end(trial)
         if self.parameters.algorithm != "hyperband":  # Hyperband's later trials continue earlier ones
             shutil.rmtree(Path(self.get_trial_dir(trial.trial_id)) / CHECKPOINTS, ignore_errors=True)
@@ -191,5 +193,5 @@ class TrialTuner(base_tuner.BaseTuner):
             aside = folder.with_name("aside")
             shutil.rmtree(aside, ignore_errors=True)
             shutil.copytree(past, aside)
-            aside.rename(folder)
+            files.move_into_place(aside, folder)
         return folder

@@ -14,6 +14,7 @@ from components import base, beam_pipeline
 from components.artifacts import vocabulary, word_rows
 from components.artifacts.examples import ExamplesShard, list_shards, read_batches
 from components.vocabulary_gen import word_counts, wordpieces
+from models.settings import TokenizerSettings
 from models.text import vocabulary_files
 from models.text.tokenizer import Tokenizer
 
@@ -38,7 +39,7 @@ def execute(
         ComponentError: If the train split has no words, or its shards are missing or damaged.
     """
     folder = outputs["vocabulary"]
-    settings = parameters.model_dump(include={"tokenizer", "lowercase", "keep_blank_lines"})
+    settings = parameters.model_dump(include=set(TokenizerSettings.model_fields))
     vocabulary_files.write_settings(folder, settings)
     shards = list_shards(inputs["examples"], ["train"])
     # A temporary folder, so that no incomplete file of a lost worker stays in the output.
@@ -79,9 +80,9 @@ def count_words(
     buckets = word_counts.number_of_buckets(sum(Path(shard.path).stat().st_size for shard in shards))
     files = [aside / f"{shard.number:05d}.counts" for shard in shards]
     ranked = [aside / f"{bucket:05d}.ranked" for bucket in range(buckets)]
-    with beam_pipeline.pipeline(beam_args) as root:
+    with beam_pipeline.open_pipeline(beam_args) as root:
         _ = beam_pipeline.read_shards(root, shards) | "Count" >> beam.ParDo(CountWords(settings, str(aside), buckets))
-    with beam_pipeline.pipeline(beam_args) as root:
+    with beam_pipeline.open_pipeline(beam_args) as root:
         numbers = root | "Buckets" >> beam.Create(range(buckets), reshuffle=True)
         figures = numbers | "Add" >> beam.Map(
             lambda bucket: (f"{bucket:05d}", word_counts.add_bucket(bucket, files, ranked[bucket]))
@@ -115,7 +116,11 @@ class CountWords(beam.DoFn):
         )
 
     def process(self, shard: ExamplesShard) -> None:
-        """Counts the words of a shard and writes the file."""
+        """Counts the words of a shard and writes the file.
+
+        Args:
+            shard: The shard.
+        """
         total: Counter[bytes] = Counter()
         for batch in read_batches(shard):
             words, _, counts = self._count(tf.constant([example.text for example in batch]))

@@ -29,12 +29,21 @@ class BucketFigures(TypedDict):
 
 
 def number_of_buckets(text_bytes: int) -> int:
-    """Returns the number of buckets for a text of `text_bytes` bytes."""
+    """Returns the number of buckets for a text of `text_bytes` bytes.
+
+    Args:
+        text_bytes: Size of the text in bytes.
+    """
     return max(1, min(MAX_BUCKETS, text_bytes // BYTES_A_BUCKET))
 
 
 def bucket_of(word: bytes, buckets: int) -> int:
-    """Returns the bucket of a word, which is the same in every process."""
+    """Returns the bucket of a word, which is the same in every process.
+
+    Args:
+        word: The word.
+        buckets: Number of buckets.
+    """
     return zlib.crc32(word) % buckets
 
 

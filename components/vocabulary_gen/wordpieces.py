@@ -11,7 +11,7 @@ from tensorflow_text.tools.wordpiece_vocab import wordpiece_tokenizer_learner_li
 from models.text.tokenizer import EOS, UNK, wordpiece_tokenizer
 
 DEFAULT_SIZE = 8_000  # number of pieces if `max_size` is 0: without a bound every word would become a piece
-MAX_WORDS = 50_000  # number of words to learn from: the learner holds all their substrings in memory
+MAX_SAMPLE_WORDS = 50_000  # number of words to learn from: the learner holds all their substrings in memory
 MAX_LETTERS = 500  # number of letters that are pieces by themselves, at most a quarter of the vocabulary
 LEARNED_LETTERS = 50  # length of the longest word to learn from: the learner holds all its substrings
 BATCH_WORDS = 100_000
@@ -37,7 +37,7 @@ def learn(
     letters = frequent_letters(words(), min(MAX_LETTERS, size // 4), min_count)
     decoded = ((word.decode(), count) for word, count in words() if count >= min_count)
     learnable = (item for item in decoded if len(item[0]) <= LEARNED_LETTERS and letters.issuperset(item[0]))
-    teachers = sorted(itertools.islice(learnable, MAX_WORDS))
+    teachers = sorted(itertools.islice(learnable, MAX_SAMPLE_WORDS))
     pieces = []
     if teachers:
         pieces = learner.learn(
@@ -45,7 +45,7 @@ def learn(
             vocab_size=size,
             reserved_tokens=[UNK, EOS],
             lower_thresh=2,
-            max_input_tokens=MAX_WORDS,
+            max_input_tokens=MAX_SAMPLE_WORDS,
             max_token_length=LEARNED_LETTERS,
             max_unique_chars=len(letters),
         )

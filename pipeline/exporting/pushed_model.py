@@ -1,6 +1,5 @@
 """A pushed version with its card, its lineage and the splits that it was evaluated on."""
 
-import json
 import sqlite3
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -8,12 +7,12 @@ from pathlib import Path
 from typing import Any
 
 from components.artifacts.evaluation import EVALUATION, Evaluation
+from components.artifacts.model_card import CARD, ModelCard
 from components.artifacts.pushed_model import PUSHED
 from components.artifacts.splits import split_dir
 from components.base import ComponentError
 from components.evaluator.baseline import digest
 from components.pusher.versions import list_versions
-from models.serving import saved_model
 from pipeline.config import Settings
 from pipeline.errors import RunnerError, describe
 from pipeline.metadata.store import Metadata
@@ -39,7 +38,7 @@ class PushedModel:
 
     version: int
     path: Path
-    card: Mapping[str, Any]
+    card: ModelCard
     figures: Mapping[str, Mapping[str, Any]]
     parameters: Mapping[str, Mapping[str, Any]]
     evaluation: Evaluation | None
@@ -69,14 +68,12 @@ def find(settings: Settings, version: int | None, tokens: Path | None) -> Pushed
         raise RunnerError(f"--version {version}: {folder} has no such version; it holds {held}.")
     version = present[-1] if version is None else version
     path = folder / str(version)
-    card_file = path / saved_model.CARD
     try:
-        card = json.loads(card_file.read_text(encoding="utf-8"))
-        card["vocabulary"]["tokenizer"], card["recipe"]["dropout"]  # every pushed card has these keys
-    except (OSError, ValueError, KeyError, TypeError) as error:
+        card = CARD.read(path)
+    except ComponentError as error:
         raise RunnerError(
-            f"{card_file} cannot be read as the card of a pushed model ({type(error).__name__}: {error}). Push the "
-            "model again, or name another --version."
+            f"{path / CARD.file} cannot be read as the card of a pushed model. {error} Push the model again, or name "
+            "another --version."
         ) from error
     executions = _executions(root, digest(path))
     evaluation = _evaluation(root, executions)

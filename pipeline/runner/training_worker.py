@@ -111,7 +111,7 @@ def join(components: Sequence[Component], chief: peers.Peers, root: Path, progre
     except (ComponentError, RuntimeError) as failure:
         error, status = f"Trainer: {describe(failure, root)}", "failed"
         if not isinstance(failure, peers.PeerLost):
-            chief.tell(failed=error)
+            chief.send_to_all(failed=error)
     step = ComponentStep(trainer, status, time.monotonic() - clock, figures=figures)
     progress.finished("Trainer", status, step.seconds, figures)
     if error:
@@ -137,5 +137,5 @@ def _train(
                 "workers share."
             )
     trainer.external_state(inputs)  # raises where files outside the inputs are missing
-    chief.tell(ready=True)
+    chief.send_to_all(ready=True)
     return executor.train_with_peers(inputs, {}, trainer.parameters, Context(name, Path(), interactive, peers=chief))

@@ -62,7 +62,7 @@ def score(model: Path, paths: Sequence[str], folder: Path, beam_args: Sequence[s
     chunks = list(chunks_of(paths))
     folder = folder.absolute()  # workers may run in another folder
     folder.mkdir(exist_ok=True)
-    with beam_pipeline.pipeline(beam_args) as root:
+    with beam_pipeline.open_pipeline(beam_args) as root:
         _ = (
             root
             | "Chunks" >> beam.Create(chunks, reshuffle=True)

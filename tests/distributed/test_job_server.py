@@ -95,7 +95,7 @@ def refuse(number):
 def test_a_workers_error_is_in_the_message(server):
     with (
         pytest.raises(ComponentError, match=r"^text.txt: found 7\.$"),
-        beam_pipeline.pipeline(server.beam_args) as root,
+        beam_pipeline.open_pipeline(server.beam_args) as root,
     ):
         root | beam.Create([7]) | beam.Map(refuse)
 

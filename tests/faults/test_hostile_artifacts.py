@@ -185,7 +185,7 @@ def test_damaged_records_of_pushes_are_repaired(tmp_path):
     whole = json.dumps([{"version": 1, "digest": "ab", "rollback_of": None}, {"version": 2, "digest": "cd"}]).encode()
 
     def read(content):
-        (tmp_path / push_record.RECORD).write_bytes(content)
+        (tmp_path / push_record.RECORD_FILE).write_bytes(content)
         return push_record.read(tmp_path, [])
 
     contents = [*damaged(whole, 20, 8), *((repr(v), json.dumps(v).encode()) for v in (

@@ -11,7 +11,7 @@ from components.evaluator.adaptive.neural_cache import NeuralCache
 from components.evaluator.adaptive.settings import AdaptiveSettings
 from components.evaluator.adaptive.trained_model import rebuild
 from components.evaluator.exported_model import ExportedModel
-from models.perplexity import perplexity as perplexity_of
+from models.perplexity import perplexity
 
 SLICE = 100_000  # number of tokens of a stream that are in memory at once
 
@@ -29,7 +29,11 @@ class Reader(Protocol):
         """Forgets what was read, because a new text begins."""
 
     def read(self, block: np.ndarray) -> np.ndarray:
-        """Returns the natural log-probabilities, float64 [n], of the text's next tokens, int [n]."""
+        """Returns the natural log-probabilities, float64 [n], of the text's next tokens, int [n].
+
+        Args:
+            block: int [n], the tokens that follow what was read.
+        """
 
 
 def make_reader(mode: str, model: ExportedModel, train: Sequence[int], settings: AdaptiveSettings) -> Reader:
@@ -86,14 +90,14 @@ def evaluate(
     figures = {}
     for mode in dict.fromkeys(settings.adaptive):
         reader = make_reader(mode, model, train, settings)
-        figures[mode] = {name: perplexity(reader, stream) for name, stream in streams.items()}
+        figures[mode] = {name: adapted_perplexity(reader, stream) for name, stream in streams.items()}
         figures[mode]["settings"] = settings.of_mode(mode)
         shown = ", ".join(f"{name} {figures[mode][name]:.2f}" for name in streams)
         logging.info("Perplexity with adaptive evaluation (%s): %s.", mode, shown)
     return figures
 
 
-def perplexity(reader: Reader, stream: Sequence[int]) -> float:
+def adapted_perplexity(reader: Reader, stream: Sequence[int]) -> float:
     """Computes exp(total cross-entropy / number of tokens) of a text.
 
     Args:
@@ -102,4 +106,4 @@ def perplexity(reader: Reader, stream: Sequence[int]) -> float:
     """
     parts = (stream[start : start + SLICE] for start in range(0, len(stream), SLICE))
     total = sum(float(part.sum()) for part in log_probabilities(reader, parts))
-    return perplexity_of(-total / len(stream))
+    return perplexity(-total / len(stream))

@@ -6,7 +6,7 @@ It raises the probability of words that followed similar hidden states.
 import numpy as np
 import tensorflow as tf
 
-from components.evaluator.adaptive.trained_model import MAX_LOGITS, shifted
+from components.evaluator.adaptive.trained_model import BLOCK_LOGITS, shifted
 from models.language_model import LanguageModel
 from models.text.tokenizer import EOS_ID
 
@@ -33,7 +33,7 @@ class NeuralCache:
     """
 
     def __init__(self, model: LanguageModel, cache_lambda: float, cache_theta: float, cache_window: int):
-        self.block_size = max(1, min(BLOCK, MAX_LOGITS // model.vocabulary_size))
+        self.block_size = max(1, min(BLOCK, BLOCK_LOGITS // model.vocabulary_size))
         self._model = model
         self._share, self._theta, self._window = cache_lambda, cache_theta, cache_window
         self._predict = tf.function(self._hidden_and_scores, reduce_retracing=True, autograph=False)

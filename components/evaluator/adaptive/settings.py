@@ -30,5 +30,9 @@ class AdaptiveSettings(Parameters):
     dynamic_segment: Whole = setting(5, "Tokens that are predicted before the weights take a step.", ge=1)
 
     def of_mode(self, mode: str) -> dict[str, float]:
-        """Returns the settings of one mode ("cache" or "dynamic"), by key."""
+        """Returns the settings of one mode ("cache" or "dynamic"), by key.
+
+        Args:
+            mode: "cache" or "dynamic".
+        """
         return {key: value for key, value in self.model_dump().items() if key.startswith(f"{mode}_")}

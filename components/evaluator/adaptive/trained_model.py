@@ -5,7 +5,7 @@ import numpy as np
 from components.evaluator.exported_model import ExportedModel
 from models.language_model import LanguageModel
 
-MAX_LOGITS = 2**24  # number of logits of a block: 64 MiB
+BLOCK_LOGITS = 2**24  # number of logits of a block: 64 MiB
 
 
 def rebuild(exported: ExportedModel, **options) -> LanguageModel:

@@ -1,5 +1,6 @@
 """The Evaluator's figures: perplexity by split and slice, calibration, samples, the comparison and its intervals.
 
-These functions take arrays and texts and do not depend on blessings or artifacts. The executor and the reports import
-them.
+The Evaluator's other modules import them; so do `pipeline.exporting` (`slices`, `bootstrap`) and `experiments`
+(`subspace_distance`). They import `components.artifacts.examples`, `components.evaluator.baseline`, `models.perplexity`
+and token streams.
 """

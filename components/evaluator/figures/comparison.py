@@ -47,7 +47,11 @@ class Comparison:
         return "better" if self.high <= 0 else "worse" if self.low >= 0 else "undecided"
 
     def to_json(self, pushed: Baseline) -> dict:
-        """Returns the comparison as JSON, with the version, path and digest of the baseline."""
+        """Returns the comparison as JSON, with the version, path and digest of the baseline.
+
+        Args:
+            pushed: The baseline.
+        """
         return {
             **asdict(self),
             "judgement": self.judgement,

@@ -38,7 +38,11 @@ WHOLE_SPLIT_ONLY = ("bits_per_character", "expected_calibration_error")  # not k
 
 
 def exp(value: float) -> float:
-    """Returns e^value, or infinity if that would overflow."""
+    """Returns e^value, or infinity if that would overflow.
+
+    Args:
+        value: The exponent.
+    """
     return math.exp(value) if value < LARGEST_EXPONENT else (math.inf if value == value else math.nan)
 
 

@@ -86,7 +86,11 @@ class LineIndex:
         return len(self._last)
 
     def of(self, offsets: np.ndarray) -> np.ndarray:
-        """Returns the index of the line of each token offset, int64 of the same shape."""
+        """Returns the index of the line of each token offset, int64 of the same shape.
+
+        Args:
+            offsets: Offsets in the split's tokens, int of any shape.
+        """
         return np.searchsorted(self._last, offsets, side="left")
 
 

@@ -54,7 +54,11 @@ class SplitText:
         return ([example.text for example in batch] for batch in self._batches())
 
     def token_ids(self, model) -> Iterator[np.ndarray]:
-        """Yields the token ids of each example, int32 [n], by the tokenizer of an `ExportedModel`."""
+        """Yields the token ids of each example, int32 [n], by the tokenizer of an `ExportedModel`.
+
+        Args:
+            model: The `ExportedModel`.
+        """
         for batch in self.batches():
             yield from model.tokenize(batch)
 

@@ -27,13 +27,21 @@ def run_features() -> tfds.features.FeaturesDict:
 
 
 def examples(runs: Iterable[LineRun]) -> Iterator[tuple[int, dict[str, Any]]]:
-    """Yields (index in the split, example) for each run; integer keys keep the order."""
+    """Yields (index in the split, example) for each run; integer keys keep the order.
+
+    Args:
+        runs: The runs of lines, in the split's order.
+    """
     for place, run in enumerate(runs):
         yield place, {"document": run.document, "position": run.position, "text": run.text}
 
 
 def file_lines(path: Path) -> Iterator[bytes]:
-    """Yields the lines of a corpus's file without loading the file."""
+    """Yields the lines of a corpus's file without loading the file.
+
+    Args:
+        path: The file.
+    """
     return text_files.whole_file(path, path.name, blocks=False).lines()
 
 

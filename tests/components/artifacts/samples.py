@@ -29,6 +29,18 @@ def epoch(number, **changes):
     } | changes  # fmt: skip
 
 
+def model_card(**changes):
+    """The card of a model with float16 weights."""
+    return {
+        "run_id": "20261127-090000",
+        "recipe": {"units": 8, "dropout": 0.0, "initial_model": None},
+        "vocabulary": {"size": 42, "tokenizer": "whitespace", "lowercase": False, "keep_blank_lines": False},
+        "data": {"train_tokens": 200, "eval_tokens": 50},
+        "training": epoch(1),
+        "export": {"export_dtype": "float16", "exported_valid_perplexity": 400.1, "export_loss": 0.00025},
+    } | changes
+
+
 def split_figures(perplexity, document="a.txt"):
     """The figures of an evaluated split."""
     bucket = {"num_tokens": 50, "cross_entropy": math.log(perplexity), "perplexity": perplexity, "bits_per_word": 6.6}
@@ -72,6 +84,6 @@ def trials(*ended, best=0, **changes):
     return {
         "objective": "val_perplexity", "algorithm": "grid", "epochs": 2, "space": [], "seconds": 12.0,
         "unigram_perplexity": 700.0, "default": short[0], "best": short[best], "gain": 0.1 * best,
-        "counts": {of: sum(t["status"] == of for t in ended) for of in ("completed", "diverged", "failed")},
+        "counts": {kind: sum(t["status"] == kind for t in ended) for kind in ("completed", "diverged", "failed")},
         "ended_by": "space", "trials": list(ended),
     } | changes  # fmt: skip

@@ -4,9 +4,10 @@ import math
 
 import pytest
 
-from components.artifacts import blessing, frequent_words, trials, vocabulary
+from components.artifacts import blessing, frequent_words, statistics, trials, vocabulary
 from components.artifacts.document import finite
 from components.base import ComponentError
+from models.settings import TokenizerSettings
 
 
 @pytest.mark.parametrize("infra", [False, True])
@@ -44,6 +45,10 @@ def test_the_best_hyperparameters_are_read_without_the_searchs_own(tmp_path):
     (tmp_path / trials.BEST_FILE).write_text("[]")
     with pytest.raises(ValueError, match="TypeError"):
         trials.read_best(tmp_path / trials.BEST_FILE)
+
+
+def test_artifacts_name_the_tokenizers_settings_as_the_configuration_does():
+    assert list(statistics.TokenizerOptions.__annotations__) == list(TokenizerSettings.model_fields)
 
 
 def test_numbers_that_json_cannot_hold_are_none():

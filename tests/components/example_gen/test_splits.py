@@ -1,8 +1,10 @@
 """Names, hashes and lines that decide a split."""
 
-import random
+import itertools
 
 import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
 
 from components.artifacts.splits import SPLITS
 from components.base import ComponentError
@@ -46,10 +48,27 @@ def test_hashing_divides_90_5_5_and_depends_on_the_document_alone():
     assert splits.document_fraction(b"document 3") == fractions[3]
 
 
-@pytest.mark.parametrize("seed", range(200))
+LOW, HIGH = (
+    st.sets(st.floats(0, 0.9), min_size=2, max_size=60),
+    st.sets(st.floats(0.9, 1, exclude_max=True), max_size=9),
+)
+MISSING = st.sampled_from([["eval"], ["test"], ["eval", "test"]])
+
+
+@settings(deadline=None)
+@given(low=LOW, high=HIGH, missing=MISSING)
+def test_hashing_holds_out_the_highest_fractions_and_a_document_for_each_missing_split(low, high, missing):
+    fractions = low | high
+    rule = splits.hold_out_documents(fractions, missing)
+    divided = [rule.split_of(fraction) for fraction in sorted(fractions)]
+    assert set(missing) <= set(divided) <= {"train", *missing}
+    assert divided == sorted(divided, key=SPLITS.index)  # train has the lowest fractions, test the highest
+
+
+@settings(deadline=None)
+@given(seed=st.integers())
 def test_hashing_never_leaves_a_split_of_50_documents_empty(seed):
-    generator = random.Random(seed)
-    fractions = [generator.random() for _ in range(50)]
+    fractions = [splits.document_fraction(f"{seed} {number}".encode()) for number in range(50)]
     rule = splits.hold_out_documents(fractions, ["eval", "test"])
     assert {rule.split_of(fraction) for fraction in fractions} == {"train", "eval", "test"}
 
@@ -59,18 +78,23 @@ def test_only_the_missing_split_is_held_out():
     assert [rule.split_of(fraction) for fraction in (0.0, 0.94, 0.951)] == ["train", "train", "eval"]
 
 
-@pytest.mark.parametrize("sizes", [[100], [1] * 100, [33, 1, 66], [90, 5, 5]])
-def test_the_last_lines_are_held_out_wherever_runs_end(sizes):
+@settings(deadline=None)
+@given(ends=st.sets(st.integers(1, 99)), chunk=st.integers(0, 5))
+@example(ends=set(), chunk=0)
+@example(ends=set(range(1, 100)), chunk=3)
+@example(ends={33, 34}, chunk=1)
+@example(ends={90, 95}, chunk=2)
+def test_the_last_lines_are_held_out_wherever_runs_and_chunks_end(ends, chunk):
     lines = [b"%d\n" % number for number in range(100)]
-    runs, start = [], 0
-    for size in sizes:
-        runs.append(LineRun("book", start, lines[start : start + size]))
-        start += size
-    routed = list(splits.hold_out_lines(100, ["eval", "test"]).route(runs, 0))
+    bounds = itertools.pairwise([0, *sorted(ends), 100])
+    runs = [LineRun("book", start, lines[start:end]) for start, end in bounds]
+    rule = splits.hold_out_lines(100, ["eval", "test"])
+    parts = [part for part in (runs[:chunk], runs[chunk:]) if part]  # two workers, each with some of the runs
+    routed = [pair for part in parts for pair in rule.route(part, part[0].position)]
     for split, expected in (("train", lines[:90]), ("eval", lines[90:95]), ("test", lines[95:])):
-        parts = [run for name, run in routed if name == split]
-        assert [line for run in parts for line in run.lines] == expected
-        assert all(run.lines[0] == b"%d\n" % run.position for run in parts)
+        held = [run for name, run in routed if name == split]
+        assert [line for run in held for line in run.lines] == expected
+        assert all(run.lines and run.lines[0] == b"%d\n" % run.position for run in held)
 
 
 def test_three_lines_are_enough_and_two_are_not():

@@ -11,8 +11,9 @@ import pytest
 import tensorflow as tf
 
 from components.base import ComponentError, Context
-from components.infra_validator import executor, probe
+from components.infra_validator import executor, probe, probed_model
 from components.infra_validator.component import InfraValidator
+from components.infra_validator.probed_model import ProbedModel, Wrong
 from models.text.token_stream import TokenWriter, write_index
 from tests.components.examples_artifact import write_texts
 from tests.models.serving.exported import WORDS, export_and_load, make_model, token_ids
@@ -67,7 +68,7 @@ def test_a_good_model_answers_every_request(inputs, tmp_path):
     for signature in ("score", "serving_default", "generate"):
         assert {f"{signature}, {name}" for name in probe.AWKWARD} <= asked
         assert f"{signature}, a batch of 512" in asked
-        assert any(name.startswith(signature) and f"{probe.LONG_WORDS:,} words" in name for name in asked)
+        assert any(name.startswith(signature) and f"{probe.LONG_TEXT_WORDS:,} words" in name for name in asked)
     assert "generate, {'temperature': nan} is refused" in asked and "step, no such word is refused" in asked
 
 
@@ -137,8 +138,9 @@ def test_the_probe_sees_nothing_of_where_it_was_started(monkeypatch, tmp_path):
     assert "No module named 'neighbour'" in failure[1]
 
 
-def test_the_probe_imports_nothing_of_this_project():
-    nodes = [node for node in ast.walk(ast.parse(Path(probe.__file__).read_text())) if isinstance(node, ast.stmt)]
+@pytest.mark.parametrize("module", [probe, probed_model])
+def test_the_probe_imports_nothing_of_this_project(module):
+    nodes = [node for node in ast.walk(ast.parse(Path(module.__file__).read_text())) if isinstance(node, ast.stmt)]
     names = [alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names]
     names += [node.module or "" for node in nodes if isinstance(node, ast.ImportFrom)]
     assert "tensorflow" in names
@@ -152,15 +154,12 @@ def test_an_eval_split_without_text_is_an_error(inputs, tmp_path):
 
 
 def answering(**answers):
-    """A server whose signatures give these answers."""
-    server = probe.Server.__new__(probe.Server)
-    server.words, server.unk_is_a_symbol = WORDS, True
+    """A model whose signatures give these answers."""
     signatures = {
         name: lambda answer=answer, **_: {key: tf.constant(value) for key, value in answer.items()}
         for name, answer in answers.items()
     }
-    server.model = SimpleNamespace(signatures=signatures)
-    return server
+    return ProbedModel(SimpleNamespace(signatures=signatures), [word.encode() for word in WORDS])
 
 
 def scores(**changes):
@@ -187,7 +186,7 @@ def scores(**changes):
 )
 def test_wrong_scores_are_noticed(changes, complaint):
     assert answering(score=scores()).score([b"w1"])
-    with pytest.raises(probe.Wrong, match=complaint):
+    with pytest.raises(Wrong, match=complaint):
         answering(score=scores(**changes)).score([b"w1"])
 
 
@@ -203,28 +202,28 @@ def test_wrong_scores_are_noticed(changes, complaint):
 )
 def test_wrong_next_words_are_noticed(words, probabilities, complaint):
     answer = {"words": [words], "probabilities": np.array([probabilities], np.float32)}
-    with pytest.raises(probe.Wrong, match=complaint):
+    with pytest.raises(Wrong, match=complaint):
         answering(serving_default=answer).next_words([b"w1"])
 
 
 @pytest.mark.parametrize("text, complaint", [("a <unk>", "<unk> was written"), ("a b c", "more than 2 words")])
 def test_wrong_continuations_are_noticed(text, complaint):
-    with pytest.raises(probe.Wrong, match=complaint):
+    with pytest.raises(Wrong, match=complaint):
         answering(generate={"text": [text]}).generate([b"w1"], max_words=2)
 
 
 def test_probabilities_that_do_not_sum_to_one_are_noticed():
     state = np.zeros([1, 2, 2, 16], np.float32)
     answer = {"log_probabilities": np.full([1, 40], np.log(1 / 39), np.float32), "state": state}
-    with pytest.raises(probe.Wrong, match="sum to 1.02"):
+    with pytest.raises(Wrong, match="sum to 1.02"):
         answering(step=answer).step([1], state)
 
 
 def test_a_missing_signature_is_named():
-    with pytest.raises(probe.Wrong, match="no signature 'score'"):
+    with pytest.raises(Wrong, match="no signature 'score'"):
         answering().score([b"w1"])
 
 
 def test_an_answer_to_an_impossible_request_is_noticed():
-    with pytest.raises(probe.Wrong, match="answered, expected to be refused"):
+    with pytest.raises(Wrong, match="answered, expected to be refused"):
         probe.refuses(lambda: b"some text")

@@ -99,7 +99,7 @@ def test_a_failed_copy_leaves_the_old_version_and_nothing_else(tmp_path, monkeyp
     monkeypatch.setattr(shutil, "copytree", half_a_copy)
     with pytest.raises(ComponentError, match="pipeline.serving_dir.*No space left"):
         push(tmp_path, serving, "bad")
-    assert {path.name for path in serving.iterdir()} == {"1", ".lock", push_record.RECORD}
+    assert {path.name for path in serving.iterdir()} == {"1", ".lock", push_record.RECORD_FILE}
     assert contents(serving / "1") == "good"
 
 
@@ -246,12 +246,12 @@ def test_a_damaged_record_is_renamed_and_rebuilt(tmp_path, damage, caplog):
         (model / saved_model.CARD.parent).mkdir()
         versions.push(model, serving, 2)
     (serving / "1").mkdir()  # a version that was not pushed
-    record = serving / push_record.RECORD
+    record = serving / push_record.RECORD_FILE
     content = record.read_text()
     record.write_text(content[: content.rindex("digest")] if damage == "truncated" else damage)
     back = versions.roll_back(serving, 2)
     assert (back["version"], back["rollback_of"], contents(serving / "4")) == (4, 2, "b")
-    assert "was damaged" in caplog.text and (serving / f"{push_record.RECORD}.damaged").exists()
+    assert "was damaged" in caplog.text and (serving / f"{push_record.RECORD_FILE}.damaged").exists()
     assert versions.list_versions(serving) == ([3, 4] if damage == "truncated" else [1, 3, 4])
 
 
@@ -261,7 +261,7 @@ def test_numbers_of_a_damaged_record_are_not_used_again(tmp_path):
         push(tmp_path, serving, content)
     for version in (2, 3):
         shutil.rmtree(serving / str(version))
-    record = serving / push_record.RECORD
+    record = serving / push_record.RECORD_FILE
     record.write_text(record.read_text()[:-20])
     assert push(tmp_path, serving, "d")["version"] == 4
 

@@ -41,7 +41,7 @@ def test_all_meet_on_the_chiefs_address_which_is_free_again(addresses):
     with chief, others[0], others[1]:
         assert len(chief.sockets) == 2 and all(len(other.sockets) == 1 for other in others)
         socket.create_server(addresses[0]).close()  # as TensorFlow will
-        chief.tell(train={"vocabulary": "/somewhere"})
+        chief.send_to_all(train={"vocabulary": "/somewhere"})
         assert [other.hear(5) for other in others] == [[(0, {"train": {"vocabulary": "/somewhere"}})]] * 2
 
 
@@ -85,7 +85,7 @@ def test_a_lost_worker_is_noticed_at_once_and_a_failed_one_says_why(addresses):
         others[1].__exit__()
         with pytest.raises(peers.PeerLost, match=r"worker 2 \(127.0.0.1:\d+\) ended or cannot be reached"):
             chief.hear(5)
-        chief.tell(failed="ExampleGen: no text")
+        chief.send_to_all(failed="ExampleGen: no text")
         with pytest.raises(peers.PeerLost, match="worker 0, the chief .* failed: ExampleGen: no text"):
             others[0].hear(5)
 
@@ -94,7 +94,7 @@ def test_a_worker_that_does_not_find_the_inputs_in_time_is_named(addresses, tmp_
     (tmp_path / "vocabulary.txt").write_text("a\n")
     chief, *others = meet(addresses)
     with chief, others[0], others[1]:
-        others[0].tell(ready=True)
+        others[0].send_to_all(ready=True)
         with pytest.raises(peers.PeerLost, match=r"worker 2 \(127.0.0.1:\d+\) did not answer in 0.5 s"):
             chief.start_training({"vocabulary": tmp_path}, 0.5)
 

@@ -156,5 +156,5 @@ def test_a_damaged_shard_is_named_without_a_traceback(tmp_path, how, processes, 
 
 def test_a_beam_argument_that_beam_refuses_is_named(tmp_path):
     with pytest.raises(base.ComponentError, match="beam.args .*NoSuchRunner"):
-        with beam_pipeline.pipeline(["--runner=NoSuchRunner"]):
+        with beam_pipeline.open_pipeline(["--runner=NoSuchRunner"]):
             pass

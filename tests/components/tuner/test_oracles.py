@@ -1,9 +1,10 @@
 """Keras Tuner's oracles as this project uses them, run without training: a formula replaces the perplexity."""
 
 import itertools
-from types import SimpleNamespace
+import time
 
 import pytest
+from keras_tuner.engine import base_tuner
 
 from components.tuner import oracles
 from tests.components.tuner.search_process import DEFAULT, parameters
@@ -24,7 +25,7 @@ def score(values):
 
 def make(folder, **changes):
     oracle = oracles.make_oracle(parameters(**{"space": SPACE, "max_trials": 6} | changes), "identity")
-    oracle._set_project_dir(str(folder), "search")
+    base_tuner.BaseTuner(oracle, directory=str(folder), project_name="search")  # tells the oracle its folder
     return oracle
 
 
@@ -143,7 +144,7 @@ def test_trials_that_fail_do_not_end_the_search(tmp_path):
 
 def test_no_trial_begins_after_the_minutes_are_spent_before_or_after_a_kill(tmp_path, monkeypatch):
     now = [1000.0]
-    monkeypatch.setattr(oracles, "time", SimpleNamespace(monotonic=lambda: now[0]))
+    monkeypatch.setattr(time, "monotonic", lambda: now[0])
     oracle = make(tmp_path, max_minutes=1.0)
     assert len(run(oracle, trials=2)) == 2
     now[0] += 61

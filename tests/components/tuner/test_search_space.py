@@ -3,7 +3,7 @@
 import pytest
 
 from components.trainer.component import Trainer
-from components.tuner.search_space import TUNABLE, Hyperparameter
+from components.tuner.search_space import TUNABLE, Hyperparameter, default_space, in_words
 from pipeline import config
 from pipeline.pipeline import create_pipeline
 
@@ -70,6 +70,11 @@ def test_the_built_in_space_leaves_the_augmented_loss_out_if_it_is_off():
         names = {hyperparameter.name for hyperparameter in tuner.parameters.space}
         assert names >= {"learning_rate", "dropout", "clip_norm"}
         assert ({"gamma", "temperature"} <= names) == augmented
+
+
+def test_the_ranges_of_a_space_are_described_in_words():
+    text = "learning_rate 0.3 to 3, dropout 0 to 0.6 and clip_norm 1 to 10"
+    assert in_words(default_space(augmented=False)) == text
 
 
 def test_everything_that_can_be_tuned_is_a_parameter_of_the_trainer():

@@ -1,0 +1,5 @@
+"""WikiText-2, from files that users have.
+
+ExampleGen's executor imports the builder by its name. It imports `features` and `wikitext_files`, which WikiText-103
+shares.
+"""
