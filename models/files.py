@@ -1,9 +1,10 @@
-"""Files and folders that are complete or absent: they are on the disk before they get their name."""
+"""Files that are complete or absent (they are on the disk before they get their name), and digests of files."""
 
 import contextlib
+import hashlib
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import BinaryIO
 
@@ -98,3 +99,35 @@ def sync(path: Path) -> None:
         # Some file systems cannot sync folders.
     finally:
         os.close(descriptor)
+
+
+def file_digest(path: str | Path, algorithm: str = "sha256") -> str:
+    """Computes the digest of a file's contents.
+
+    Args:
+        path: The file.
+        algorithm: A name that `hashlib` knows. Default "sha256".
+
+    Returns:
+        The digest in hexadecimal digits.
+
+    Raises:
+        OSError: If the file cannot be read.
+    """
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, algorithm).hexdigest()
+
+
+def digest_of(contents: Iterable[tuple[str, bytes]]) -> str:
+    """Computes one SHA-256 over the names of several files and the digests of their contents.
+
+    Args:
+        contents: (name, digest of the contents) of each file, in a fixed order.
+
+    Returns:
+        The digest in hexadecimal digits.
+    """
+    total = hashlib.sha256()
+    for name, digest in contents:
+        total.update(name.encode("utf-8", "surrogateescape") + b"\0" + digest)
+    return total.hexdigest()

@@ -3,9 +3,10 @@
 Only `load` needs TensorFlow.
 """
 
-import hashlib
 from pathlib import Path
 from typing import Any
+
+from models import files
 
 EXPORT = "Format-Serving"  # the SavedModel's folder in a Model artifact
 VOCABULARY = Path("assets") / "vocabulary.txt"
@@ -67,15 +68,12 @@ def digest(saved_model: Path) -> str:
     Raises:
         OSError: If the folder cannot be read.
     """
-    total = hashlib.sha256()
-    for path in sorted(path for path in saved_model.rglob("*") if path.is_file()):
-        name = path.relative_to(saved_model)
-        if name.parts[0] == CARD.parts[0]:
-            continue
-        with path.open("rb") as file:
-            contents = hashlib.file_digest(file, "sha256").digest()
-        total.update(name.as_posix().encode("utf-8", "surrogateescape") + b"\0" + contents)
-    return total.hexdigest()
+    names = [path.relative_to(saved_model) for path in sorted(saved_model.rglob("*")) if path.is_file()]
+    return files.digest_of(
+        (name.as_posix(), bytes.fromhex(files.file_digest(saved_model / name)))
+        for name in names
+        if name.parts[0] != CARD.parts[0]
+    )
 
 
 def load(saved_model: Path, **options: Any) -> Any:
