@@ -1,5 +1,7 @@
 """The language model: embedding, variational-dropout LSTM layers, a (tied) output layer, the paper's training step."""
 
+import inspect
+
 import keras
 import tensorflow as tf
 
@@ -285,8 +287,5 @@ class LanguageModel(WindowTraining):
 
     def get_config(self):
         """Returns the constructor's arguments."""
-        names = (
-            "vocabulary_size units num_layers dropout tie_embeddings output_bias init_scale augmented temperature "
-            "gamma gradient_through_target target precision seed"
-        )
-        return {**super().get_config(), **{name: getattr(self, name) for name in names.split()}}
+        names = [name for name in inspect.signature(LanguageModel).parameters if name != "kwargs"]
+        return {**super().get_config(), **{name: getattr(self, name) for name in names}}
