@@ -6,11 +6,11 @@ import keras
 import tensorflow as tf
 
 from models.arguments import check_loss, check_network, check_types
+from models.fitting.window_training import WindowTraining
 from models.layers.augmented_loss import augmented_loss, row_chunks, token_log_probabilities
 from models.layers.scatter import add_at
 from models.layers.tied_dense import TiedDense
 from models.layers.variational_lstm import VariationalLSTM, variational_mask
-from models.window_training import WindowTraining
 
 
 @keras.saving.register_keras_serializable(package="language_model")

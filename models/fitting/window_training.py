@@ -5,12 +5,12 @@ import types
 import keras
 import tensorflow as tf
 
+from models.fitting import compilation
+from models.fitting import replicas as replicated
+from models.fitting.metrics import Perplexity, TokenMean
+from models.fitting.sgd import OnePassSGD
 from models.layers.carried_state import CarriedState
 from models.text.checks import check_carried, check_lanes, check_windows
-from models.training import compilation
-from models.training import replicas as replicated
-from models.training.metrics import Perplexity, TokenMean
-from models.training.optimizers import OnePassSGD, take_reduced_gradients
 
 
 class WindowTraining(keras.Model):
@@ -62,7 +62,7 @@ class WindowTraining(keras.Model):
             optimizer = keras.optimizers.get(optimizer)
             compilation.check_optimizer(optimizer, strategy)
             super().compile(optimizer, **kwargs | {"jit_compile": False})
-            take_reduced_gradients(optimizer)
+            compilation.take_reduced_gradients(optimizer)
             if not optimizer.built:
                 optimizer.build(self.trainable_variables)
 
