@@ -1,5 +1,8 @@
 """Plain SGD in one pass over the weights."""
 
+from collections.abc import Sequence
+from typing import Any
+
 import keras
 import tensorflow as tf
 
@@ -24,14 +27,21 @@ class OnePassSGD(keras.optimizers.SGD):
 
     __module__ = "models.training.optimizers"  # the module that `.keras` files name, which has the class, too
 
-    def __init__(self, learning_rate=1.0, global_clipnorm=None, **kwargs):
+    def __init__(
+        self,
+        learning_rate: float | keras.optimizers.schedules.LearningRateSchedule = 1.0,
+        global_clipnorm: float | None = None,
+        **kwargs: Any,
+    ) -> None:
         for name in ("momentum", "nesterov", "clipnorm", "clipvalue", "gradient_accumulation_steps"):
             if kwargs.pop(name, None):
                 raise ValueError(f"OnePassSGD has no {name}: use keras.optimizers.SGD.")
         super().__init__(learning_rate, global_clipnorm=global_clipnorm, **kwargs)
-        self._factor = 1.0
+        self._factor: tuple[tf.Tensor, int]  # clip and batch size of a step, which `apply_sums` sets
 
-    def apply_sums(self, gradients, variables, batch_size: int, norm) -> None:
+    def apply_sums(
+        self, gradients: Sequence[tf.Tensor], variables: Sequence[keras.Variable], batch_size: int, norm: tf.Tensor
+    ) -> None:
         """Updates the variables from gradients that are summed over the batch.
 
         Args:
@@ -45,7 +55,7 @@ class OnePassSGD(keras.optimizers.SGD):
         self._factor = clip, batch_size
         self.apply(gradients, variables)
 
-    def build(self, variables):
+    def build(self, variables: Sequence[keras.Variable]) -> None:
         """Prepares the optimizer, as `keras.optimizers.Optimizer.build` does.
 
         Args:
@@ -53,20 +63,27 @@ class OnePassSGD(keras.optimizers.SGD):
         """
         super(keras.optimizers.SGD, self).build(variables)  # without a momentum for each variable
 
-    def _clip_gradients(self, gradients):
+    def _clip_gradients(self, gradients: Sequence[tf.Tensor]) -> Sequence[tf.Tensor]:
         return gradients
 
-    def _backend_update_step(self, grads, trainable_variables, learning_rate):
+    def _backend_update_step(
+        self, grads: Sequence[tf.Tensor], trainable_variables: Sequence[keras.Variable], learning_rate: tf.Tensor
+    ) -> None:
         clip, batch_size = self._factor
         rate = tf.cast(learning_rate, clip.dtype) * clip / batch_size
         super()._backend_update_step(grads, trainable_variables, rate)
 
-    def _distributed_tf_update_step(self, distribution, grads_and_vars, learning_rate):
+    def _distributed_tf_update_step(
+        self,
+        distribution: tf.distribute.Strategy,
+        grads_and_vars: Sequence[tuple[tf.Tensor, keras.Variable]],
+        learning_rate: tf.Tensor,
+    ) -> None:
         # The first replica's rate for all: graph optimization may round them differently, and the copies would drift.
         [rate, *_] = distribution.experimental_local_results(learning_rate)
         super()._distributed_tf_update_step(distribution, grads_and_vars, rate)
 
-    def update_step(self, gradient, variable, learning_rate):
+    def update_step(self, gradient: tf.Tensor, variable: keras.Variable, learning_rate: tf.Tensor) -> None:
         """Updates one weight in place.
 
         Args:

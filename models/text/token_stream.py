@@ -13,6 +13,7 @@ import os
 import reprlib
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any, TypeVar
 
 import numpy as np
 import tensorflow as tf
@@ -25,6 +26,8 @@ ID_TYPE = np.dtype("<i4")
 HEADER_IDS = 3  # a record's length (8 bytes) and the length's checksum (4 bytes), counted in ids of 4 bytes
 FOOTER_IDS = 1  # the record's checksum (4 bytes)
 READ_BUFFER = 65_536  # bytes of a shard that tf.data reads at once, for every lane
+
+Position = TypeVar("Position", int, tf.Tensor)  # in tokens; a tensor where tf.data reads
 
 
 class TokenWriter:
@@ -56,7 +59,7 @@ class TokenWriter:
     def __enter__(self) -> "TokenWriter":
         return self
 
-    def __exit__(self, *error) -> None:
+    def __exit__(self, *error: object) -> None:
         self._writer.close()
 
 
@@ -116,7 +119,7 @@ class TokenStream:
                 f"records, {self._starts[-1]:,}. Run Transform again (--no-cache)."
             )
 
-    def _read_index(self) -> dict:
+    def _read_index(self) -> dict[str, Any]:
         path = self.split_dir / INDEX_FILE
         try:
             index = json.loads(path.read_text())
@@ -170,7 +173,7 @@ class TokenStream:
             record += 1
         return np.concatenate([np.empty(0, np.int32), *parts], dtype=np.int32)
 
-    def blocks(self, position) -> tf.data.Dataset:
+    def blocks(self, position: tf.Tensor) -> tf.data.Dataset:
         """Makes a data set of the tokens from a position on, read from the shards by tf.data.
 
         Args:
@@ -187,16 +190,16 @@ class TokenStream:
         records = records.skip(tf.cast(record, tf.int64) - tf.gather(first_records, shard))
         skipped = position - tf.gather(self._starts, record)
 
-        def ids(index, data):
+        def ids(index: tf.Tensor, data: tf.Tensor) -> tf.Tensor:
             return tf.io.decode_raw(data, tf.int32)[tf.where(index == 0, skipped, 0) :]
 
         return records.enumerate().map(ids)
 
 
-def _is_index(index: dict) -> bool:
+def _is_index(index: dict[str, Any]) -> bool:
     """Whether an index has the keys that reading needs, each with a value of its type."""
 
-    def is_count(value) -> bool:
+    def is_count(value: Any) -> bool:
         return isinstance(value, int) and 0 <= value < 2**40  # a sum of larger numbers might not fit in 64 bits
 
     shards = index.get("shards")
@@ -230,7 +233,7 @@ class Lanes:
         ValueError: If `batch_size` is not positive or there are fewer tokens than lanes.
     """
 
-    def __init__(self, stream: TokenStream | Sequence[int], batch_size: int):
+    def __init__(self, stream: TokenStream | np.ndarray | Sequence[int], batch_size: int):
         if batch_size < 1:
             raise ValueError(f"batch_size is {batch_size}; at least 1 lane is needed.")
         if len(stream) < batch_size:
@@ -253,7 +256,7 @@ class Lanes:
         """
         return -(-self.lane_length // sequence_length)
 
-    def position(self, lane, step):
+    def position(self, lane: Position, step: int) -> Position:
         """Finds where a target is in the stream; its input is the token before it.
 
         Args:
