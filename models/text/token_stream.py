@@ -18,6 +18,7 @@ from typing import Any, TypeVar
 import numpy as np
 import tensorflow as tf
 
+from models import files
 from models.text.tokenizer import EOS_ID
 
 FORMAT = 1
@@ -64,7 +65,7 @@ class TokenWriter:
 
 
 def write_index(split_dir: str | Path, shards: Sequence[tuple[str, Sequence[int]]]) -> int:
-    """Writes a split's `index.json`.
+    """Writes a split's `index.json`, completely or not at all.
 
     Args:
         split_dir: The split's folder.
@@ -80,7 +81,7 @@ def write_index(split_dir: str | Path, shards: Sequence[tuple[str, Sequence[int]
         "num_tokens": num_tokens,
         "shards": [{"file": file, "records": list(records)} for file, records in shards],
     }
-    (Path(split_dir) / INDEX_FILE).write_text(json.dumps(index) + "\n")
+    files.write_text(Path(split_dir) / INDEX_FILE, json.dumps(index) + "\n")
     return num_tokens
 
 
@@ -185,8 +186,8 @@ class TokenStream:
         record = tf.searchsorted(self._starts, [position], side="right")[0] - 1
         shard = tf.gather(self._shard_of, record)
         first_records = np.searchsorted(self._shard_of, np.arange(len(self._shards)))
-        files = tf.constant([str(self.split_dir / name) for name in self._files])
-        records = tf.data.TFRecordDataset(files[shard:], buffer_size=READ_BUFFER)
+        paths = tf.constant([str(self.split_dir / name) for name in self._files])
+        records = tf.data.TFRecordDataset(paths[shard:], buffer_size=READ_BUFFER)
         records = records.skip(tf.cast(record, tf.int64) - tf.gather(first_records, shard))
         skipped = position - tf.gather(self._starts, record)
 
@@ -239,7 +240,7 @@ class Lanes:
         if len(stream) < batch_size:
             raise ValueError(
                 f"{getattr(stream, 'split_dir', 'The text')} has {len(stream):,} tokens, fewer than one for each of "
-                f"{batch_size} lanes (trainer.batch_size). Use more text or a smaller batch."
+                f"{batch_size} lanes (batch_size). Use more text or a smaller batch."
             )
         self.stream = stream
         self.batch_size = batch_size
