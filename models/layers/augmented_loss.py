@@ -3,7 +3,8 @@
 Symbols as in the paper (Inan, Khosravi and Socher, arXiv 1611.01462, section 3): logits z = W h + b, y = softmax(z),
 tempered y^ = softmax(z / τ), estimated target distribution y~ = softmax(L u / τ) with u = L[target],
 J = -log y[target], J_aug = KL(y~ || y^), and the total J + α J_aug with α = γ τ, so that the augmented loss pulls on
-the logits with γ (y^ - y~).
+the logits with γ (y^ - y~). L is the argument `table`, not `embedding`: it may be a copy of the embedding, held or
+averaged, and the embedding may also be the kernel W.
 """
 
 from collections.abc import Callable, Sequence

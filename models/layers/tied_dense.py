@@ -142,7 +142,14 @@ class TiedDense(keras.layers.Layer):
         return keras.ops.reshape(flat, (*keras.ops.shape(hidden)[:-1], self.vocabulary_size))
 
     def compute_output_shape(self, input_shape: Sequence[int | None]) -> tuple[int | None, ...]:
-        """Returns [..., V] for inputs [..., units]."""
+        """Returns the shape of the logits.
+
+        Args:
+            input_shape: Shape of the hidden states, [..., units].
+
+        Returns:
+            [..., V].
+        """
         return (*input_shape[:-1], self.vocabulary_size)
 
     def get_config(self) -> dict[str, Any]:
