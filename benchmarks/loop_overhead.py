@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 import keras
 
-from models.training import resumable
+from models.training import resumable, resumable_epochs
 
 STRETCH = 20  # steps
 
@@ -121,6 +121,6 @@ def measure(train: Callable[[], object]) -> dict:
     Returns:
         `steps`, `warming_up`, `epoch`, `bare`, `stretches`, `saves` and `checkpoint_seconds`; times in seconds.
     """
-    resumable.time, resumable.Training = TimedTraining.clock, TimedTraining
+    resumable_epochs.time, resumable.Training = TimedTraining.clock, TimedTraining
     train()
     return TimedTraining.figures

@@ -9,7 +9,7 @@ from typing import Any
 
 _HOMES = {
     "LanguageModel": "models.language_model",
-    "OnePassSGD": "models.training.optimizers",
+    "OnePassSGD": "models.fitting.sgd",
     "TiedDense": "models.layers.tied_dense",
     "augmented_loss": "models.layers.augmented_loss",
     "TokenStream": "models.text.token_stream",

@@ -1,4 +1,10 @@
-"""Checks of the arguments of `LanguageModel`: ranges, and options that have no effect together."""
+"""Checks of the arguments of `LanguageModel`: ranges, and options that have no effect together.
+
+`models.settings` has bounds, too, for the values of a configuration. They are checked again here, because a user of
+Keras makes a `LanguageModel` without settings: errors then name Keras arguments, and None means "not given". One bound
+differs: a model may start with all weights 0 (`init_scale` 0), which predicts all words equally, but it cannot be
+trained, so the settings refuse 0.
+"""
 
 
 def check_network(vocabulary_size: int, units: int, num_layers: int, dropout: float, init_scale: float) -> None:
@@ -9,7 +15,7 @@ def check_network(vocabulary_size: int, units: int, num_layers: int, dropout: fl
         units: Size of the hidden states, at least 1.
         num_layers: Number of LSTM layers, at least 1.
         dropout: Probability of dropping, in [0, 1).
-        init_scale: Bound of the initial weights, at least 0.
+        init_scale: Bound of the initial weights, at least 0; 0 makes a model that predicts all words equally.
 
     Raises:
         ValueError: For the first argument that is out of its range.

@@ -1,14 +1,18 @@
 """The language model: embedding, variational-dropout LSTM layers, a (tied) output layer, the paper's training step."""
 
+import inspect
+from collections.abc import Sequence
+from typing import Any
+
 import keras
 import tensorflow as tf
 
 from models.arguments import check_loss, check_network, check_types
+from models.fitting.window_training import WindowTraining
 from models.layers.augmented_loss import augmented_loss, row_chunks, token_log_probabilities
 from models.layers.scatter import add_at
 from models.layers.tied_dense import TiedDense
 from models.layers.variational_lstm import VariationalLSTM, variational_mask
-from models.window_training import WindowTraining
 
 
 @keras.saving.register_keras_serializable(package="language_model")
@@ -84,38 +88,32 @@ class LanguageModel(WindowTraining):
         target: str = "current",
         precision: str | None = None,
         seed: int = 1,
-        **kwargs,
-    ):
+        **kwargs: Any,
+    ) -> None:
         # Keras must not cast inputs and state: under a mixed policy they keep the type of the weights, like the logits.
         super().__init__(**kwargs, autocast=False)
         check_network(vocabulary_size, units, num_layers, dropout, init_scale)
         check_loss(augmented, temperature, gamma, gradient_through_target, target)
-        self.vocabulary_size = vocabulary_size
-        self.units = units
-        self.num_layers = num_layers
-        self.dropout = dropout
-        self.tie_embeddings = tie_embeddings
-        self.output_bias = output_bias
-        self.init_scale = init_scale
-        self.augmented = augmented
+        self.vocabulary_size, self.units, self.num_layers = vocabulary_size, units, num_layers
+        self.dropout, self.init_scale = dropout, init_scale
+        self.tie_embeddings, self.output_bias = tie_embeddings, output_bias
+        self.augmented, self.target, self.seed = augmented, target, seed
         self.temperature = (20.0 if temperature is None else temperature) if augmented else None
         self.gamma = (0.65 if gamma is None else gamma) if augmented else None
         if gradient_through_target is None:
             gradient_through_target = augmented and target == "current"
         self.gradient_through_target = gradient_through_target
-        self.target = target
         self.precision = precision or self.compute_dtype
-        self.seed = seed
         check_types(self.dtype_policy.name, self.precision, self.variable_dtype)
         self._make_layers()
         self._call_seeds = keras.random.SeedGenerator(seed)
         self._prepare_training()
         self.built = True
 
-    def _make_layers(self):
+    def _make_layers(self) -> None:
         units, dtype = self.units, self.variable_dtype
 
-        def uniform():
+        def uniform() -> keras.initializers.Initializer:
             return keras.initializers.RandomUniform(-self.init_scale, self.init_scale)
 
         # Only the LSTM layers' large products are rounded: the output layer must not be, for the loss.
@@ -141,7 +139,7 @@ class LanguageModel(WindowTraining):
             self.target_table = self.add_weight(name="target_table", shape=shape, trainable=False)
             self.target_table.assign(self.embedding.embeddings)
 
-    def zero_state(self, batch_size):
+    def zero_state(self, batch_size: int | tf.Tensor) -> tf.Tensor:
         """Returns the state before any text.
 
         Args:
@@ -152,7 +150,7 @@ class LanguageModel(WindowTraining):
         """
         return tf.zeros([batch_size, self.num_layers, 2, self.units], self.variable_dtype)
 
-    def hidden_states(self, token_ids, state):
+    def hidden_states(self, token_ids: tf.Tensor, state: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         """Reads tokens without dropout.
 
         Args:
@@ -166,7 +164,7 @@ class LanguageModel(WindowTraining):
         hidden, state = self._lstm(embedded, state)
         return tf.transpose(hidden, [1, 0, 2]), state
 
-    def logits(self, hidden):
+    def logits(self, hidden: tf.Tensor) -> tf.Tensor:
         """Computes logits.
 
         Args:
@@ -177,7 +175,9 @@ class LanguageModel(WindowTraining):
         """
         return self.output_layer(hidden)
 
-    def call(self, token_ids, state=None, training=False, return_state=False):
+    def call(
+        self, token_ids: tf.Tensor, state: tf.Tensor | None = None, training: bool = False, return_state: bool = False
+    ) -> tf.Tensor | tuple[tf.Tensor, tf.Tensor]:
         """Reads tokens and returns logits; the class documents the arguments."""
         batch_size = tf.shape(token_ids)[0]
         state = self.zero_state(batch_size) if state is None else state
@@ -189,7 +189,14 @@ class LanguageModel(WindowTraining):
         logits = self.logits(tf.transpose(hidden, [1, 0, 2]))
         return (logits, state) if return_state else logits
 
-    def window_gradients(self, token_ids, targets, weights, state, masks=None):
+    def window_gradients(
+        self,
+        token_ids: tf.Tensor,
+        targets: tf.Tensor,
+        weights: tf.Tensor,
+        state: tf.Tensor,
+        masks: Sequence[tf.Tensor] | None = None,
+    ) -> tuple[list[tf.Tensor], tf.Tensor, tf.Tensor]:
         """Computes the gradient of the loss of one window, summed over its tokens.
 
         Args:
@@ -216,10 +223,10 @@ class LanguageModel(WindowTraining):
                 tf.convert_to_tensor(self.output_layer.kernel),
                 None if self.output_layer.bias is None else tf.convert_to_tensor(self.output_layer.bias),
                 self._target_table(),
-                *self._untracked.loss_weights.values(),
-                self.gradient_through_target,
-                self.precision,
-                weights,
+                **self._untracked.loss_weights,
+                gradient_through_target=self.gradient_through_target,
+                precision=self.precision,
+                sample_weight=weights,
             )
         variables = self.trainable_variables
         d_embedded, *gradients = tape.gradient(
@@ -231,7 +238,9 @@ class LanguageModel(WindowTraining):
         sums = [tf.reduce_sum(cross_entropy * weights), tf.reduce_sum(augmented * weights), tf.reduce_sum(weights)]
         return gradients, tf.stack(sums), state
 
-    def token_log_probabilities(self, token_ids, targets, state):
+    def token_log_probabilities(
+        self, token_ids: tf.Tensor, targets: tf.Tensor, state: tf.Tensor
+    ) -> tuple[tf.Tensor, tf.Tensor]:
         """Computes the natural logarithms of the targets' probabilities, without dropout.
 
         Args:
@@ -247,7 +256,9 @@ class LanguageModel(WindowTraining):
         scores = [token_log_probabilities(self.logits(hidden[part]), flat[part]) for part in rows]
         return tf.reshape(tf.concat(scores, axis=0), tf.shape(targets)), state
 
-    def _lstm(self, embedded, state, masks=None):
+    def _lstm(
+        self, embedded: tf.Tensor, state: tf.Tensor, masks: Sequence[tf.Tensor] | None = None
+    ) -> tuple[tf.Tensor, tf.Tensor]:
         """Runs the layers over [time, batch, units], with the masks of training or without dropout."""
         hidden, states = embedded, []
         if masks is not None:
@@ -258,7 +269,7 @@ class LanguageModel(WindowTraining):
             states.append(layer_state)
         return hidden, tf.stack(states, axis=1)
 
-    def training_masks(self, batch_size: int, lanes, step):
+    def training_masks(self, batch_size: int, lanes: tf.Tensor, step: tf.Tensor) -> list[tf.Tensor]:
         """Draws the dropout masks of a training step from (seed, step, layer, lane).
 
         Args:
@@ -271,22 +282,19 @@ class LanguageModel(WindowTraining):
         """
         return self._draw_masks(batch_size, lanes, tf.stack([self.seed, step]))
 
-    def _draw_masks(self, batch_size, lanes, seed):
+    def _draw_masks(self, batch_size: int | tf.Tensor, lanes: tf.Tensor, seed: tf.Tensor) -> list[tf.Tensor]:
         """One mask for the inputs and one for each layer, of these lanes of the global batch."""
         seeds = [tf.random.experimental.stateless_fold_in(seed, i) for i in range(self.num_layers + 1)]
         shape = (batch_size, self.units)
         return [tf.cast(variational_mask(self.dropout, shape, s, lanes), self.variable_dtype) for s in seeds]
 
-    def _target_table(self):
+    def _target_table(self) -> tf.Tensor | None:
         """The embedding L that the estimated target distribution is made from, or None without augmented loss."""
         if not self.augmented:
             return None
         return tf.convert_to_tensor(self.embedding.embeddings if self.target_table is None else self.target_table)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         """Returns the constructor's arguments."""
-        names = (
-            "vocabulary_size units num_layers dropout tie_embeddings output_bias init_scale augmented temperature "
-            "gamma gradient_through_target target precision seed"
-        )
-        return {**super().get_config(), **{name: getattr(self, name) for name in names.split()}}
+        names = [name for name in inspect.signature(LanguageModel).parameters if name != "kwargs"]
+        return {**super().get_config(), **{name: getattr(self, name) for name in names}}

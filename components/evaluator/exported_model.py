@@ -9,7 +9,7 @@ import tensorflow as tf
 
 from components.base import ComponentError
 from components.evaluator.figures.slices import EOS_ID
-from models.serving import saved_model
+from models.serving import saved_model, stored_weights
 
 WINDOW = 1000  # number of tokens of each stream that are read at once
 
@@ -55,7 +55,7 @@ class ExportedModel:
             self._model = saved_model.load(path)
             self._state_shape = saved_model.state_shape(self._model)
             self._evaluate_ids, self._tokenize = self._model.evaluate_ids, self._model.tokenize
-            self._weights = self._model._weights
+            self._variables = stored_weights.variables(self._model)
             self.vocabulary = (path / saved_model.VOCABULARY).read_bytes()
         except (OSError, ValueError, KeyError, AttributeError, tf.errors.OpError) as error:
             raise ComponentError(
@@ -129,18 +129,13 @@ class ExportedModel:
 
     def weights(self) -> list[np.ndarray]:
         """Returns all weights as float32, in the order of `LanguageModel.trainable_variables`."""
-        return [self._value(place) for place in range(len(self._weights))]
+        return [stored_weights.weight(self._model, place) for place in range(len(self._variables))]
 
     def _matrix(self, name: str) -> np.ndarray | None:
-        for place, variable in enumerate(self._weights):
+        for place, variable in enumerate(self._variables):
             if name in variable.name:
-                return self._value(place)
+                return stored_weights.weight(self._model, place)
         return None
-
-    def _value(self, place: int) -> np.ndarray:
-        scales = self._model._scales.get(str(place))  # int8 weights have one scale for each row
-        value = self._weights[place].numpy().astype(np.float32)
-        return value if scales is None else value * scales.numpy()[:, None]
 
     def next_words(self, phrases: list[str]) -> list[list[dict]]:
         """Returns the ten most probable next words of each phrase, best first, as dicts of `word` and `probability`.

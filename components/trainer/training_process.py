@@ -80,7 +80,7 @@ def _show_messages(context: Context) -> None:
 def _explained(parameters: Trainer.Parameters) -> Iterator[None]:
     """Converts an exception that ends a training into a ComponentError that says what to do."""
     from models.training.callbacks import TrainingDiverged
-    from models.training.resumable import TrainingStopped
+    from models.training.resumable_epochs import TrainingStopped
 
     try:
         yield

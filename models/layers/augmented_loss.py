@@ -3,8 +3,12 @@
 Symbols as in the paper (Inan, Khosravi and Socher, arXiv 1611.01462, section 3): logits z = W h + b, y = softmax(z),
 tempered y^ = softmax(z / τ), estimated target distribution y~ = softmax(L u / τ) with u = L[target],
 J = -log y[target], J_aug = KL(y~ || y^), and the total J + α J_aug with α = γ τ, so that the augmented loss pulls on
-the logits with γ (y^ - y~).
+the logits with γ (y^ - y~). L is the argument `table`, not `embedding`: it may be a copy of the embedding, held or
+averaged, and the embedding may also be the kernel W.
 """
+
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import tensorflow as tf
 
@@ -15,17 +19,17 @@ MAX_LOGITS = 2**24
 
 
 def augmented_loss(
-    hidden,
-    targets,
-    kernel,
-    bias=None,
-    table=None,
-    temperature=20.0,
-    gamma=0.65,
-    gradient_through_target=True,
-    precision="float32",
-    sample_weight=None,
-):
+    hidden: tf.Tensor,
+    targets: tf.Tensor,
+    kernel: tf.Tensor,
+    bias: tf.Tensor | None = None,
+    table: tf.Tensor | None = None,
+    temperature: float | tf.Tensor = 20.0,
+    gamma: float | tf.Tensor = 0.65,
+    gradient_through_target: bool = True,
+    precision: str = "float32",
+    sample_weight: tf.Tensor | None = None,
+) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
     """Computes the sum over tokens of J + γ τ J_aug, together with its gradient.
 
     Nothing of shape [tokens, vocabulary] is kept after the call, so its memory is bounded whatever the vocabulary.
@@ -79,10 +83,10 @@ def augmented_loss(
     has_bias, has_table = bias is not None, table is not None
 
     @tf.custom_gradient
-    def total_and_parts(hidden, kernel, *optional):
-        optional = list(optional)
-        bias = optional.pop(0) if has_bias else None
-        table = optional.pop(0) if has_table else None
+    def total_and_parts(hidden: tf.Tensor, kernel: tf.Tensor, *optional: tf.Tensor) -> Any:
+        given = list(optional)
+        bias = given.pop(0) if has_bias else None
+        table = given.pop(0) if has_table else None
         output = OutputLayer(kernel, tf.cast(kernel, precision) if precision == "bfloat16" else None, bias)
         estimate = TargetEstimate(table, temperature, gamma, gradient_through_target) if has_table else None
         weights = tf.ones_like(hidden[:, 0]) if sample_weight is None else sample_weight
@@ -99,7 +103,9 @@ def augmented_loss(
     return total, tf.stop_gradient(cross_entropy), tf.stop_gradient(augmented)
 
 
-def _in_chunks(tokens, output: OutputLayer, estimate: TargetEstimate | None):
+def _in_chunks(
+    tokens: Sequence[tf.Tensor], output: OutputLayer, estimate: TargetEstimate | None
+) -> tuple[list[tf.Tensor], dict[str, tf.Tensor]]:
     """Computes the losses and gradients of all tokens, one chunk of rows after the other.
 
     Args:
@@ -121,8 +127,11 @@ def _in_chunks(tokens, output: OutputLayer, estimate: TargetEstimate | None):
     for rows in chunks:
         # One chunk after the other: at once, each would hold its logits and gradients of the weights' size.
         with tf.control_dependencies(list(sums.values())):
-            chunk = [x[rows] for x in tokens]
-            part = cross_entropy_part(*chunk, output) if estimate is None else augmented_part(*chunk, output, estimate)
+            hidden, targets, weights = (x[rows] for x in tokens)
+            if estimate is None:
+                part = cross_entropy_part(hidden, targets, weights, output)
+            else:
+                part = augmented_part(hidden, targets, weights, output, estimate)
             parts.append([part.pop(key) for key in ("ce", "augmented", "d_hidden")])
             sums = {key: sums[key] + value if sums else value for key, value in part.items()}
     by_token = [tf.concat(x, axis=0) for x in zip(*parts, strict=True)]
@@ -132,10 +141,10 @@ def _in_chunks(tokens, output: OutputLayer, estimate: TargetEstimate | None):
     return by_token, sums
 
 
-def _scaled_by_upstream(gradients):
+def _scaled_by_upstream(gradients: list[tf.Tensor | None]) -> Callable[..., list[tf.Tensor | None]]:
     """The gradient function of `tf.custom_gradient`: the ready gradients times that of the total."""
 
-    def gradient(upstream, *_):
+    def gradient(upstream: tf.Tensor, *_: Any) -> list[tf.Tensor | None]:
         if tf.get_static_value(upstream) == 1.0:  # the total is the loss itself: saves a pass over every gradient
             return gradients
         return [None if g is None else upstream * g for g in gradients]
@@ -143,7 +152,7 @@ def _scaled_by_upstream(gradients):
     return gradient
 
 
-def token_log_probabilities(logits, targets):
+def token_log_probabilities(logits: tf.Tensor, targets: tf.Tensor) -> tf.Tensor:
     """Computes the natural logarithms of the targets' probabilities, log y[target], at temperature 1.
 
     Args:

@@ -18,7 +18,7 @@ class CarriedState:
         variable: The state, `[lanes of a replica, layers, 2, units]` on each replica.
     """
 
-    def __init__(self, num_layers: int, units: int, dtype):
+    def __init__(self, num_layers: int, units: int, dtype: str) -> None:
         self.variable = tf.Variable(
             tf.zeros([0, num_layers, 2, units], dtype),
             trainable=False,
@@ -27,7 +27,7 @@ class CarriedState:
             aggregation=tf.VariableAggregation.NONE,
         )
 
-    def read(self, window, lanes: int):
+    def read(self, window: tf.Tensor, lanes: int) -> tf.Tensor:
         """Returns the state before a window: zeros before the first window of an epoch.
 
         Args:
@@ -41,7 +41,7 @@ class CarriedState:
         kept = self.variable.read_value()
         return tf.ensure_shape(tf.cond(window == 0, lambda: tf.zeros(shape, kept.dtype), lambda: kept), shape)
 
-    def write(self, state) -> None:
+    def write(self, state: tf.Tensor) -> None:
         """Keeps the state after a window.
 
         Args:

@@ -3,7 +3,7 @@
 Symbols as in `models.layers.augmented_loss`, after the paper (Inan, Khosravi and Socher, arXiv 1611.01462, section 3).
 """
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import tensorflow as tf
 
@@ -20,9 +20,9 @@ class OutputLayer(NamedTuple):
         bias: b, float32 [vocabulary], or None.
     """
 
-    kernel: Any
-    rounded: Any
-    bias: Any
+    kernel: tf.Tensor
+    rounded: tf.Tensor | None
+    bias: tf.Tensor | None
 
 
 class TargetEstimate(NamedTuple):
@@ -35,9 +35,9 @@ class TargetEstimate(NamedTuple):
         gradient_through_target: Whether the gradient also flows through y~ into the table.
     """
 
-    table: Any
-    temperature: Any
-    gamma: Any
+    table: tf.Tensor
+    temperature: tf.Tensor
+    gamma: tf.Tensor
     gradient_through_target: bool
 
 
@@ -53,15 +53,17 @@ class _EstimatedTargets(NamedTuple):
         loss_part: The part of J_aug that y~ alone decides [words].
     """
 
-    words: Any
-    index: Any
-    rows: Any
-    similarity: Any
-    by_word: Any
-    loss_part: Any
+    words: tf.Tensor
+    index: tf.Tensor
+    rows: tf.Tensor
+    similarity: tf.Tensor
+    by_word: tf.Tensor
+    loss_part: tf.Tensor
 
 
-def cross_entropy_part(hidden, targets, weights, output: OutputLayer) -> dict[str, Any]:
+def cross_entropy_part(
+    hidden: tf.Tensor, targets: tf.Tensor, weights: tf.Tensor, output: OutputLayer
+) -> dict[str, tf.Tensor]:
     """Computes J and its gradients, of some tokens.
 
     y - y* is never formed. Its entry at the target, y[target] - 1 = -(the sum of all others), is added separately:
@@ -122,7 +124,9 @@ def _cross_entropy(y_target, rest, logits, places):
     return tf.cond(tf.reduce_min(y_target) > 1e-30, from_probabilities, from_logits)
 
 
-def augmented_part(hidden, targets, weights, output: OutputLayer, estimate: TargetEstimate) -> dict[str, Any]:
+def augmented_part(
+    hidden: tf.Tensor, targets: tf.Tensor, weights: tf.Tensor, output: OutputLayer, estimate: TargetEstimate
+) -> dict[str, tf.Tensor]:
     """Computes J, J_aug and their gradients, of some tokens. The logits are float32 products whatever the precision.
 
     Args:

@@ -1,5 +1,7 @@
 """The loops over the steps of LSTM layers: with what the gradient needs for training, or without it for reading."""
 
+from collections.abc import Sequence
+
 import tensorflow as tf
 
 from models.layers.matmul import matmul
@@ -106,7 +108,9 @@ def _input_products(inputs, kernel, bias, precision="float32"):
     return z
 
 
-def read_layers(inputs, states, layers):
+def read_layers(
+    inputs: tf.Tensor, states: Sequence[tf.Tensor], layers: Sequence[Sequence[tf.Tensor]]
+) -> tuple[tf.Tensor, list[tf.Tensor]]:
     """Reads with several layers in one loop, without dropout, and keeps only the last layer's h.
 
     One layer's step and the next step of the layer under it overlap, and the products of the upper layers are of one
@@ -171,7 +175,15 @@ def _forward_in_halves(sequences, rows, recurrent_kernel, keep):
     return [tf.concat(parts, axis=parts[0].shape.rank - 2) for parts in zip(*halves, strict=True)]
 
 
-def lstm(inputs, weights, mask, state, keep=None, precision="float32", compiled=True):
+def lstm(
+    inputs: tf.Tensor,
+    weights: Sequence[tf.Tensor],
+    mask: tf.Tensor,
+    state: Sequence[tf.Tensor],
+    keep: tf.Tensor | None = None,
+    precision: str = "float32",
+    compiled: bool = True,
+) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
     """Runs one LSTM layer, with a custom gradient: the weights' gradients of all steps are one product each.
 
     Args:

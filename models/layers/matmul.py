@@ -3,7 +3,9 @@
 import tensorflow as tf
 
 
-def matmul(a, b, precision: str = "float32", transpose_a: bool = False, transpose_b: bool = False):
+def matmul(
+    a: tf.Tensor, b: tf.Tensor, precision: str = "float32", transpose_a: bool = False, transpose_b: bool = False
+) -> tf.Tensor:
     """Computes a @ b.
 
     Args:

@@ -3,7 +3,7 @@
 import tensorflow as tf
 
 
-def add_at(values, indices, updates):
+def add_at(values: tf.Tensor, indices: tf.Tensor, updates: tf.Tensor) -> tf.Tensor:
     """Adds updates to entries of a tensor, as `tf.tensor_scatter_nd_add` does.
 
     The result reuses the memory of `values` if nothing else in the graph needs them.
@@ -19,7 +19,7 @@ def add_at(values, indices, updates):
     return tf.raw_ops.ScatterNdNonAliasingAdd(input=values, indices=indices, updates=updates)
 
 
-def set_at(values, indices, updates):
+def set_at(values: tf.Tensor, indices: tf.Tensor, updates: tf.Tensor) -> tf.Tensor:
     """Replaces entries of a tensor.
 
     The old entries are subtracted exactly (x - x = 0) before the new values are added, so they must be finite.

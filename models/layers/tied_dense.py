@@ -1,5 +1,8 @@
 """The output layer: a Dense layer over the vocabulary whose kernel may be the word embedding itself."""
 
+from collections.abc import Mapping, Sequence
+from typing import Any, Self
+
 import keras
 import tensorflow as tf
 
@@ -46,7 +49,14 @@ class TiedDense(keras.layers.Layer):
         Inan et al., "Tying Word Vectors and Word Classifiers" (arXiv 1611.01462), section 3.
     """
 
-    def __init__(self, vocabulary_size: int, tied_to=None, use_bias: bool = False, initializer=None, **kwargs):
+    def __init__(
+        self,
+        vocabulary_size: int,
+        tied_to: keras.layers.Embedding | None = None,
+        use_bias: bool = False,
+        initializer: str | keras.initializers.Initializer | None = None,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(**kwargs)
         if tied_to is not None and use_bias:
             raise ValueError("TiedDense: use_bias=True needs an untied layer; the tied layer's b is 0 (eq. of +RE).")
@@ -58,13 +68,13 @@ class TiedDense(keras.layers.Layer):
         self._from_config = False
         self._own_kernel = self.bias = None
 
-    def __call__(self, hidden, *args, **kwargs):
+    def __call__(self, hidden: tf.Tensor | keras.KerasTensor, *args: Any, **kwargs: Any) -> Any:
         if self._from_config and self.tied_to is not None and isinstance(hidden, keras.KerasTensor):
-            self._tie_to_embedding_of(hidden)
+            self._tie_to_embedding_of(hidden, self.tied_to.name)
         return super().__call__(hidden, *args, **kwargs)
 
-    def _tie_to_embedding_of(self, hidden):
-        """Ties the layer to the embedding of the same name that `hidden` was computed from, if there is one.
+    def _tie_to_embedding_of(self, hidden: keras.KerasTensor, name: str) -> None:
+        """Ties the layer to the embedding of this name that `hidden` was computed from, if there is one.
 
         Keras makes each layer of a clone from its own configuration, so the layer first has a copy of the embedding.
         """
@@ -74,14 +84,14 @@ class TiedDense(keras.layers.Layer):
             if operation in seen:
                 continue
             seen.add(operation)
-            if isinstance(operation, keras.layers.Embedding) and operation.name == self.tied_to.name:
+            if isinstance(operation, keras.layers.Embedding) and operation.name == name:
                 self._tracker.untrack(self.tied_to)
                 self.tied_to = operation
                 break
             tensors += operation._inbound_nodes[node].input_tensors
         self._from_config = False
 
-    def build(self, input_shape):
+    def build(self, input_shape: Sequence[int | None]) -> None:
         """Creates the weights that do not belong to the embedding.
 
         Args:
@@ -107,16 +117,16 @@ class TiedDense(keras.layers.Layer):
         if self.use_bias:
             self.bias = self.add_weight(name="bias", shape=(self.vocabulary_size,), initializer="zeros")
 
-    def get_build_config(self):
+    def get_build_config(self) -> dict[str, Any] | None:
         """Returns the shapes to build the layer from, or None where tied: the embedding is known at the first call."""
         return super().get_build_config() if self.tied_to is None else None
 
     @property
-    def kernel(self):
+    def kernel(self) -> keras.Variable:
         """W as a variable [vocabulary, units]: the embedding's table where tied."""
         return self._own_kernel if self.tied_to is None else self.tied_to.embeddings
 
-    def call(self, hidden):
+    def call(self, hidden: tf.Tensor) -> tf.Tensor:
         """Computes the logits.
 
         Args:
@@ -131,11 +141,18 @@ class TiedDense(keras.layers.Layer):
             flat += tf.cast(self.bias, self.compute_dtype)
         return keras.ops.reshape(flat, (*keras.ops.shape(hidden)[:-1], self.vocabulary_size))
 
-    def compute_output_shape(self, input_shape):
-        """Returns [..., V] for inputs [..., units]."""
+    def compute_output_shape(self, input_shape: Sequence[int | None]) -> tuple[int | None, ...]:
+        """Returns the shape of the logits.
+
+        Args:
+            input_shape: Shape of the hidden states, [..., units].
+
+        Returns:
+            [..., V].
+        """
         return (*input_shape[:-1], self.vocabulary_size)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         """Returns the constructor's arguments, for `from_config`."""
         return {
             **super().get_config(),
@@ -146,7 +163,7 @@ class TiedDense(keras.layers.Layer):
         }
 
     @classmethod
-    def from_config(cls, config):
+    def from_config(cls, config: Mapping[str, Any]) -> Self:
         """Makes a layer from its configuration, tied to a copy of the embedding until it is called.
 
         Args:

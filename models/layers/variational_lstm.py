@@ -1,9 +1,14 @@
 """The LSTM layer of the paper's "VD-LSTM": one dropout mask per example, held for every step."""
 
+from collections.abc import Sequence
+from typing import Any
+
 import keras
 import tensorflow as tf
 
 from models.layers.lstm_loops import lstm, read_layers
+
+Shape = Sequence[int | None]  # of a tensor; None where a size is not known yet
 
 
 def variational_mask(rate: float, shape: tuple[int, int], seed: tf.Tensor, lanes: tf.Tensor) -> tf.Tensor:
@@ -76,9 +81,9 @@ class VariationalLSTM(keras.layers.Layer):
         return_sequences: bool = True,
         return_state: bool = False,
         seed: int | None = None,
-        initializer=None,
-        **kwargs,
-    ):
+        initializer: str | keras.initializers.Initializer | None = None,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(**kwargs)
         if not 0 <= dropout < 1:
             raise ValueError(f"VariationalLSTM: dropout is a probability of dropping in [0, 1), not {dropout!r}.")
@@ -91,7 +96,7 @@ class VariationalLSTM(keras.layers.Layer):
         self.seed_generator = keras.random.SeedGenerator(seed) if dropout else None
         self.supports_masking = True
 
-    def build(self, inputs_shape, initial_state_shape=None):
+    def build(self, inputs_shape: Shape, initial_state_shape: Any = None) -> None:
         """Creates the weights.
 
         Args:
@@ -107,7 +112,13 @@ class VariationalLSTM(keras.layers.Layer):
             weight = self.add_weight(name=name, shape=shape, initializer=self.initializer.clone(), autocast=False)
             setattr(self, name, weight)
 
-    def call(self, inputs, initial_state=None, mask=None, training=None):
+    def call(
+        self,
+        inputs: tf.Tensor,
+        initial_state: Sequence[tf.Tensor] | None = None,
+        mask: tf.Tensor | None = None,
+        training: bool | None = None,
+    ) -> tf.Tensor | tuple[tf.Tensor, ...]:
         """Runs the layer; the class documents arguments and results.
 
         Args:
@@ -134,7 +145,9 @@ class VariationalLSTM(keras.layers.Layer):
         results = [tf.cast(x, self.compute_dtype) for x in (output, h, c)]
         return tuple(results) if self.return_state else results[0]
 
-    def run(self, inputs, state, dropout_mask=None, training=False):
+    def run(
+        self, inputs: tf.Tensor, state: tf.Tensor, dropout_mask: tf.Tensor | None = None, training: bool = False
+    ) -> tuple[tf.Tensor, tf.Tensor]:
         """Reads a window of text for `LanguageModel`: time first, with a given mask and state.
 
         Truncated back-propagation through time: no gradient flows into or out of the state between windows.
@@ -157,7 +170,7 @@ class VariationalLSTM(keras.layers.Layer):
         hiddens, h, c = lstm(inputs, self._weights(), mask, (h, c), precision=self._precision(training))
         return hiddens, tf.stop_gradient(tf.stack([h, c], axis=1))
 
-    def compute_output_shape(self, inputs_shape, initial_state_shape=None):
+    def compute_output_shape(self, inputs_shape: Shape, initial_state_shape: Any = None) -> tuple[Any, ...]:
         """Returns the shapes of what `call` returns.
 
         Args:
@@ -168,7 +181,7 @@ class VariationalLSTM(keras.layers.Layer):
         output = (batch, time, self.units) if self.return_sequences else (batch, self.units)
         return (output, (batch, self.units), (batch, self.units)) if self.return_state else output
 
-    def compute_mask(self, inputs, previous_mask=None):
+    def compute_mask(self, inputs: Any, previous_mask: tf.Tensor | None = None) -> Any:
         """Returns the mask of what `call` returns: that of the inputs for all steps, else None.
 
         Args:
@@ -178,18 +191,18 @@ class VariationalLSTM(keras.layers.Layer):
         mask = previous_mask if self.return_sequences else None
         return (mask, None, None) if self.return_state else mask
 
-    def _weights(self):
+    def _weights(self) -> list[tf.Tensor]:
         return [tf.cast(weight, self._step_dtype()) for weight in (self.kernel, self.recurrent_kernel, self.bias)]
 
-    def _step_dtype(self):
+    def _step_dtype(self) -> str:
         """The type of steps, states and sums: at least float32, whatever the policy computes in."""
         return keras.backend.result_type(self.variable_dtype, "float32")
 
-    def _precision(self, training):
+    def _precision(self, training: bool | None) -> str:
         """The type of the products over all steps at once."""
         return "bfloat16" if training and self.compute_dtype == "bfloat16" else self._step_dtype()
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         """Returns the constructor's arguments."""
         return {
             **super().get_config(),

@@ -1,5 +1,6 @@
 """Exports of a trained model: the SavedModel with its signatures, the Hub's folder, a file for devices.
 
-Imports `models.layers`, `models.text` and the model, nothing of `models.training`; imported by `components` and
-`pipeline`.
+`components`, `pipeline`, `benchmarks` and `experiments` import it, and `models.training` for an exported model that
+training starts from. It imports `models.layers`, `models.text`, `models.files` and `models.perplexity`: the model is
+an argument.
 """

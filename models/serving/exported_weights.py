@@ -4,6 +4,7 @@ import numpy as np
 import tensorflow as tf
 
 from models.layers.lstm_loops import read_layers
+from models.serving import stored_weights
 
 DTYPES = ("float32", "float16", "int8")
 MAX_UNITS_TOGETHER = 400  # up to this size layers are read in one loop; larger ones are faster one after another
@@ -68,8 +69,10 @@ class ExportedWeights(tf.Module):
         Returns:
             (hidden states of the last layer, float32 [batch, time, units], the new state).
         """
-        layers = [[self.matrix(1 + 3 * layer + i) for i in range(3)] for layer in range(self.num_layers)]
-        hidden, states = self._rows(0, tf.transpose(token_ids)), tf.unstack(state, axis=1)
+        layers = [
+            [self.matrix(place) for place in stored_weights.layer_places(layer)] for layer in range(self.num_layers)
+        ]
+        hidden, states = self._rows(stored_weights.EMBEDDING, tf.transpose(token_ids)), tf.unstack(state, axis=1)
         if self.units <= MAX_UNITS_TOGETHER:
             hidden, states = read_layers(hidden, states, layers)
         else:
@@ -86,7 +89,7 @@ class ExportedWeights(tf.Module):
         Returns:
             float32 [rows, vocabulary].
         """
-        place = 0 if self._tied else 1 + 3 * self.num_layers
+        place = stored_weights.EMBEDDING if self._tied else stored_weights.output_place(self.num_layers)
         kernel = tf.cast(tf.convert_to_tensor(self.weights[place]), tf.float32)
         logits = tf.matmul(hidden, kernel, transpose_b=True)
         if str(place) in self.scales:

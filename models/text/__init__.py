@@ -1,4 +1,5 @@
 """Text for the model: tokenizers, streams of token ids, the windows that training reads, word vectors.
 
-Imports only `models.files` and libraries; imported by the rest of `models` and by `components`.
+`models.fitting`, `models.training` and `models.serving` import it; so do `components`, `pipeline`, `benchmarks` and
+`experiments`. It imports `models.files`, `models.perplexity` and libraries.
 """

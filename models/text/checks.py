@@ -1,11 +1,13 @@
 """Checks that `LanguageModel` makes before the first step: data must be windows, and must fit the model."""
 
+from typing import Any
+
 import numpy as np
 
 IDS_CHECKED = 2**22  # ids of a stream that are checked at once: 16 MiB
 
 
-def check_windows(name: str, data, targets, vocabulary_size: int, share: tuple[int, int] = (0, 1)) -> None:
+def check_windows(name: str, data: Any, targets: Any, vocabulary_size: int, share: tuple[int, int] = (0, 1)) -> None:
     """Checks that data are a data set of `models.windows`, and that all tokens are in the vocabulary.
 
     Args:
@@ -38,7 +40,7 @@ def check_windows(name: str, data, targets, vocabulary_size: int, share: tuple[i
             )
 
 
-def check_lanes(name: str, data, replicas: int) -> None:
+def check_lanes(name: str, data: Any, replicas: int) -> None:
     """Checks that the lanes of windows divide among the replicas.
 
     Args:
@@ -57,7 +59,7 @@ def check_lanes(name: str, data, replicas: int) -> None:
         )
 
 
-def check_carried(name: str, data, carried_lanes: int) -> None:
+def check_carried(name: str, data: Any, carried_lanes: int) -> None:
     """Checks that the model carries the state for windows that start in the middle of their lanes.
 
     Args:

@@ -13,10 +13,12 @@ import os
 import reprlib
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any, TypeVar
 
 import numpy as np
 import tensorflow as tf
 
+from models import files
 from models.text.tokenizer import EOS_ID
 
 FORMAT = 1
@@ -25,6 +27,8 @@ ID_TYPE = np.dtype("<i4")
 HEADER_IDS = 3  # a record's length (8 bytes) and the length's checksum (4 bytes), counted in ids of 4 bytes
 FOOTER_IDS = 1  # the record's checksum (4 bytes)
 READ_BUFFER = 65_536  # bytes of a shard that tf.data reads at once, for every lane
+
+Position = TypeVar("Position", int, tf.Tensor)  # in tokens; a tensor where tf.data reads
 
 
 class TokenWriter:
@@ -56,12 +60,12 @@ class TokenWriter:
     def __enter__(self) -> "TokenWriter":
         return self
 
-    def __exit__(self, *error) -> None:
+    def __exit__(self, *error: object) -> None:
         self._writer.close()
 
 
 def write_index(split_dir: str | Path, shards: Sequence[tuple[str, Sequence[int]]]) -> int:
-    """Writes a split's `index.json`.
+    """Writes a split's `index.json`, completely or not at all.
 
     Args:
         split_dir: The split's folder.
@@ -77,7 +81,7 @@ def write_index(split_dir: str | Path, shards: Sequence[tuple[str, Sequence[int]
         "num_tokens": num_tokens,
         "shards": [{"file": file, "records": list(records)} for file, records in shards],
     }
-    (Path(split_dir) / INDEX_FILE).write_text(json.dumps(index) + "\n")
+    files.write_text(Path(split_dir) / INDEX_FILE, json.dumps(index) + "\n")
     return num_tokens
 
 
@@ -116,7 +120,7 @@ class TokenStream:
                 f"records, {self._starts[-1]:,}. Run Transform again (--no-cache)."
             )
 
-    def _read_index(self) -> dict:
+    def _read_index(self) -> dict[str, Any]:
         path = self.split_dir / INDEX_FILE
         try:
             index = json.loads(path.read_text())
@@ -170,7 +174,7 @@ class TokenStream:
             record += 1
         return np.concatenate([np.empty(0, np.int32), *parts], dtype=np.int32)
 
-    def blocks(self, position) -> tf.data.Dataset:
+    def blocks(self, position: tf.Tensor) -> tf.data.Dataset:
         """Makes a data set of the tokens from a position on, read from the shards by tf.data.
 
         Args:
@@ -182,21 +186,21 @@ class TokenStream:
         record = tf.searchsorted(self._starts, [position], side="right")[0] - 1
         shard = tf.gather(self._shard_of, record)
         first_records = np.searchsorted(self._shard_of, np.arange(len(self._shards)))
-        files = tf.constant([str(self.split_dir / name) for name in self._files])
-        records = tf.data.TFRecordDataset(files[shard:], buffer_size=READ_BUFFER)
+        paths = tf.constant([str(self.split_dir / name) for name in self._files])
+        records = tf.data.TFRecordDataset(paths[shard:], buffer_size=READ_BUFFER)
         records = records.skip(tf.cast(record, tf.int64) - tf.gather(first_records, shard))
         skipped = position - tf.gather(self._starts, record)
 
-        def ids(index, data):
+        def ids(index: tf.Tensor, data: tf.Tensor) -> tf.Tensor:
             return tf.io.decode_raw(data, tf.int32)[tf.where(index == 0, skipped, 0) :]
 
         return records.enumerate().map(ids)
 
 
-def _is_index(index: dict) -> bool:
+def _is_index(index: dict[str, Any]) -> bool:
     """Whether an index has the keys that reading needs, each with a value of its type."""
 
-    def is_count(value) -> bool:
+    def is_count(value: Any) -> bool:
         return isinstance(value, int) and 0 <= value < 2**40  # a sum of larger numbers might not fit in 64 bits
 
     shards = index.get("shards")
@@ -230,13 +234,13 @@ class Lanes:
         ValueError: If `batch_size` is not positive or there are fewer tokens than lanes.
     """
 
-    def __init__(self, stream: TokenStream | Sequence[int], batch_size: int):
+    def __init__(self, stream: TokenStream | np.ndarray | Sequence[int], batch_size: int):
         if batch_size < 1:
             raise ValueError(f"batch_size is {batch_size}; at least 1 lane is needed.")
         if len(stream) < batch_size:
             raise ValueError(
                 f"{getattr(stream, 'split_dir', 'The text')} has {len(stream):,} tokens, fewer than one for each of "
-                f"{batch_size} lanes (trainer.batch_size). Use more text or a smaller batch."
+                f"{batch_size} lanes (batch_size). Use more text or a smaller batch."
             )
         self.stream = stream
         self.batch_size = batch_size
@@ -253,7 +257,7 @@ class Lanes:
         """
         return -(-self.lane_length // sequence_length)
 
-    def position(self, lane, step):
+    def position(self, lane: Position, step: int) -> Position:
         """Finds where a target is in the stream; its input is the token before it.
 
         Args:

@@ -1,5 +1,8 @@
 """Windows of token ids for `fit` and `evaluate`: lanes of a stream, cut into steps of back-propagation, by tf.data."""
 
+from collections.abc import Callable, Sequence
+from typing import Any
+
 import numpy as np
 import tensorflow as tf
 
@@ -9,7 +12,9 @@ from models.text.tokenizer import EOS_ID
 BLOCK_IDS = 65_536  # ids of an array that are read at a time
 
 
-def windows(tokens, batch_size: int, sequence_length: int, start: int = 0) -> tf.data.Dataset:
+def windows(
+    tokens: TokenStream | np.ndarray | Sequence[int], batch_size: int, sequence_length: int, start: int = 0
+) -> tf.data.Dataset:
     """Makes a data set of windows that `LanguageModel.fit`, `evaluate` and `predict` take.
 
     The stream is read as `batch_size` lanes of equal length, side by side: lane b holds the `len(tokens) // batch_size`
@@ -65,7 +70,7 @@ def windows(tokens, batch_size: int, sequence_length: int, start: int = 0) -> tf
     if start >= count:
         raise ValueError(f"start: found {start}, expected less than the number of windows, {count}.")
 
-    def of_lanes(first, number):
+    def of_lanes(first: int, number: int) -> tf.data.Dataset:
         return _of_lanes(read, lanes, range(first, first + number), sequence_length, start)
 
     data = of_lanes(0, batch_size)
@@ -73,14 +78,16 @@ def windows(tokens, batch_size: int, sequence_length: int, start: int = 0) -> tf
     return data
 
 
-def _check_number(name: str, value, least: int) -> None:
+def _check_number(name: str, value: Any, least: int) -> None:
     if isinstance(value, bool) or not isinstance(value, int | np.integer):
         raise TypeError(f"{name}: found {value!r}, expected a whole number.")
     if value < least:
         raise ValueError(f"{name}: found {value}, expected at least {least}.")
 
 
-def _of_lanes(read, lanes: Lanes, chosen: range, sequence_length: int, start: int) -> tf.data.Dataset:
+def _of_lanes(
+    read: Callable[[tf.Tensor], tf.data.Dataset], lanes: Lanes, chosen: range, sequence_length: int, start: int
+) -> tf.data.Dataset:
     """Makes a data set of the windows from `start` on, of the chosen lanes alone; no other lane is read.
 
     Args:
@@ -92,7 +99,7 @@ def _of_lanes(read, lanes: Lanes, chosen: range, sequence_length: int, start: in
     """
     count, rows = lanes.num_windows(sequence_length), len(chosen)
 
-    def lane_blocks(lane):
+    def lane_blocks(lane: tf.Tensor) -> tf.data.Dataset:
         """Ids [sequence_length] of a lane from the token before its first target on, one block more than windows."""
         first = lanes.position(lane, start * sequence_length)
         eos = tf.data.Dataset.from_tensors([EOS_ID]).take(tf.cast(first == 0, tf.int64))
@@ -101,10 +108,10 @@ def _of_lanes(read, lanes: Lanes, chosen: range, sequence_length: int, start: in
         blocks = blocks.rebatch(sequence_length, drop_remainder=True)
         return blocks.take(count + 1 - start)
 
-    def with_next(before, block):
+    def with_next(before: tf.Tensor, block: tf.Tensor) -> tuple[tf.Tensor, tuple[tf.Tensor, tf.Tensor]]:
         return block, (before, tf.concat([before[:, 1:], block[:, :1]], axis=1))
 
-    def window(index, block):
+    def window(index: tf.Tensor, block: tuple[tf.Tensor, tf.Tensor]) -> tuple[Any, tf.Tensor, tf.Tensor]:
         inputs, targets = block
         index = tf.cast(index, tf.int32) + start
         inside = index * sequence_length + tf.range(sequence_length) < lanes.lane_length
@@ -123,7 +130,7 @@ def _of_lanes(read, lanes: Lanes, chosen: range, sequence_length: int, start: in
     return data.prefetch(2).with_options(_options())
 
 
-def _readable(tokens):
+def _readable(tokens: Any) -> Callable[[tf.Tensor], tf.data.Dataset]:
     """Makes a function from a position (int64 scalar tensor) to a data set of int32 blocks, the tokens from there."""
     if isinstance(tokens, TokenStream):
         return tokens.blocks
@@ -135,7 +142,7 @@ def _readable(tokens):
         raise ValueError(f"tokens: found an array of shape {list(array.shape)}, expected a 1-D array of ids.")
     ids = tf.constant(array.astype(np.int32))
 
-    def blocks(position):
+    def blocks(position: tf.Tensor) -> tf.data.Dataset:
         starts = tf.data.Dataset.range(position, array.size, BLOCK_IDS)
         return starts.map(lambda first: ids[first : first + BLOCK_IDS])
 

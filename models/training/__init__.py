@@ -1,4 +1,5 @@
-"""Training by Keras's `fit`: recipe, optimizers, callbacks, checkpoints that training resumes from exactly, devices.
+"""Training by a recipe: optimizers, schedules, callbacks, devices, checkpoints that training resumes from exactly.
 
-Imports `models.layers`, `models.text` and the model; imported by `components` (Trainer and Tuner).
+`components` (Trainer and Tuner), `benchmarks` and `experiments` import it. It imports all of `models` that it needs:
+the model, `fitting`, `serving`, `layers`, `text`, and the settings.
 """

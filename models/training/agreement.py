@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+from models.fitting import replicas
 from models.layers.carried_state import CarriedState
-from models.training import checkpoint, replicas
+from models.training import checkpoint
 
 PIECE = 2**24  # int32 that are sent at once: 64 MiB
 

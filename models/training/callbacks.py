@@ -21,20 +21,36 @@ class StopWhenDiverged(keras.callbacks.Callback):
     NAMES = {"loss": "cross-entropy", "augmented_loss": "augmented loss", "gradient_norm": "norm of the gradient"}
 
     def on_train_batch_end(self, batch, logs=None):
-        """Raises `TrainingDiverged` if a figure of the step is not finite."""
+        """Checks the figures of the step.
+
+        Args:
+            batch: Ignored.
+            logs: The metrics by name, since the beginning of the epoch.
+
+        Raises:
+            TrainingDiverged: If a figure is not finite.
+        """
         for key, name in self.NAMES.items():
             if not math.isfinite(logs[key]):
                 step = self.model.steps_done
                 raise TrainingDiverged(f"Training diverged: the {name} of step {step:,} is {logs[key]}.")
 
     def on_epoch_end(self, epoch, logs=None):
-        """Raises `TrainingDiverged` if the evaluation is far worse than that of a uniform model."""
+        """Checks the evaluation after the epoch.
+
+        Args:
+            epoch: Index of the epoch, from 0.
+            logs: The epoch's metrics by name.
+
+        Raises:
+            TrainingDiverged: If the evaluation is far worse than that of a uniform model, or not finite.
+        """
         loss = logs.get("val_loss", 0.0)
         if not loss <= LARGEST_LOSS * math.log(self.model.vocabulary_size):
             raise TrainingDiverged(
-                f"Training diverged: the loss on the eval split after epoch {epoch + 1} is {loss:.4g} nats a token, "
-                f"{loss / math.log(self.model.vocabulary_size):.1f} times that of a uniform model. Try a lower "
-                "trainer.learning_rate."
+                f"Training diverged: the loss on the validation data after epoch {epoch + 1} is {loss:.4g} nats a "
+                f"token, {loss / math.log(self.model.vocabulary_size):.1f} times that of a uniform model. Try a lower "
+                "learning rate."
             )
 
 
@@ -52,7 +68,12 @@ class AugmentedLossSchedule(keras.callbacks.Callback):
         self._steps_per_epoch = steps_per_epoch
 
     def on_train_batch_begin(self, batch, logs=None):
-        """Gives the model the values for the next step."""
+        """Gives the model the values for the next step.
+
+        Args:
+            batch: Ignored: `steps_done` of the model counts the steps.
+            logs: Ignored.
+        """
         step = self.model.steps_done
         values = {name: s.at(step, self._steps_per_epoch) for name, s in self._schedules.items() if s}
         self.model.set_loss_weights(**values)
@@ -71,7 +92,12 @@ class TargetEmbedding(keras.callbacks.Callback):
         self._interval, self._decay = interval, decay
 
     def on_train_batch_end(self, batch, logs=None):
-        """Renews the copy after the step, where it is due."""
+        """Renews the copy after the step, where it is due.
+
+        Args:
+            batch: Ignored: `steps_done` of the model counts the steps.
+            logs: Ignored.
+        """
         table, embedding = self.model.target_table, self.model.embedding.embeddings
         if self.model.target == "average":
             table.assign(table + (1.0 - self._decay) * (tf.convert_to_tensor(embedding) - table))
@@ -91,11 +117,20 @@ class FreezeEmbedding(keras.callbacks.Callback):
         self._epochs = epochs
 
     def on_epoch_begin(self, epoch, logs=None):
-        """Freezes the embedding, or trains it from this epoch on."""
+        """Freezes the embedding, or trains it from this epoch on.
+
+        Args:
+            epoch: Index of the epoch, from 0.
+            logs: Ignored.
+        """
         self._set_trainable(epoch >= self._epochs)
 
     def on_train_end(self, logs=None):
-        """Leaves the embedding trainable."""
+        """Leaves the embedding trainable.
+
+        Args:
+            logs: Ignored.
+        """
         self._set_trainable(True)
 
     def _set_trainable(self, trainable: bool) -> None:

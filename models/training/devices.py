@@ -30,13 +30,13 @@ def make_strategy(replicas: int | None, batch_size: int) -> tf.distribute.Mirror
     gpus = tf.config.list_physical_devices("GPU")
     if replicas is not None and batch_size % replicas:
         raise ValueError(
-            f"trainer.batch_size {batch_size} does not divide among trainer.replicas {replicas}. Use a multiple of "
+            f"batch_size: found {batch_size}, which does not divide among {replicas} replicas. Use a multiple of "
             f"{replicas}."
         )
     if gpus:
         if replicas is not None and replicas > len(gpus):
             raise ValueError(
-                f"trainer.replicas is {replicas}, but TensorFlow sees {len(gpus)} GPUs. Use at most {len(gpus)}."
+                f"replicas: found {replicas}, but TensorFlow sees {len(gpus)} GPUs. Use at most {len(gpus)}."
             )
         count = replicas or max(n for n in range(1, len(gpus) + 1) if batch_size % n == 0)
         for gpu in gpus:
@@ -49,7 +49,7 @@ def make_strategy(replicas: int | None, batch_size: int) -> tf.distribute.Mirror
         devices = [f"/cpu:{i}" for i in range(count)]
     logging.info("Training on %d %s%s.", count, "GPU" if gpus else "CPU device", "s" if count > 1 else "")
     if gpus and count < len(gpus):
-        logging.info("%d of %d GPUs are not used: trainer.batch_size is %d.", len(gpus) - count, len(gpus), batch_size)
+        logging.info("%d of %d GPUs are not used: batch_size is %d.", len(gpus) - count, len(gpus), batch_size)
     return tf.distribute.MirroredStrategy(devices) if count > 1 else OneReplica(devices)
 
 
@@ -93,13 +93,13 @@ def make_worker_strategy(replicas: int | None, batch_size: int) -> tf.distribute
     local = len(gpus) or 1 if replicas is None else replicas // workers
     if replicas is not None and replicas != local * workers or not 0 < local <= (len(gpus) or 1):
         raise ValueError(
-            f"trainer.replicas is {replicas}, expected a multiple of the {workers} workers, and at most "
+            f"replicas: found {replicas}, expected a multiple of the {workers} workers, and at most "
             f"{len(gpus) or 1} for each: this one has {len(gpus)} GPUs; a worker without GPUs is one replica."
         )
     if batch_size % (local * workers):
         raise ValueError(
-            f"trainer.batch_size {batch_size} does not divide among {local * workers} replicas. Use a multiple of "
-            f"{local * workers}."
+            f"batch_size: found {batch_size}, which does not divide among {local * workers} replicas. Use a multiple "
+            f"of {local * workers}."
         )
     tf.config.set_visible_devices(gpus[:local], "GPU")
     for gpu in gpus[:local]:

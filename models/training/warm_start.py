@@ -3,11 +3,11 @@
 import logging
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
-import tensorflow as tf
 
-from models.serving import saved_model
+from models.serving import saved_model, stored_weights
 
 
 def warm_start(model, words: Sequence[str], path: str | Path) -> dict:
@@ -30,7 +30,7 @@ def warm_start(model, words: Sequence[str], path: str | Path) -> dict:
     path = Path(path).expanduser()
     weights, old_words = _read(path)
     variables = model.trainable_variables
-    found, expected = _architecture([w.shape for w in weights]), _architecture([tuple(v.shape) for v in variables])
+    found, expected = (_architecture([tuple(w.shape) for w in given]) for given in (weights, variables))
     if found != expected:
         differences = "; ".join(
             f"{key}: found {found[key]}, expected {expected[key]}" for key in expected if found[key] != expected[key]
@@ -42,7 +42,7 @@ def warm_start(model, words: Sequence[str], path: str | Path) -> dict:
     old_rows = {word: row for row, word in enumerate(old_words)}
     shared = [(row, old_rows[word]) for row, word in enumerate(words) if word in old_rows]
     rows, old = np.array(shared, np.int64).reshape(-1, 2).T
-    by_word = [0, *range(1 + 3 * model.num_layers, len(variables))]
+    by_word = [stored_weights.EMBEDDING, *range(stored_weights.output_place(model.num_layers), len(variables))]
     for place, (variable, weight) in enumerate(zip(variables, weights, strict=True)):
         if place in by_word:
             value = variable.numpy()
@@ -58,23 +58,15 @@ def warm_start(model, words: Sequence[str], path: str | Path) -> dict:
 
 
 def _read(path: Path) -> tuple[list[np.ndarray], list[str]]:
-    """Reads the weights in the order of `LanguageModel.trainable_variables`, and the vocabulary.
-
-    The variables are read from their file without the graph, so no operation of tensorflow-text is needed.
-    """
-    vocabulary, variables = path / saved_model.VOCABULARY, path / "variables" / "variables"
-    if not vocabulary.is_file() or not variables.with_suffix(".index").is_file():
+    """Reads the weights in the order of `LanguageModel.trainable_variables`, and the vocabulary."""
+    vocabulary = path / saved_model.VOCABULARY
+    if not vocabulary.is_file() or not (path / "variables" / "variables.index").is_file():
         versions = list(saved_model.versions(path).values())
         hint = f"a version in it, such as {versions[-1]}" if versions else "the folder of a pushed version"
         raise ValueError(f"trainer.initial_model: found no model at {path}, expected {hint}.")
     with vocabulary.open(encoding="utf-8", errors="surrogateescape", newline="\n") as lines:
         words = [line.rstrip("\n") for line in lines]
-    reader = tf.train.load_checkpoint(str(variables))
-    weights = []
-    while reader.has_tensor(name := f"_weights/{len(weights)}/.ATTRIBUTES/VARIABLE_VALUE"):
-        weight = reader.get_tensor(name).astype(np.float32)
-        scales = name.replace("_weights", "_scales", 1)  # of a model that was exported as int8
-        weights.append(weight * reader.get_tensor(scales)[:, None] if reader.has_tensor(scales) else weight)
+    weights = stored_weights.read_weights(path)
     if len(weights) < 4 or len(weights[0]) != len(words):
         raise ValueError(
             f"trainer.initial_model: {path} is a SavedModel, but not one that this pipeline exported. Expected the "
@@ -83,14 +75,7 @@ def _read(path: Path) -> tuple[list[np.ndarray], list[str]]:
     return weights, words
 
 
-def _architecture(shapes: Sequence[tuple[int, ...]]) -> dict:
+def _architecture(shapes: Sequence[tuple[int, ...]]) -> dict[str, Any]:
     """Derives the settings that must agree, by configuration key, from the shapes of a model's weights."""
-    units = shapes[0][1]
-    layers = sum(shape == (units, 4 * units) for shape in shapes) // 2
-    output = shapes[1 + 3 * layers :]
-    return {
-        "model.units": units,
-        "model.num_layers": layers,
-        "model.tie_embeddings": not output,
-        "model.output_bias": len(output) == 2,
-    }
+    settings = stored_weights.architecture(shapes)
+    return {f"model.{name}": value for name, value in settings.items() if name != "vocabulary_size"}

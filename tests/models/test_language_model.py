@@ -59,20 +59,9 @@ def test_step(model, batch):
 test_step.__test__ = False
 
 
-@pytest.fixture
-def drawn_masks(monkeypatch):
-    """The masks that the model draws, in order: for the inputs, then for each layer."""
-    from models import language_model
-
-    masks, draw = [], language_model.variational_mask
-
-    def spy(*args):
-        mask = draw(*args)
-        tf.numpy_function(masks.append, [mask], [])
-        return mask
-
-    monkeypatch.setattr(language_model, "variational_mask", spy)
-    return masks
+def masks_of(model, step=3):
+    """The masks of a training step: for the inputs, then for each layer."""
+    return np.array(model.training_masks(BATCH, tf.range(BATCH), tf.constant(step)))
 
 
 @pytest.mark.parametrize(
@@ -103,13 +92,13 @@ VARIANTS = {
 
 
 @pytest.mark.parametrize("variant", VARIANTS)
-def test_a_training_step_is_the_papers(variant, drawn_masks):
-    """Losses, state and the gradient of every weight, against NumPy under the masks that were drawn."""
+def test_a_training_step_is_the_papers(variant):
+    """Losses, state and the gradient of every weight, against NumPy under the masks of the step."""
     model = small_model(dropout=0.4, **VARIANTS[variant])
     batch = window(model)
     result = train_step(model, batch)
     numpy_model = reference.ReferenceModel(model)
-    masks = [m.astype(np.float64) for m in drawn_masks]
+    masks = list(masks_of(model).astype(np.float64))
     inputs, targets, state = (batch[key].numpy() for key in ("inputs", "targets", "state"))
     table = numpy_model.weights[0] if model.augmented else None
     cross_entropy, augmented, new_state = numpy_model.window(
@@ -132,46 +121,40 @@ def test_a_training_step_is_the_papers(variant, drawn_masks):
         assert reference.relative_error([found], [expected]) < 1e-5
 
 
-def test_every_example_has_one_mask_for_the_inputs_and_one_for_each_layer(drawn_masks):
+def test_every_example_has_one_mask_for_the_inputs_and_one_for_each_layer():
     model = small_model(dropout=0.5)
-    train_step(model, window(model))
-    assert [mask.shape for mask in drawn_masks] == [(BATCH, UNITS)] * (model.num_layers + 1)
+    assert masks_of(model).shape == (model.num_layers + 1, BATCH, UNITS)
 
 
-def test_no_word_is_dropped_from_the_lookup(drawn_masks):
+def test_no_word_is_dropped_from_the_lookup():
     """A word keeps its vector at every place of an example, but for the units that the example's mask drops at all of
     them: the gradient of a word's row is zero in a unit only where all examples that read it drop that unit."""
     model = small_model(dropout=0.5, augmented=False, tie_embeddings=False)
     batch = window(model)
-    gradient = train_step(model, batch)["gradients"][0]
+    gradient, masks = train_step(model, batch)["gradients"][0], masks_of(model)
     for word in np.unique(batch["inputs"]):
-        kept = drawn_masks[0][(batch["inputs"].numpy() == word).any(axis=1)].any(axis=0)
+        kept = masks[0][(batch["inputs"].numpy() == word).any(axis=1)].any(axis=0)
         np.testing.assert_array_equal(gradient[word] != 0, kept)
 
 
-def test_masks_differ_between_places_and_steps_and_repeat_for_the_same_step(drawn_masks):
+def test_masks_differ_between_places_and_steps_and_repeat_for_the_same_step():
     model = LanguageModel(VOCABULARY, 40, dropout=0.5)
-    for step in (3, 4, 3):
-        train_step(model, window(model, step=step))
-    first, second, again = np.array(drawn_masks).reshape(3, 3, BATCH, 40)
+    first, second, again = (masks_of(model, step) for step in (3, 4, 3))
     np.testing.assert_array_equal(first, again)
     masks = np.concatenate([first, second]).reshape(-1, 40)
     assert len(np.unique(masks, axis=0)) == len(masks)
 
 
-def test_each_seed_has_other_masks(drawn_masks):
-    for seed in (1, 2):
-        model = LanguageModel(VOCABULARY, 40, dropout=0.5, seed=seed)
-        train_step(model, window(model))
-    masks = np.concatenate(drawn_masks)
+def test_each_seed_has_other_masks():
+    models = [LanguageModel(VOCABULARY, 40, dropout=0.5, seed=seed) for seed in (1, 2)]
+    masks = np.concatenate([masks_of(model) for model in models]).reshape(-1, 40)
     assert len(np.unique(masks, axis=0)) == len(masks)
 
 
-def test_dropout_is_the_share_dropped_in_training(drawn_masks):
-    model = LanguageModel(VOCABULARY, 500, num_layers=1, dropout=0.3)
-    train_step(model, window(model))
-    assert np.mean(np.array(drawn_masks) == 0) == pytest.approx(0.3, abs=0.03)
-    assert np.mean(drawn_masks) == pytest.approx(1.0, abs=0.05)
+def test_dropout_is_the_share_dropped_in_training():
+    masks = masks_of(LanguageModel(VOCABULARY, 500, num_layers=1, dropout=0.3))
+    assert np.mean(masks == 0) == pytest.approx(0.3, abs=0.03)
+    assert np.mean(masks) == pytest.approx(1.0, abs=0.05)
 
 
 def test_presets_drop_what_the_paper_does_not_keep():

@@ -4,6 +4,7 @@ import numpy as np
 
 from components.evaluator.exported_model import ExportedModel
 from models.language_model import LanguageModel
+from models.serving import stored_weights
 
 BLOCK_LOGITS = 2**24  # number of logits of a block: 64 MiB
 
@@ -16,17 +17,8 @@ def rebuild(exported: ExportedModel, **options) -> LanguageModel:
         **options: Further arguments of `LanguageModel`, such as those that further training needs.
     """
     weights = exported.weights()
-    vocabulary_size, units = weights[0].shape
-    num_layers = sum(weight.shape == (units, 4 * units) for weight in weights) // 2
-    output = weights[1 + 3 * num_layers :]
-    model = LanguageModel(
-        vocabulary_size,
-        units,
-        num_layers,
-        tie_embeddings=not output,
-        output_bias=len(output) == 2,
-        **{"augmented": False, **options},
-    )
+    architecture = stored_weights.architecture([weight.shape for weight in weights])
+    model = LanguageModel(**architecture, **{"augmented": False, **options})
     for variable, weight in zip(model.trainable_variables, weights, strict=True):
         variable.assign(weight)
     return model

@@ -1,9 +1,7 @@
 """The tokenizer: lines, words of every kind, ids and texts written from them."""
 
 import time
-import unicodedata
 
-import numpy as np
 import pytest
 import tensorflow as tf
 
@@ -144,13 +142,6 @@ READER = [
 @pytest.mark.parametrize("text, expected", READER, ids=[text for text, _ in READER])
 def test_unicode_words_are_those_a_reader_sees(text, expected):
     assert words(UNICODE, text) == [*expected.split(" "), "/"]
-
-
-def test_unicode_words_lose_no_visible_character():
-    random = np.random.default_rng(1)
-    alphabet = list("aZé9_.,'-’:;()<>@&#/\\%$\" \t…東か\u0301👋🏽☃|~^`")
-    text = "".join(random.choice(alphabet, 20_000))
-    assert "".join(words(UNICODE, text)[:-1]) == "".join(unicodedata.normalize("NFC", text).split())
 
 
 def test_the_word_pattern_fits_the_memory_of_its_automaton():

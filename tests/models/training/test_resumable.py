@@ -219,7 +219,7 @@ def test_a_loss_that_is_not_finite_stops_training_with_step_and_figure(strategy,
 def test_a_model_that_is_far_worse_than_a_uniform_one_has_diverged(strategy, splits, tmp_path):
     recipe = make_recipe(learning_rate=500.0, clip_norm=1e6)
     with pytest.raises(
-        TrainingDiverged, match="Training diverged: the (loss on the eval split after epoch 1|cross-en)"
+        TrainingDiverged, match="Training diverged: the (loss on the validation data after epoch 1|cross-en)"
     ):
         Training(make_model(strategy, recipe), *splits, recipe, tmp_path).run()
 

@@ -12,8 +12,11 @@ import pytest
 pytestmark = pytest.mark.slow
 ROOT = Path(__file__).parents[3]
 REPLICAS = "2"
-# What each process does to itself, and where (epoch, steps done in it) the next one starts.
-KILLS = [("killed while writing in epoch 2", "2 39"), ("killed after epoch 2", "3 0")]
+# What each process does to itself, the signal that kills it, and where (epoch, steps done in it) the next one starts.
+KILLS = [
+    ("killed while writing in epoch 2", signal.SIGXFSZ, "2 39"),
+    ("killed after epoch 2", signal.SIGKILL, "3 0"),
+]
 
 
 def start(folder, *end):
@@ -40,8 +43,8 @@ def runs(tmp_path_factory):
     whole, killed = tmp_path_factory.mktemp("whole"), tmp_path_factory.mktemp("killed")
     uninterrupted = start(whole)
     starts, temporary = [], []
-    for kill, _ in KILLS:
-        starts.append(finish(start(killed, kill), -signal.SIGKILL))
+    for kill, sent, _ in KILLS:
+        starts.append(finish(start(killed, kill), -sent))
         temporary.append(sorted(path.name for path in (killed / "checkpoints").glob(".*")))
     starts.append(finish(start(killed, "stopped in epoch 3")))
     assert not (killed / "result.npz").exists()
@@ -51,7 +54,7 @@ def runs(tmp_path_factory):
 
 
 def test_every_start_resumes_from_the_last_checkpoint(runs):
-    assert runs[2] == ["1 0", *(start for _, start in KILLS), "3 27"]
+    assert runs[2] == ["1 0", *(start for *_, start in KILLS), "3 27"]
 
 
 def test_the_newest_good_checkpoint_survives_a_kill_during_writing(runs):

@@ -4,6 +4,7 @@ Usage: `python -m tests.models.training.training_run steps FOLDER REPLICAS`, or 
 """
 
 import os
+import resource
 import signal
 import sys
 from pathlib import Path
@@ -15,9 +16,9 @@ from models.language_model import LanguageModel
 from models.settings import Recipe
 from models.text.token_stream import TokenStream, TokenWriter, write_index
 from models.text.windows import windows
-from models.training import checkpoint
 from models.training.devices import make_strategy
-from models.training.resumable import Training, TrainingStopped, compile_model
+from models.training.resumable import Training, compile_model
+from models.training.resumable_epochs import TrainingStopped
 
 VOCABULARY, UNITS, BATCH, TIME = 60, 12, 8, 6
 STEPS = 50
@@ -92,6 +93,13 @@ def die():
     os.kill(os.getpid(), signal.SIGKILL)
 
 
+def die_while_writing(file: Path):
+    """Has the kernel kill this process as soon as a file has grown to half the size of `file`."""
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    resource.setrlimit(resource.RLIMIT_FSIZE, (file.stat().st_size // 2,) * 2)
+    signal.signal(signal.SIGXFSZ, signal.SIG_DFL)  # Python ignores it
+
+
 class DieAfterEpoch(keras.callbacks.Callback):
     def __init__(self, epoch: int):
         super().__init__()
@@ -106,6 +114,14 @@ def train(folder: Path, replicas: int, end: str = ""):
     """Trains for three epochs of 45 steps from the last checkpoint, or to another end."""
     strategy = make_strategy(replicas, BATCH)
     recipe = Recipe(batch_size=BATCH, sequence_length=TIME, epochs=3, decay_start_epoch=1, checkpoint_seconds=1e-9)
+
+    def should_stop() -> bool:
+        """Called after each step, before its checkpoint."""
+        place = len(training.history), training.window
+        if (end, place) == ("killed while writing in epoch 2", (1, 40)):
+            die_while_writing(folder / "checkpoints" / "latest.npz")
+        return (end, place) == ("stopped in epoch 3", (2, 27))
+
     training = Training(
         make_model(strategy, recipe, num_layers=1, dropout=0.3),
         write_split(folder / "data" / "train", some_text(BATCH * TIME * 45)),
@@ -113,20 +129,9 @@ def train(folder: Path, replicas: int, end: str = ""):
         recipe,
         folder / "checkpoints",
         callbacks=[DieAfterEpoch(2)] if end == "killed after epoch 2" else [],
-        should_stop=lambda: (end, len(training.history), training.window) == ("stopped in epoch 3", 2, 27),
+        should_stop=should_stop,
     )
     print("started at", len(training.history) + 1, training.window, flush=True)
-    if end == "killed while writing in epoch 2":  # the checkpoint of step 40
-        write = checkpoint.np.savez
-
-        def write_half(file, **arrays):
-            write(file, **arrays)
-            if (len(training.history), training.window) == (1, 40):
-                file.truncate(file.tell() // 2)
-                file.flush()
-                die()
-
-        checkpoint.np.savez = write_half
     try:
         training.run()
     except TrainingStopped:

@@ -1,5 +1,7 @@
 """Metrics that are sums over tokens, so that a short window counts only as much as its tokens."""
 
+from typing import Any
+
 import keras
 import tensorflow as tf
 
@@ -15,12 +17,12 @@ class TokenMean(keras.metrics.Metric):
         **kwargs: Arguments of `keras.metrics.Metric`; `dtype` is ignored.
     """
 
-    def __init__(self, name="token_mean", **kwargs):
+    def __init__(self, name: str = "token_mean", **kwargs: Any) -> None:
         super().__init__(name=name, **kwargs | {"dtype": "float64"})
         self.total = self.add_variable((), "zeros", dtype="float64", name="total")
         self.tokens = self.add_variable((), "zeros", dtype="float64", name="tokens")
 
-    def update_state(self, total, tokens):
+    def update_state(self, total: tf.Tensor | float, tokens: tf.Tensor | float) -> None:
         """Adds a window.
 
         Args:
@@ -30,7 +32,7 @@ class TokenMean(keras.metrics.Metric):
         self.total.assign_add(tf.cast(total, tf.float64))
         self.tokens.assign_add(tf.cast(tokens, tf.float64))
 
-    def result(self):
+    def result(self) -> tf.Tensor:
         """The mean a token, a float64 scalar; 0 before the first token."""
         return tf.math.divide_no_nan(tf.convert_to_tensor(self.total), tf.convert_to_tensor(self.tokens))
 
@@ -44,9 +46,9 @@ class Perplexity(TokenMean):
         **kwargs: Arguments of `keras.metrics.Metric`; `dtype` is ignored.
     """
 
-    def __init__(self, name="perplexity", **kwargs):
+    def __init__(self, name: str = "perplexity", **kwargs: Any) -> None:
         super().__init__(name=name, **kwargs)
 
-    def result(self):
+    def result(self) -> tf.Tensor:
         """The perplexity, a float64 scalar that is always finite."""
         return tf.exp(tf.minimum(super().result(), LARGEST_EXPONENT))

@@ -4,6 +4,7 @@ A worker is a process of `MultiWorkerMirroredStrategy`, with one replica or seve
 """
 
 from collections.abc import Callable
+from typing import Any
 
 import tensorflow as tf
 
@@ -19,7 +20,7 @@ def num_workers(strategy: tf.distribute.Strategy) -> int:
     """
     if not isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy):
         return 1
-    return strategy.extended._num_workers
+    return int(strategy.extended._num_workers)
 
 
 def worker_index(strategy: tf.distribute.Strategy) -> int:
@@ -34,7 +35,9 @@ def worker_index(strategy: tf.distribute.Strategy) -> int:
     return strategy.extended._id_in_cluster if num_workers(strategy) > 1 else 0
 
 
-def lanes_of_this_worker(data: tf.data.Dataset, strategy: tf.distribute.Strategy):
+def lanes_of_this_worker(
+    data: tf.data.Dataset, strategy: tf.distribute.Strategy
+) -> tf.data.Dataset | tf.distribute.DistributedDataset:
     """Makes the data set that this worker reads.
 
     By itself TensorFlow would let each worker read all lanes, one part of the batch after the other. Lanes are divided
@@ -69,7 +72,9 @@ def lanes_of_this_worker(data: tf.data.Dataset, strategy: tf.distribute.Strategy
     return strategy.distribute_datasets_from_function(lambda _: part)
 
 
-def evaluation_lanes(data: tf.data.Dataset, strategy: tf.distribute.Strategy):
+def evaluation_lanes(
+    data: tf.data.Dataset, strategy: tf.distribute.Strategy
+) -> tf.data.Dataset | tf.distribute.DistributedDataset:
     """Makes the data set that this worker evaluates, with lanes of weight 0 added up to a multiple of the replicas.
 
     Args:
@@ -82,8 +87,8 @@ def evaluation_lanes(data: tf.data.Dataset, strategy: tf.distribute.Strategy):
     lanes, replicas = data.element_spec[1].shape[0], strategy.num_replicas_in_sync
     missing = -lanes % replicas
 
-    def fill(inputs, targets, weights):
-        def rows(tensor):
+    def fill(inputs: dict[str, tf.Tensor], targets: tf.Tensor, weights: tf.Tensor) -> tuple[Any, ...]:
+        def rows(tensor: tf.Tensor) -> tf.Tensor:
             return tf.pad(tensor, [[0, missing], *[[0, 0]] * (tensor.shape.rank - 1)])
 
         filled = {key: rows(value) for key, value in inputs.items()}
@@ -92,7 +97,9 @@ def evaluation_lanes(data: tf.data.Dataset, strategy: tf.distribute.Strategy):
     return lanes_of_this_worker(data.map(fill) if missing else data, strategy)
 
 
-def make_function(step: Callable, strategy: tf.distribute.Strategy, run_eagerly: bool) -> Callable:
+def make_function(
+    step: Callable[..., dict[str, tf.Tensor]], strategy: tf.distribute.Strategy, run_eagerly: bool
+) -> Callable[..., dict[str, tf.Tensor]]:
     """Makes the function of a step that Keras's loops call with an iterator.
 
     Keras's own function fails on several workers, because it reduces each figure along an axis, and figures are
@@ -107,7 +114,7 @@ def make_function(step: Callable, strategy: tf.distribute.Strategy, run_eagerly:
         A function from an iterator of windows to the figures of the step.
     """
 
-    def one_step(iterator):
+    def one_step(iterator: Any) -> Any:
         outputs = strategy.run(step, args=(iterator.get_next(),))
         return tf.nest.map_structure(lambda figure: strategy.experimental_local_results(figure)[0], outputs)
 

@@ -1,16 +1,21 @@
 """Keras's contract for a model that is trained on windows of text: `compile`, `fit`, `evaluate` and `predict`."""
 
 import types
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, TypeAlias
 
 import keras
+import numpy as np
 import tensorflow as tf
 
+from models.fitting import compilation, replicas
+from models.fitting.metrics import Perplexity, TokenMean
+from models.fitting.sgd import OnePassSGD
 from models.layers.carried_state import CarriedState
 from models.text.checks import check_carried, check_lanes, check_windows
-from models.training import compilation
-from models.training import replicas as replicated
-from models.training.metrics import Perplexity, TokenMean
-from models.training.optimizers import OnePassSGD, take_reduced_gradients
+
+Windows: TypeAlias = tf.data.Dataset  # what `models.windows` returns; its elements are:
+Window: TypeAlias = tuple[dict[str, tf.Tensor], tf.Tensor, tf.Tensor]
 
 
 class WindowTraining(keras.Model):
@@ -23,26 +28,25 @@ class WindowTraining(keras.Model):
     # Keras would compile the whole step with XLA under a strategy, where the replicas' sum cannot be compiled.
     supports_jit = False
 
-    def _prepare_training(self):
+    def _prepare_training(self) -> None:
         """Creates metrics and carried states. Called once the layers are built, in the scope of the strategy."""
         figures = [TokenMean("loss"), Perplexity(), TokenMean("augmented_loss"), TokenMean("gradient_norm")]
         self._figures = {metric.name: metric for metric in (*figures, TokenMean("clipped"))}
         # In a namespace, which Keras does not track, so that neither `.keras` files nor SavedModels hold them.
+        shape = self.num_layers, self.units, self.variable_dtype
         self._untracked = types.SimpleNamespace(
-            carried={
-                part: CarriedState(self.num_layers, self.units, self.variable_dtype) for part in ("train", "test")
-            },
+            carried={part: CarriedState(*shape) for part in ("train", "test")},
             loss_weights={"temperature": self.temperature or 1.0, "gamma": self.gamma or 0.0},
             specs={},
             strategy=tf.distribute.get_strategy(),
         )
 
     @property
-    def metrics(self):
+    def metrics(self) -> list[keras.Metric]:
         """The metrics of training and evaluation, which Keras resets at the start of each epoch."""
         return list(self._figures.values())
 
-    def compile(self, optimizer="sgd", **kwargs):
+    def compile(self, optimizer: str | keras.optimizers.Optimizer = "sgd", **kwargs: Any) -> None:
         """Configures training as `keras.Model.compile` does; loss and metrics are the model's own.
 
         Args:
@@ -62,11 +66,11 @@ class WindowTraining(keras.Model):
             optimizer = keras.optimizers.get(optimizer)
             compilation.check_optimizer(optimizer, strategy)
             super().compile(optimizer, **kwargs | {"jit_compile": False})
-            take_reduced_gradients(optimizer)
+            compilation.take_reduced_gradients(optimizer)
             if not optimizer.built:
                 optimizer.build(self.trainable_variables)
 
-    def compile_from_config(self, config):
+    def compile_from_config(self, config: Mapping[str, Any]) -> None:
         """Compiles a loaded model as it was when it was saved.
 
         Args:
@@ -74,7 +78,9 @@ class WindowTraining(keras.Model):
         """
         self.compile(**keras.saving.deserialize_keras_object(config))
 
-    def fit(self, x=None, y=None, *, validation_data=None, **kwargs):
+    def fit(
+        self, x: Windows | None = None, y: None = None, *, validation_data: Windows | None = None, **kwargs: Any
+    ) -> keras.callbacks.History:
         """Trains as `keras.Model.fit` does.
 
         Args:
@@ -93,21 +99,19 @@ class WindowTraining(keras.Model):
                 a token is not in the vocabulary, or `x` starts in the middle and the model carries no state for it.
         """
         self._assert_compile_called("fit")
-        share = replicated.worker_index(self.distribute_strategy), replicated.num_workers(self.distribute_strategy)
+        share = replicas.worker_index(self.distribute_strategy), replicas.num_workers(self.distribute_strategy)
         check_windows("x", x, y, self.vocabulary_size, share)
         check_lanes("x", x, self.distribute_strategy.num_replicas_in_sync)
         check_carried("x", x, self.carried_state.lanes * share[1])
         if validation_data is not None:
             check_windows("validation_data", validation_data, None, self.vocabulary_size, share)
-            validation_data = replicated.evaluation_lanes(validation_data, self.distribute_strategy)
+            validation_data = replicas.evaluation_lanes(validation_data, self.distribute_strategy)
         self._trace_for("train_function", x)
-        x = replicated.lanes_of_this_worker(x, self.distribute_strategy)
+        x = replicas.lanes_of_this_worker(x, self.distribute_strategy)
         return super().fit(x, validation_data=validation_data, **{"shuffle": False} | kwargs)
 
-    def evaluate(self, x=None, y=None, **kwargs):
-        """Computes the exact loss and perplexity: every token of the lanes is predicted once.
-
-        The result does not depend on the length of the windows.
+    def evaluate(self, x: Windows | None = None, y: None = None, **kwargs: Any) -> list[float] | dict[str, float]:
+        """Computes the exact loss and perplexity, whatever the length of the windows: each token is predicted once.
 
         Args:
             x: A data set of `models.windows`, often of one lane.
@@ -124,11 +128,11 @@ class WindowTraining(keras.Model):
         if not kwargs.get("_use_cached_eval_dataset"):  # set by `fit`, which has checked its data
             self._assert_compile_called("evaluate")
             check_windows("x", x, y, self.vocabulary_size)
-            x = replicated.evaluation_lanes(x, self.distribute_strategy)
+            x = replicas.evaluation_lanes(x, self.distribute_strategy)
         self._trace_for("test_function", x)
         return super().evaluate(x, **kwargs)
 
-    def predict(self, x, **kwargs):
+    def predict(self, x: Windows | tf.Tensor | np.ndarray, **kwargs: Any) -> np.ndarray:
         """Computes logits, as `keras.Model.predict` does.
 
         Args:
@@ -141,7 +145,7 @@ class WindowTraining(keras.Model):
         Raises:
             ValueError: If there are several workers, or `x` is a data set whose lanes do not divide among the replicas.
         """
-        if replicated.num_workers(self.distribute_strategy) > 1:
+        if replicas.num_workers(self.distribute_strategy) > 1:
             raise ValueError("predict does not run on several workers. Load the saved model in one process instead.")
         if isinstance(x, tf.data.Dataset):
             check_windows("x", x, None, self.vocabulary_size)
@@ -149,7 +153,7 @@ class WindowTraining(keras.Model):
             self._trace_for("predict_function", x)
         return super().predict(x, **kwargs)
 
-    def train_step(self, data):
+    def train_step(self, data: Window) -> dict[str, tf.Tensor]:
         """Updates the weights from one window, for `keras.Model.fit`.
 
         Args:
@@ -159,32 +163,30 @@ class WindowTraining(keras.Model):
             The metrics since the beginning of the epoch, by name.
         """
         inputs, targets, weights = self._with_static_lanes(data, "train_function")
-        context = tf.distribute.get_replica_context()
-        replicas, lanes = context.num_replicas_in_sync, targets.shape[0]
-        batch_size = lanes * replicas
+        context, lanes = tf.distribute.get_replica_context(), targets.shape[0]
+        batch_size = lanes * context.num_replicas_in_sync
         carried = self._untracked.carried["train"]
         state = carried.read(inputs["window"][0], lanes)
         # Not `iterations`, which does not count every window if an optimizer accumulates gradients of several.
         masks = self.training_masks(batch_size, inputs["lane"], tf.cast(self.optimizer._iterations, tf.int32))
         gradients, sums, state = self.window_gradients(inputs["token_ids"], targets, weights, state, masks)
         carried.write(state)
-        if replicas > 1:  # with one replica it would only be a copy
+        if context.num_replicas_in_sync > 1:  # with one replica it would only be a copy
             *gradients, sums = context.all_reduce(tf.distribute.ReduceOp.SUM, [*gradients, sums])
         norm = tf.linalg.global_norm(gradients) / batch_size
         self._update(gradients, batch_size, norm)
         cross_entropy, augmented, tokens = tf.unstack(sums)
         clip_norm = self.optimizer.global_clipnorm
-        return self._count(
-            {
-                "loss": (cross_entropy, tokens),
-                "perplexity": (cross_entropy, tokens),
-                "augmented_loss": (augmented, tokens),
-                "gradient_norm": (norm, 1),
-                "clipped": (norm > clip_norm if clip_norm else 0, 1),
-            }
-        )
+        figures = {
+            "loss": (cross_entropy, tokens),
+            "perplexity": (cross_entropy, tokens),
+            "augmented_loss": (augmented, tokens),
+            "gradient_norm": (norm, 1),
+            "clipped": (norm > clip_norm if clip_norm else 0, 1),
+        }
+        return self._count(figures)
 
-    def test_step(self, data):
+    def test_step(self, data: Window) -> dict[str, tf.Tensor]:
         """Evaluates one window without dropout, for `keras.Model.evaluate`.
 
         Args:
@@ -205,7 +207,7 @@ class WindowTraining(keras.Model):
             sums = context.all_reduce(tf.distribute.ReduceOp.SUM, sums)
         return self._count(dict.fromkeys(("loss", "perplexity"), tf.unstack(sums)))
 
-    def predict_step(self, data):
+    def predict_step(self, data: Window | tf.Tensor) -> tf.Tensor:
         """Computes logits for `keras.Model.predict`.
 
         Args:
@@ -223,13 +225,13 @@ class WindowTraining(keras.Model):
         carried.write(state)
         return logits
 
-    def _make_function(self, step_function):
+    def _make_function(self, step_function: Callable[..., Any]) -> Callable[..., Any]:
         """Makes Keras's function of a step; several workers need a special one."""
-        if replicated.num_workers(self.distribute_strategy) > 1:
-            return replicated.make_function(step_function, self.distribute_strategy, self.run_eagerly)
+        if replicas.num_workers(self.distribute_strategy) > 1:
+            return replicas.make_function(step_function, self.distribute_strategy, self.run_eagerly)
         return super()._make_function(step_function)
 
-    def _maybe_symbolic_build(self, iterator=None, data_batch=None):
+    def _maybe_symbolic_build(self, iterator: Any = None, data_batch: Any = None) -> None:
         """Does nothing, since the model is built. Keras would read a window here, which fails on several workers."""
 
     def set_loss_weights(self, temperature: float | None = None, gamma: float | None = None) -> None:
@@ -263,33 +265,33 @@ class WindowTraining(keras.Model):
         return self._untracked.carried["train"]
 
     @property
-    def _compiled_scores(self):
+    def _compiled_scores(self) -> Callable[..., tuple[tf.Tensor, tf.Tensor]]:
         """`token_log_probabilities`, compiled by XLA once for every shape of a window."""
         if not hasattr(self._untracked, "scores"):
             self._untracked.scores = tf.function(self.token_log_probabilities, jit_compile=True, autograph=False)
         return self._untracked.scores
 
-    def _update(self, gradients, batch_size: int, norm) -> None:
+    def _update(self, gradients: Sequence[tf.Tensor], batch_size: int, norm: tf.Tensor) -> None:
         """Applies gradients that are summed over the batch and the replicas."""
         if isinstance(self.optimizer, OnePassSGD):
             self.optimizer.apply_sums(gradients, self.trainable_variables, batch_size, norm)
         else:
             self.optimizer.apply([gradient / batch_size for gradient in gradients], self.trainable_variables)
 
-    def _count(self, figures) -> dict:
+    def _count(self, figures: Mapping[str, Sequence[Any]]) -> dict[str, tf.Tensor]:
         """Updates metrics with the figures of a window, and returns their results."""
         for name, values in figures.items():
             self._figures[name].update_state(*values)
         return {name: self._figures[name].result() for name in figures}
 
-    def _trace_for(self, function: str, data: tf.data.Dataset) -> None:
+    def _trace_for(self, function: str, data: Windows) -> None:
         """Makes Keras trace a function again for windows of another shape: it would make the shape unknown instead."""
         specs = self._untracked.specs
         if specs.get(function) != data.element_spec:
             specs[function] = data.element_spec
             setattr(self, function, None)
 
-    def _with_static_lanes(self, data, function: str):
+    def _with_static_lanes(self, data: Window, function: str) -> Window:
         """Returns `data` with its number of lanes, which is unknown if several steps are one execution."""
         if data[1].shape[0] is not None:
             return data

@@ -1,4 +1,4 @@
-"""Checks of what a model of text is compiled with: arguments of `compile`, and the optimizer."""
+"""What a model of text is compiled with: checks of the arguments of `compile`, and the optimizer."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -42,3 +42,15 @@ def check_optimizer(optimizer: keras.optimizers.Optimizer, strategy: tf.distribu
         raise ValueError("optimizer: create it inside the scope() of the strategy that the model was created in.")
     if optimizer.loss_scale_factor or isinstance(optimizer, keras.optimizers.LossScaleOptimizer):
         raise ValueError("optimizer: no type of LanguageModel needs its loss scaled. Leave the scaling out.")
+
+
+def take_reduced_gradients(optimizer: keras.optimizers.Optimizer) -> None:
+    """Makes a Keras optimizer accept gradients that are already summed over the replicas.
+
+    Keras clips first and then sums over the replicas, so that with several replicas `global_clipnorm` would clip the
+    gradient of a part of the batch.
+
+    Args:
+        optimizer: The optimizer, which is changed.
+    """
+    optimizer._all_reduce_sum_gradients = list
