@@ -1,4 +1,4 @@
-"""The weights of an exported model: their order, how its files name them, and the architecture that their shapes tell.
+"""The weights of an exported model: their order, how its files name them, and the architecture that their shapes imply.
 
 The order is that of `LanguageModel.trainable_variables`: the embedding; kernel, recurrent kernel and bias of each LSTM
 layer; the kernel of an output layer that is not tied to the embedding, and its bias if it has one.

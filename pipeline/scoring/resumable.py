@@ -1,6 +1,6 @@
 """An output file that appears complete or not at all, and that an interrupted command can resume.
 
-It grows over several commands, so `models.files.writing`, which starts anew, cannot write it.
+It grows over several commands, so `models.files.writing`, which starts from an empty file, cannot write it.
 """
 
 import fcntl

@@ -1,4 +1,8 @@
-"""Reads the WikiText files: each article is a document."""
+"""Reads the WikiText files: each article is a document.
+
+WikiText-2 and WikiText-103 have a builder each: one builder with two configurations would be called `wikitext/2`, and
+neither `example_gen.dataset` nor prepared copies of the data sets would be found under their names.
+"""
 
 import re
 from collections.abc import Iterable, Iterator

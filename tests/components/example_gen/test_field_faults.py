@@ -162,8 +162,8 @@ def _tar() -> bytes:
     ("name", "content", "kind"),
     [
         ("train.txt", _tar(), "tar"),
-        ("train.txt.gz", gzip.compress(_tar()), "tar file inside a gzip"),
-        ("train.txt.gz", gzip.compress(b"PK\x03\x04 zipped"), "zip file inside a gzip"),
+        ("train.txt.gz", gzip.compress(_tar(), mtime=0), "tar file inside a gzip"),
+        ("train.txt.gz", gzip.compress(b"PK\x03\x04 zipped", mtime=0), "zip file inside a gzip"),
         ("train.txt", b"%PDF-1.7\n", "PDF"),
     ],
 )

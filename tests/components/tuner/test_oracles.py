@@ -25,7 +25,7 @@ def score(values):
 
 def make(folder, **changes):
     oracle = oracles.make_oracle(parameters(**{"space": SPACE, "max_trials": 6} | changes), "identity")
-    base_tuner.BaseTuner(oracle, directory=str(folder), project_name="search")  # tells the oracle its folder
+    base_tuner.BaseTuner(oracle, directory=str(folder), project_name="search")  # gives the oracle its folder
     return oracle
 
 
