@@ -126,7 +126,7 @@ def machine() -> str:
     lines = information.read_text().splitlines() if information.exists() else []
     processor = next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), "")
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    found = f"{processor or platform.processor() or platform.machine()}, {cores} cores"
+    found = f"{processor or platform.processor() or platform.machine()}, {cores} core{'s' if cores > 1 else ''}"
     if shutil.which("nvidia-smi"):
         query = ["nvidia-smi", "--query-gpu=name", "--format=csv,noheader"]
         gpus = subprocess.run(query, capture_output=True, text=True).stdout.split("\n")
