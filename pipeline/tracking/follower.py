@@ -25,6 +25,15 @@ END_SECONDS = 90.0  # time to send the rest after the run has ended
 REQUEST = {"MLFLOW_HTTP_REQUEST_TIMEOUT": "10", "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2"}
 
 
+def limit_requests() -> None:
+    """Makes MLflow's client give up after seconds if there is no server, unless the environment sets it up.
+
+    Call it before MLflow is imported. By default the client retries for over four minutes.
+    """
+    for name, value in REQUEST.items():
+        os.environ.setdefault(name, value)
+
+
 def follow(
     connection: Connection, uri: str, root: Path, run_id: str, values: Mapping[str, Any], started: float
 ) -> None:
@@ -124,8 +133,7 @@ def _detach(log: Path) -> None:
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)
     os.nice(5)
-    for name, value in REQUEST.items():
-        os.environ.setdefault(name, value)
+    limit_requests()
     with contextlib.suppress(OSError):
         log.parent.mkdir(parents=True, exist_ok=True)
         file = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)

@@ -31,6 +31,7 @@ def publish(root: Path, run_id: str, uri: str | None) -> str:
     problems = tracking_options.problems(uri)
     if problems:
         raise RunnerError("\n".join(problems).replace("tracking.mlflow_uri", "--mlflow-uri"))
+    follower.limit_requests()
     try:
         from pipeline.tracking.publisher import (
             Publisher,  # imported late: MLflow takes seconds to load, and is an extra
