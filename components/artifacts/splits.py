@@ -3,6 +3,7 @@
 from pathlib import Path
 
 SPLITS = ("train", "eval", "test")
+EVALUATED_SPLITS = SPLITS[1:]  # those that the Evaluator measures a model on
 
 
 def split_dir(artifact: Path, split: str) -> Path:

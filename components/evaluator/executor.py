@@ -9,7 +9,7 @@ from typing import Any
 from components.artifacts import blessing, vocabulary
 from components.artifacts.document import finite
 from components.artifacts.evaluation import EMBEDDING, EVALUATION, PREDICTIONS, Evaluation
-from components.artifacts.splits import split_dir
+from components.artifacts.splits import EVALUATED_SPLITS, split_dir
 from components.base import ComponentError, Context
 from components.evaluator import baseline, gate, sharded_reading
 from components.evaluator.adaptive import evaluation as adaptive
@@ -22,8 +22,6 @@ from components.evaluator.figures.subspace_distance import subspace_distance
 from models.serving import saved_model
 from models.text.token_stream import TokenStream
 from models.text.unigram import count_tokens
-
-EVALUATED_SPLITS = ("eval", "test")
 
 
 def execute(

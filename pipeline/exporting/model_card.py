@@ -8,7 +8,8 @@ from typing import Any
 import jinja2
 import yaml
 
-from pipeline.exporting.pushed_model import MEASURED_SPLITS, PushedModel
+from components.artifacts.splits import EVALUATED_SPLITS
+from pipeline.exporting.pushed_model import PushedModel
 
 TEMPLATES = Path(__file__).parent / "templates"
 PATHS = ("initial_model", "pretrained_embeddings")  # paths in the recipe; the card has only their last part
@@ -84,7 +85,7 @@ def _card(kind: str, pushed: PushedModel, model, figures: Figures, values: Mappi
     recipe = {key: value for key, value in pushed.card["recipe"].items() if value is not None}
     recipe |= {key: Path(recipe[key]).name for key in PATHS if key in recipe}
     judged = (pushed.evaluation or {}).get("splits", {})
-    both = {split: {**judged.get(split, {}), **figures.get(split, {})} for split in MEASURED_SPLITS}
+    both = {split: {**judged.get(split, {}), **figures.get(split, {})} for split in EVALUATED_SPLITS}
     splits = {split: measured for split, measured in both.items() if measured}
     if not values:
         values = {split: measured["perplexity"] for split, measured in splits.items()}

@@ -9,7 +9,7 @@ from typing import Any
 from components.artifacts.evaluation import EVALUATION, Evaluation
 from components.artifacts.model_card import CARD, ModelCard
 from components.artifacts.pushed_model import PUSHED
-from components.artifacts.splits import split_dir
+from components.artifacts.splits import EVALUATED_SPLITS, split_dir
 from components.base import ComponentError
 from components.evaluator.baseline import digest
 from components.pusher.versions import list_versions
@@ -18,8 +18,6 @@ from pipeline.errors import RunnerError, describe
 from pipeline.metadata.store import Metadata
 from pipeline.pipeline import serving_dir
 from pipeline.root import metadata_file
-
-MEASURED_SPLITS = ("eval", "test")  # the splits that the Evaluator judged the model on
 
 
 @dataclass(frozen=True)
@@ -75,12 +73,17 @@ def find(settings: Settings, version: int | None, tokens: Path | None) -> Pushed
             f"{path / CARD.file} cannot be read as the card of a pushed model. {error} Push the model again, or name "
             "another --version."
         ) from error
+    if "dropout" not in card["recipe"]:  # the card leaves the recipe open, but an export needs it
+        raise RunnerError(
+            f"{path / CARD.file} cannot be read as the card of a pushed model: its recipe has no dropout. Push the "
+            "model again, or name another --version."
+        )
     executions = _executions(root, digest(path))
     evaluation = _evaluation(root, executions)
     if tokens is None and "Transform" in executions:
         tokens = root / executions["Transform"]["outputs"]["transformed_examples"].uri
         tokens = tokens if tokens.is_dir() else None
-    elif tokens is not None and not all(split_dir(tokens, split).is_dir() for split in MEASURED_SPLITS):
+    elif tokens is not None and not all(split_dir(tokens, split).is_dir() for split in EVALUATED_SPLITS):
         raise RunnerError(
             f"--tokens {tokens}: expected the folders Split-eval and Split-test, as Transform writes them "
             "(<root>/Transform/transformed_examples/<execution>)."

@@ -4,7 +4,7 @@ import errno
 import sys
 from pathlib import Path
 
-from components.artifacts.splits import split_dir
+from components.artifacts.splits import EVALUATED_SPLITS, split_dir
 from components.evaluator.adaptive.trained_model import rebuild
 from components.evaluator.evaluation_split import line_cross_entropy
 from components.evaluator.exported_model import ExportedModel
@@ -19,7 +19,7 @@ from models.text.token_stream import TokenStream
 from models.text.tokenizer import Tokenizer
 from pipeline.errors import Refused, RunnerError
 from pipeline.exporting import model_card
-from pipeline.exporting.pushed_model import MEASURED_SPLITS, PushedModel
+from pipeline.exporting.pushed_model import PushedModel
 
 OPTIONS = ("dropout", "init_scale", "augmented", "gradient_through_target", "seed")  # keys of the recipe
 AUGMENTED = ("temperature", "gamma")
@@ -126,7 +126,7 @@ def _streams(pushed: PushedModel, vocabulary_size: int) -> dict[str, TokenStream
     if pushed.tokens is None:
         return {}
     try:
-        streams = {split: TokenStream(split_dir(pushed.tokens, split)) for split in MEASURED_SPLITS}
+        streams = {split: TokenStream(split_dir(pushed.tokens, split)) for split in EVALUATED_SPLITS}
     except ValueError as error:
         raise RunnerError(f"{error} Or name another folder with --tokens DIR.") from error
     for split, stream in streams.items():

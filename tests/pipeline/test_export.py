@@ -126,9 +126,11 @@ def test_bad_input_is_named_and_nothing_is_overwritten(pushed_root, tmp_path):
     assert (tmp_path / "file").read_text() == "mine"
 
 
-def test_a_damaged_card_is_named(pushed_root, tmp_path):
+@pytest.mark.parametrize("damage", [lambda card: [], lambda card: card | {"recipe": {}}], ids=["list", "no recipe"])
+def test_a_damaged_card_is_named(pushed_root, tmp_path, damage):
     shutil.copytree(pushed_root / "serving", tmp_path / "serving")
-    (tmp_path / "serving" / "1" / "assets.extra" / "model_card.json").write_text("[]")
+    file = tmp_path / "serving" / "1" / "assets.extra" / "model_card.json"
+    file.write_text(json.dumps(damage(json.loads(file.read_text()))))
     done = export(tmp_path, "hub", tmp_path / "new")
     assert done.returncode == USAGE_ERROR
     assert "model_card.json cannot be read as the card of a pushed model" in done.stderr

@@ -21,14 +21,6 @@ TEXT = "w1 w2\nw3"
 
 
 @pytest.fixture(scope="module")
-def folder(exported_models, tmp_path_factory):
-    """A folder of one version that no test changes."""
-    folder = tmp_path_factory.mktemp("serving")
-    push(exported_models / "first", folder, 1)
-    return folder
-
-
-@pytest.fixture(scope="module")
 def client(folder):
     with TestClient(make_app(make_serving(folder))) as client:
         yield client

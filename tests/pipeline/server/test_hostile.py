@@ -9,21 +9,13 @@ import httpx
 import pytest
 
 from pipeline.server.app import Limits
-from tests.pipeline.server.serving_folder import make_serving, push, serve
+from tests.pipeline.server.serving_folder import make_serving, serve
 
 PREDICT = "/v1/models/lm:predict"
 GENERATE = {"prompt": "w1", "max_words": 3, "temperature": 1.0, "top_k": 0, "top_p": 1.0, "seed": 1}
 DEEP = "[" * 500 + '"a"' + "]" * 500
 DEEPER = "[" * 900 + '"a"' + "]" * 900
 DIGITS = "1" * 5000
-
-
-@pytest.fixture(scope="module")
-def folder(exported_models, tmp_path_factory):
-    """A folder of one version that no test changes."""
-    folder = tmp_path_factory.mktemp("serving")
-    push(exported_models / "first", folder, 1)
-    return folder
 
 
 @pytest.fixture(scope="module")

@@ -6,20 +6,12 @@ import socket
 import time
 
 import httpx
-import pytest
 
 from pipeline.server.app import Limits
-from tests.pipeline.server.serving_folder import make_serving, push, serve
+from tests.pipeline.server.serving_folder import make_serving, serve
 from tests.pipeline.server.test_hostile import wait_for
 
 PREDICT = "/v1/models/lm:predict"
-
-
-@pytest.fixture(scope="module")
-def folder(exported_models, tmp_path_factory):
-    folder = tmp_path_factory.mktemp("serving")
-    push(exported_models / "first", folder, 1)
-    return folder
 
 
 def generate(rows, max_words):
