@@ -113,22 +113,24 @@ def _products_of_the_output(options, hidden):
     """Makes the products of the logits, of their gradients, and of the augmented loss where the options ask for it."""
     import tensorflow as tf
 
+    from models.layers.matmul import compiled_matmul
+
     table = _normal(hidden.dtype, options.vocabulary, options.units)
     d_logits = _normal(hidden.dtype, BATCH * TIME, options.vocabulary)
-    logits_type = "float32" if options.augmented else hidden.dtype  # rounded logits would spoil the augmented loss
-    exact_hidden, exact_table = tf.cast(hidden, logits_type), tf.cast(table, logits_type)
+    unrounded = tf.function(lambda a, b: compiled_matmul(a, b, "float32"), jit_compile=True)
     words = table[: len(set(window(options.vocabulary)[1].ravel().tolist()))]
     d_similarity = _normal(hidden.dtype, words.shape[0], options.vocabulary) if options.through else None
 
     def output_products():
         results = [
-            tf.matmul(exact_hidden, exact_table, transpose_b=True),
+            unrounded(hidden, table) if options.augmented else tf.matmul(hidden, table, transpose_b=True),
             tf.matmul(d_logits, table),
             tf.matmul(d_logits, hidden, transpose_a=True),
         ]
         if options.augmented:
             results.append(tf.matmul(words, table, transpose_b=True))
         if options.through:
+            results += [unrounded(words, table)]
             results += [tf.matmul(d_similarity, words, transpose_a=True), tf.matmul(d_similarity, table)]
         return results
 

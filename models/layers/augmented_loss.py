@@ -44,9 +44,8 @@ def augmented_loss(
         gamma: γ >= 0, a float or a scalar tensor.
         gradient_through_target: Whether the gradient also flows through y~ into `table`. The paper does not say;
             in a complete training the augmented loss needs it to improve the perplexity (experiments/README.md).
-        precision: "float32", or "bfloat16" for the products of the gradient, of L u and, without augmented loss, of the
-            logits. With the augmented loss logits are never rounded, because its pull is a small difference of two
-            softmaxes.
+        precision: "float32", or "bfloat16" for the operands of the large products. With the augmented loss logits are
+            float32 sums, not rounded, because its pull is a small difference of two softmaxes.
         sample_weight: float32 [tokens], the factor of each token in the sum, or None for 1.
 
     Returns:
@@ -83,8 +82,9 @@ def augmented_loss(
     has_bias, has_table = bias is not None, table is not None
 
     @tf.custom_gradient
-    def total_and_parts(hidden: tf.Tensor, kernel: tf.Tensor, *optional: tf.Tensor) -> Any:
-        given = list(optional)
+    def total_and_parts(*arguments: tf.Tensor) -> Any:
+        # Without this a tape in eager code would also differentiate what XLA compiles.
+        hidden, kernel, *given = map(tf.stop_gradient, arguments)
         bias = given.pop(0) if has_bias else None
         table = given.pop(0) if has_table else None
         output = OutputLayer(kernel, tf.cast(kernel, precision) if precision == "bfloat16" else None, bias)
@@ -118,9 +118,8 @@ def _in_chunks(
         dict of the gradients that are summed over the tokens: `d_kernel` and, if they apply, `d_bias` and `d_table`).
     """
     chunks, order, parts = row_chunks(tokens[0].shape[0], output.kernel.shape[0]), None, []
-    if estimate is not None and (estimate.gradient_through_target or len(chunks) > 1):
-        # Tokens of one word side by side: their logits are summed in 2 ms instead of 8 of one core (Zen 4, 700
-        # tokens, 10,000 words), and each chunk has few words whose target distribution it needs.
+    if estimate is not None and len(chunks) > 1:
+        # Tokens of one word side by side, so that each chunk has few words whose target distribution it needs.
         order = tf.argsort(tokens[1], stable=True)
         tokens = [tf.gather(x, order) for x in tokens]
     sums: dict[str, tf.Tensor] = {}

@@ -217,9 +217,11 @@ def lstm(
             d_z = tf.reshape(d_z, [-1, 4 * units])
             d_inputs = tf.reshape(matmul(d_z, kernel, precision, transpose_b=True), tf.shape(inputs))
             before = tf.reshape(tf.concat([(h0 * mask)[None], hiddens[:-1]], axis=0), [-1, units])
-            d_kernels = matmul(tf.concat([flat_inputs, before], axis=1), d_z, precision, transpose_a=True)
+            with tf.control_dependencies([d_inputs]):  # which the layer below waits for
+                d_kernels = matmul(tf.concat([flat_inputs, before], axis=1), d_z, precision, transpose_a=True)
+                d_bias = tf.reduce_sum(d_z, axis=0)
             d_kernel, d_recurrent = tf.split(d_kernels, [flat_inputs.shape[1], units])
-            return d_inputs, d_kernel, d_recurrent, tf.reduce_sum(d_z, axis=0), d_h, d_c
+            return d_inputs, d_kernel, d_recurrent, d_bias, d_h, d_c
 
         return (hiddens, h, cells[-1]), gradient
 
