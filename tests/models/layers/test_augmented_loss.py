@@ -108,7 +108,8 @@ def test_losses_and_gradients_are_the_papers_with_a_vocabulary_of_7(through):
 
 def test_in_bfloat16_the_logits_are_exact_sums_of_rounded_operands():
     hidden, targets, kernel, bias, table = example(2.0, tied=False, bias=True)
-    _, cross_entropy, _ = augmented_loss(*map(tf.constant, (hidden, targets, kernel, bias, table)), precision="bfloat16")
+    tensors = map(tf.constant, (hidden, targets, kernel, bias, table))
+    _, cross_entropy, _ = augmented_loss(*tensors, precision="bfloat16")
     rounded = (tf.cast(tf.cast(x, "bfloat16"), "float64").numpy() for x in (hidden, kernel))
     expected_cross_entropy, _ = reference.losses(next(rounded), targets, next(rounded), bias.astype(np.float64))
     np.testing.assert_allclose(cross_entropy, expected_cross_entropy, rtol=1e-5, atol=1e-6)
