@@ -130,8 +130,8 @@ def _products_of_the_output(options, hidden):
         if options.augmented:
             results.append(tf.matmul(words, table, transpose_b=True))
         if options.through:
-            results += [unrounded(words, table)]
-            results += [tf.matmul(d_similarity, words, transpose_a=True), tf.matmul(d_similarity, table)]
+            results += [unrounded(words, table), tf.matmul(d_similarity, words, transpose_a=True)]
+            results.append(tf.matmul(d_similarity, table))
         return results
 
     return output_products

@@ -87,7 +87,7 @@ def augmented_loss(
         hidden, kernel, *given = map(tf.stop_gradient, arguments)
         bias = given.pop(0) if has_bias else None
         table = given.pop(0) if has_table else None
-        output = OutputLayer(kernel, tf.cast(kernel, precision) if precision == "bfloat16" else None, bias)
+        output = OutputLayer(kernel, tf.cast(kernel, precision) if precision == "bfloat16" else kernel, bias)
         estimate = TargetEstimate(table, temperature, gamma, gradient_through_target) if has_table else None
         weights = tf.ones_like(hidden[:, 0]) if sample_weight is None else sample_weight
         by_token, sums = _in_chunks((hidden, targets, weights), output, estimate)

@@ -19,12 +19,12 @@ class OutputLayer(NamedTuple):
 
     Attributes:
         kernel: W, float32 [vocabulary, units].
-        rounded: W in bfloat16 if the products of the gradient are to be in it, else None.
+        in_products: W in the type of the products: bfloat16, or W itself.
         bias: b, float32 [vocabulary], or None.
     """
 
     kernel: tf.Tensor
-    rounded: tf.Tensor | None
+    in_products: tf.Tensor
     bias: tf.Tensor | None
 
 
@@ -84,18 +84,17 @@ def cross_entropy_part(
         dict of `ce` (J) and `augmented` (zeros), [tokens] each, and of the gradients `d_hidden` [tokens, units],
         `d_kernel` [vocabulary, units] and, where the layer has a bias, `d_bias` [vocabulary].
     """
-    kernel, rounded, bias = output
+    kernel, in_products, bias = output
     tokens, units, vocabulary_size = tf.shape(hidden)[0], hidden.shape[1], kernel.shape[0]
-    kernel_or_rounded = kernel if rounded is None else rounded
-    like = kernel_or_rounded.dtype
-    logits = tf.matmul(tf.cast(hidden, like), kernel_or_rounded, transpose_b=True)
+    like = in_products.dtype
+    logits = tf.matmul(tf.cast(hidden, like), in_products, transpose_b=True)
     logits = logits if bias is None else logits + tf.cast(bias, like)
     y = tf.nn.softmax(logits)
     places = tf.stack([tf.range(tokens), targets], axis=1)
     y_target = tf.gather_nd(y, places)
     others = add_at(y, places, -y_target)
     ones = tf.ones([vocabulary_size, 16 - units % 16], like)  # more than one, so that the product's width is even
-    products = tf.cast(tf.matmul(others, tf.concat([kernel_or_rounded, ones], axis=1)), hidden.dtype)
+    products = tf.cast(tf.matmul(others, tf.concat([in_products, ones], axis=1)), hidden.dtype)
     rest = products[:, units : units + 1]  # 1 - y[target]
     weighted = weights[:, None] * hidden
     d_hidden = weights[:, None] * (products[:, :units] - rest * tf.gather(kernel, targets))
@@ -145,14 +144,13 @@ def augmented_part(
         dict of `ce` (J) and `augmented` (J_aug), [tokens] each, and of the gradients `d_hidden` [tokens, units],
         `d_kernel` [vocabulary, units] and, where they apply, `d_bias` [vocabulary] and `d_table` [vocabulary, units].
     """
-    kernel, rounded, bias = output
+    _, kernel, bias = output
     _, temperature, gamma, gradient_through_target = estimate
-    precision = hidden.dtype.name if rounded is None else "bfloat16"
-    factor = kernel if rounded is None else rounded
+    precision = kernel.dtype.name
     by_targets = _estimated_targets(targets, estimate, kernel.shape[0], precision)
     estimated = tf.gather(by_targets.by_word, by_targets.index)
     logits, top, log_sum, tempered_log_sum, prediction_part, d_logits = _fused_losses(
-        hidden, factor, bias, estimated, weights, temperature, gamma
+        hidden, kernel, bias, estimated, weights, temperature, gamma
     )
     places = tf.stack([tf.range(tf.shape(hidden)[0]), targets], axis=1)
     below_top = tf.gather_nd(logits, places) - top
@@ -160,7 +158,7 @@ def augmented_part(
     pull = tf.exp(below_top / temperature - tempered_log_sum) - tf.gather_nd(estimated, places)
     at_target = tf.cast(weights * (tf.math.expm1(-cross_entropy) + gamma * pull), precision)
     d_logits = set_at(d_logits, places, at_target)
-    d_hidden = matmul(d_logits, factor, precision)
+    d_hidden = matmul(d_logits, kernel, precision)
     with tf.control_dependencies([d_hidden]):  # so that the layers need not wait, as in `cross_entropy_part`
         d_kernel = matmul(d_logits, hidden, precision, transpose_a=True)
     part = {
@@ -172,7 +170,7 @@ def augmented_part(
     if bias is not None:
         part["d_bias"] = tf.reduce_sum(tf.cast(d_logits, hidden.dtype), axis=0)
     if gradient_through_target:
-        part["d_table"] = _table_gradient(hidden, weights, factor, bias, by_targets, estimate)
+        part["d_table"] = _table_gradient(hidden, weights, kernel, bias, by_targets, estimate)
     return part
 
 
