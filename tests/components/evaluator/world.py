@@ -3,6 +3,7 @@
 import json
 import shutil
 
+import keras
 import numpy as np
 import tensorflow as tf
 
@@ -98,6 +99,7 @@ class World:
         self.tokenizer = write_vocabulary(root / "vocabulary", ["<unk>", "<eos>", *CYCLE])
         write_two_documents(root / "examples", TEXTS)
         write_tokens(root / "tokens", TEXTS, self.tokenizer)
+        keras.utils.set_random_seed(1)
         self.model = LanguageModel(12, units=16, augmented=False, init_scale=0.3)
         self.log_probabilities = {}
         for name, further_steps in (("untrained", 0), ("weak", 60), ("good", 190)):
