@@ -7,26 +7,55 @@ trained, so the settings refuse 0.
 """
 
 
-def check_network(vocabulary_size: int, units: int, num_layers: int, dropout: float, init_scale: float) -> None:
+def check_network(
+    vocabulary_size: int, units: int, num_layers: int, embedding_units: int | None, init_scale: float
+) -> None:
     """Checks the arguments of the network.
 
     Args:
         vocabulary_size: Number of words V, at least 1.
         units: Size of the hidden states, at least 1.
         num_layers: Number of LSTM layers, at least 1.
-        dropout: Probability of dropping, in [0, 1).
+        embedding_units: Size of the word vectors, at least 1, or None.
         init_scale: Bound of the initial weights, at least 0; 0 makes a model that predicts all words equally.
 
     Raises:
         ValueError: For the first argument that is out of its range.
     """
-    for name, value in {"vocabulary_size": vocabulary_size, "units": units, "num_layers": num_layers}.items():
-        if value < 1:
+    sizes = {"vocabulary_size": vocabulary_size, "units": units, "num_layers": num_layers}
+    for name, value in {**sizes, "embedding_units": embedding_units}.items():
+        if value is not None and value < 1:
             raise ValueError(f"{name}: found {value}, expected at least 1.")
-    if not 0 <= dropout < 1:
-        raise ValueError(f"dropout: found {dropout}, expected a probability of dropping in [0, 1).")
     if init_scale < 0:
         raise ValueError(f"init_scale: found {init_scale}, expected at least 0.")
+
+
+def check_dropout(**rates: float | None) -> None:
+    """Checks probabilities of dropping.
+
+    Args:
+        **rates: The probabilities by the names of their arguments, in [0, 1); None was not given.
+
+    Raises:
+        ValueError: For the first that is out of its range.
+    """
+    for name, rate in rates.items():
+        if rate is not None and not 0 <= rate < 1:
+            raise ValueError(f"{name}: found {rate}, expected a probability of dropping in [0, 1).")
+
+
+def check_penalties(**coefficients: float) -> None:
+    """Checks coefficients of penalties.
+
+    Args:
+        **coefficients: The coefficients by the names of their arguments, at least 0.
+
+    Raises:
+        ValueError: For the first that is out of its range.
+    """
+    for name, value in coefficients.items():
+        if not value >= 0:
+            raise ValueError(f"{name}: found {value}, expected at least 0.")
 
 
 def check_loss(

@@ -1,18 +1,19 @@
 """The language model: embedding, variational-dropout LSTM layers, a (tied) output layer, the paper's training step."""
 
 import inspect
-from collections.abc import Sequence
 from typing import Any
 
 import keras
 import tensorflow as tf
 
-from models.arguments import check_loss, check_network, check_types
+from models.arguments import check_dropout, check_loss, check_network, check_penalties, check_types
 from models.fitting.window_training import WindowTraining
+from models.layers.activation_regularization import activation_penalty
 from models.layers.augmented_loss import augmented_loss, row_chunks, token_log_probabilities
+from models.layers.dropout import DropoutMasks, DropoutRates, draw_masks
 from models.layers.scatter import add_at
 from models.layers.tied_dense import TiedDense
-from models.layers.variational_lstm import VariationalLSTM, variational_mask
+from models.layers.variational_lstm import VariationalLSTM
 
 
 @keras.saving.register_keras_serializable(package="language_model")
@@ -24,10 +25,16 @@ class LanguageModel(WindowTraining):
 
     Args:
         vocabulary_size: Number of words V, `<unk>` and `<eos>` included.
-        units: Size of the hidden states and of the word vectors.
+        units: Size of the hidden states, and of the word vectors where `embedding_units` does not say otherwise.
         num_layers: Number of LSTM layers. Default 2.
-        dropout: Probability of *dropping*, in [0, 1), of the vectors that enter the first layer and of every layer's
-            hidden state. Default 0.
+        embedding_units: Size of the word vectors. If it is not `units`, a projection without a bias takes the last
+            layer's hidden states to it (Melis et al., arXiv 1707.05589). Default None: `units`, no projection.
+        dropout: Probability of *dropping*, in [0, 1), of every layer's hidden state, wherever it is used. Default 0.
+        input_dropout: That of the vectors that enter the first layer. Default None: `dropout`.
+        output_dropout: That of the last layer's hidden state on its way to the output layer, with a mask of its own;
+            `dropout` is then of what is fed back. Default None: one mask for both.
+        embedding_dropout: That of whole words: a dropped word's vector is 0 wherever it is read. Default 0.
+        weight_dropout: That of each weight of the recurrent kernels. Default 0.
         tie_embeddings: Whether the output layer's kernel is the embedding. Default True.
         output_bias: Whether an untied output layer has a bias. Default False.
         init_scale: Weights start uniform in [-init_scale, init_scale]. Default 0.1.
@@ -38,6 +45,9 @@ class LanguageModel(WindowTraining):
         target: The embedding that the estimated target distribution y~ is made from: "current" (the paper's; default),
             "held" (a copy that training renews at intervals) or "average" (a moving average), as target networks in
             reinforcement learning. The copy is the weight `target_table`.
+        activation_regularization: Coefficient of AR, the mean square of the last layer's dropped hidden state, for each
+            token, in nats. Default 0.
+        temporal_activation_regularization: Coefficient of TAR, the mean square of its change. Default 0.
         precision: Type of the large products of training, "bfloat16" or that of the weights. Default None: the compute
             type of `dtype`. Logits of the augmented loss, softmaxes, sums and evaluation are never rounded.
         seed: Seed of the dropout masks. Default 1.
@@ -77,7 +87,12 @@ class LanguageModel(WindowTraining):
         vocabulary_size: int,
         units: int,
         num_layers: int = 2,
+        embedding_units: int | None = None,
         dropout: float = 0.0,
+        input_dropout: float | None = None,
+        output_dropout: float | None = None,
+        embedding_dropout: float = 0.0,
+        weight_dropout: float = 0.0,
         tie_embeddings: bool = True,
         output_bias: bool = False,
         init_scale: float = 0.1,
@@ -86,16 +101,30 @@ class LanguageModel(WindowTraining):
         gamma: float | None = None,
         gradient_through_target: bool | None = None,
         target: str = "current",
+        activation_regularization: float = 0.0,
+        temporal_activation_regularization: float = 0.0,
         precision: str | None = None,
         seed: int = 1,
         **kwargs: Any,
     ) -> None:
         # Keras must not cast inputs and state: under a mixed policy they keep the type of the weights, like the logits.
         super().__init__(**kwargs, autocast=False)
-        check_network(vocabulary_size, units, num_layers, dropout, init_scale)
+        check_network(vocabulary_size, units, num_layers, embedding_units, init_scale)
+        rates = {"dropout": dropout, "input_dropout": input_dropout, "output_dropout": output_dropout}
+        check_dropout(**rates, embedding_dropout=embedding_dropout, weight_dropout=weight_dropout)
         check_loss(augmented, temperature, gamma, gradient_through_target, target)
+        check_penalties(
+            activation_regularization=activation_regularization,
+            temporal_activation_regularization=temporal_activation_regularization,
+        )
         self.vocabulary_size, self.units, self.num_layers = vocabulary_size, units, num_layers
-        self.dropout, self.init_scale = dropout, init_scale
+        self.embedding_units, self.init_scale = embedding_units or units, init_scale
+        self.dropout, self.input_dropout, self.output_dropout = dropout, input_dropout, output_dropout
+        self.embedding_dropout, self.weight_dropout = embedding_dropout, weight_dropout
+        inputs = dropout if input_dropout is None else input_dropout
+        self._rates = DropoutRates(inputs, dropout, output_dropout, embedding_dropout, weight_dropout)
+        self.activation_regularization = activation_regularization
+        self.temporal_activation_regularization = temporal_activation_regularization
         self.tie_embeddings, self.output_bias = tie_embeddings, output_bias
         self.augmented, self.target, self.seed = augmented, target, seed
         self.temperature = (20.0 if temperature is None else temperature) if augmented else None
@@ -111,7 +140,7 @@ class LanguageModel(WindowTraining):
         self.built = True
 
     def _make_layers(self) -> None:
-        units, dtype = self.units, self.variable_dtype
+        units, features, dtype = self.units, self.embedding_units, self.variable_dtype
 
         def uniform() -> keras.initializers.Initializer:
             return keras.initializers.RandomUniform(-self.init_scale, self.init_scale)
@@ -119,23 +148,29 @@ class LanguageModel(WindowTraining):
         # Only the LSTM layers' large products are rounded: the output layer must not be, for the loss.
         rounded = "mixed_bfloat16" if self.precision == "bfloat16" else dtype
         self.embedding = keras.layers.Embedding(
-            self.vocabulary_size, units, embeddings_initializer=uniform(), dtype=dtype, name="embedding"
+            self.vocabulary_size, features, embeddings_initializer=uniform(), dtype=dtype, name="embedding"
         )
         self.lstm_layers = [
             VariationalLSTM(units, initializer=uniform(), dtype=rounded, name=f"lstm_{i}")
             for i in range(self.num_layers)
         ]
+        self.projection = None
+        if features != units:
+            self.projection = keras.layers.Dense(
+                features, use_bias=False, kernel_initializer=uniform(), dtype=dtype, name="projection"
+            )
+            self.projection.build((None, units))
         tied_to = self.embedding if self.tie_embeddings else None
         self.output_layer = TiedDense(
             self.vocabulary_size, tied_to, self.output_bias, uniform(), dtype=dtype, name="output"
         )
         self.embedding.build()
-        for layer in self.lstm_layers:
-            layer.build((None, None, units))
-        self.output_layer.build((None, units))
+        for i, layer in enumerate(self.lstm_layers):
+            layer.build((None, None, units if i else features))
+        self.output_layer.build((None, features))
         self.target_table = None
         if self.augmented and self.target != "current":
-            shape = self.vocabulary_size, units
+            shape = self.vocabulary_size, features
             self.target_table = self.add_weight(name="target_table", shape=shape, trainable=False)
             self.target_table.assign(self.embedding.embeddings)
 
@@ -158,17 +193,18 @@ class LanguageModel(WindowTraining):
             state: float32 [batch, num_layers, 2, units].
 
         Returns:
-            (hidden states of the last layer, float32 [batch, time, units], the new state).
+            (hidden states of the last layer, projected if there is a projection, float32
+            [batch, time, embedding_units]; the new state).
         """
         embedded = tf.gather(tf.convert_to_tensor(self.embedding.embeddings), tf.transpose(token_ids))
         hidden, state = self._lstm(embedded, state)
-        return tf.transpose(hidden, [1, 0, 2]), state
+        return tf.transpose(self._projected(hidden), [1, 0, 2]), state
 
     def logits(self, hidden: tf.Tensor) -> tf.Tensor:
         """Computes logits.
 
         Args:
-            hidden: Hidden states of the last layer, float [..., units].
+            hidden: What `hidden_states` returned, float [..., embedding_units].
 
         Returns:
             Logits [..., V], in the type of the weights.
@@ -181,12 +217,13 @@ class LanguageModel(WindowTraining):
         """Reads tokens and returns logits; the class documents the arguments."""
         batch_size = tf.shape(token_ids)[0]
         state = self.zero_state(batch_size) if state is None else state
-        masks = None
-        if training and self.dropout:
+        ids, masks = tf.transpose(token_ids), None
+        embedded = self.embedding(ids)  # `embeddings` itself would be rounded here under a mixed policy
+        if training and any(self._rates):
             masks = self._draw_masks(batch_size, tf.range(batch_size), self._call_seeds.next())
-        # The layer looks the words up: inside `call` Keras would round its table under a mixed policy.
-        hidden, state = self._lstm(self.embedding(tf.transpose(token_ids)), state, masks)
-        logits = self.logits(tf.transpose(hidden, [1, 0, 2]))
+            embedded = masks.entering(embedded, ids)
+        hidden, state = self._lstm(embedded, state, masks)
+        logits = self.logits(tf.transpose(self._projected(hidden), [1, 0, 2]))
         return (logits, state) if return_state else logits
 
     def window_gradients(
@@ -195,7 +232,7 @@ class LanguageModel(WindowTraining):
         targets: tf.Tensor,
         weights: tf.Tensor,
         state: tf.Tensor,
-        masks: Sequence[tf.Tensor] | None = None,
+        masks: DropoutMasks | None = None,
     ) -> tuple[list[tf.Tensor], tf.Tensor, tf.Tensor]:
         """Computes the gradient of the loss of one window, summed over its tokens.
 
@@ -203,8 +240,7 @@ class LanguageModel(WindowTraining):
             token_ids, targets: int32 [batch, time].
             weights: float [batch, time], the factor of each token in the sum.
             state: float [batch, num_layers, 2, units], before the window.
-            masks: [batch, units] each, for the vectors that enter the first layer and for every layer's hidden state;
-                None (default) drops nothing.
+            masks: What to drop; None (default) drops nothing.
 
         Returns:
             (dense gradients in the order of `trainable_variables`; sums over the window's tokens [3]: cross-entropy and
@@ -213,12 +249,13 @@ class LanguageModel(WindowTraining):
         ids = tf.transpose(token_ids)  # [time, batch]
         weights = tf.cast(tf.reshape(tf.transpose(weights), [-1]), self.variable_dtype)
         embedded = tf.gather(tf.convert_to_tensor(self.embedding.embeddings), ids)
-        masks = masks or [tf.ones_like(state[:, 0, 0])] * (1 + self.num_layers)
+        if masks is None:
+            masks = DropoutMasks(tf.ones_like(embedded[0]), [tf.ones_like(state[:, 0, 0])] * self.num_layers)
         with tf.GradientTape() as tape:
             tape.watch(embedded)
-            hidden, state = self._lstm(embedded, state, masks)
+            hidden, state = self._lstm(masks.entering(embedded, ids), state, masks)
             total, cross_entropy, augmented = augmented_loss(
-                tf.reshape(hidden, [-1, self.units]),
+                tf.reshape(self._projected(hidden), [-1, self.embedding_units]),
                 tf.reshape(tf.transpose(targets), [-1]),
                 tf.convert_to_tensor(self.output_layer.kernel),
                 None if self.output_layer.bias is None else tf.convert_to_tensor(self.output_layer.bias),
@@ -228,6 +265,9 @@ class LanguageModel(WindowTraining):
                 precision=self.precision,
                 sample_weight=weights,
             )
+            penalties = self.activation_regularization, self.temporal_activation_regularization
+            if any(penalties):
+                total += activation_penalty(hidden, tf.reshape(weights, tf.shape(ids)), *penalties)
         variables = self.trainable_variables
         d_embedded, *gradients = tape.gradient(
             total, [embedded, *(v.value for v in variables)], unconnected_gradients=tf.UnconnectedGradients.ZERO
@@ -251,25 +291,38 @@ class LanguageModel(WindowTraining):
             (log-probabilities [batch, time], the new state).
         """
         hidden, state = self.hidden_states(token_ids, state)
-        hidden, flat = tf.reshape(hidden, [-1, self.units]), tf.reshape(targets, [-1])
+        hidden, flat = tf.reshape(hidden, [-1, self.embedding_units]), tf.reshape(targets, [-1])
         rows = row_chunks(flat.shape[0], self.vocabulary_size)
         scores = [token_log_probabilities(self.logits(hidden[part]), flat[part]) for part in rows]
         return tf.reshape(tf.concat(scores, axis=0), tf.shape(targets)), state
 
     def _lstm(
-        self, embedded: tf.Tensor, state: tf.Tensor, masks: Sequence[tf.Tensor] | None = None
+        self, embedded: tf.Tensor, state: tf.Tensor, masks: DropoutMasks | None = None
     ) -> tuple[tf.Tensor, tf.Tensor]:
-        """Runs the layers over [time, batch, units], with the masks of training or without dropout."""
+        """Runs the layers over [time, batch, embedding_units], with the masks of training or without dropout."""
         hidden, states = embedded, []
-        if masks is not None:
-            hidden *= masks[0]
         for i, layer in enumerate(self.lstm_layers):
-            mask = None if masks is None else masks[i + 1]
-            hidden, layer_state = layer.run(hidden, state[:, i], dropout_mask=mask, training=masks is not None)
+            if masks is None:
+                hidden, layer_state = layer.run(hidden, state[:, i])
+            else:
+                hidden, layer_state = layer.run(
+                    hidden,
+                    state[:, i],
+                    dropout_mask=masks.hidden[i],
+                    output_mask=masks.output if i == self.num_layers - 1 else None,
+                    recurrent_mask=masks.recurrent and masks.recurrent[i],
+                    training=True,
+                )
             states.append(layer_state)
         return hidden, tf.stack(states, axis=1)
 
-    def training_masks(self, batch_size: int, lanes: tf.Tensor, step: tf.Tensor) -> list[tf.Tensor]:
+    def _projected(self, hidden: tf.Tensor) -> tf.Tensor:
+        """The last layer's hidden states as the output layer takes them, [..., embedding_units]."""
+        if self.projection is None:
+            return hidden
+        return tf.tensordot(hidden, tf.convert_to_tensor(self.projection.kernel), 1)
+
+    def training_masks(self, batch_size: int, lanes: tf.Tensor, step: tf.Tensor) -> DropoutMasks:
         """Draws the dropout masks of a training step from (seed, step, layer, lane).
 
         Args:
@@ -278,15 +331,14 @@ class LanguageModel(WindowTraining):
             step: int32 scalar, the number of the step.
 
         Returns:
-            Masks [lanes, units]: one for the vectors that enter the first layer, then one for each layer.
+            The masks.
         """
         return self._draw_masks(batch_size, lanes, tf.stack([self.seed, step]))
 
-    def _draw_masks(self, batch_size: int | tf.Tensor, lanes: tf.Tensor, seed: tf.Tensor) -> list[tf.Tensor]:
-        """One mask for the inputs and one for each layer, of these lanes of the global batch."""
-        seeds = [tf.random.experimental.stateless_fold_in(seed, i) for i in range(self.num_layers + 1)]
-        shape = (batch_size, self.units)
-        return [tf.cast(variational_mask(self.dropout, shape, s, lanes), self.variable_dtype) for s in seeds]
+    def _draw_masks(self, batch_size: int | tf.Tensor, lanes: tf.Tensor, seed: tf.Tensor) -> DropoutMasks:
+        """Draws the masks of these lanes of the global batch."""
+        sizes = self.vocabulary_size, self.embedding_units, self.units, self.num_layers
+        return draw_masks(self._rates, sizes, batch_size, lanes, seed, self.variable_dtype)
 
     def _target_table(self) -> tf.Tensor | None:
         """The embedding L that the estimated target distribution is made from, or None without augmented loss."""

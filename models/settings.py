@@ -27,9 +27,47 @@ class TokenizerSettings(Parameters):
 class ModelSettings(Parameters):
     """The size of the network, and how its weights start."""
 
-    units: Whole = setting(200, "Width of the word vectors and of every layer.", tunable=True, shape=True, ge=1)
+    units: Whole = setting(200, "Width of every layer, and of the word vectors.", tunable=True, shape=True, ge=1)
     num_layers: Whole = setting(2, "Number of LSTM layers.", tunable=True, shape=True, ge=1)
-    dropout: float = setting(0.3, "Probability of dropping (not of keeping), 0 up to 1.", tunable=True, ge=0, lt=1)
+    embedding_units: Whole | None = setting(
+        None,
+        "Width of the word vectors, where it is not that of the layers; a projection then takes the last layer to it.",
+        null="units",
+        tunable=True,
+        shape=True,
+        ge=1,
+    )
+    dropout: float = setting(
+        0.3,
+        "Probability of dropping (not of keeping), 0 up to 1: of the vectors that enter the first layer, and of every "
+        "layer's hidden state, wherever it is used.",
+        tunable=True,
+        ge=0,
+        lt=1,
+    )
+    input_dropout: float | None = setting(
+        None,
+        "Probability of dropping of the vectors that enter the first layer.",
+        null="dropout",
+        tunable=True,
+        ge=0,
+        lt=1,
+    )
+    output_dropout: float | None = setting(
+        None,
+        "Probability of dropping of the last layer's hidden state on its way to the output layer, with a mask of its "
+        "own; dropout is then of what is fed back.",
+        null="one mask for both",
+        tunable=True,
+        ge=0,
+        lt=1,
+    )
+    embedding_dropout: float = setting(
+        0.0, "Probability of dropping whole words, wherever a window reads them.", tunable=True, ge=0, lt=1
+    )
+    weight_dropout: float = setting(
+        0.0, "Probability of dropping each weight of the recurrent kernels (DropConnect).", tunable=True, ge=0, lt=1
+    )
     tie_embeddings: bool = setting(
         True, 'Whether the output layer reuses the word vectors ("RE" in the paper).', tunable=True, shape=True
     )
@@ -74,7 +112,7 @@ class ScheduleSettings(Parameters):
 
 
 class LossSettings(Parameters):
-    """The augmented loss: whether it is added, its temperature and weight, and its target distribution."""
+    """The augmented loss, its temperature and weight, and its target distribution; penalties on hidden states."""
 
     augmented: bool = setting(True, 'Whether the augmented loss is added ("AL" in the paper).', tunable=True)
     temperature: float = setting(
@@ -121,6 +159,16 @@ class LossSettings(Parameters):
         None,
         "Ramp of gamma up (or down) to loss.gamma; {start: 0.0, length: 1.0} warms it up within the first epoch.",
         null="constant",
+    )
+
+    activation_regularization: float = setting(
+        0.0,
+        "Coefficient of AR: of the mean square of the last layer's dropped hidden state, a token.",
+        tunable=True,
+        ge=0,
+    )
+    temporal_activation_regularization: float = setting(
+        0.0, "Coefficient of TAR: of the mean square of its change from token to token.", tunable=True, ge=0
     )
 
     def contradictions(self) -> Iterator[tuple[str, str]]:
@@ -197,6 +245,14 @@ class TrainingSettings(Parameters):
         gt=0,
         lt=1,
     )
+    average_patience: Whole | None = setting(
+        None,
+        "Epochs without a better valid perplexity after which all further weights are averaged (NT-ASGD); the average "
+        "is evaluated and exported in their place.",
+        null="no average",
+        tunable=True,
+        ge=1,
+    )
     precision: Literal["auto", "float32", "bfloat16"] = setting(
         "auto", "auto (the fastest that is safe on the device), float32 or bfloat16."
     )
@@ -253,7 +309,7 @@ class TrainingSettings(Parameters):
         return self.learning_rate * self.decay ** max(0, epoch - self.decay_start_epoch)
 
     def contradictions(self) -> Iterator[tuple[str, str]]:
-        """Finds a batch that does not divide among the replicas, and options that the optimizer does not have.
+        """Finds a batch that does not divide among the replicas, two averages, and options that the optimizer lacks.
 
         Yields:
             (name, "found ..., expected ...") for each.
@@ -265,6 +321,8 @@ class TrainingSettings(Parameters):
                 f"found {self.batch_size}, expected a multiple of replicas, {self.replicas}: each replica takes "
                 "the same number of lanes.",
             )
+        if self.ema is not None and self.average_patience is not None:
+            yield "average_patience", f"found {self.average_patience} with ema {self.ema}, expected one average alone."
         for name in sorted(self.optimizer_options.keys() - OPTIMIZER_OPTIONS[self.optimizer]):
             owners = " or ".join(owner for owner, names in OPTIMIZER_OPTIONS.items() if name in names)
             yield (

@@ -61,21 +61,22 @@ def _backward(sequences, rows, recurrent_kernel, keep=None):
     The factors of the gradients are computed for all steps at once before the loop, so that the loop has little to do.
 
     Args:
-        sequences: The gradient of the masked hidden states, and the gates and cells that `_forward` kept.
-        rows: The mask, the gradient of the last h and c, and c before the first step.
+        sequences: The gradient of the hidden states that were returned, and the gates and cells that `_forward` kept.
+        rows: The mask, that of the hidden states that were returned, the gradient of the last h and c, and c before the
+            first step.
         recurrent_kernel, keep: As in `_forward`.
 
     Returns:
         The gradient of the gates' inputs, [time, batch, 4 * units], and of h and c before the first step.
     """
-    (d_hiddens, gates, cells), (mask, d_h, d_c, c0) = sequences, rows
+    (d_hiddens, gates, cells), (mask, output_mask, d_h, d_c, c0) = sequences, rows
     time = _steps(d_hiddens)
     i, f, g, o = tf.split(gates, 4, axis=-1)
     before = tf.concat([c0[None], cells[:-1]], axis=0)
     tanh_c = tf.tanh(cells)
     by_i, by_f, by_g = g * i * (1.0 - i), before * f * (1.0 - f), i * (1.0 - g * g)
     by_o, by_c = tanh_c * o * (1.0 - o), o * (1.0 - tanh_c * tanh_c)
-    d_hiddens, transposed = d_hiddens * mask, tf.transpose(recurrent_kernel)
+    d_hiddens, transposed = d_hiddens * output_mask, tf.transpose(recurrent_kernel)
     d_hiddens = tf.concat([d_hiddens[:-1], d_hiddens[-1:] + d_h], axis=0)
     d_gates = tf.TensorArray(gates.dtype, time, element_shape=gates.shape[1:])
 
@@ -183,6 +184,7 @@ def lstm(
     keep: tf.Tensor | None = None,
     precision: str = "float32",
     compiled: bool = True,
+    output_mask: tf.Tensor | None = None,
 ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
     """Runs one LSTM layer, with a custom gradient: the weights' gradients of all steps are one product each.
 
@@ -195,6 +197,8 @@ def lstm(
         keep: [time, batch, 1], 1 where the step counts and 0 where the state is held, or None if all steps count.
         precision: "bfloat16" for the products over all steps at once, or the type of the inputs. Default "float32".
         compiled: Whether XLA compiles the loops, for each new shape. Default True.
+        output_mask: [batch, units], of the hidden states that are returned; `mask` then only multiplies what is fed
+            back. All steps must count. Default None: `mask`.
 
     Returns:
         (masked hidden states [time, batch, units], h and c after the last step), all differentiable.
@@ -210,9 +214,11 @@ def lstm(
         flat_inputs = tf.reshape(inputs, [-1, inputs.shape[-1]])
         z_inputs = _input_products(inputs, kernel, bias, precision)
         hiddens, gates, cells, h = forward((z_inputs,), (mask, h0, c0), recurrent_kernel, keep)
+        returned = hiddens if output_mask is None else gates[..., 3 * units :] * tf.tanh(cells) * output_mask
 
         def gradient(d_hiddens, d_h, d_c):
-            sequences, rows = (d_hiddens, gates, cells), (mask, d_h, d_c, c0)
+            upward = mask if output_mask is None else output_mask
+            sequences, rows = (d_hiddens, gates, cells), (mask, upward, d_h, d_c, c0)
             d_z, d_h, d_c = backward(sequences, rows, recurrent_kernel, keep)
             d_z = tf.reshape(d_z, [-1, 4 * units])
             d_inputs = tf.reshape(matmul(d_z, kernel, precision, transpose_b=True), tf.shape(inputs))
@@ -223,6 +229,6 @@ def lstm(
             d_kernel, d_recurrent = tf.split(d_kernels, [flat_inputs.shape[1], units])
             return d_inputs, d_kernel, d_recurrent, d_bias, d_h, d_c
 
-        return (hiddens, h, cells[-1]), gradient
+        return (returned, h, cells[-1]), gradient
 
     return layer(inputs, *weights, *state)

@@ -11,25 +11,6 @@ from models.layers.lstm_loops import lstm, read_layers
 Shape = Sequence[int | None]  # of a tensor; None where a size is not known yet
 
 
-def variational_mask(rate: float, shape: tuple[int, int], seed: tf.Tensor, lanes: tf.Tensor) -> tf.Tensor:
-    """Draws inverted-dropout masks that depend only on the seed and the lane.
-
-    Every replica draws the masks of the whole batch and keeps the rows of its own lanes. So a lane's mask is the same
-    on one device and on four, and in a run that was interrupted and one that was not.
-
-    Args:
-        rate: Probability of dropping, in [0, 1).
-        shape: `(batch_size, units)` of the whole (global) batch.
-        seed: int32 [2], a different one for every step and layer.
-        lanes: int32 [batch], the rows of the global batch that this replica holds.
-
-    Returns:
-        float32 [batch, units], 0 where dropped and 1 / (1 - rate) where kept.
-    """
-    keep = tf.random.stateless_uniform(shape, seed) >= rate
-    return tf.gather(tf.cast(keep, tf.float32) / (1.0 - rate), lanes)
-
-
 @keras.saving.register_keras_serializable(package="language_model")
 class VariationalLSTM(keras.layers.Layer):
     """An LSTM layer whose hidden state is dropped by one mask for the whole window.
@@ -146,7 +127,13 @@ class VariationalLSTM(keras.layers.Layer):
         return tuple(results) if self.return_state else results[0]
 
     def run(
-        self, inputs: tf.Tensor, state: tf.Tensor, dropout_mask: tf.Tensor | None = None, training: bool = False
+        self,
+        inputs: tf.Tensor,
+        state: tf.Tensor,
+        dropout_mask: tf.Tensor | None = None,
+        output_mask: tf.Tensor | None = None,
+        recurrent_mask: tf.Tensor | None = None,
+        training: bool = False,
     ) -> tuple[tf.Tensor, tf.Tensor]:
         """Reads a window of text for `LanguageModel`: time first, with a given mask and state.
 
@@ -155,7 +142,10 @@ class VariationalLSTM(keras.layers.Layer):
         Args:
             inputs: float32 [time, batch, features], time first.
             state: float32 [batch, 2, units], h then c.
-            dropout_mask: float32 [batch, units] from `variational_mask`, or None to drop nothing; for training only.
+            dropout_mask: float32 [batch, units], of h wherever it is used, or None to drop nothing; for training only,
+                as the other masks.
+            output_mask: float32 [batch, units], of the hidden states that are returned. Default None: `dropout_mask`.
+            recurrent_mask: float32 [units, 4 * units], of the recurrent kernel. Default None: none of it is dropped.
             training: True keeps what the gradient needs and compiles the loop with XLA; False (default) runs a plain
                 loop of any length and batch, which exports to a SavedModel.
 
@@ -167,7 +157,10 @@ class VariationalLSTM(keras.layers.Layer):
             return hiddens, state
         h, c = tf.unstack(tf.stop_gradient(state), axis=1)
         mask = tf.ones_like(h) if dropout_mask is None else dropout_mask
-        hiddens, h, c = lstm(inputs, self._weights(), mask, (h, c), precision=self._precision(training))
+        weights = self._weights()
+        if recurrent_mask is not None:
+            weights[1] *= recurrent_mask
+        hiddens, h, c = lstm(inputs, weights, mask, (h, c), None, self._precision(training), output_mask=output_mask)
         return hiddens, tf.stop_gradient(tf.stack([h, c], axis=1))
 
     def compute_output_shape(self, inputs_shape: Shape, initial_state_shape: Any = None) -> tuple[Any, ...]:

@@ -239,7 +239,7 @@ class SignatureModule(tf.Module):
         return {"log_probabilities": self._reader.log_probabilities(hidden), "state": state}
 
     def _read_prompts(self, text):
-        """Reads the ends of texts whose last line is open: the last hidden state `[N, units]`, and the state then."""
+        """Reads the ends of texts whose last line is open: what predicts the next word, and the state then."""
         ids = tf.cast(self._tokenizer.encode(text, open_last_line=True)[:, -PROMPT_TOKENS:], tf.int32)
         inputs = tf.pad(ids.to_tensor(), [[0, 0], [1, 0]], constant_values=EOS_ID)
         return self._reader.read_to_end(inputs, tf.cast(ids.row_lengths(), tf.int32) + 1)

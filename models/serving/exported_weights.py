@@ -21,7 +21,7 @@ class ExportedWeights(tf.Module):
         dtype: "float32" (default), "float16" or "int8".
 
     Attributes:
-        vocabulary_size, units, num_layers: Those of the model.
+        vocabulary_size, units, num_layers, embedding_units: Those of the model.
         weights: Variables, in the order of the model's trainable weights.
         scales: Scales [rows] by the place of their weight ("0", "1", ...); empty except for int8.
 
@@ -34,6 +34,7 @@ class ExportedWeights(tf.Module):
         if dtype not in DTYPES:
             raise ValueError(f"The weights cannot be exported as {dtype!r}; expected one of {', '.join(DTYPES)}.")
         self.vocabulary_size, self.units, self.num_layers = model.vocabulary_size, model.units, model.num_layers
+        self.embedding_units, self._projected = model.embedding_units, model.projection is not None
         self._tied, self._has_bias = model.tie_embeddings, model.output_bias
         self.weights, self.scales = [], {}
         for place, weight in enumerate(model.trainable_variables):
@@ -67,7 +68,8 @@ class ExportedWeights(tf.Module):
             state: float32 [batch, num_layers, 2, units], before the first token.
 
         Returns:
-            (hidden states of the last layer, float32 [batch, time, units], the new state).
+            (hidden states of the last layer, projected if the model has a projection, float32
+            [batch, time, embedding_units]; the new state).
         """
         layers = [
             [self.matrix(place) for place in stored_weights.layer_places(layer)] for layer in range(self.num_layers)
@@ -78,18 +80,21 @@ class ExportedWeights(tf.Module):
         else:
             for layer, weights in enumerate(layers):
                 hidden, (states[layer],) = read_layers(hidden, [states[layer]], [weights])
+        if self._projected:
+            hidden = tf.tensordot(hidden, self.matrix(stored_weights.projection_place(self.num_layers)), 1)
         return tf.transpose(hidden, [1, 0, 2]), tf.stack(states, axis=1)
 
     def logits(self, hidden):
         """Computes logits.
 
         Args:
-            hidden: Hidden states of the last layer, float32 [rows, units].
+            hidden: Rows of what `hidden_states` returned, float32 [rows, embedding_units].
 
         Returns:
             float32 [rows, vocabulary].
         """
-        place = stored_weights.EMBEDDING if self._tied else stored_weights.output_place(self.num_layers)
+        output = stored_weights.output_place(self.num_layers, self._projected)
+        place = stored_weights.EMBEDDING if self._tied else output
         kernel = tf.cast(tf.convert_to_tensor(self.weights[place]), tf.float32)
         logits = tf.matmul(hidden, kernel, transpose_b=True)
         if str(place) in self.scales:

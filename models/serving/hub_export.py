@@ -63,13 +63,15 @@ def weights_by_name(model) -> dict[str, Any]:
         model: A built `LanguageModel`.
 
     Returns:
-        `embedding.weight` `[V, units]`; of each layer i `lstm.i.kernel` and `lstm.i.recurrent_kernel`
-        `[units, 4 * units]` and `lstm.i.bias` `[4 * units]`, the gates in the order i, f, g, o; where the output layer
-        is not tied `output.weight` `[V, units]`, and `output.bias` `[V]` where it has one.
+        `embedding.weight` `[V, embedding_units]`; of each layer i `lstm.i.kernel` `[features, 4 * units]`,
+        `lstm.i.recurrent_kernel` `[units, 4 * units]` and `lstm.i.bias` `[4 * units]`, the gates in the order i, f, g,
+        o; where hidden states are projected `projection.kernel` `[units, embedding_units]`; where the output layer is
+        not tied `output.weight` `[V, embedding_units]`, and `output.bias` `[V]` where it has one.
     """
     names = ["embedding.weight"]
     for layer in range(model.num_layers):
         names += [f"lstm.{layer}.{name}" for name in ("kernel", "recurrent_kernel", "bias")]
+    names += ["projection.kernel"] if model.projection is not None else []
     names += [] if model.tie_embeddings else ["output.weight"]
     names += ["output.bias"] if model.output_bias else []
     variables = model.trainable_variables

@@ -72,7 +72,7 @@ class WindowedReader:
             after the window.
         """
         hidden, state = self._model.hidden_states(inputs, state)
-        flat = tf.reshape(hidden, [-1, self._model.units])
+        flat = tf.reshape(hidden, [-1, self._model.embedding_units])
         figures = self.over_blocks(_rank_targets, flat, tf.reshape(targets, [-1]))
         return *(tf.reshape(figure, tf.shape(targets)) for figure in figures), state
 
@@ -86,7 +86,7 @@ class WindowedReader:
             lengths: int32 `[rows]`, each at least 1.
 
         Returns:
-            The hidden state that predicts each row's next token, float32 `[rows, units]`, and the state after the
+            What predicts each row's next token, float32 `[rows, embedding_units]`, and the state after the
             row's last token, float32 `[rows, layers, 2, units]`.
         """
         order, original_order = _longest_first(lengths)
@@ -100,7 +100,7 @@ class WindowedReader:
             return stop, _replace_first(hidden, outputs[:, -1]), _replace_first(state, ahead)
 
         # The first window is read outside the loop: most texts need no other, and a loop takes time.
-        first = read_window(0, tf.zeros([rows, self._model.units]), self._model.zero_state(rows))
+        first = read_window(0, tf.zeros([rows, self._model.embedding_units]), self._model.zero_state(rows))
         _, hidden, state = tf.while_loop(
             lambda start, *_: start < _longest(lengths), read_window, first, parallel_iterations=1
         )
@@ -112,7 +112,7 @@ class WindowedReader:
         Args:
             function: Takes float32 logits `[block, vocabulary]` and the same rows of `others`; returns tensors
                 `[block, ...]`.
-            hidden: float32 `[rows, units]`, the hidden states that the logits are computed from.
+            hidden: float32 `[rows, embedding_units]`, the hidden states that the logits are computed from.
             *others: Tensors `[rows, ...]`.
 
         Returns:
@@ -147,7 +147,7 @@ class WindowedReader:
             state: float32 `[rows, layers, 2, units]`, before the token.
 
         Returns:
-            (hidden state of the last layer, float32 `[rows, units]`, the next state).
+            (what predicts the next token, float32 `[rows, embedding_units]`; the next state).
         """
         hidden, state = self._model.hidden_states(token_ids[:, None], state)
         return hidden[:, 0], state
@@ -156,7 +156,7 @@ class WindowedReader:
         """Computes the log-probability of every word as the next one.
 
         Args:
-            hidden: float32 `[rows, units]`.
+            hidden: float32 `[rows, embedding_units]`.
 
         Returns:
             float32 `[rows, vocabulary]`.

@@ -1,7 +1,8 @@
 """The weights of an exported model: their order, how its files name them, and the architecture that their shapes imply.
 
 The order is that of `LanguageModel.trainable_variables`: the embedding; kernel, recurrent kernel and bias of each LSTM
-layer; the kernel of an output layer that is not tied to the embedding, and its bias if it has one.
+layer; the projection, where word vectors and hidden states differ in size; the kernel of an output layer that is not
+tied to the embedding, and its bias if it has one.
 """
 
 from collections.abc import Sequence
@@ -26,16 +27,29 @@ def layer_places(layer: int) -> range:
     return range(1 + 3 * layer, 4 + 3 * layer)
 
 
-def output_place(num_layers: int) -> int:
-    """Finds the kernel of an untied output layer; its bias comes next.
+def projection_place(num_layers: int) -> int:
+    """Finds the projection from hidden states to the size of the word vectors, in a model that has one.
 
     Args:
         num_layers: Number of LSTM layers.
 
     Returns:
-        The kernel's place: the number of weights before it.
+        The projection's place.
     """
     return 1 + 3 * num_layers
+
+
+def output_place(num_layers: int, projected: bool) -> int:
+    """Finds the kernel of an untied output layer; its bias comes next.
+
+    Args:
+        num_layers: Number of LSTM layers.
+        projected: Whether the model has a projection.
+
+    Returns:
+        The kernel's place: the number of weights before it.
+    """
+    return projection_place(num_layers) + projected
 
 
 def architecture(shapes: Sequence[tuple[int, ...]]) -> dict[str, Any]:
@@ -45,15 +59,19 @@ def architecture(shapes: Sequence[tuple[int, ...]]) -> dict[str, Any]:
         shapes: The shapes, in the order of the weights.
 
     Returns:
-        Arguments of `LanguageModel`: `vocabulary_size`, `units`, `num_layers`, `tie_embeddings` and `output_bias`.
+        Arguments of `LanguageModel`: `vocabulary_size`, `units`, `num_layers`, `embedding_units`, `tie_embeddings` and
+        `output_bias`.
     """
-    vocabulary_size, units = shapes[EMBEDDING]
-    num_layers = sum(shape == (units, 4 * units) for shape in shapes) // 2
-    output = shapes[output_place(num_layers) :]
+    vocabulary_size, embedding_units = shapes[EMBEDDING]
+    units, num_layers = shapes[2][0], 0
+    while list(shapes[1 + 3 * num_layers : 4 + 3 * num_layers])[1:] == [(units, 4 * units), (4 * units,)]:
+        num_layers += 1
+    output = shapes[output_place(num_layers, embedding_units != units) :]
     return {
         "vocabulary_size": vocabulary_size,
         "units": units,
         "num_layers": num_layers,
+        "embedding_units": embedding_units,
         "tie_embeddings": not output,
         "output_bias": len(output) == 2,
     }

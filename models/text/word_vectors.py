@@ -69,7 +69,7 @@ def set_word_vectors(model, words: Sequence[str], path: str | Path) -> dict:
     Raises:
         ValueError: For the reasons of `load_word_vectors`, such as a missing file or vectors of another length.
     """
-    rows, vectors = load_word_vectors(path, words, model.units)
+    rows, vectors = load_word_vectors(path, words, model.embedding_units)
     table = model.embedding.embeddings.numpy()
     table[rows] = vectors
     model.embedding.embeddings.assign(table)
@@ -149,8 +149,8 @@ def _check_first_line(path, line, units) -> int | None:
 def _check_size(path, size: int, units: int) -> None:
     if size != units:
         raise ValueError(
-            f"{path}: found vectors of {size} numbers, expected {units}. Set model.units to {size} or use vectors of "
-            f"{units}."
+            f"{path}: found vectors of {size} numbers, expected {units}. Set model.embedding_units to {size} or use "
+            f"vectors of {units}."
         )
 
 

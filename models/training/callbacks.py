@@ -1,6 +1,8 @@
 """Keras callbacks of a training: what changes from step to step or epoch to epoch, and when training stops."""
 
 import math
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import keras
 import tensorflow as tf
@@ -103,6 +105,54 @@ class TargetEmbedding(keras.callbacks.Callback):
             table.assign(table + (1.0 - self._decay) * (tf.convert_to_tensor(embedding) - table))
         elif self.model.steps_done % self._interval == 0:
             table.assign(embedding)
+
+
+class AverageWeights(keras.callbacks.Callback):
+    """Averages the weights of all steps after the valid perplexity has stopped falling (NT-ASGD).
+
+    The optimizer's moving average is the mean of k weights if it keeps (k - 1) / k of itself at the k-th of them.
+    Before that it keeps nothing, so it is the weights themselves.
+
+    Args:
+        patience: Averaging starts after the first epoch whose valid perplexity is higher than the lowest of those that
+            ended `patience` epochs before it, or earlier (`nonmono` in the publication's code).
+        history: The records of the epochs that are complete. It grows during training.
+        steps_per_epoch: Steps of an epoch.
+
+    References:
+        Merity et al., "Regularizing and Optimizing LSTM Language Models" (arXiv 1708.02182), section 3.
+    """
+
+    def __init__(self, patience: int, history: Sequence[Mapping[str, Any]], steps_per_epoch: int):
+        super().__init__()
+        self._patience, self._history, self._steps_per_epoch = patience, history, steps_per_epoch
+
+    def on_train_batch_begin(self, batch, logs=None):
+        """Gives the optimizer the share that its average keeps at the next step.
+
+        Args:
+            batch: Ignored: `steps_done` of the model counts the steps.
+            logs: Ignored.
+        """
+        epochs = self.epochs_before_averaging([record["valid_perplexity"] for record in self._history], self._patience)
+        averaged = 0 if epochs is None else self.model.steps_done - epochs * self._steps_per_epoch
+        self.model.optimizer.ema_momentum.assign(averaged / (averaged + 1))
+
+    @staticmethod
+    def epochs_before_averaging(perplexities: Sequence[float], patience: int) -> int | None:
+        """Finds the epoch after which averaging starts.
+
+        Args:
+            perplexities: Valid perplexity of each epoch so far.
+            patience: As for the class.
+
+        Returns:
+            The number of epochs that are not averaged, or None if averaging has not started.
+        """
+        for epoch in range(patience + 1, len(perplexities)):
+            if perplexities[epoch] > min(perplexities[: epoch - patience]):
+                return epoch + 1
+        return None
 
 
 class FreezeEmbedding(keras.callbacks.Callback):

@@ -10,13 +10,20 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import keras
+import tensorflow as tf
 
 from models.language_model import LanguageModel
 from models.settings import Recipe
 from models.text.checks import check_lanes
 from models.text.token_stream import Lanes, TokenStream
 from models.text.windows import windows
-from models.training.callbacks import AugmentedLossSchedule, FreezeEmbedding, StopWhenDiverged, TargetEmbedding
+from models.training.callbacks import (
+    AugmentedLossSchedule,
+    AverageWeights,
+    FreezeEmbedding,
+    StopWhenDiverged,
+    TargetEmbedding,
+)
 from models.training.optimizers import make_optimizer
 from models.training.resumable_epochs import ResumableEpochs
 from models.training.schedules import schedules
@@ -31,9 +38,18 @@ def compile_model(model: LanguageModel, recipe: Recipe) -> None:
         model: The model, which is changed.
         recipe: The recipe: its optimizer with all its options, learning rate and clip.
     """
+    averaged = recipe.average_patience is not None
     with model.distribute_strategy.scope():
-        model.compile(make_optimizer(recipe.optimizer, recipe.learning_rate, recipe.clip_norm, recipe.ema,
-                                     **recipe.optimizer_options))  # fmt: skip
+        optimizer = make_optimizer(
+            recipe.optimizer,
+            recipe.learning_rate,
+            recipe.clip_norm,
+            0.0 if averaged else recipe.ema,
+            **recipe.optimizer_options,
+        )
+        if averaged:  # `AverageWeights` changes it from step to step
+            optimizer.ema_momentum = tf.Variable(0.0, dtype=model.variable_dtype, trainable=False)
+        model.compile(optimizer)
 
 
 def evaluation_windows(stream: TokenStream):
@@ -162,6 +178,8 @@ class Training:
         callbacks.append(StopWhenDiverged())
         if model.target_table is not None:
             callbacks.append(TargetEmbedding(recipe.target_interval, recipe.target_decay))
-        if recipe.ema is not None:
+        if recipe.average_patience is not None:
+            callbacks.append(AverageWeights(recipe.average_patience, self.history, self.steps))
+        if model.optimizer.use_ema:
             callbacks.append(keras.callbacks.SwapEMAWeights())
         return [*callbacks, self._resumable, *self.callbacks]

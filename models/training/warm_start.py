@@ -13,8 +13,9 @@ from models.serving import saved_model, stored_weights
 def warm_start(model, words: Sequence[str], path: str | Path) -> dict:
     """Gives a `LanguageModel` the weights of a pushed model.
 
-    The LSTM layers' weights are copied whole. Of weights with a row for each word (the embedding, an untied projection
-    and its bias) the rows of the words in both vocabularies are copied; other words keep their initial values.
+    The weights of the LSTM layers and of the projection are copied whole. Of weights with a row for each word (the
+    embedding, an untied output layer and its bias) the rows of the words in both vocabularies are copied; other words
+    keep their initial values.
 
     Args:
         model: A built `LanguageModel`, which is changed.
@@ -42,7 +43,8 @@ def warm_start(model, words: Sequence[str], path: str | Path) -> dict:
     old_rows = {word: row for row, word in enumerate(old_words)}
     shared = [(row, old_rows[word]) for row, word in enumerate(words) if word in old_rows]
     rows, old = np.array(shared, np.int64).reshape(-1, 2).T
-    by_word = [stored_weights.EMBEDDING, *range(stored_weights.output_place(model.num_layers), len(variables))]
+    output = stored_weights.output_place(model.num_layers, model.projection is not None)
+    by_word = [stored_weights.EMBEDDING, *range(output, len(variables))]
     for place, (variable, weight) in enumerate(zip(variables, weights, strict=True)):
         if place in by_word:
             value = variable.numpy()

@@ -23,6 +23,10 @@ from pipeline.exporting.pushed_model import PushedModel
 
 OPTIONS = ("dropout", "init_scale", "augmented", "gradient_through_target", "seed")  # keys of the recipe
 AUGMENTED = ("temperature", "gamma")
+LATER_OPTIONS = (  # keys that the recipes of models pushed by older versions lack
+    *("input_dropout", "output_dropout", "embedding_dropout", "weight_dropout"),
+    *("activation_regularization", "temporal_activation_regularization"),
+)
 TFLITE_FILE = "model.tflite"
 
 
@@ -40,6 +44,7 @@ def write_hub(pushed: PushedModel, folder: Path) -> None:
     exported = ExportedModel(pushed.path)
     recipe = pushed.card["recipe"]
     options = {name: recipe[name] for name in (OPTIONS + AUGMENTED if recipe["augmented"] else OPTIONS)}
+    options |= {name: recipe[name] for name in LATER_OPTIONS if name in recipe}
     model = rebuild(exported, **options, precision="float32")
     hub_export.write(model, _tokenizer(pushed), pushed.path / saved_model.VOCABULARY, folder)
     figures = _measure(exported, _streams(pushed, len(exported.words)))

@@ -219,4 +219,5 @@ def test_every_row_is_a_configuration_the_pipeline_takes(file, tmp_path):
 
     configuration = config.load(file)
     assert configuration.settings.example_gen.dataset in ("penn_treebank", "wikitext2")
-    assert configuration.settings.model.preset in file.stem
+    if file.stem.startswith(("small", "medium", "large")):
+        assert configuration.settings.model.preset in file.stem

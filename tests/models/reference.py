@@ -27,8 +27,10 @@ def sigmoid(z):
     return 1 / (1 + np.exp(-z))
 
 
-def lstm(inputs, weights, h, c, mask):
+def lstm(inputs, weights, h, c, mask, output_mask=None):
     """One layer, a step at a time; `mask` multiplies h wherever it is used, and only there.
+
+    With `output_mask` this multiplies the hidden states that are returned, and `mask` only what is fed back.
 
     Args:
         inputs: [time, batch, features].
@@ -45,7 +47,7 @@ def lstm(inputs, weights, h, c, mask):
         i, f, g, o = np.split(x @ kernel + (h * mask) @ recurrent_kernel + bias, 4, axis=-1)
         c = sigmoid(f) * c + sigmoid(i) * np.tanh(g)
         h = sigmoid(o) * np.tanh(c)
-        masked.append(h * mask)
+        masked.append(h * (mask if output_mask is None else output_mask))
     return np.stack(masked), h, c
 
 
@@ -104,24 +106,53 @@ class ReferenceModel:
         self.tied = model.tie_embeddings
         self.num_layers = model.num_layers
         self.units = model.units
-        # Embedding, three weights a layer, and where there are such the output layer's own kernel and its bias.
+        self.penalties = model.activation_regularization, model.temporal_activation_regularization
+        self.projected = model.embedding_units != model.units
+        # Embedding, three weights a layer, and where there are such the projection, the output layer's own kernel and
+        # its bias.
         self.weights = [v.numpy().astype(np.float64) for v in model.trainable_variables]
 
     def zero_state(self, batch_size):
         return np.zeros([batch_size, self.num_layers, 2, self.units])
 
-    def hidden_states(self, weights, inputs, state, masks):
-        """Masked hidden states of the last layer [time, batch, units] and the new state."""
-        hidden, new_state = weights[0][inputs.T] * masks[0], []
+    def last_layer(self, weights, inputs, state, masks):
+        """Masked hidden states of the last layer [time, batch, units] and the new state.
+
+        `masks` has a mask for the inputs and one for each layer, or is a `DropoutMasks` of arrays.
+        """
+        further = hasattr(masks, "words")
+        first, *of_layers = (masks.inputs, *masks.hidden) if further else masks
+        hidden, new_state = weights[0][inputs.T] * first, []
+        if further and masks.words is not None:
+            hidden = hidden * masks.words[inputs.T][..., None]
         for i in range(self.num_layers):
-            layer = weights[1 + 3 * i : 4 + 3 * i]
-            hidden, h, c = lstm(hidden, layer, state[:, i, 0], state[:, i, 1], masks[i + 1])
+            kernel, recurrent_kernel, bias = weights[1 + 3 * i : 4 + 3 * i]
+            if further and masks.recurrent is not None:
+                recurrent_kernel = recurrent_kernel * masks.recurrent[i]
+            output_mask = masks.output if further and i == self.num_layers - 1 else None
+            layer = kernel, recurrent_kernel, bias
+            hidden, h, c = lstm(hidden, layer, state[:, i, 0], state[:, i, 1], of_layers[i], output_mask)
             new_state.append(np.stack([h, c], axis=1))
         return hidden, np.stack(new_state, axis=1)
 
+    def projection(self, weights, hidden):
+        """What the output layer takes [time, batch, embedding units]."""
+        return hidden @ weights[1 + 3 * self.num_layers] if self.projected else hidden
+
+    def hidden_states(self, weights, inputs, state, masks):
+        """What the output layer takes [time, batch, embedding units] and the new state."""
+        hidden, state = self.last_layer(weights, inputs, state, masks)
+        return self.projection(weights, hidden), state
+
+    def penalty(self, hidden):
+        """AR and TAR of hidden states of the last layer, summed over the tokens."""
+        activation, temporal = self.penalties
+        change = hidden[1:] - hidden[:-1]
+        return (activation * (hidden**2).sum() + temporal * (change**2).sum()) / self.units
+
     def output(self, weights):
-        """The projection [V, units] and its bias."""
-        optional = weights[1 + 3 * self.num_layers :]
+        """The output layer's kernel [V, embedding units] and its bias."""
+        optional = weights[1 + 3 * self.num_layers + self.projected :]
         kernel = weights[0] if self.tied else optional[0]
         return kernel, optional[-1] if len(optional) > 1 else 0.0
 
@@ -130,7 +161,7 @@ class ReferenceModel:
         weights = self.weights if weights is None else weights
         masks = np.ones([1 + self.num_layers, 1, 1]) if masks is None else masks
         hidden, state = self.hidden_states(weights, inputs, state, masks)
-        flat = hidden.reshape(-1, self.units)
+        flat = hidden.reshape(-1, hidden.shape[-1])
         return *losses(flat, targets.T.reshape(-1), *self.output(weights), table, temperature), state
 
     def gradients(self, inputs, targets, state, masks, augmented, temperature, gamma, through_target):
@@ -140,7 +171,8 @@ class ReferenceModel:
             table = weights[0] if through_target else self.weights[0]
             table = table if augmented else None
             cross_entropy, kl, _ = self.window(inputs, targets, state, masks, table, temperature, weights)
-            return (cross_entropy + gamma * temperature * kl).sum()
+            penalty = self.penalty(self.last_layer(weights, inputs, state, masks)[0]) if any(self.penalties) else 0.0
+            return (cross_entropy + gamma * temperature * kl).sum() + penalty
 
         return complex_step_gradient(total, self.weights)
 

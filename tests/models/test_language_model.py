@@ -61,7 +61,15 @@ test_step.__test__ = False
 
 def masks_of(model, step=3):
     """The masks of a training step: for the inputs, then for each layer."""
-    return np.array(model.training_masks(BATCH, tf.range(BATCH), tf.constant(step)))
+    masks = all_masks_of(model, step)
+    return np.array([masks.inputs, *masks.hidden])
+
+
+def all_masks_of(model, step=3):
+    return tf.nest.map_structure(
+        lambda mask: None if mask is None else mask.numpy().astype(np.float64),
+        model.training_masks(BATCH, tf.range(BATCH), tf.constant(step)),
+    )
 
 
 @pytest.mark.parametrize(
@@ -88,17 +96,27 @@ VARIANTS = {
     "RE": {"augmented": False},
     "REAL": {"gradient_through_target": False},
     "REAL through": {},
+    "projection": {"embedding_units": 3},
+    "projection, untied": {"embedding_units": 6, "tie_embeddings": False, "output_bias": True},
+    "three rates": {"input_dropout": 0.2, "output_dropout": 0.6},
+    "words dropped": {"embedding_dropout": 0.3},
+    "weights dropped": {"weight_dropout": 0.5},
+    "AR": {"activation_regularization": 2.0},
+    "TAR": {"temporal_activation_regularization": 1.5},
 }
+VARIANTS["all of them"] = VARIANTS["projection"] | VARIANTS["three rates"] | VARIANTS["words dropped"]
+VARIANTS["all of them"] |= VARIANTS["weights dropped"] | VARIANTS["AR"] | VARIANTS["TAR"]
 
 
 @pytest.mark.parametrize("variant", VARIANTS)
 def test_a_training_step_is_the_papers(variant):
-    """Losses, state and the gradient of every weight, against NumPy under the masks of the step."""
+    """Losses, state and the gradient of every weight, against NumPy under the masks of the step; and so are those of
+    later work."""
     model = small_model(dropout=0.4, **VARIANTS[variant])
     batch = window(model)
     result = train_step(model, batch)
     numpy_model = reference.ReferenceModel(model)
-    masks = list(masks_of(model).astype(np.float64))
+    masks = all_masks_of(model)
     inputs, targets, state = (batch[key].numpy() for key in ("inputs", "targets", "state"))
     table = numpy_model.weights[0] if model.augmented else None
     cross_entropy, augmented, new_state = numpy_model.window(

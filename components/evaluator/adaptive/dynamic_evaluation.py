@@ -88,7 +88,7 @@ class DynamicEvaluation:
         """Returns log-probabilities of all tokens [n], dense gradients of their mean cross-entropy, and the state."""
         with tf.GradientTape() as tape:
             hidden, state = self._model.hidden_states(inputs, state)
-            logits = self._model.logits(tf.reshape(hidden, [-1, self._model.units]))
+            logits = self._model.logits(tf.reshape(hidden, [-1, self._model.embedding_units]))
             losses = tf.nn.sparse_softmax_cross_entropy_with_logits(tf.reshape(targets, [-1]), logits)
             loss = tf.reduce_mean(losses)
         gradients = tape.gradient(loss, self._weights, unconnected_gradients=tf.UnconnectedGradients.ZERO)

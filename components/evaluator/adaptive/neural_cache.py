@@ -42,7 +42,7 @@ class NeuralCache:
     def start(self) -> None:
         """Forgets what was read, because a new text begins."""
         self._previous, self._state = EOS_ID, self._model.zero_state(1)
-        self._hidden = np.zeros([0, self._model.units])
+        self._hidden = np.zeros([0, self._model.embedding_units])
         self._words = np.zeros([0], np.int32)
 
     def read(self, block: np.ndarray) -> np.ndarray:

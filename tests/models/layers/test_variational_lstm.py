@@ -6,7 +6,8 @@ import pytest
 import tensorflow as tf
 
 from models.layers import lstm_loops
-from models.layers.variational_lstm import VariationalLSTM, variational_mask
+from models.layers.dropout import variational_mask
+from models.layers.variational_lstm import VariationalLSTM
 from tests.models import reference
 
 TIME, BATCH, FEATURES, UNITS, RATE = 9, 4, 5, 6, 0.5
@@ -173,27 +174,6 @@ def test_evaluation_ignores_a_mask():
     layer, inputs, state = layer_and_inputs()
     hidden, _ = layer.run(inputs, state, dropout_mask=a_mask(), training=False)
     np.testing.assert_array_equal(hidden, layer.run(inputs, state)[0])
-
-
-@pytest.mark.parametrize("rate", [0.0, 0.3, 0.65])
-def test_rate_is_the_share_that_is_dropped_and_the_expectation_is_kept(rate):
-    mask = variational_mask(rate, (400, 500), tf.constant([1, 2]), tf.range(400)).numpy()
-    np.testing.assert_allclose(np.unique(mask), sorted({0.0, 1 / (1 - rate)} if rate else {1.0}), rtol=1e-6)
-    assert (mask == 0).mean() == pytest.approx(rate, abs=0.005)
-    assert mask.mean() == pytest.approx(1.0, abs=0.01)
-
-
-def test_the_mask_of_a_lane_is_the_same_wherever_the_lane_is_trained():
-    whole = variational_mask(RATE, (8, UNITS), tf.constant([1, 2]), tf.range(8))
-    for lanes in ([0, 1, 2, 3], [4, 5, 6, 7], [6, 7], [5]):
-        part = variational_mask(RATE, (8, UNITS), tf.constant([1, 2]), tf.constant(lanes))
-        np.testing.assert_array_equal(part, whole.numpy()[lanes])
-
-
-def test_each_lane_and_each_seed_has_another_mask():
-    seeds = [(1, 0), (1, 1), (2, 0)]
-    masks = np.concatenate([variational_mask(RATE, (8, 50), tf.constant(seed), tf.range(8)) for seed in seeds])
-    assert len(np.unique(masks, axis=0)) == 24
 
 
 def test_configuration_makes_the_same_layer():

@@ -9,7 +9,7 @@ def read_with_numpy(weights, ids):
     """Log-probability of each token, from the card's description alone, in float64."""
     weights = {name: value.astype(np.float64) for name, value in weights.items()}
     layers = sum(name.endswith("recurrent_kernel") for name in weights)
-    units = weights["embedding.weight"].shape[1]
+    units = weights["lstm.0.recurrent_kernel"].shape[0]
     h, c, found, previous = np.zeros((layers, units)), np.zeros((layers, units)), [], 1
     for token in ids:
         x = weights["embedding.weight"][previous]
@@ -18,6 +18,7 @@ def read_with_numpy(weights, ids):
             i, f, g, o = np.split(x @ kernel + h[layer] @ recurrent + bias, 4)
             c[layer] = sigmoid(f) * c[layer] + sigmoid(i) * np.tanh(g)
             x = h[layer] = sigmoid(o) * np.tanh(c[layer])
+        x = x @ weights["projection.kernel"] if "projection.kernel" in weights else x
         logits = weights.get("output.weight", weights["embedding.weight"]) @ x + weights.get("output.bias", 0.0)
         found.append(log_softmax(logits)[token])
         previous = token

@@ -113,6 +113,20 @@ def test_a_very_improbable_word_gets_its_log_probability(tmp_path):
     np.testing.assert_allclose(scored["token_log_probabilities"][0], expected, rtol=1e-5, atol=1e-5)
 
 
+@pytest.mark.parametrize(
+    "settings", [{"embedding_units": 5}, {"embedding_units": 20, "tie_embeddings": False, "output_bias": True}]
+)
+def test_word_vectors_of_another_size_than_the_layers_are_served(tmp_path, settings):
+    model = make_model(**settings)
+    signatures, reference = export_and_load(tmp_path, model).signatures, ReferenceModel(model)
+    scored = signatures["score"](text=tf.constant(TEXTS))
+    for text, found in zip(TEXTS, scored["log_probability"].numpy(), strict=True):
+        assert found == pytest.approx(read_scores(reference, token_ids(text)).sum(), rel=1e-5)
+    offered = signatures["serving_default"](text=tf.constant(["w1 w2"]))["words"][0, 0].numpy().decode()
+    distributions, _ = read(reference, token_ids("w1 w2", open_last_line=True))
+    assert offered == WORDS[2 + np.argmax(distributions[-1][2:])]
+
+
 def test_the_numbers_do_not_depend_on_windows_and_blocks(tmp_path, monkeypatch, model, loaded):
     monkeypatch.setattr(windowed_reader, "WINDOW_TOKENS", 9)
     monkeypatch.setattr(windowed_reader, "BLOCK_LOGITS", 3 * len(WORDS))

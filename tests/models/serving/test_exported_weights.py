@@ -11,10 +11,11 @@ from models.training.warm_start import warm_start
 from tests.models.serving.exported import make_model
 
 WORDS = ["<unk>", "<eos>", *(f"w{i}" for i in range(1998))]
+NETWORKS = {"tied": {}, "untied": {"tie_embeddings": False, "output_bias": True}, "projected": {"embedding_units": 24}}
 TEXTS = ["w1 w2 w3\nw4", "", "w5 " * 300]
 
 
-@pytest.fixture(scope="module", params=[{}, {"tie_embeddings": False, "output_bias": True}], ids=["tied", "untied"])
+@pytest.fixture(scope="module", params=NETWORKS.values(), ids=NETWORKS)
 def exports(request, tmp_path_factory):
     """The folder of each export, and their model."""
     folder = tmp_path_factory.mktemp("exports")
@@ -66,9 +67,8 @@ def test_int8_is_within_half_a_step_of_each_row(exports):
 @pytest.mark.parametrize("dtype", ["float16", "int8"])
 def test_training_can_start_from_a_smaller_export(exports, dtype):
     folder, model = exports
-    other = make_model(
-        WORDS, units=32, init_scale=0.1, tie_embeddings=model.tie_embeddings, output_bias=model.output_bias
-    )
+    names = ("embedding_units", "tie_embeddings", "output_bias")
+    other = make_model(WORDS, units=32, init_scale=0.1, **{name: getattr(model, name) for name in names})
     warm_start(other, WORDS, folder / dtype)
     for found, expected in zip(other.trainable_variables, model.trainable_variables, strict=True):
         np.testing.assert_allclose(found.numpy(), expected.numpy(), atol=2e-3)

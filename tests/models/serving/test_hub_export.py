@@ -24,7 +24,14 @@ def tokenizer(tmp_path):
 
 @pytest.mark.parametrize(
     "settings",
-    [{}, {"tie_embeddings": False}, {"tie_embeddings": False, "output_bias": True}, {"num_layers": 1, "dropout": 0.4}],
+    [
+        {},
+        {"tie_embeddings": False},
+        {"tie_embeddings": False, "output_bias": True},
+        {"num_layers": 1, "dropout": 0.4},
+        {"embedding_units": 7, "weight_dropout": 0.2, "activation_regularization": 2.0},
+        {"embedding_units": 7, "tie_embeddings": False},
+    ],
 )
 def test_a_model_comes_back_from_every_file(settings, tokenizer, tmp_path):
     model = LanguageModel(len(WORDS), 12, **{"init_scale": 0.8} | settings)

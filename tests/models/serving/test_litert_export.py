@@ -29,6 +29,7 @@ def read(content, signature, ids):
     [
         {"units": 16},
         {"units": 16, "num_layers": 3, "tie_embeddings": False, "output_bias": True},
+        {"units": 16, "embedding_units": 9},
         {"units": 401},  # read layer by layer
         {"units": 16, "vocabulary_size": 7},  # with fewer than ten words to offer
     ],

@@ -114,7 +114,8 @@ def test_words_that_are_not_found_keep_their_initial_values_and_the_share_found_
 @pytest.mark.parametrize("name", FILES)
 def test_a_wrong_dimension_names_both(name, tmp_path):
     path = write(tmp_path, name, FILES[name])
-    assert message(path, units=5).startswith(f"{path}: found vectors of 4 numbers, expected 5. Set model.units to 4")
+    expected = f"{path}: found vectors of 4 numbers, expected 5. Set model.embedding_units to 4 or use vectors of 5."
+    assert message(path, units=5) == expected
 
 
 @pytest.mark.parametrize("name, lost", [("word2vec.bin", 9), ("word2vec.bin", 30), ("word2vec.txt", 60)])

@@ -34,9 +34,8 @@ def main(replicas: int, dropout: float, folder: Path):
             self.model.reset_metrics()
 
     model.fit(windows(text(), BATCH, TIME), callbacks=[Watch()], verbose=0)
-    masks = [
-        [mask.numpy() for mask in model.training_masks(BATCH, range(BATCH), np.int32(step))] for step in range(STEPS)
-    ]
+    drawn = [model.training_masks(BATCH, range(BATCH), np.int32(step)) for step in range(STEPS)]
+    masks = [[mask.numpy() for mask in (step.inputs, *step.hidden)] for step in drawn]
     weights = {f"{part} {i}": w for part, ws in (("before", before), ("after", model.get_weights()))
                for i, w in enumerate(ws)}  # fmt: skip
     np.savez(folder / "result.npz", losses=losses, norms=norms, masks=masks, **weights)

@@ -9,8 +9,9 @@ import tensorflow as tf
 
 from models.settings import Recipe
 from models.text.windows import windows
-from models.training.callbacks import TrainingDiverged
+from models.training.callbacks import AverageWeights, TrainingDiverged
 from models.training.resumable import Training
+from models.training.resumable_epochs import TrainingStopped
 from tests.models import reference
 from tests.models.training.training_run import VOCABULARY, EachStep, make_model, some_text, write_split
 
@@ -199,6 +200,51 @@ def test_averaged_weights_are_what_is_validated_and_kept(strategy, splits, tmp_p
         np.testing.assert_allclose(found, expected, atol=1e-5)
     perplexity = np.exp(reference.ReferenceModel(model).cross_entropies(splits[1][:]).mean())
     assert perplexity == pytest.approx(min(r["valid_perplexity"] for r in training.history), rel=1e-5)
+
+
+def test_weights_are_averaged_after_the_valid_perplexity_stops_falling(strategy, splits, tmp_path):
+    """Against plain means of the weights after each step; and the same in a training that is stopped and resumed."""
+    noise = np.random.default_rng(3).integers(0, VOCABULARY, 200)
+    data = splits[0], write_split(tmp_path / "valid", noise)  # gets worse from epoch to epoch: averaged from epoch 4 on
+    recipe = make_recipe(epochs=5, learning_rate=0.5, average_patience=1, checkpoint_seconds=1e-9)
+
+    def train(folder, stop_at=None):
+        model, after = make_model(strategy, recipe, num_layers=1), []
+        watch = keras.callbacks.LambdaCallback(on_train_batch_end=lambda batch, logs: after.append(model.get_weights()))
+        training = Training(
+            model,
+            *data,
+            recipe,
+            tmp_path / folder,
+            [watch],
+            lambda: (len(training.history), training.window) == stop_at,
+        )
+        return training, after
+
+    training, after = train("whole")
+    training.run()
+    found = [record["valid_perplexity"] for record in training.history]
+    assert found[0] < found[1] < found[2]
+    steps, numpy_model = training.steps, reference.ReferenceModel(training.model)
+    for epoch, perplexity in enumerate(found):
+        first = 3 * steps if epoch >= 3 else (epoch + 1) * steps - 1
+        weights = [np.mean(w, axis=0, dtype=np.float64) for w in zip(*after[first : (epoch + 1) * steps], strict=True)]
+        numpy_model.weights = weights
+        assert perplexity == pytest.approx(np.exp(numpy_model.cross_entropies(noise).mean()), rel=1e-5)
+
+    with pytest.raises(TrainingStopped):
+        train("stopped", stop_at=(4, 3))[0].run()
+    resumed = train("stopped")[0]
+    assert (len(resumed.history), resumed.window) == (4, 3)
+    resumed.run()
+    assert [record["valid_perplexity"] for record in resumed.history] == found
+
+
+def test_averaging_starts_where_the_publication_starts_it():
+    start = AverageWeights.epochs_before_averaging
+    assert start([9, 8, 7, 6, 5], 2) is start([], 2) is start([9, 10, 11], 2) is None
+    assert start([9, 8, 8.5, 9.5], 2) == 4  # worse than the first, which ended more than two epochs before
+    assert start([9, 8, 8.5, 8.6, 7, 8.1], 2) == 6  # 8.6 is not worse than 9
 
 
 def test_a_loss_that_is_not_finite_stops_training_with_step_and_figure(strategy, splits, tmp_path_factory):

@@ -17,6 +17,7 @@ UNITS = 8
 VARIANTS = {
     "tied": {},
     "untied": {"tie_embeddings": False},
+    "projected": {"embedding_units": 5, "tie_embeddings": False, "output_bias": True},
     "untied with bias": {"tie_embeddings": False, "output_bias": True, "num_layers": 3},
 }
 

@@ -22,6 +22,20 @@ from models.training.resumable_epochs import TrainingStopped
 
 VOCABULARY, UNITS, BATCH, TIME = 60, 12, 8, 6
 STEPS = 50
+DROPPED = {
+    "nothing": {},
+    "hidden states": {"dropout": 0.5},
+    "everything": {
+        "embedding_units": 9,
+        "dropout": 0.2,
+        "input_dropout": 0.3,
+        "output_dropout": 0.4,
+        "embedding_dropout": 0.2,
+        "weight_dropout": 0.3,
+        "activation_regularization": 2.0,
+        "temporal_activation_regularization": 1.0,
+    },
+}
 
 
 def write_split(folder: Path, ids: np.ndarray) -> TokenStream:
@@ -74,18 +88,18 @@ class EachStep(keras.callbacks.Callback):
 
 
 def steps(folder: Path, replicas: int):
-    """Writes every step's metrics, the last state and the weights, without dropout and with it."""
+    """Writes every step's metrics, the last state and the weights, for each of `DROPPED`."""
     strategy = make_strategy(replicas, BATCH)
     data = windows(write_split(folder / "train", some_text(BATCH * TIME * STEPS)), BATCH, TIME)
-    for dropout in (0.0, 0.5):
-        model, seen = make_model(strategy, Recipe(batch_size=BATCH, clip_norm=1.0), dropout=dropout), EachStep()
+    for name, options in DROPPED.items():
+        model, seen = make_model(strategy, Recipe(batch_size=BATCH, clip_norm=1.0), **options), EachStep()
         model.fit(data, callbacks=[seen], verbose=0)
         copies = [[copy.numpy() for copy in strategy.experimental_local_results(v.value)] for v in model.weights]
         weights = {f"weight {v.path}": copy[0] for v, copy in zip(model.weights, copies, strict=True)}
         spread = max(np.abs(part - copy[0]).max() for copy in copies for part in copy)
-        metrics = {name: seen[name] for name in ("loss", "augmented_loss", "gradient_norm")}
+        metrics = {key: seen[key] for key in ("loss", "augmented_loss", "gradient_norm")}
         state = model.carried_state.numpy()
-        np.savez(folder / f"{replicas}-{dropout}.npz", state=state, spread=spread, **metrics, **weights)
+        np.savez(folder / f"{replicas}-{name}.npz", state=state, spread=spread, **metrics, **weights)
 
 
 def die():

@@ -35,7 +35,8 @@ def test_the_models_defaults_are_the_settings_defaults():
     # As a Keras layer the model needs `units`, drops nothing unless asked, and takes the policy of `dtype`; what the
     # augmented loss needs is filled in where the loss is on.
     filled = LanguageModel(5, units=2)
+    assert filled.embedding_units == 2 and Recipe().embedding_units is None
     for name, parameter in inspect.signature(LanguageModel).parameters.items():
-        if name in Recipe.model_fields and name not in ("units", "dropout", "precision"):
+        if name in Recipe.model_fields and name not in ("units", "embedding_units", "dropout", "precision"):
             default = Recipe.model_fields[name].default
             assert (getattr(filled, name) if parameter.default is None else parameter.default) == default, name

@@ -21,7 +21,7 @@ from tests.models.serving.exported import make_model
 
 VOCABULARY, UNITS = 9, 4
 WORDS = ["<unk>", "<eos>", *(f"w{i}" for i in range(VOCABULARY - 2))]
-NETWORKS = [{}, {"tie_embeddings": False, "output_bias": True, "num_layers": 1}]
+NETWORKS = [{}, {"tie_embeddings": False, "output_bias": True, "num_layers": 1}, {"embedding_units": 5}]
 
 
 def small_model(**settings):
