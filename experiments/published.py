@@ -16,7 +16,13 @@ PAPER = {
     "large_real": (71.1, 68.5),
 }
 COUNT_MODEL = "kneser_ney_5"
-OTHERS = {COUNT_MODEL: (None, 141.2)}  # Mikolov's KN5
+OTHERS = {
+    COUNT_MODEL: (None, 141.2),  # Mikolov's KN5
+    "melis_1194": (
+        None,
+        59.6,
+    ),  # Melis et al. 2018, one layer, 10 M parameters, after a search over hundreds of trainings
+}
 
 
 def perplexities(name: str) -> tuple[float | None, float | None]:
