@@ -91,8 +91,9 @@ def steps(folder: Path, replicas: int):
     """Writes every step's metrics, the last state and the weights, for each of `DROPPED`."""
     strategy = make_strategy(replicas, BATCH)
     data = windows(write_split(folder / "train", some_text(BATCH * TIME * STEPS)), BATCH, TIME)
+    recipe = Recipe(batch_size=BATCH, clip_norm=1.0, weight_decay=1e-3, ema=0.9)
     for name, options in DROPPED.items():
-        model, seen = make_model(strategy, Recipe(batch_size=BATCH, clip_norm=1.0), **options), EachStep()
+        model, seen = make_model(strategy, recipe, **options), EachStep()
         model.fit(data, callbacks=[seen], verbose=0)
         copies = [[copy.numpy() for copy in strategy.experimental_local_results(v.value)] for v in model.weights]
         weights = {f"weight {v.path}": copy[0] for v, copy in zip(model.weights, copies, strict=True)}
