@@ -144,12 +144,15 @@ def products_alone(model: Path, rows: int = 32, time_steps: int = 26) -> dict[st
     """
     import tensorflow as tf
 
-    step = tf.saved_model.load(str(model)).signatures["step"]
-    _, layers, _, units = step.structured_input_signature[1]["state"].shape
-    vocabulary_size = step.structured_outputs["log_probabilities"].shape[-1]
-    table, *kernels = (
-        tf.Variable(tf.random.normal([size, units], stddev=0.05))
-        for size in (vocabulary_size, *[4 * units] * (2 * layers))
+    from models.serving import stored_weights
+
+    weights = stored_weights.variables(tf.saved_model.load(str(model)))
+    sizes = stored_weights.architecture([tuple(weight.shape) for weight in weights])
+    layers, units, features = sizes["num_layers"], sizes["units"], sizes["embedding_units"]
+    table, projection, *kernels = (
+        tf.Variable(tf.random.normal(shape, stddev=0.05))
+        for shape in ((sizes["vocabulary_size"], features), (features, units), (4 * units, features))
+        + ((4 * units, units),) * (2 * layers - 1)
     )
 
     def product(hidden, kernel):
@@ -158,18 +161,19 @@ def products_alone(model: Path, rows: int = 32, time_steps: int = 26) -> dict[st
     @tf.function
     def products(inputs):
         of_inputs = tf.split(product(inputs, kernels[0]), inputs.shape[0] // rows_of(inputs))
-        state, outputs = [inputs[: rows_of(inputs)]] * layers, []
+        state, outputs = [tf.zeros([rows_of(inputs), units])] * layers, []
         for gates in of_inputs:
             for layer in range(layers):
                 gates = product(state[layer - 1], kernels[2 * layer]) if layer else gates
                 state[layer] = (gates + product(state[layer], kernels[2 * layer + 1]))[:, :units]
             outputs.append(state[-1])
-        return product(tf.concat(outputs, axis=0), table)
+        hidden = tf.concat(outputs, axis=0)
+        return product(hidden if units == features else product(hidden, projection), table)
 
     def rows_of(inputs):
         return rows if inputs.shape[0] > 1 else 1
 
-    one, batch = tf.random.normal([1, units]), tf.random.normal([rows * time_steps, units])
+    one, batch = tf.random.normal([1, features]), tf.random.normal([rows * time_steps, features])
     nothing = tf.function(lambda hidden: hidden)
     return {
         "an empty call: median ms": statistics.median(time_calls(lambda: nothing(one), 1000)) * 1e3,

@@ -25,16 +25,18 @@ class LanguageModel(WindowTraining):
 
     Args:
         vocabulary_size: Number of words V, `<unk>` and `<eos>` included.
-        units: Size of the hidden states, and of the word vectors where `embedding_units` does not say otherwise.
+        units: Size of the hidden states, and of the word vectors unless `embedding_units` is given.
         num_layers: Number of LSTM layers. Default 2.
-        embedding_units: Size of the word vectors. If it is not `units`, a projection without a bias takes the last
-            layer's hidden states to it (Melis et al., arXiv 1707.05589). Default None: `units`, no projection.
-        dropout: Probability of *dropping*, in [0, 1), of every layer's hidden state, wherever it is used. Default 0.
-        input_dropout: That of the vectors that enter the first layer. Default None: `dropout`.
-        output_dropout: That of the last layer's hidden state on its way to the output layer, with a mask of its own;
-            `dropout` is then of what is fed back. Default None: one mask for both.
-        embedding_dropout: That of whole words: a dropped word's vector is 0 wherever it is read. Default 0.
-        weight_dropout: That of each weight of the recurrent kernels. Default 0.
+        embedding_units: Size of the word vectors. If it is not `units`, a matrix [units, embedding_units] without a
+            bias (the projection) multiplies the last layer's hidden states before the output layer (Melis et al.,
+            arXiv 1707.05589). Default None: `units`, without a projection.
+        dropout: Probability of *dropping*, in [0, 1), of the vectors that enter the first layer and of every layer's
+            hidden state, wherever it is used. Default 0.
+        input_dropout: A separate probability for the vectors that enter the first layer. Default None: `dropout`.
+        output_dropout: A separate probability, with a separate mask, for the last layer's hidden state where the output
+            layer uses it; `dropout` then applies where that layer uses it itself. Default None: one mask for both.
+        embedding_dropout: Probability of dropping a word: its vector is 0 wherever a window reads it. Default 0.
+        weight_dropout: Probability of dropping each weight of the recurrent kernels. Default 0.
         tie_embeddings: Whether the output layer's kernel is the embedding. Default True.
         output_bias: Whether an untied output layer has a bias. Default False.
         init_scale: Weights start uniform in [-init_scale, init_scale]. Default 0.1.
@@ -45,9 +47,9 @@ class LanguageModel(WindowTraining):
         target: The embedding that the estimated target distribution y~ is made from: "current" (the paper's; default),
             "held" (a copy that training renews at intervals) or "average" (a moving average), as target networks in
             reinforcement learning. The copy is the weight `target_table`.
-        activation_regularization: Coefficient of AR, the mean square of the last layer's dropped hidden state, for each
-            token, in nats. Default 0.
-        temporal_activation_regularization: Coefficient of TAR, the mean square of its change. Default 0.
+        activation_regularization: Coefficient of the mean square of the last layer's hidden state (after dropout,
+            before the projection) in the loss of a token, in nats. No metric has it. Default 0.
+        temporal_activation_regularization: That of the mean square of its change from token to token. Default 0.
         precision: Type of the large products of training, "bfloat16" or that of the weights. Default None: the compute
             type of `dtype`. Logits of the augmented loss, softmaxes, sums and evaluation are never rounded.
         seed: Seed of the dropout masks. Default 1.
@@ -320,7 +322,8 @@ class LanguageModel(WindowTraining):
         """The last layer's hidden states as the output layer takes them, [..., embedding_units]."""
         if self.projection is None:
             return hidden
-        return tf.tensordot(hidden, tf.convert_to_tensor(self.projection.kernel), 1)
+        projected = self.projection(tf.reshape(hidden, [-1, self.units]))
+        return keras.ops.reshape(projected, (*keras.ops.shape(hidden)[:-1], self.embedding_units))
 
     def training_masks(self, batch_size: int, lanes: tf.Tensor, step: tf.Tensor) -> DropoutMasks:
         """Draws the dropout masks of a training step from (seed, step, layer, lane).

@@ -27,11 +27,18 @@ class TokenizerSettings(Parameters):
 class ModelSettings(Parameters):
     """The size of the network, and how its weights start."""
 
-    units: Whole = setting(200, "Width of every layer, and of the word vectors.", tunable=True, shape=True, ge=1)
+    units: Whole = setting(
+        200,
+        "Width of every layer, and of the word vectors unless embedding_units is set.",
+        tunable=True,
+        shape=True,
+        ge=1,
+    )
     num_layers: Whole = setting(2, "Number of LSTM layers.", tunable=True, shape=True, ge=1)
     embedding_units: Whole | None = setting(
         None,
-        "Width of the word vectors, where it is not that of the layers; a projection then takes the last layer to it.",
+        "Width of the word vectors. If it is not units, a matrix (the projection) between the last layer and the "
+        "output layer changes the width.",
         null="units",
         tunable=True,
         shape=True,
@@ -47,7 +54,7 @@ class ModelSettings(Parameters):
     )
     input_dropout: float | None = setting(
         None,
-        "Probability of dropping of the vectors that enter the first layer.",
+        "Separate probability of dropping for the vectors that enter the first layer.",
         null="dropout",
         tunable=True,
         ge=0,
@@ -55,15 +62,15 @@ class ModelSettings(Parameters):
     )
     output_dropout: float | None = setting(
         None,
-        "Probability of dropping of the last layer's hidden state on its way to the output layer, with a mask of its "
-        "own; dropout is then of what is fed back.",
-        null="one mask for both",
+        "Separate probability of dropping, with a separate mask, for the last layer's hidden state where the output "
+        "layer uses it; dropout then applies where that layer uses it itself.",
+        null="dropout, and one mask for both uses",
         tunable=True,
         ge=0,
         lt=1,
     )
     embedding_dropout: float = setting(
-        0.0, "Probability of dropping whole words, wherever a window reads them.", tunable=True, ge=0, lt=1
+        0.0, "Probability of dropping a word, wherever a window reads it.", tunable=True, ge=0, lt=1
     )
     weight_dropout: float = setting(
         0.0, "Probability of dropping each weight of the recurrent kernels (DropConnect).", tunable=True, ge=0, lt=1
@@ -163,12 +170,15 @@ class LossSettings(Parameters):
 
     activation_regularization: float = setting(
         0.0,
-        "Coefficient of AR: of the mean square of the last layer's dropped hidden state, a token.",
+        "Coefficient, in the loss of a token, of the mean square of the last layer's hidden state after dropout (AR).",
         tunable=True,
         ge=0,
     )
     temporal_activation_regularization: float = setting(
-        0.0, "Coefficient of TAR: of the mean square of its change from token to token.", tunable=True, ge=0
+        0.0,
+        "Coefficient, in the loss of a token, of the mean square of its change from token to token (TAR).",
+        tunable=True,
+        ge=0,
     )
 
     def contradictions(self) -> Iterator[tuple[str, str]]:
@@ -247,8 +257,9 @@ class TrainingSettings(Parameters):
     )
     average_patience: Whole | None = setting(
         None,
-        "Epochs without a better valid perplexity after which all further weights are averaged (NT-ASGD); the average "
-        "is evaluated and exported in their place.",
+        "Averaging of the weights (NT-ASGD) starts after the first epoch whose valid perplexity is higher than the "
+        "lowest of those that ended more than so many epochs before; the average of all steps from there on is "
+        "evaluated and exported in place of the weights.",
         null="no average",
         tunable=True,
         ge=1,
@@ -277,7 +288,7 @@ class TrainingSettings(Parameters):
     )
     initial_model: PathText | None = setting(
         None,
-        "Pushed version that training starts from, such as output/serving/1, with the same units and layers: all "
+        "Pushed version that training starts from, such as output/serving/1, with layers of the same sizes: all "
         "weights, or those of the words that both vocabularies have.",
     )
     freeze_embedding_epochs: Whole = setting(
@@ -322,7 +333,17 @@ class TrainingSettings(Parameters):
                 "the same number of lanes.",
             )
         if self.ema is not None and self.average_patience is not None:
-            yield "average_patience", f"found {self.average_patience} with ema {self.ema}, expected one average alone."
+            yield (
+                "average_patience",
+                f"found {self.average_patience} with ema {self.ema}, expected only one of the two.",
+            )
+        least = (self.average_patience or 0) + 2
+        if self.average_patience is not None and self.patience is not None and self.patience < least:
+            yield (
+                "patience",
+                f"found {self.patience}, expected at least average_patience + 2, {least}, or null: training would stop "
+                "before the weights are averaged.",
+            )
         for name in sorted(self.optimizer_options.keys() - OPTIMIZER_OPTIONS[self.optimizer]):
             owners = " or ".join(owner for owner, names in OPTIMIZER_OPTIONS.items() if name in names)
             yield (

@@ -59,12 +59,12 @@ def execute(
     blessing.write(outputs["blessing"], blessed, gate.reasons(verdicts))
     streams = {name: split.stream for name, split in splits.items()}
     train = TokenStream(split_dir(inputs["transformed_examples"], "train"))
-    table, projection = candidate.embedding(), candidate.projection()
+    table, kernel = candidate.embedding(), candidate.output_kernel()
     evaluation: Evaluation = {
         "blessed": blessed,
         "splits": figures,
         "adaptive": adaptive.evaluate(candidate, streams, train, parameters),
-        "subspace_distance": None if projection is None else subspace_distance(projection, table),
+        "subspace_distance": None if kernel is None else subspace_distance(kernel, table),
         "baseline": pushed and {**against.comparison.to_json(pushed), "splits": against.figures},
         "rules": [asdict(verdict) for verdict in verdicts],
     }

@@ -123,7 +123,7 @@ class ExportedModel:
         """Returns the word vectors, float32 [V, d], or None if the SavedModel has no such variable."""
         return self._matrix("embedding")
 
-    def projection(self) -> np.ndarray | None:
+    def output_kernel(self) -> np.ndarray | None:
         """Returns the output layer's own kernel, float32 [V, d], or None if the model is tied and has none."""
         return self._matrix("output_kernel")
 

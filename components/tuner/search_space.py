@@ -1,18 +1,29 @@
 """The space of a search: names, ranges and scales of hyperparameters, checked without TensorFlow."""
 
 import difflib
+import typing
 from collections.abc import Sequence
 from typing import Literal
 
 import pydantic
+from pydantic.fields import FieldInfo
 
 from models.parameters import extra
 from models.settings import Recipe
 
+
+def _type_of(field: FieldInfo) -> type:
+    """The type of a setting's values; that of its default is no guide where the default is null."""
+    if field.default is not None:
+        return type(field.default)
+    [given] = (given for given in typing.get_args(field.annotation) if given is not type(None))
+    return getattr(given, "__origin__", given)  # of an annotated type
+
+
 # The Trainer's parameters that can be tuned. The epochs (they cost time), the seed (its effect is luck), files, and
 # where training runs are not tunable.
 TUNABLE: dict[str, type] = {
-    name: type(field.default) for name, field in Recipe.model_fields.items() if extra(field).get("tunable")
+    name: _type_of(field) for name, field in Recipe.model_fields.items() if extra(field).get("tunable")
 }
 RANGE, CHOICE = ("min", "max", "step"), ("values",)
 

@@ -12,7 +12,8 @@ def activation_penalty(
 
         Σ_t w_t (activation · |h_t|² / U + temporal · |h_t - h_(t-1)|² / U),    t - 1 within the window
 
-    The publication takes h before dropout for TAR. The mask is the same at all steps, so it only changes the factor.
+    The publication takes h before dropout for TAR. Here the units that a window drops have no part in its penalty, and
+    the others more, so that it is 1 / (1 - rate) times theirs on average.
 
     Args:
         hidden: float [time, batch, units].

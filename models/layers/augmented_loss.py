@@ -37,8 +37,8 @@ def augmented_loss(
     Args:
         hidden: float32 [tokens, units], the (masked) hidden states h.
         targets: int32 [tokens], ids of the target words y*.
-        kernel: float32 [vocabulary, units], the projection W.
-        bias: float32 [vocabulary] or None, the projection's b.
+        kernel: float32 [vocabulary, units], the output layer's W.
+        bias: float32 [vocabulary] or None, the output layer's b.
         table: float32 [vocabulary, units], the embedding L that y~ is made from, or None for cross-entropy alone.
         temperature: τ > 0, a float or a scalar tensor.
         gamma: γ >= 0, a float or a scalar tensor.

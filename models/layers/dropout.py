@@ -14,8 +14,8 @@ class DropoutRates(NamedTuple):
     Attributes:
         inputs: Of the vectors that enter the first layer.
         hidden: Of every layer's hidden state.
-        output: Of the last layer's hidden state on its way to the output layer, or None: its mask is the one that is
-            also fed back, as in the paper.
+        output: Of the last layer's hidden state where the output layer uses it, or None: one mask for all its uses, as
+            in the paper.
         words: Of whole words, whose vectors are 0 wherever they are read.
         weights: Of each weight of the recurrent kernels.
     """
@@ -33,8 +33,8 @@ class DropoutMasks(NamedTuple):
     Attributes:
         inputs: [lanes, features], of the vectors that enter the first layer.
         hidden: For each layer [lanes, units], of its hidden state, wherever it is used.
-        output: [lanes, units], of the last layer's hidden state on its way to the output layer, instead of the last of
-            `hidden`, which is then only fed back; or None.
+        output: [lanes, units], of the last layer's hidden state where the output layer uses it, instead of the last of
+            `hidden`; or None.
         words: [vocabulary], of the vectors that are read, or None.
         recurrent: For each layer [units, 4 * units], of its recurrent kernel, or None.
     """

@@ -149,8 +149,8 @@ def _check_first_line(path, line, units) -> int | None:
 def _check_size(path, size: int, units: int) -> None:
     if size != units:
         raise ValueError(
-            f"{path}: found vectors of {size} numbers, expected {units}. Set model.embedding_units to {size} or use "
-            f"vectors of {units}."
+            f"{path}: found vectors of {size} numbers, expected {units}. Set model.embedding_units (or "
+            f"model.units) to {size}, or use vectors of {units}."
         )
 
 

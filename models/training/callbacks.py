@@ -110,12 +110,12 @@ class TargetEmbedding(keras.callbacks.Callback):
 class AverageWeights(keras.callbacks.Callback):
     """Averages the weights of all steps after the valid perplexity has stopped falling (NT-ASGD).
 
-    The optimizer's moving average is the mean of k weights if it keeps (k - 1) / k of itself at the k-th of them.
-    Before that it keeps nothing, so it is the weights themselves.
+    The averages are the optimizer's, for `keras.callbacks.SwapEMAWeights`. The optimizer is made with `ema_momentum` 1,
+    so that only this callback changes them. Before averaging starts they are the weights themselves.
 
     Args:
         patience: Averaging starts after the first epoch whose valid perplexity is higher than the lowest of those that
-            ended `patience` epochs before it, or earlier (`nonmono` in the publication's code).
+            ended more than `patience` epochs before it (`nonmono` in the publication's code).
         history: The records of the epochs that are complete. It grows during training.
         steps_per_epoch: Steps of an epoch.
 
@@ -127,16 +127,19 @@ class AverageWeights(keras.callbacks.Callback):
         super().__init__()
         self._patience, self._history, self._steps_per_epoch = patience, history, steps_per_epoch
 
-    def on_train_batch_begin(self, batch, logs=None):
-        """Gives the optimizer the share that its average keeps at the next step.
+    def on_train_batch_end(self, batch, logs=None):
+        """Adds the weights after the step to the averages.
 
         Args:
             batch: Ignored: `steps_done` of the model counts the steps.
             logs: Ignored.
         """
         epochs = self.epochs_before_averaging([record["valid_perplexity"] for record in self._history], self._patience)
-        averaged = 0 if epochs is None else self.model.steps_done - epochs * self._steps_per_epoch
-        self.model.optimizer.ema_momentum.assign(averaged / (averaged + 1))
+        count = 1 if epochs is None else self.model.steps_done - epochs * self._steps_per_epoch
+        optimizer = self.model.optimizer
+        variables = zip(optimizer._model_variables_moving_average, optimizer._trainable_variables, strict=True)
+        for average, weight in ((average.value, weight.value) for average, weight in variables):
+            average.assign(weight if count == 1 else average + (weight - average) / count)
 
     @staticmethod
     def epochs_before_averaging(perplexities: Sequence[float], patience: int) -> int | None:
@@ -165,6 +168,7 @@ class FreezeEmbedding(keras.callbacks.Callback):
     def __init__(self, epochs: int):
         super().__init__()
         self._epochs = epochs
+        self._traced = True  # whether the embedding is trained by the function of a step that Keras has
 
     def on_epoch_begin(self, epoch, logs=None):
         """Freezes the embedding, or trains it from this epoch on.
@@ -173,17 +177,25 @@ class FreezeEmbedding(keras.callbacks.Callback):
             epoch: Index of the epoch, from 0.
             logs: Ignored.
         """
-        self._set_trainable(epoch >= self._epochs)
+        self.model.embedding.trainable = epoch >= self._epochs
+        if self._traced != self.model.embedding.trainable:
+            self.model.make_train_function(force=True)  # the old one was traced for other trainable weights
+            self._traced = self.model.embedding.trainable
+
+    def on_epoch_end(self, epoch, logs=None):
+        """Leaves the embedding trainable: Keras takes averages of all weights at the end of `fit`.
+
+        Args:
+            epoch: Ignored.
+            logs: Ignored.
+        """
+        self.model.embedding.trainable = True
 
     def on_train_end(self, logs=None):
-        """Leaves the embedding trainable.
+        """Leaves a function of a step that trains the embedding.
 
         Args:
             logs: Ignored.
         """
-        self._set_trainable(True)
-
-    def _set_trainable(self, trainable: bool) -> None:
-        if self.model.embedding.trainable != trainable:
-            self.model.embedding.trainable = trainable
-            self.model.make_train_function(force=True)  # the old one was traced for other trainable weights
+        if not self._traced:
+            self.model.make_train_function(force=True)

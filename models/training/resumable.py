@@ -10,7 +10,6 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import keras
-import tensorflow as tf
 
 from models.language_model import LanguageModel
 from models.settings import Recipe
@@ -38,18 +37,10 @@ def compile_model(model: LanguageModel, recipe: Recipe) -> None:
         model: The model, which is changed.
         recipe: The recipe: its optimizer with all its options, learning rate and clip.
     """
-    averaged = recipe.average_patience is not None
+    ema = recipe.ema if recipe.average_patience is None else 1.0  # `AverageWeights` changes the averages itself
     with model.distribute_strategy.scope():
-        optimizer = make_optimizer(
-            recipe.optimizer,
-            recipe.learning_rate,
-            recipe.clip_norm,
-            0.0 if averaged else recipe.ema,
-            **recipe.optimizer_options,
-        )
-        if averaged:  # `AverageWeights` changes it from step to step
-            optimizer.ema_momentum = tf.Variable(0.0, dtype=model.variable_dtype, trainable=False)
-        model.compile(optimizer)
+        model.compile(make_optimizer(recipe.optimizer, recipe.learning_rate, recipe.clip_norm, ema,
+                                     **recipe.optimizer_options))  # fmt: skip
 
 
 def evaluation_windows(stream: TokenStream):

@@ -46,6 +46,11 @@ def problems(settings: Settings) -> list[str]:
 def _values_problems(settings: Settings, hyperparameter: Hyperparameter) -> list[str]:
     name, section = hyperparameter.name, section_of(hyperparameter.name)
     default = getattr(getattr(settings, section), name)
+    if default is None:
+        return [
+            f"tuner.space: {name} has no value for the first trial, since {section}.{name} is null: set that key, or "
+            f"leave {name} out."
+        ]
     if hyperparameter.scale == "log" and default <= 0:
         return [
             f"tuner.space: {name} has a log scale, but its default {section}.{name}, the first trial, is {default}."
@@ -90,8 +95,10 @@ def _fixed_elsewhere(settings: Settings, names: dict[str, Hyperparameter]) -> li
     if settings.trainer.initial_model:
         messages += [f"tuner.space: {name} is fixed by trainer.initial_model: leave it out."
                   for name in ARCHITECTURE if name in names]  # fmt: skip
-    if settings.model.pretrained_embeddings and "units" in names:
-        messages.append("tuner.space: units is fixed by the width of model.pretrained_embeddings: leave it out.")
+    if settings.model.pretrained_embeddings:
+        width = "units" if settings.model.embedding_units is None else "embedding_units"
+        if width in names:
+            messages.append(f"tuner.space: {width} is fixed by the width of model.pretrained_embeddings: leave it out.")
     return messages
 
 

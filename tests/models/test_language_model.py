@@ -212,6 +212,13 @@ def test_calling_the_model_gives_the_logits_of_the_next_word():
     np.testing.assert_allclose(state, result["state"], atol=1e-6)
 
 
+def test_calling_a_model_of_mixed_precision_rounds_nothing_either():
+    model = small_model(embedding_units=3, dtype="mixed_bfloat16")
+    ids = window(model)["inputs"]
+    hidden, _ = model.hidden_states(ids, model.zero_state(BATCH))
+    np.testing.assert_array_equal(model(ids), model.logits(hidden))
+
+
 def test_calling_without_a_state_starts_from_zeros():
     model = small_model()
     ids = window(model)["inputs"]

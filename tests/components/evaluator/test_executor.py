@@ -196,21 +196,21 @@ def test_workers_in_other_processes_read_each_window_once_and_from_its_own_state
 
 
 @pytest.mark.parametrize("dtype", ["float32", "int8"])
-def test_the_distance_of_an_untied_projection_from_the_embeddings_column_space_is_reported(world, tmp_path, dtype):
+def test_the_distance_of_an_untied_output_kernel_from_the_embeddings_column_space_is_reported(world, tmp_path, dtype):
     model = LanguageModel(12, units=4, augmented=False, tie_embeddings=False, output_bias=True, init_scale=0.3)
     export(model, world.tokenizer, world.root / f"untied {dtype}" / "Format-Serving", {}, dtype)
     figures, evaluation, _, _ = world.evaluate(f"untied {dtype}", tmp_path)
-    embedding, projection = (weight.numpy() for weight in (model.embedding.embeddings, model.output_layer.kernel))
+    embedding, kernel = (weight.numpy() for weight in (model.embedding.embeddings, model.output_layer.kernel))
     if dtype == "int8":  # each row in 127 steps of its largest value
-        steps = [np.abs(matrix).max(axis=1, keepdims=True) / 127 for matrix in (embedding, projection)]
-        embedding, projection = np.rint(embedding / steps[0]) * steps[0], np.rint(projection / steps[1]) * steps[1]
-    nearest = embedding @ np.linalg.lstsq(embedding, projection, rcond=None)[0]
-    distance = np.linalg.norm(projection - nearest) / np.linalg.norm(projection)
+        steps = [np.abs(matrix).max(axis=1, keepdims=True) / 127 for matrix in (embedding, kernel)]
+        embedding, kernel = np.rint(embedding / steps[0]) * steps[0], np.rint(kernel / steps[1]) * steps[1]
+    nearest = embedding @ np.linalg.lstsq(embedding, kernel, rcond=None)[0]
+    distance = np.linalg.norm(kernel - nearest) / np.linalg.norm(kernel)
     assert 0.1 < distance < 1
     assert evaluation["subspace_distance"] == figures["subspace_distance"] == pytest.approx(distance, rel=1e-5)
 
 
-def test_a_tied_model_has_no_projection_of_its_own(world, tmp_path):
+def test_a_tied_model_has_no_output_kernel_of_its_own(world, tmp_path):
     figures, evaluation, _, _ = world.evaluate("good", tmp_path)
     assert evaluation["subspace_distance"] is figures["subspace_distance"] is None
 

@@ -79,7 +79,19 @@ def test_the_ranges_of_a_space_are_described_in_words():
 
 def test_everything_that_can_be_tuned_is_a_parameter_of_the_trainer():
     for name, kind in TUNABLE.items():
-        assert type(Trainer.Parameters.model_fields[name].default) is kind
+        default = Trainer.Parameters.model_fields[name].default
+        assert kind in (bool, int, float, str) and (default is None or type(default) is kind)
+
+
+def test_a_key_that_is_null_can_be_searched_once_it_has_a_value_for_the_first_trial():
+    whole = "[{name: embedding_units, kind: choice, values: [64, 128]}]"
+    assert "set that key, or leave embedding_units out" in refused(whole)
+    share = "[{name: output_dropout, kind: float, min: 0.1, max: 0.5}]"
+    assert "no value for the first trial, since model.output_dropout is null" in refused(share)
+    for space, first in ((whole, "model.embedding_units=64"), (share, "model.output_dropout=0.2")):
+        given = ["tuner.enabled=true", f"tuner.space={space}", first]
+        [hyperparameter] = config.load(None, given).settings.tuner.space
+        assert hyperparameter.type in (int, float)
 
 
 def test_the_tuner_runs_before_the_trainer_and_feeds_it():

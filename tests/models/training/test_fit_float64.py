@@ -19,7 +19,8 @@ class Network(reference.ReferenceModel):
     """The reference with weights from a file."""
 
     def __init__(self, weights):
-        self.tied, self.num_layers, self.units = True, 2, weights[0].shape[1]
+        self.tied, self.projected, self.num_layers, self.units = True, False, 2, weights[0].shape[1]
+        self.penalties = 0.0, 0.0
         self.weights = [w.astype(np.float64) for w in weights]
 
 

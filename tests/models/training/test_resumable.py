@@ -36,11 +36,13 @@ def make_recipe(**options):
 
 
 @pytest.mark.parametrize("clip_norm", [0.1, 1e6], ids=["clipped", "unclipped"])
+@pytest.mark.parametrize("weight_decay", [None, 0.02])
 @pytest.mark.parametrize("optimizer", ["sgd", "momentum"])
 def test_an_update_is_sgd_on_the_loss_summed_over_steps_and_averaged_over_the_batch(
-    strategy, splits, clip_norm, optimizer
+    strategy, splits, clip_norm, optimizer, weight_decay
 ):
     options = {"momentum": 0.0} if optimizer == "momentum" else {}  # Keras's own SGD
+    options["weight_decay"] = weight_decay
     recipe = make_recipe(clip_norm=clip_norm, learning_rate=0.7, optimizer=optimizer, **options)
     model, seen = make_model(strategy, recipe, units=4, num_layers=1), EachStep()
     numpy_model = reference.ReferenceModel(model)
@@ -54,7 +56,7 @@ def test_an_update_is_sgd_on_the_loss_summed_over_steps_and_averaged_over_the_ba
     assert seen["gradient_norm"][0] == pytest.approx(norm, rel=1e-5)
     assert norm > 0.2  # the clip has something to do
     for weight, before, gradient in zip(model.trainable_variables, numpy_model.weights, gradients, strict=True):
-        expected = before - 0.7 * min(1.0, clip_norm / norm) * gradient
+        expected = before - 0.7 * (min(1.0, clip_norm / norm) * gradient + (weight_decay or 0.0) * before)
         np.testing.assert_allclose(weight, expected, atol=1e-6)
 
 
@@ -238,6 +240,35 @@ def test_weights_are_averaged_after_the_valid_perplexity_stops_falling(strategy,
     assert (len(resumed.history), resumed.window) == (4, 3)
     resumed.run()
     assert [record["valid_perplexity"] for record in resumed.history] == found
+
+
+@pytest.mark.parametrize("options", [{"ema": 0.8}, {"average_patience": 1}])
+def test_averages_of_a_training_whose_embedding_is_frozen(strategy, splits, tmp_path, options):
+    """`fit` ends within the frozen epochs, once by a stop and once at its end."""
+    recipe = make_recipe(epochs=2, freeze_embedding_epochs=2, checkpoint_seconds=1e-9, **options)
+
+    def train(folder, stop_at=None):
+        model = make_model(strategy, recipe, num_layers=1)
+        stop = lambda: (len(training.history), training.window) == stop_at  # noqa: E731
+        training = Training(model, *splits, recipe, tmp_path / folder, [], stop)
+        return training
+
+    training = train("whole")
+    before = training.model.embedding.embeddings.numpy()
+    training.run()
+    np.testing.assert_array_equal(training.model.embedding.embeddings, before)
+    training.model.save(tmp_path / "model.keras")
+    again = keras.saving.load_model(tmp_path / "model.keras")
+    np.testing.assert_array_equal(again.embedding.embeddings, before)
+
+    with pytest.raises(TrainingStopped):
+        training = train("stopped", stop_at=(0, 3))
+        training.run()
+    training = train("stopped")
+    assert training.window == 3
+    training.run()
+    for found, expected in zip(training.model.get_weights(), again.get_weights(), strict=True):
+        np.testing.assert_array_equal(found, expected)
 
 
 def test_averaging_starts_where_the_publication_starts_it():
