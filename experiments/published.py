@@ -27,7 +27,7 @@ OTHERS = {
 def perplexities(name: str) -> tuple[float | None, float | None]:
     """Returns the published perplexities of a row.
 
-    A variant is compared with the row of the paper that its name begins with: `small_real_gradient` with `small_real`.
+    A variant is compared with the row of the paper that its name begins with: `small_real_recipe` with `small_real`.
 
     Args:
         name: The row's name.
