@@ -161,14 +161,14 @@ def world(tmp_path_factory):
 def test_the_evaluator_reports_adaptive_figures_and_judges_the_static_one(world, tmp_path):
     _, plain, *_ = world.evaluate("weak", tmp_path / "plain")
     assert plain["adaptive"] == {}
-    settings = {"cache_lambda": 0.2, "cache_window": 50, "dynamic_eta": 1e-3}
+    settings = {"cache_lambda": 0.2, "cache_window": 50, "dynamic_eta": 3e-4}
     bound = plain["splits"]["eval"]["perplexity"] + 1e-6
     figures, measured, blessing, _ = world.evaluate(
         "weak", tmp_path / "adaptive", adaptive=["cache", "dynamic"], max_perplexity=bound, **settings
     )
     assert blessing == "BLESSED" and measured["splits"] == plain["splits"]
     assert measured["adaptive"]["cache"]["settings"] == {"cache_lambda": 0.2, "cache_theta": 1.0, "cache_window": 50}
-    assert measured["adaptive"]["dynamic"]["settings"]["dynamic_eta"] == 1e-3
+    assert measured["adaptive"]["dynamic"]["settings"]["dynamic_eta"] == 3e-4
     exported = ExportedModel(world.root / "weak" / "Format-Serving")
     train, text = (TokenStream(world.root / "tokens" / f"Split-{split}") for split in ("train", "test"))
     for mode in ("cache", "dynamic"):
