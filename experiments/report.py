@@ -10,7 +10,7 @@ import sys
 from collections.abc import Sequence
 from html import escape
 from pathlib import Path
-from statistics import mean
+from statistics import mean, stdev
 from typing import Any
 
 from experiments import curves, next_words, published, rows
@@ -78,7 +78,7 @@ def by_size(runs: Sequence[dict[str, Any]]) -> dict[str, list[dict[str, Any]]]:
 
 
 def measured(runs: Sequence[dict[str, Any]]) -> Table:
-    """Makes the table of results, in the order of the paper, with the mean of a row's finished seeds.
+    """Makes the table of results, in the order of the paper, with mean ± standard deviation of a row's finished seeds.
 
     Args:
         runs: The table's runs.
@@ -91,11 +91,13 @@ def measured(runs: Sequence[dict[str, Any]]) -> Table:
         table += [_measured_row(run, count_model) for run in own]
         finished = [run for run in own if run["status"] == "finished"]
         if len(finished) > 1:
-            average = {
-                key: mean(run[key] for run in finished) for key in ("valid_perplexity", "test_perplexity", "hours")
-            }
+            figures = {key: [run[key] for run in finished] for key in ("valid_perplexity", "test_perplexity", "hours")}
+            average = {key: mean(values) for key, values in figures.items()}
             of_all = {**finished[0], **average, "seed": f"mean of {len(finished)}", "adaptive": {}, "epochs": []}
-            table.append(_measured_row({**of_all, "status": "", "machine": "", "commit": ""}, count_model))
+            row = _measured_row({**of_all, "status": "", "machine": "", "commit": ""}, count_model)
+            for column, key in (("valid", "valid_perplexity"), ("test", "test_perplexity")):
+                row[table[0].index(column)] += f" ± {stdev(figures[key]):.2f}"
+            table.append(row)
     return table
 
 
@@ -173,7 +175,8 @@ def markdown(runs: Sequence[dict[str, Any]], comparison: dict[str, Any] | None, 
     parts = [
         "Each row: `make experiment NAME=<row> SEED=<seed> DATA_DIR=FOLDER`; the count model: "
         "`python -m experiments.kneser_ney --data-dir FOLDER` (`--discounts 1`). A run in training shows its "
-        "best epoch so far. Published: Inan et al. 2017; variants of a row are measured against that row.",
+        "best epoch so far; ± is the standard deviation over the seeds. Published: Inan et al. 2017; variants of a "
+        "row are measured against that row.",
         _as_markdown(measured(runs)),
     ]
     epochs = by_epoch(runs)

@@ -57,7 +57,7 @@ def test_measured_figures_are_beside_published_ones(table):
     rows = rows_of(text)
     real = rows["| `small_real`", "1"]
     assert "86.30 / 82.70 | 92.00 | 82.70 | +0.0% | 41.4% | 90.50 / 80.25" in real
-    assert "86.30 / 82.70 | 92.50 | 83.70 | +1.2%" in rows["| `small_real`", "mean of 2"]
+    assert "86.30 / 82.70 | 92.50 ± 0.71 | 83.70 ± 1.41 | +1.2%" in rows["| `small_real`", "mean of 2"]
     assert "92.60 / 87.30 | 94.00 | 90.00 | +3.1%" in rows["| `small_vd`", "1"]
     running = rows["| `medium_real`", "1"]
     assert "75.70 / 73.20 | 180.00 | - |" in running and "running" in running
