@@ -94,6 +94,8 @@ class World:
         environment["FAULT_FILLER"] = str(self.filler)
         if fault and fault.match:
             names = ("match", "count", "action", "later")
+            if fault.action == "memory limit":  # with glibc's own settings: training would reserve addresses before
+                environment["MALLOC_TRIM_THRESHOLD_"] = "131072"
             environment["FAULT"] = json.dumps({n: getattr(fault, n) for n in names} | {"done": str(self._done)})
 
         with (self.notes / "out").open("wb") as out, (self.notes / "err").open("wb") as err:
