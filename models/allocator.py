@@ -21,7 +21,7 @@ def keep_freed_memory() -> bool:
     Without it a step of REAL (200 units, Zen 4) takes 2,200 page faults and 8 ms in the kernel, with it 3 and 2.7 ms;
     the peak of memory is the same. The first 2 GiB of the heap are in huge pages where the kernel gives them to a
     program that asks (`madvise`, the usual setting), which takes 2% to 15% less time on an Intel processor with AMX.
-    It is for training: many threads share the one arena, and scoring takes 7% longer with it.
+    It is for training: many threads share the one arena, and scoring takes 9% longer with it.
 
     Returns:
         Whether the allocator was changed. It is not if the environment sets up the allocator, or the C library is not

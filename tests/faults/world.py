@@ -94,7 +94,7 @@ class World:
         environment["FAULT_FILLER"] = str(self.filler)
         if fault and fault.match:
             names = ("match", "count", "action", "later")
-            if fault.action == "memory limit":  # with glibc's own settings: training would reserve addresses before
+            if fault.action == "memory limit":  # else training has 2 GiB of addresses in reserve
                 environment["MALLOC_TRIM_THRESHOLD_"] = "131072"
             environment["FAULT"] = json.dumps({n: getattr(fault, n) for n in names} | {"done": str(self._done)})
 
