@@ -21,6 +21,8 @@ from pipeline.program import UsageError
 WATCH_SECONDS = 1.0
 MIN_TOKEN = 16  # characters of a token
 GRACE_SECONDS = 60  # time for open requests after SIGTERM
+# TensorFlow starts one for each processor. On a single one, short requests would wait until a long one is done.
+MIN_THREADS = 4
 
 EPILOG = """\
 TensorFlow Serving's REST API is at /v1/models/NAME, a page to try the model on at /, Prometheus metrics at /metrics,
@@ -220,6 +222,7 @@ def main(arguments: list[str] | None = None) -> int:
     parsed = parse_arguments(arguments)
     previous = signal.signal(signal.SIGTERM, _stop_while_loading)
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    os.environ.setdefault("TF_NUM_INTEROP_THREADS", str(max(MIN_THREADS, os.cpu_count() or 1)))
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S", stream=sys.stderr)
     try:
         folder = model_folder(parsed)

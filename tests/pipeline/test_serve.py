@@ -2,6 +2,7 @@
 
 import concurrent.futures
 import json
+import os
 import signal
 import socket
 import subprocess
@@ -101,6 +102,44 @@ def test_sigterm_ends_the_server_though_requests_would_take_longer(versions):
         assert cut_off and all("stopped before it had the answer" in answer.json()["error"] for answer in cut_off)
         log = process.stderr.read()
         assert f"Requests cut off: {len(cut_off)}." in log and "Traceback" not in log
+    finally:
+        process.kill()
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="this system cannot keep a process on one processor")
+def test_on_one_processor_a_long_request_leaves_room_for_short_ones(versions):
+    one = f"import os; os.sched_setaffinity(0, [{min(os.sched_getaffinity(0))}])"
+    script = f"{one}; from pipeline import serve; serve.command()"
+    command = [sys.executable, "-c", script, "--model", str(versions), "--port", "0"]
+    environment = {name: value for name, value in os.environ.items() if name != "TF_NUM_INTEROP_THREADS"}
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=environment)
+    try:
+        lines = iter(process.stderr.readline, "")
+        line = next(line for line in lines if "The page is at" in line)
+        threading.Thread(target=process.stderr.read, daemon=True).start()
+        predict = line.split("The page is at ")[1].split("/,")[0] + "/v1/models/lm:predict"
+        inputs = {"prompt": "w1", "max_words": 10_000, "temperature": 1.0, "top_k": 0, "top_p": 1.0, "seed": 1}
+        long = [
+            {"signature_name": "score", "inputs": ["w1 " * 300_000]},  # 15 seconds
+            {"signature_name": "generate", "instances": [inputs] * 2},
+        ]
+        with concurrent.futures.ThreadPoolExecutor(2) as pool, httpx.Client(timeout=60) as client:
+            asked = [pool.submit(httpx.post, predict, content=json.dumps(body), timeout=60) for body in long]
+            time.sleep(1)
+            seconds = []
+            for _ in range(3):
+                for signature, key, value in [
+                    ("generate", "instances", inputs | {"max_words": 5}),
+                    ("serving_default", "instances", "w1"),
+                    ("score", "inputs", "w1"),
+                ]:
+                    start = time.monotonic()
+                    body = json.dumps({"signature_name": signature, key: [value]})
+                    assert client.post(predict, content=body).status_code == 200
+                    seconds.append(time.monotonic() - start)
+            assert not all(future.done() for future in asked)
+            process.kill()
+        assert max(seconds) < 2
     finally:
         process.kill()
 
