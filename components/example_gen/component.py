@@ -32,7 +32,7 @@ class ExampleGenSettings(Parameters):
     )
     source_url: Text | None = setting(
         None,
-        "Address of an archive with the files of penn_treebank, wikitext2 or wikitext103, where its old one is dead.",
+        "Address of an archive with the files of penn_treebank, wikitext2 or wikitext103; needs source_sha256.",
         pattern="^https?://",
     )
     source_sha256: Text | None = setting(

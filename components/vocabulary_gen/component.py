@@ -12,7 +12,9 @@ class VocabularySettings(TokenizerSettings):
     """How the text is cut into words, and which words are kept."""
 
     max_size: Whole = setting(
-        20_000, "Words kept, most frequent first, <unk> and <eos> counted; 0 keeps every word (8,000 wordpieces).", ge=0
+        20_000,
+        "Words kept, most frequent first, <unk> and <eos> counted; 0 keeps every word, or 8,000 pieces with tokenizer wordpiece.",
+        ge=0,
     )
     min_count: Whole = setting(2, "Occurrences in the train split below which a word is <unk>.", ge=1)
 

@@ -26,7 +26,7 @@ WIDTH = 120
 HEAD = """\
 # The configuration of `python -m pipeline.run --local`: every key, its meaning, unit and default.
 #
-# Which value wins: --set KEY=VALUE, then this file, then the model's preset and the corpus's profile
+# Which value wins: --set KEY=VALUE, then this file, then the model's preset, then the corpus's profile
 # (pipeline/config/presets.py), then the built-in default. `null` leaves the decision to the next one; the keys that a
 # preset or profile decides are null here, so that `--set model.preset=medium` or `--set example_gen.dataset=wikitext2`
 # takes effect. "Default" below is the value if neither decides.
@@ -37,7 +37,7 @@ TABLE_HEAD = """\
 # Configuration
 
 Every key of `pipeline_config.yaml`, with its type, bounds and default. `--set KEY=VALUE` wins over the file, the file
-over the model's preset and the corpus's profile, and those over the default. `null` leaves the decision to the next
+over the model's preset, that over the corpus's profile, and that over the default ([the presets and profiles](training.md#presets-and-profiles)). `null` leaves the decision to the next
 one. *Preset* and *profile* name what else decides a key; *searched* marks those that `tuner.space` may name.
 
 Written by `python -m pipeline.config.documents` from the settings' definitions.
@@ -83,12 +83,11 @@ def _default(field: pydantic.fields.FieldInfo, quote: str = "") -> str:
 
 
 def _decided_by(key: str) -> str:
-    """Returns what decides a key that nobody sets: "preset", "profile" or nothing."""
+    """Returns what decides a key that nobody sets: "preset", "profile", both or nothing."""
     if key == "model.dropout":
-        return "preset and the corpus"
-    if any(key in preset for preset in presets.PRESETS.values()):
-        return "preset"
-    return "profile" if any(key in profile for profile in presets.PROFILES.values()) else ""
+        return "preset (by corpus) and profile"
+    tables = {"preset": presets.PRESETS, "profile": presets.PROFILES}
+    return " and ".join(name for name, table in tables.items() if any(key in keys for keys in table.values()))
 
 
 def _yaml(value: Any) -> str:
