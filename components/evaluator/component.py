@@ -64,7 +64,9 @@ class GateSettings(Parameters):
         0.02, "Relative rise of the eval split's perplexity over the pushed model's that is still blessed.", ge=0
     )
     rules: list[GateRule] = setting(
-        [], "Further rules, each {metric, split, slice, and one of min, max and max_change}; with max_change also without_baseline: pass or refuse."
+        [],
+        "Further rules, each {metric, split, slice, and one of min, max and max_change}; with max_change also "
+        "without_baseline: pass or refuse.",
     )
 
 

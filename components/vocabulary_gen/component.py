@@ -13,7 +13,8 @@ class VocabularySettings(TokenizerSettings):
 
     max_size: Whole = setting(
         20_000,
-        "Words kept, most frequent first, <unk> and <eos> counted; 0 keeps every word, or 8,000 pieces with tokenizer wordpiece.",
+        "Words kept, most frequent first, <unk> and <eos> counted; 0 keeps every word, or 8,000 pieces with tokenizer "
+        "wordpiece.",
         ge=0,
     )
     min_count: Whole = setting(2, "Occurrences in the train split below which a word is <unk>.", ge=1)

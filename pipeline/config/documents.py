@@ -37,8 +37,9 @@ TABLE_HEAD = """\
 # Configuration
 
 Every key of `pipeline_config.yaml`, with its type, bounds and default. `--set KEY=VALUE` wins over the file, the file
-over the model's preset, that over the corpus's profile, and that over the default ([the presets and profiles](training.md#presets-and-profiles)). `null` leaves the decision to the next
-one. *Preset* and *profile* name what else decides a key; *searched* marks those that `tuner.space` may name.
+over the model's preset, that over the corpus's profile, and that over the default. `null` leaves the decision to the
+next one. *Preset* and *profile* name what else decides a key ([their values](training.md#presets-and-profiles));
+*searched* marks those that `tuner.space` may name.
 
 Written by `python -m pipeline.config.documents` from the settings' definitions.
 """
