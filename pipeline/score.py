@@ -4,6 +4,7 @@ import argparse
 import contextlib
 import itertools
 import os
+import shutil
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -101,6 +102,10 @@ def main(arguments: list[str] | None = None) -> int:
 
     try:
         lines.check(_inputs(parsed))
+    except lines.InputError as error:
+        print(error, file=sys.stderr)
+        return USAGE_ERROR
+    try:
         folder = model_folder(parsed)
         model = saved_model.newest(folder)
         (_score_adaptively if parsed.adaptive else _score_with_beam if parsed.beam_arg else _score)(parsed, model)
@@ -231,6 +236,8 @@ def _score_with_beam(parsed: argparse.Namespace, model: Path) -> None:
     marker = ResumableOutput(parsed.output, _describe_sources(parsed, model))
     folder = parsed.output.with_name(f"{parsed.output.name}.parts")
     try:
+        if not marker.begun and folder.exists():  # whatever it was made from, its description is gone
+            shutil.rmtree(folder)
         import_quietly("pipeline.scoring.with_beam").score(model, parsed.files, folder, parsed.beam_arg, parsed.output)
         marker.forget()
     except ComponentError as error:

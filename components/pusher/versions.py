@@ -80,29 +80,57 @@ def roll_back(serving_dir: Path, keep_versions: int) -> dict[str, Any]:
     Raises:
         ComponentError: If there is no earlier version, or `serving_dir` cannot be written.
     """
+    with _versions_locked(serving_dir):
+        target, copy = _previous(serving_dir)
+        present = list_versions(serving_dir)
+        pushes = push_record.read(serving_dir, present)
+        pushed = _copy(serving_dir / str(copy), serving_dir, keep_versions, pushes, rollback_of=target)
+        return pushed | {"rollback_of": target, "replaced": present[-1]}
+
+
+def check_rollback(serving_dir: Path) -> None:
+    """Checks that there is a version to go back to.
+
+    Args:
+        serving_dir: The folder of the versions.
+
+    Raises:
+        ComponentError: If there is none, or `serving_dir` cannot be written.
+    """
+    with _versions_locked(serving_dir):
+        _previous(serving_dir)
+
+
+@contextlib.contextmanager
+def _versions_locked(serving_dir: Path) -> Iterator[None]:
+    """Locks a folder that has versions; one that has none is not made."""
     if not list_versions(serving_dir):
         raise ComponentError(f"pipeline.serving_dir: no version was pushed to {serving_dir} yet; nothing to roll back.")
     with _folder(serving_dir):
-        present = list_versions(serving_dir)
-        pushes = push_record.read(serving_dir, present)
-        known = {push.version: push for push in pushes if not push.pending}
-        origins = {version: version for version in present}
-        origins |= {version: push.rollback_of or version for version, push in known.items()}
-        active: list[int] = []  # versions that were pushed and not rolled back, after each version in turn
-        for version in sorted(origins):
-            if origins[version] == version:
-                active.append(version)
-            while active[-1:] > [origins[version]]:
-                active.pop()
-        newest = digest(serving_dir / str(present[-1]))
-        for target in reversed(active[:-1]):
-            copies = [version for version in present if origins[version] == target]
-            if copies and digest(serving_dir / str(copies[-1])) != newest:
-                # The version itself may have been pruned while its rollback still exists.
-                source = serving_dir / str(copies[-1])
-                pushed = _copy(source, serving_dir, keep_versions, pushes, rollback_of=target)
-                return pushed | {"rollback_of": target, "replaced": present[-1]}
-        raise ComponentError(_no_earlier_message(serving_dir, present, origins, active))
+        yield
+
+
+def _previous(serving_dir: Path) -> tuple[int, int]:
+    """Returns the version before the newest one, and the folder that has its contents.
+
+    They differ where the version was pruned while its rollback still exists. The caller must hold the folder's lock.
+    """
+    present = list_versions(serving_dir)
+    known = {push.version: push for push in push_record.read(serving_dir, present) if not push.pending}
+    origins = {version: version for version in present}
+    origins |= {version: push.rollback_of or version for version, push in known.items()}
+    active: list[int] = []  # versions that were pushed and not rolled back, after each version in turn
+    for version in sorted(origins):
+        if origins[version] == version:
+            active.append(version)
+        while active[-1:] > [origins[version]]:
+            active.pop()
+    newest = digest(serving_dir / str(present[-1]))
+    for target in reversed(active[:-1]):
+        copies = [version for version in present if origins[version] == target]
+        if copies and digest(serving_dir / str(copies[-1])) != newest:
+            return target, copies[-1]
+    raise ComponentError(_no_earlier_message(serving_dir, present, origins, active))
 
 
 def _no_earlier_message(serving_dir: Path, present: list[int], origins: dict[int, int], active: list[int]) -> str:

@@ -4,13 +4,15 @@
 in a run's folder is one run.
 """
 
+import itertools
 import json
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from models import files
+from pipeline.metadata.reading import COMPLETE
 from pipeline.root import run_folder
 
 SYSTEM, RUN = ".system", "run.json"
@@ -42,11 +44,10 @@ def remove_execution(root: Path, component: str, execution_id: int) -> None:
 
     Args:
         root: The pipeline's root.
-        component: The component's name, or a glob pattern.
+        component: The component's name.
         execution_id: The execution's id.
     """
-    for path in root.glob(f"{component}/{SYSTEM}/{execution_id}.json"):
-        path.unlink(missing_ok=True)
+    (root / component / SYSTEM / f"{execution_id}.json").unlink(missing_ok=True)
 
 
 def write_run(root: Path, run_id: str, properties: Mapping[str, Any]) -> None:
@@ -79,9 +80,9 @@ def restore(root: Path, metadata) -> tuple[int, int]:
     Returns:
         The number of executions and the number of runs.
     """
-    runs = {path.parent.name: record for path, record in _read(root.glob(f"runs/*/{RUN}"))}
-    executions = [record for _, record in _read(root.glob(f"*/{SYSTEM}/*.json"))]
-    executions.sort(key=lambda record: record["execution_id"])
+    runs = {path.parent.name: record for path, record in _read(root.glob(f"runs/*/{RUN}"), {})}
+    executions = [record for _, record in _read(root.glob(f"*/{SYSTEM}/*.json"), _EXECUTION)]
+    executions = _with_ids_of_their_own(root, sorted(executions, key=lambda record: record["execution_id"]))
     first = {record["run_id"]: record["execution_id"] for record in reversed(executions)}
     order = sorted(runs, key=lambda run_id: (runs[run_id].get("started", ""), first.get(run_id, 0)))
     metadata.restore(executions, {run_id: runs[run_id] for run_id in order})
@@ -93,9 +94,49 @@ def _write(path: Path, record: Mapping[str, Any]) -> None:
     files.write_text(path, json.dumps(record, indent=1) + "\n")
 
 
-def _read(paths: Iterator[Path]) -> Iterator[tuple[Path, dict[str, Any]]]:
+def _with_ids_of_their_own(root: Path, executions: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Gives new ids to artifacts whose ids others have: the metadata were once lost, and begun again with the id 1.
+
+    Args:
+        root: The pipeline's root, where the changed records are written.
+        executions: Records, in the order of their ids. Of two with the same id, the first is kept.
+    """
+    executions = list({record["execution_id"]: record for record in reversed(list(executions))}.values())[::-1]
+    unused = itertools.count(1 + max((a["id"] for e in executions for a in e["outputs"].values()), default=0))
+    current: dict[int, int] = {}  # id in the records so far -> id
+    for record in executions:
+        before = json.dumps(record)
+        record["inputs"] = {key: current.get(artifact_id, artifact_id) for key, artifact_id in record["inputs"].items()}
+        for artifact in record["outputs"].values():
+            if record["state"] == COMPLETE:
+                current[artifact["id"]] = next(unused) if artifact["id"] in current else artifact["id"]
+            artifact["id"] = current.get(artifact["id"], artifact["id"])
+        if json.dumps(record) != before:
+            write_execution(root, record)
+    return executions
+
+
+_EXECUTION = {"execution_id": int, "component": str, "run_id": str, "state": int, "inputs": dict, "outputs": dict,
+              "properties": dict}  # fmt: skip
+_ARTIFACT = {"id": int, "type": str, "uri": str, "digest": str, "files": dict}
+
+
+def _read(paths: Iterable[Path], fields: Mapping[str, type]) -> Iterator[tuple[Path, dict[str, Any]]]:
+    """Yields the records that can be read and have the fields."""
     for path in paths:
         try:
-            yield path, json.loads(path.read_text(encoding="utf-8"))
+            record = json.loads(path.read_text(encoding="utf-8"))
+            _check(record, fields)
+            for artifact in record.get("outputs", {}).values() if fields else ():
+                _check(artifact, _ARTIFACT)
+            yield path, record
         except (OSError, ValueError) as error:
             logging.getLogger(__name__).warning("The record %s cannot be read and is left out (%s).", path, error)
+
+
+def _check(record: Any, fields: Mapping[str, type]) -> None:
+    if not isinstance(record, dict):
+        raise ValueError(f"found {type(record).__name__}, expected a mapping")
+    wrong = [name for name, kind in fields.items() if not isinstance(record.get(name), kind)]
+    if wrong:
+        raise ValueError(f"{', '.join(wrong)} is missing or of another type")

@@ -48,10 +48,13 @@ class MetadataReader(Tables):
         ).fetchone()
         return row[0]
 
-    def running(self) -> list[int]:
-        """Returns the executions that never ended. While no run holds the root's lock, they were killed."""
-        rows = self._db.execute("SELECT id FROM Execution WHERE last_known_state = ?", (RUNNING,))
-        return [row[0] for row in rows]
+    def running(self) -> dict[int, str]:
+        """Returns the component of each execution that never ended; if no run holds the root's lock, it was killed."""
+        rows = self._db.execute(
+            "SELECT e.id, t.name FROM Execution e JOIN Type t ON t.id = e.type_id WHERE e.last_known_state = ?",
+            (RUNNING,),
+        )
+        return dict(rows.fetchall())
 
     def inputs(self, execution_id: int) -> dict[str, Artifact]:
         """Returns what an execution read.

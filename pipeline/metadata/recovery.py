@@ -1,4 +1,4 @@
-"""Opens a root's metadata after checking them; a damaged file is renamed and rebuilt from the records below the root.
+"""Opens a root's metadata after checking them; damaged or lost ones are rebuilt from the records below the root.
 
 While no run is in progress, `metadata.sqlite.sha256` has the checksum of the file: SQLite itself detects a wrong byte
 only in its own structures. After a killed run that checksum is missing, and only SQLite's checks are made.
@@ -25,7 +25,7 @@ def opened(root: Path, report: Callable[[str], None]) -> Iterator[Metadata]:
 
     Args:
         root: The pipeline's root; the metadata file is created in it if missing.
-        report: Called with a message if the file was damaged and has been rebuilt.
+        report: Called with a message if the file was damaged or missing and has been rebuilt.
 
     Yields:
         The metadata.
@@ -38,21 +38,11 @@ def opened(root: Path, report: Callable[[str], None]) -> Iterator[Metadata]:
     checksum = root / f"{METADATA}.sha256"
     problem = _damage(path, checksum)
     if problem:
-        new_name = f"{METADATA}.damaged-{time.strftime('%Y%m%d-%H%M%S')}"
-        for part in PARTS:
-            with contextlib.suppress(FileNotFoundError):
-                (root / (METADATA + part)).rename(root / (new_name + part))
+        report(_rebuild(path, problem))
     checksum.unlink(missing_ok=True)
     try:
         with Metadata(path) as metadata:
-            if problem:
-                executions, runs = lineage_records.restore(root, metadata)
-                report(
-                    f"{path} was damaged ({problem}). It was renamed to {new_name}, and rebuilt from the records of "
-                    f"{executions} executions and {runs} runs below {root}."
-                )
-            else:
-                metadata.keep_records()
+            metadata.keep_records()
             yield metadata
     finally:
         with contextlib.suppress(OSError):  # on a full disk only this check is lost
@@ -60,12 +50,29 @@ def opened(root: Path, report: Callable[[str], None]) -> Iterator[Metadata]:
                 files.write_text(checksum, files.file_digest(path))
 
 
+def _rebuild(path: Path, problem: str) -> str:
+    """Rebuilds the file aside, so that a kill cannot leave half of it; returns a message about it."""
+    aside, renamed = (path.with_name(f"{METADATA}.{word}") for word in ("new", time.strftime("damaged-%Y%m%d-%H%M%S")))
+    for part in PARTS:
+        Path(f"{aside}{part}").unlink(missing_ok=True)
+    with Metadata(aside) as metadata:
+        executions, runs = lineage_records.restore(path.parent, metadata)
+    was = "is missing"
+    if path.exists():
+        was = f"was damaged ({problem}). It was renamed to {renamed.name}"
+    for part in PARTS:
+        with contextlib.suppress(FileNotFoundError):
+            Path(f"{path}{part}").rename(f"{renamed}{part}")
+    aside.rename(path)
+    return f"{path} {was}, and rebuilt from the records of {executions} executions and {runs} runs below {path.parent}."
+
+
 def _damage(path: Path, checksum: Path) -> str | None:
-    """Returns what is wrong with the file's contents, or None."""
-    if not path.is_file():
-        return None
-    if not path.stat().st_size:
-        return "it is empty" if lineage_records.any_in(path.parent) else None
+    """Returns what is wrong with the file or its contents, or None."""
+    size = path.stat().st_size if path.is_file() else 0
+    if not size:
+        lost = lineage_records.any_in(path.parent)
+        return ("it is empty" if path.exists() else "it is missing") if lost else None
     if checksum.is_file() and not _has_journal(path) and checksum.read_bytes() != files.file_digest(path).encode():
         return "its checksum differs"
     try:

@@ -130,6 +130,7 @@ class Metadata(MetadataReader):
             state: FAILED or CANCELED.
             error: The message of the failure.
         """
+        error = error.encode("utf-8", "backslashreplace").decode()  # it may name a file whose name is no UTF-8
         with self._transaction():
             self._set_properties("Execution", execution_id, {"error": error})
             self._set_state(execution_id, state)

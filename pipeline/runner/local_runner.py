@@ -261,8 +261,8 @@ class LocalRunner:
     def _clear_leftovers(self) -> None:
         """Removes what killed runs left: staged folders, unrecorded outputs, executions that never ended."""
         shutil.rmtree(staging_folder(self.root), ignore_errors=True)
-        for execution_id in self.metadata.running():
-            self._discard(execution_id, "[A-Z]*")
+        for execution_id, component in self.metadata.running().items():
+            self._discard(execution_id, component)
             self.metadata.end_execution(execution_id, store.FAILED, "The run was killed.")
         # Folders remain when a metadata file is deleted: new executions must not reuse their names.
         folders = self.root.glob("[A-Z]*/*/*")
@@ -279,5 +279,5 @@ class LocalRunner:
         log = run_folder(self.root, self.run_id) / "error.log"
         with contextlib.suppress(OSError):  # a full disk must not hide the failure itself
             log.parent.mkdir(parents=True, exist_ok=True)
-            log.write_text(text, encoding="utf-8")
+            log.write_text(text, encoding="utf-8", errors="backslashreplace")  # names of files may be any bytes
         return describe(failure, self.root, log)

@@ -41,8 +41,9 @@ def roll_back(runner: LocalRunner, parameters: Pusher.Parameters) -> RunRecord:
             then.
     """
     started, clock = datetime.datetime.now().astimezone().isoformat(timespec="seconds"), time.monotonic()
-    runner.start_run(started)
     try:
+        versions.check_rollback(parameters.serving_dir)
+        runner.start_run(started)
         pushed = versions.roll_back(parameters.serving_dir, parameters.keep_versions)
     except ComponentError as error:
         raise RunnerError(str(error)) from error

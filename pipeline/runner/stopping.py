@@ -93,7 +93,8 @@ def _descendants(parent: int) -> list[int]:
     children: dict[int, list[int]] = {}
     for stat in Path("/proc").glob("[0-9]*/stat"):
         with contextlib.suppress(OSError):  # the process has ended meanwhile
-            fields = stat.read_text().rpartition(")")[2].split()
+            # A program's name may be any bytes, also UTF-8 that is cut within a character.
+            fields = stat.read_text(encoding="latin-1").rpartition(")")[2].split()
             children.setdefault(int(fields[1]), []).append(int(stat.parent.name))
     descendants = list(children.get(parent, []))
     for process in descendants:

@@ -2,6 +2,7 @@
 
 import gzip
 import io
+import os
 import sys
 import zlib
 from collections.abc import Iterator
@@ -70,8 +71,12 @@ def check(paths: list[str]) -> None:
         if path == STANDARD_INPUT:
             continue
         if not Path(path).is_file():
-            found = "is a folder" if Path(path).is_dir() else "does not exist"
-            raise InputError(f"{path} {found}; expected a text file with an example on each line.")
+            found = (
+                "is a folder" if Path(path).is_dir() else "is not a file" if os.path.exists(path) else "does not exist"
+            )
+            raise InputError(
+                f"{path} {found}; expected a text file with an example on each line, or - for standard input."
+            )
         try:
             with open(path, "rb"):
                 pass

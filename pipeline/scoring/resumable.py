@@ -28,6 +28,7 @@ class ResumableOutput:
         made_from: JSON-serialisable description of the inputs, a dictionary.
 
     Attributes:
+        begun: Whether an earlier command has begun it.
         done: Number of lines that exist already.
 
     Raises:
@@ -41,7 +42,7 @@ class ResumableOutput:
         self._origin = path.with_name(f"{path.name}.part.json")
         self._refuse_finished()
         try:
-            begun = self._part.exists()
+            self.begun = begun = self._part.exists()
             self._file = self._open_alone()
             try:
                 self._refuse_finished()  # another process may have finished before this one had the lock

@@ -1,12 +1,17 @@
 """`--publish RUN`: sends what MLflow does not have of a run that has ended."""
 
+import contextlib
+import logging
+from collections.abc import Iterator
 from pathlib import Path
 
 from pipeline.config import tracking_options
 from pipeline.errors import RunnerError
+from pipeline.metadata import recovery
 from pipeline.metadata.store import Metadata
 from pipeline.reporting import history
 from pipeline.root import metadata_file
+from pipeline.runner import root_lock
 from pipeline.tracking import follower, tracker
 
 
@@ -42,6 +47,18 @@ def publish(root: Path, run_id: str, uri: str | None) -> str:
     except Exception as error:  # MLflow raises many kinds
         reason = follower.one_line(error)
         raise RunnerError(f"MLflow at {uri} does not have all of {run['run_id']}: {reason}") from error
-    with Metadata(metadata_file(root)) as metadata:
+    with _opened(root) as metadata:
         tracker.record(metadata, run["run_id"], uri, publisher.mlflow_id, None)
     return f"MLflow: run {publisher.mlflow_id} in {uri}"
+
+
+@contextlib.contextmanager
+def _opened(root: Path) -> Iterator[Metadata]:
+    """Opens the metadata for writing. Their checksum is renewed here or, if a run is in progress, when that ends."""
+    with contextlib.ExitStack() as stack:
+        try:
+            stack.enter_context(root_lock.held(root))
+            metadata = stack.enter_context(recovery.opened(root, logging.getLogger(__name__).warning))
+        except RunnerError:
+            metadata = stack.enter_context(Metadata(metadata_file(root)))
+        yield metadata

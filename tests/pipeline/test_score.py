@@ -3,6 +3,7 @@
 import gzip
 import io
 import json
+import os
 import resource
 import signal
 import subprocess
@@ -209,6 +210,15 @@ def test_beam_gives_the_same_lines(model, text, tmp_path, monkeypatch):
     assert left == {"text.txt", "text.gz", "beam.jsonl", "local.jsonl"}
 
 
+def test_beams_parts_of_another_text_are_not_used(model, text, tmp_path):
+    """As a command leaves them whose `.part` and `.part.json` were removed to start again."""
+    output, parts = tmp_path / "scores.jsonl", tmp_path / "scores.jsonl.parts"
+    parts.mkdir()
+    (parts / "00000000.jsonl").write_text('{"num_tokens": 3}\n')
+    assert run(model, text, "--output", output, "--beam-arg=--runner=FnApiRunner") == 0
+    assert len(read(output)) == len(LINES) and not parts.exists()
+
+
 @pytest.mark.parametrize("size", [1, 7, 100, 10_000])
 def test_chunks_hold_each_line_once_wherever_they_are_cut(text, monkeypatch, size):
     monkeypatch.setattr(with_beam, "CHUNK_BYTES", size)
@@ -225,6 +235,14 @@ def test_a_bad_input_is_refused_before_the_model_is_loaded(model, tmp_path, caps
         (tmp_path / name).mkdir()
     assert run(model, tmp_path / name, "--output", tmp_path / "scores.jsonl") == USAGE_ERROR
     assert words in capsys.readouterr().err and not (tmp_path / "scores.jsonl.part").exists()
+    (tmp_path / "scores.jsonl.part").write_text("")  # of an earlier command, to which the mistake makes no difference
+    assert run(model, tmp_path / name, "--output", tmp_path / "scores.jsonl") == USAGE_ERROR
+
+
+def test_a_pipe_is_refused_with_a_word_on_standard_input(model, tmp_path, capsys):
+    os.mkfifo(tmp_path / "pipe")
+    assert run(model, tmp_path / "pipe", "--output", tmp_path / "scores.jsonl") == USAGE_ERROR
+    assert "is not a file" in (error := capsys.readouterr().err) and "- for standard input" in error
 
 
 def test_a_broken_gzip_file_is_reported_and_leaves_no_output(model, text, tmp_path, capsys):

@@ -1,5 +1,6 @@
 """What a run does about damaged, lost, incomplete or locked metadata, and the messages about it."""
 
+import json
 import shutil
 import sqlite3
 from pathlib import Path
@@ -7,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.errors import RunnerError
+from pipeline.metadata.store import Metadata
 from pipeline.root import metadata_file
 from pipeline.runner.local_runner import LocalRunner
 from tests.pipeline.runner.world import flip, lineage, run, statuses
@@ -76,10 +78,79 @@ def test_metadata_locked_by_another_program_are_not_called_damaged(root, monkeyp
     assert set(statuses(run(root)).values()) == {"cached"}
 
 
-def test_outputs_are_never_overwritten_though_the_metadata_were_lost(root):
-    run(root)
+def lose_metadata(root):
     for path in root.glob("metadata.sqlite*"):
         path.unlink()
+
+
+def test_metadata_that_were_deleted_are_rebuilt(root, capsys):
+    run(root)
+    run(root)
+    before = lineage(root)
+    lose_metadata(root)
+    assert set(statuses(run(root)).values()) == {"cached"}
+    assert "metadata.sqlite is missing, and rebuilt from the records of 8 executions and 2 runs" in _words(capsys)
+    assert lineage(root)[: len(before) - 1] == before[:-1] and not list(root.glob("metadata.sqlite.*-*"))
+
+
+def test_a_rebuilding_that_was_killed_is_repeated(root, monkeypatch):
+    run(root)
+    before = lineage(root)
+    metadata_file(root).write_bytes(b"junk")
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(Metadata, "restore", _interrupt)
+        run(root)
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(Path, "rename", _interrupt)
+        run(root)
+    assert set(statuses(run(root)).values()) == {"cached"} and lineage(root)[:4] == before[:4]
+
+
+def test_artifacts_of_metadata_that_were_begun_again_get_ids_of_their_own(root):
+    """As an earlier version left them, which began again with the id 1 where the metadata were deleted."""
+    run(root)
+    aside = root.with_name("aside")
+    root.rename(aside)
+    run(root, text="bye")
+    for record in root.glob("*/.system/*.json"):  # the older ones get the executions' ids 1 to 4, these 5 to 8
+        changed = json.loads(record.read_text())
+        changed["execution_id"] += 4
+        record.with_name(f"{changed['execution_id']}.json").write_text(json.dumps(changed))
+        shutil.copy(aside / record.relative_to(root), record)
+    lose_metadata(root)
+    for _ in range(2):
+        run(root, text="bye")
+        executions = lineage(root)[:8]
+        made = [artifact.id for *_, outputs in executions for artifact in outputs.values()]
+        read = [artifact.id for *_, inputs, _ in executions for artifact in inputs.values()]
+        assert len(set(made)) == len(made) and set(read) < set(made)
+        assert all(min(ids) > max(made[: len(made) // 2]) for ids in [made[len(made) // 2 :], read[len(read) // 2 :]])
+        lose_metadata(root)
+
+
+def test_a_record_without_its_fields_is_left_out(root, caplog):
+    run(root)
+    (root / "Judge/.system/3.json").write_text("{}")
+    (root / "Ship/.system/4.json").write_text("[]")
+    lose_metadata(root)
+    assert set(statuses(run(root)).values()) == {"cached", "executed"}
+    assert "Judge/.system/3.json cannot be read and is left out (execution_id, component, run_id" in caplog.text
+    assert "Ship/.system/4.json cannot be read and is left out (found list, expected a mapping)" in caplog.text
+
+
+def _interrupt(*_):
+    raise KeyboardInterrupt
+
+
+def _words(capsys) -> str:
+    return " ".join(capsys.readouterr().err.split())
+
+
+def test_outputs_are_never_overwritten_though_metadata_and_records_were_lost(root):
+    run(root)
+    lose_metadata(root)
+    for path in root.glob("*/.system"):
+        shutil.rmtree(path)
     record = run(root)
     assert record["components"][0]["outputs"]["text"]["uri"] == "Source/text/5"
     assert (root / "Source/text/1/text.txt").exists()

@@ -29,7 +29,7 @@ def test_an_artifact_is_read_as_it_was_published(tmp_path):
 def test_only_complete_executions_are_found_by_their_key_and_the_newest_first(tmp_path):
     with Metadata(tmp_path / "m.sqlite") as records:
         failed = records.start_execution("Trainer", "run-1", {}, cache_key="key")
-        assert records.find_cached("Trainer", "key") is None and records.running() == [failed]
+        assert records.find_cached("Trainer", "key") is None and records.running() == {failed: "Trainer"}
         records.end_execution(failed, FAILED, "fell")
         publish(records, "run-1", "key")
         publish(records, "run-2", "key")

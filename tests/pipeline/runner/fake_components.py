@@ -51,6 +51,7 @@ class Shout(Component):
         errors = {
             "component": ComponentError("loss.gamma: found -1, expected a positive number."),
             "unexpected": ZeroDivisionError("division by zero"),
+            "odd name": ComponentError("caf\udce9.txt is a zip archive."),  # a file whose name is no UTF-8
             "disk full": OSError(28, "No space left on device", str(outputs["shouted"] / "text.txt")),
         }
         if self.parameters.error in errors:

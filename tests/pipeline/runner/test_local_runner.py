@@ -134,6 +134,7 @@ def test_a_gate_that_refuses_stops_the_run_with_3_cached_or_not(root):
         ("component", "Shout: loss.gamma: found -1, expected a positive number."),
         ("unexpected", "Shout: ZeroDivisionError: division by zero"),
         ("disk full", "Shout: the disk with "),
+        ("odd name", "Shout: caf\udce9.txt is a zip archive."),
     ],
 )
 def test_a_failed_component_leaves_nothing_and_one_message_that_names_it(root, error, message):
@@ -155,7 +156,7 @@ def test_an_interrupt_leaves_nothing_half_written(root):
         run(root, error="interrupt")
     assert files(root) == {"Source/text/1/text.txt"}
     with Metadata(metadata_file(root)) as records:
-        assert records.runs()[0]["exit"] == INTERRUPTED and records.running() == []
+        assert records.runs()[0]["exit"] == INTERRUPTED and records.running() == {}
 
 
 def _run_in_a_process(root: Path, error: str) -> None:
@@ -169,11 +170,14 @@ def test_a_killed_run_leaves_what_was_finished_and_the_next_one_clears_the_rest(
     process.join()
     assert process.exitcode == -signal.SIGKILL
     assert list(staging_folder(root).iterdir())
+    others = root / "Documents/invoices/2"  # 2 is the execution that was killed
+    others.mkdir(parents=True)
     record = run(root)
     assert statuses(record)["Source"] == "cached" and record["exit"] == 0
     assert not staging_folder(root).exists() or not list(staging_folder(root).iterdir())
+    assert others.exists()
     with Metadata(metadata_file(root)) as records:
-        assert records.running() == []
+        assert records.running() == {}
 
 
 def test_a_resumable_component_resumes_from_its_workspace(root, monkeypatch):

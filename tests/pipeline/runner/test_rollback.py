@@ -10,6 +10,7 @@ from components.pusher import versions
 from pipeline import run
 from pipeline.exit_codes import DONE, FAILED, USAGE_ERROR
 from pipeline.metadata.store import Metadata
+from pipeline.root import metadata_file
 
 
 @pytest.fixture
@@ -66,3 +67,5 @@ def test_a_rollback_without_an_earlier_version_ends_with_2_and_changes_nothing(t
     assert roll_back(tmp_path) == (USAGE_ERROR, "")
     assert "no version was pushed" in capsys.readouterr().err
     assert not (tmp_path / "serving").exists()
+    with Metadata(metadata_file(tmp_path)) as records:
+        assert records.runs() == []
