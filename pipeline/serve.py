@@ -69,7 +69,8 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
         metavar="NAME",
         action="append",
         default=[],
-        help="a name beside localhost that requests may be addressed to, as a proxy's; may be repeated",
+        help="a name beside localhost that requests may be addressed to, as a proxy's; may be repeated. With a --host "
+        "beyond this machine any name will do, unless this option is given",
     )
     parsed = parser.parse_args(arguments)
     for option in ("versions", "max_body_bytes", "max_text_bytes", "max_seconds"):
@@ -159,9 +160,10 @@ def bind(host: str, port: int) -> socket.socket:
         listener.bind(address)
         listener.listen(2048)
         return listener
-    except OSError as error:
+    except (OSError, UnicodeError) as error:
+        reason = getattr(error, "strerror", "it is no name of a host")
         raise UsageError(
-            f"Cannot listen on {host}:{port}: {error.strerror}. Choose another --port (0 takes a free one) or --host."
+            f"Cannot listen on {host}:{port}: {reason}. Choose another --port (0 takes a free one) or --host."
         ) from error
 
 
@@ -263,7 +265,9 @@ def _serve(parsed: argparse.Namespace, folder: Path, listener: socket.socket, lo
     serving.versions.refresh()
     if not serving.versions.available():
         raise UsageError(f"No version in {folder} can be served; see above. Push a model with `{program.main_job()}`.")
-    access = Access(frozenset(name.lower() for name in parsed.allow_host), any_host=not local, token=token)
+    access = Access(
+        frozenset(name.lower() for name in parsed.allow_host), any_host=not (local or parsed.allow_host), token=token
+    )
     config = server_config(make_app(serving, WATCH_SECONDS, access), GRACE_SECONDS)
     host, port = listener.getsockname()[:2]
     address = f"http://{f'[{host}]' if ':' in host else host}:{port}"

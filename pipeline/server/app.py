@@ -118,13 +118,13 @@ async def _answer(serving: ModelServer, request: Request) -> Response:
         if predicting:
             _check_model(serving, match, "Servable not found for request: Latest({})")
             with serving.holding() as hold:
-                document = await read_document(request, serving.limits.body_bytes, hold)
+                document, large = await read_document(request, serving.limits.body_bytes, hold)
                 asked = document.get("signature_name") or "serving_default"
                 signature = asked if _knows(serving, asked) else ""
                 if match["method"].lower() != "predict":
                     raise RequestError(400, f"The model has no signature for {match['method']}: ask with :predict.")
                 with serving.answering(request):
-                    layout, outputs = await serving.predict(document, _version(match))
+                    layout, outputs = await serving.predict(document, _version(match), large)
                     large = sum(output.size for output in outputs.values()) > LARGE_OUTPUT
                     body = await in_thread_if(large, tensors.from_tensors, outputs, layout)
             response = Response(body, media_type="application/json")

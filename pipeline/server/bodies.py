@@ -12,15 +12,19 @@ from pipeline.server.errors import RequestError, shortened
 
 SMALL_BODY = 64 * 1024  # bytes that are parsed without leaving the event loop
 GZIP = 16 + zlib.MAX_WBITS
+PIECE = 4096  # bytes that are decompressed at once
 
 
-async def read_document(request: Request, limit: int, hold: Callable[[int], None]) -> dict[str, Any]:
+async def read_document(request: Request, limit: int, hold: Callable[[int], None]) -> tuple[dict[str, Any], bool]:
     """Reads the JSON object in a request's body.
 
     Args:
         request: The request.
         limit: Largest size of the body in bytes, both as received and decompressed.
         hold: Called with the number of bytes whenever some are kept.
+
+    Returns:
+        The object, and whether the body is so large that work on all of it would delay other requests.
 
     Raises:
         RequestError: If the body is too large (413), compressed in an unknown way (415) or not a JSON object (400).
@@ -39,7 +43,8 @@ async def read_document(request: Request, limit: int, hold: Callable[[int], None
         plain = await in_thread_if(len(body) > SMALL_BODY // 8, decompress, bytes(body), limit)
         hold(len(plain))
         body = plain
-    return await in_thread_if(len(body) > SMALL_BODY, tensors.parse, bytes(body))
+    large = len(body) > SMALL_BODY
+    return await in_thread_if(large, tensors.parse, bytes(body)), large
 
 
 def decompress(body: bytes, limit: int) -> bytes:
@@ -52,18 +57,23 @@ def decompress(body: bytes, limit: int) -> bytes:
     Raises:
         RequestError: If the result is larger than the limit (413) or the body is incomplete (400).
     """
-    plain = bytearray()
-    while body:
-        decompressor = zlib.decompressobj(GZIP)
-        try:
-            plain += decompressor.decompress(body, limit + 1 - len(plain))
-        except zlib.error as error:
-            raise RequestError(400, f"The request's body is not gzip, as its Content-Encoding says: {error}.") from None
-        if len(plain) > limit:
-            raise _too_large(limit)
-        if not decompressor.eof:
-            raise RequestError(400, "The request's body ends before its gzip data do. Send it whole.")
-        body = decompressor.unused_data
+    plain, decompressor = bytearray(), None
+    for start in range(0, len(body), PIECE):  # the end of each member copies what is left of its piece
+        piece = body[start : start + PIECE]
+        while piece:
+            decompressor = decompressor or zlib.decompressobj(GZIP)
+            try:
+                plain += decompressor.decompress(piece, limit + 1 - len(plain))
+            except zlib.error as error:
+                reason = f"The request's body is not gzip, as its Content-Encoding says: {error}."
+                raise RequestError(400, reason) from None
+            if len(plain) > limit:
+                raise _too_large(limit)
+            piece = decompressor.unused_data
+            if decompressor.eof:
+                decompressor = None
+    if decompressor:
+        raise RequestError(400, "The request's body ends before its gzip data do. Send it whole.")
     return bytes(plain)
 
 

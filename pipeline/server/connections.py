@@ -85,20 +85,20 @@ class BoundedConnection(HttpToolsProtocol):
 
     def data_received(self, data: bytes) -> None:
         """Passes data on to the parser, a head only up to its largest size."""
-        if self._reading_head:
+        while data and not self.transport.is_closing():
+            if not self._reading_head:
+                super().data_received(data)
+                return
             if self._deadline is None:  # the first bytes of another request
                 self._turn, self._deadline = next(TURNS), self.loop.time() + HEAD_SECONDS
             # The parser copies a head whenever more of it comes, so it gets no more than the largest size.
             room = HEAD_BYTES - self._head_bytes
-            head, data = data[:room], data[room:]
-            self._head_bytes += len(head)
-            if head:
-                super().data_received(head)
-            if self._reading_head and data:
+            if not room:
                 self._refuse(431, f"The request's headers have more than {HEAD_BYTES:,} bytes. Send fewer.")
                 return
-        if data and not self.transport.is_closing():
-            super().data_received(data)
+            head, data = data[:room], data[room:]
+            self._head_bytes += len(head)
+            super().data_received(head)  # may be whole requests, after which the next head has the whole room
 
     def on_headers_complete(self) -> None:
         """Starts the time limit of the body."""
@@ -120,6 +120,8 @@ class BoundedConnection(HttpToolsProtocol):
         if not unsent or unsent < self._unsent:
             self._unsent_since = now
         self._unsent = unsent
+        if self.pipeline and self._deadline is not None:  # it is not read while earlier requests are answered
+            self._deadline = now + (HEAD_SECONDS if self._reading_head else BODY_SECONDS)
         if now - self._unsent_since > UNSENT_SECONDS:
             self.transport.abort()
         elif self._deadline is not None and now > self._deadline and not self.is_answering:

@@ -18,7 +18,8 @@ class RequestError(Exception):
     """
 
     def __init__(self, status: int, message: str, headers: dict[str, str] | None = None):
-        super().__init__(shortened(message, MAX_MESSAGE))
+        # Half a surrogate pair, which JSON can have in a name, cannot be sent back.
+        super().__init__(shortened(message, MAX_MESSAGE).encode("utf-8", "replace").decode())
         self.status = status
         self.headers = headers
 

@@ -14,6 +14,7 @@ from starlette.requests import Request
 
 from pipeline.server import tensors
 from pipeline.server.batching import RUNNING, Batcher, LongRequests
+from pipeline.server.bodies import in_thread_if
 from pipeline.server.errors import RequestError
 from pipeline.server.metrics import Metrics
 from pipeline.server.versions import Versions
@@ -54,10 +55,7 @@ class Limits:
             RequestError: If they exceed a limit (400).
         """
         rows = max((len(tensor) for tensor in inputs.values() if tensor.ndim), default=0)
-        if rows > self.rows:
-            raise RequestError(
-                400, f"The request has {rows:,} examples; at most {self.rows:,} are taken. Send them in parts."
-            )
+        self.check_rows(rows)
         for name, tensor in inputs.items():
             if tensor.dtype == object and tensor.size:
                 self._check_texts(name, tensor)
@@ -67,6 +65,20 @@ class Limits:
                 400,
                 f"The request asks for {rows:,} texts of up to {words:,} words; at most {self.words:,} words in all "
                 "are written for one request. Send the prompts in parts.",
+            )
+
+    def check_rows(self, rows: int) -> None:
+        """Checks the number of a request's examples.
+
+        Args:
+            rows: The number.
+
+        Raises:
+            RequestError: If there are too many (400).
+        """
+        if rows > self.rows:
+            raise RequestError(
+                400, f"The request has {rows:,} examples; at most {self.rows:,} are taken. Send them in parts."
             )
 
     def _check_texts(self, name: str, tensor: Any) -> None:
@@ -203,12 +215,13 @@ class ModelServer:
         finally:
             self.held_bytes -= own
 
-    async def predict(self, document: Mapping[str, Any], version: int | None) -> tuple[str, Mapping]:
+    async def predict(self, document: Mapping[str, Any], version: int | None, large: bool) -> tuple[str, Mapping]:
         """Answers a request.
 
         Args:
             document: The request's JSON object.
             version: The version to use; None for the newest.
+            large: Whether reading its values would delay other requests.
 
         Returns:
             The request's format (`tensors.ROW` or `tensors.COLUMNAR`) and the outputs by name.
@@ -219,7 +232,8 @@ class ModelServer:
         with self.versions.use(version) as served:
             name = document.get("signature_name") or "serving_default"
             signature = served.model.signature(name)
-            layout, inputs = tensors.to_tensors(document, signature.inputs)
+            self.limits.check_rows(tensors.rows(document))
+            layout, inputs = await in_thread_if(large, tensors.to_tensors, document, signature.inputs)
             self.limits.check(inputs)
             return layout, await served.batchers[name].submit(inputs)
 

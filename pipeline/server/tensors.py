@@ -68,6 +68,17 @@ def parse(body: bytes) -> dict[str, Any]:
     return document
 
 
+def rows(document: Mapping[str, Any]) -> int:
+    """Counts a request's examples without reading their values.
+
+    Args:
+        document: The request's JSON object, which need not be valid.
+    """
+    values = [document.get("instances"), document.get("inputs")]
+    values += document["inputs"].values() if isinstance(document.get("inputs"), dict) else []
+    return max((len(value) for value in values if isinstance(value, list)), default=0)
+
+
 def to_tensors(document: Mapping[str, Any], specs: Mapping[str, TensorSpec]) -> tuple[str, dict[str, np.ndarray]]:
     """Converts a request to the signature's inputs.
 

@@ -3,6 +3,7 @@
 import contextlib
 import gc
 import logging
+import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -52,6 +53,7 @@ class Versions:
         self._load = load
         self._name = name
         self._entries: dict[int, _Entry] = {}
+        self._lock = threading.Lock()  # of the entries' states and requests
 
     def found(self) -> dict[int, Path]:
         """Returns the versions on the disk, oldest first."""
@@ -89,8 +91,9 @@ class Versions:
             logging.info("Version %d is served (loaded in %.1f s).", version, time.perf_counter() - start)
         available = self.available()
         kept = set(available[: self._number]) if wanted else set(available)
-        for version in set(available) - kept:
-            self._entries[version].state = "UNLOADING"
+        with self._lock:
+            for version in set(available) - kept:
+                self._entries[version].state = "UNLOADING"
         if self._end_unused() or loaded_or_freed:
             _exclude_from_collection()
 
@@ -112,16 +115,18 @@ class Versions:
         Raises:
             RequestError: If the version is not served (404).
         """
-        available = self.available()
-        if not available or (version is not None and version not in available):
-            wanted = f"Latest({self._name})" if version is None else f"Specific({self._name}, {version})"
-            raise RequestError(404, f"Servable not found for request: {wanted}")
-        entry = self._entries[available[0] if version is None else version]
-        entry.requests += 1
+        with self._lock:
+            available = self.available()
+            if not available or (version is not None and version not in available):
+                wanted = f"Latest({self._name})" if version is None else f"Specific({self._name}, {version})"
+                raise RequestError(404, f"Servable not found for request: {wanted}")
+            entry = self._entries[available[0] if version is None else version]
+            entry.requests += 1
         try:
             yield entry.model
         finally:
-            entry.requests -= 1
+            with self._lock:
+                entry.requests -= 1
 
     def statuses(self, version: int | None = None) -> list[dict[str, Any]]:
         """Returns the state of each version, newest first, in TensorFlow Serving's form.
@@ -146,7 +151,9 @@ class Versions:
         """
         freed = False
         for entry in list(self._entries.values()):
-            if entry.state == "UNLOADING" and not entry.requests:
+            with self._lock:
+                unused = entry.state == "UNLOADING" and not entry.requests  # and it will get no more
+            if unused:
                 entry.model.close()
                 entry.state, entry.model, freed = "END", None, True
                 logging.info("Version %d is no longer served.", entry.version)

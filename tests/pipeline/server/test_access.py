@@ -97,6 +97,12 @@ def test_beyond_loopback_the_command_needs_a_token_or_no_token(versions, tmp_pat
     assert "--token-file" in error and "--no-token" in error
 
 
+@pytest.mark.parametrize("host", ["a..b", "a" * 64, "no such host"])
+def test_a_host_that_is_no_name_is_refused(versions, capsys, host):
+    assert main(["--model", str(versions), "--host", host, "--no-token"]) == USAGE_ERROR
+    assert f"Cannot listen on {host}:8501" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("content", [None, b"", b"short\n", b"a token with spaces in it", "tökenötökenötö".encode()])
 def test_a_file_without_a_token_is_refused(versions, tmp_path, capsys, content):
     path = tmp_path / "token"

@@ -1,5 +1,6 @@
 """What a client can hold: the size and time of a request, the number of connections. Plain sockets, a real server."""
 
+import json
 import socket
 import time
 
@@ -11,6 +12,7 @@ from tests.pipeline.server.serving_folder import make_serving, push, serve
 
 BODY = b'{"instances": ["w1"]}'
 HEAD = b"POST /v1/models/lm:predict HTTP/1.1\r\nHost: localhost\r\n"
+GET = b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n"
 REQUEST = HEAD + b"Content-Length: %d\r\n\r\n%s" % (len(BODY), BODY)
 
 
@@ -93,6 +95,28 @@ def test_pipelined_requests_are_answered_in_turn(port):
     with connect(port) as connection:
         connection.sendall(REQUEST * 20 + REQUEST.replace(b"Host", b"Connection: close\r\nHost"))
         assert read_all(connection).count(b"HTTP/1.1 200 ") == 21
+
+
+def test_pipelined_requests_of_more_bytes_than_a_head_may_have_are_answered(port):
+    number = 2 * connections.HEAD_BYTES // len(GET) + 1
+    with connect(port) as connection:
+        connection.sendall(GET * number + GET.replace(b"Host", b"Connection: close\r\nHost"))
+        assert read_all(connection).count(b"HTTP/1.1 200 ") == number + 1
+
+
+def test_a_pipelined_body_may_take_as_long_as_the_answers_before_it(monkeypatch, port):
+    monkeypatch.setattr(connections, "BODY_SECONDS", 0.5)
+    row = {"prompt": "w1", "max_words": 10_000, "temperature": 1.0, "top_k": 0, "top_p": 1.0, "seed": 1}
+    long = json.dumps({"signature_name": "generate", "instances": [row] * 2}).encode()
+    with connect(port) as connection:
+        last = REQUEST.replace(b"Host", b"Connection: close\r\nHost")
+        connection.sendall(HEAD + b"Content-Length: %d\r\n\r\n" % len(long) + long + last[:-5])
+        start = time.monotonic()
+        while not (received := connection.recv(65536)):
+            pass
+        assert time.monotonic() - start > 1.5, "the long answer must take longer than a look"
+        connection.sendall(last[-5:])
+        assert (received + read_all(connection)).count(b"HTTP/1.1 200 ") == 2
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ import time
 import httpx
 import pytest
 
+from pipeline.server import bodies
 from pipeline.server.app import Limits
 from tests.pipeline.server.serving_folder import make_serving, serve
 
@@ -97,12 +98,16 @@ def test_a_body_that_cannot_be_decompressed_is_refused(client, content, encoding
         (json.dumps({"instances": [{"b64": "a" * 999_999, "c": 1}]}), "does not have named input"),
         (f'{{"instances": [{DIGITS}]}}', "JSON Parse error"),
         (json.dumps({"instances": ["a"] * 10_001}), "10,001 examples; at most 10,000 are taken"),
+        (json.dumps({"inputs": ["a"] * 10_001}), "10,001 examples; at most 10,000 are taken"),
+        (json.dumps({"inputs": {"text": ["a"] * 10_001}}), "10,001 examples; at most 10,000 are taken"),
+        (json.dumps({"signature_name": "\ud800", "instances": ["a"]}), 'name: "?" not found in signature def'),
+        (json.dumps({"instances": [{"\udfff": "a"}]}), "does not have named input: ?"),
         (json.dumps({"signature_name": "generate", "instances": [GENERATE | {"max_words": 10_000}] * 3000}),
          "3,000 texts of up to 10,000 words; at most 20,000 words"),
         (json.dumps({"signature_name": "generate", "instances": [GENERATE | {"max_words": 2**31 - 1}] * 3}),
          "at most 20,000 words"),
     ],
-    ids=range(30),
+    ids=range(34),
 )  # fmt: skip
 def test_invalid_requests_are_refused_with_a_short_message(client, caplog, body, words):
     answer = client.post(PREDICT, content=body)
@@ -164,3 +169,19 @@ def wait_for(condition, seconds=20):
     while not condition():
         assert time.monotonic() < deadline
         time.sleep(0.02)
+
+
+def test_examples_beyond_the_limit_are_refused_before_they_are_read(folder):
+    body = b'{"instances": [%s]}' % b",".join([b'""'] * 2_700_000)  # 8 MB: seven seconds to read
+    with serve(make_serving(folder)) as address:
+        start = time.process_time()
+        answer = httpx.post(f"{address}{PREDICT}", content=body, timeout=60)
+        assert answer.status_code == 400 and "2,700,000 examples" in answer.json()["error"]
+        assert time.process_time() - start < 3
+
+
+def test_a_body_of_many_gzip_members_is_read_in_time_that_grows_with_its_size():
+    body = gzip.compress(b"") * 100_000
+    start = time.process_time()
+    assert bodies.decompress(body, 1 << 20) == b""
+    assert time.process_time() - start < 2  # with the rest copied for each member 2.9 s
