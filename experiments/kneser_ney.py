@@ -20,6 +20,7 @@ from pathlib import Path
 import numpy as np
 
 from components.base import ComponentError
+from components.example_gen import corpora
 from experiments import rows
 from experiments.records import Records, RecordsError
 from pipeline import config
@@ -166,7 +167,8 @@ def measure(data_dir: Path, discounts: int) -> dict[str, float]:
     Raises:
         ComponentError: If the files have a word that the training text lacks, and it has no `<unk>` either.
     """
-    texts = {split: read(data_dir / f"ptb.{split}.txt") for split in ("train", "valid", "test")}
+    files = corpora.local_files("penn_treebank", data_dir)
+    texts = {split: read(files[name]) for split, name in (("train", "train"), ("valid", "eval"), ("test", "test"))}
     ids = {word: place for place, word in enumerate(dict.fromkeys(texts["train"]))}
     unknown = sorted({word for text in texts.values() for word in text} - ids.keys())
     if unknown and UNK not in ids:

@@ -17,6 +17,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Container
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +34,7 @@ from pipeline.reporting.history import load_run
 from pipeline.root import work_folder
 
 REPOSITORY = Path(__file__).parents[1]
+MODEL_RUNS = f"Trainer/model_run/*/{HISTORY.file}"
 POLL_SECONDS = 2.0  # between two looks at the training's progress
 SAVE_SECONDS = 60.0  # between records if no epoch has ended: the most that a kill takes from `hours`
 
@@ -137,15 +139,17 @@ def train(row: Row, root: Path, records: Records, run: dict[str, Any]) -> int:
     Returns:
         The exit code.
     """
+    earlier = set(root.glob(MODEL_RUNS))  # of a training that may have nothing to do with this one
     child = _start(row, root)
     clock, saved = time.monotonic() - 3600 * run["hours"], -math.inf
     while not _has_ended(child):
-        has_news, now = _update(root, run, clock), time.monotonic()
+        has_news, now = _update(root, run, clock, earlier), time.monotonic()
         if has_news or now - saved > SAVE_SECONDS:
             _save(records, run, "Training continues.")
             saved = now
-    _update(root, run, clock)
-    if child.returncode in (DONE, REFUSED):
+    ended = child.returncode in (DONE, REFUSED)
+    _update(root, run, clock, set() if ended else earlier)
+    if ended:
         run |= results(root, _summary(child))
     else:
         print(f"{row.name}, seed {row.seed}, is not finished. The same command resumes it.", file=sys.stderr)
@@ -202,15 +206,16 @@ def _summary(child: subprocess.Popen) -> dict[str, Any]:
     return json.loads(child.stdout.read().strip().splitlines()[-1])
 
 
-def _update(root: Path, run: dict[str, Any], clock: float) -> bool:
+def _update(root: Path, run: dict[str, Any], clock: float, ignored: Container[Path]) -> bool:
     """Updates the record; returns whether an epoch has ended.
 
     Args:
         root: The pipeline's root.
         run: The run's record.
         clock: Monotonic time at which the run would have begun without interruptions.
+        ignored: Files of finished trainings that are not this one.
     """
-    history = history_so_far(root)
+    history = history_so_far(root, ignored)
     epochs = [{field: epoch[field] for field in EPOCH_FIELDS} for epoch in history] or run["epochs"]
     news = epochs != run["epochs"]
     if news:
@@ -239,16 +244,17 @@ def _save(records: Records, run: dict[str, Any], otherwise: str) -> bool:
         return False
 
 
-def history_so_far(root: Path) -> list[dict[str, Any]]:
+def history_so_far(root: Path, ignored: Container[Path] = ()) -> list[dict[str, Any]]:
     """Returns the epochs that the newest training below a root has finished.
 
     The Trainer keeps `history.json` in its workspace while it trains, and among its outputs when it is done.
 
     Args:
         root: The pipeline's root.
+        ignored: Files of finished trainings that do not count.
     """
     workspaces = work_folder(root, "Trainer")
-    files = [*workspaces.glob(f"*/{HISTORY.file}"), *root.glob(f"Trainer/model_run/*/{HISTORY.file}")]
+    files = [*workspaces.glob(f"*/{HISTORY.file}"), *(file for file in root.glob(MODEL_RUNS) if file not in ignored)]
     try:
         newest = max(files, key=lambda file: file.stat().st_mtime_ns, default=None)
         return HISTORY.read(newest.parent)["epochs"] if newest else []

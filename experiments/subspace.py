@@ -221,6 +221,8 @@ def main() -> None:
     if not options.plot_only:
         if options.data_dir is None:
             parser.error("--data-dir is needed to train")
+        if not (options.data_dir / "ptb.train.txt").is_file():
+            parser.error(f"--data-dir {options.data_dir}: found no ptb.train.txt in it")
         run(options)
     summary = summarise(options.output)
     if not options.no_plot:

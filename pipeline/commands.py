@@ -15,7 +15,7 @@ import pydantic
 from components.artifacts import blessing
 from components.base import Component, ComponentError
 from components.child_process import show_warnings_alone
-from components.example_gen.corpora import check_dataset
+from components.example_gen.corpora import check_dataset, without_source
 from components.pusher.component import Pusher
 from components.trainer.peers import Peers
 from models import files
@@ -210,6 +210,8 @@ def checked_pipeline(configuration: config.Configuration) -> list[Component]:
             )
     try:
         check_dataset(data.dataset, data.data_dir)
+        if problem := without_source(data):
+            raise config.ConfigurationError(problem)
         return create_pipeline(configuration.settings)
     except ComponentError as error:
         raise config.ConfigurationError(str(error)) from error

@@ -6,12 +6,12 @@ import json
 import os
 import sys
 import traceback
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NoReturn, TextIO
 
 from pipeline import program
-from pipeline.exit_codes import USAGE_ERROR
+from pipeline.exit_codes import DONE, FAILED, USAGE_ERROR
 from pipeline.runner import stopping
 
 # Only the standard library is imported here, so that --help and usage errors are fast.
@@ -124,7 +124,7 @@ def run_command(parsed: argparse.Namespace, output: TextIO) -> int:
         from pipeline import commands  # imported late so that configuration errors appear fast
 
         if parsed.list or parsed.show:
-            return commands.show_history(parsed, configuration, output)
+            return _written(lambda: commands.show_history(parsed, configuration, output))
         if parsed.compile:
             return commands.compile_for_kubeflow(parsed, configuration)
         summary = (commands.rollback if parsed.rollback else commands.local)(parsed, configuration)
@@ -133,8 +133,19 @@ def run_command(parsed: argparse.Namespace, output: TextIO) -> int:
             traceback.print_exc()
         print(error, file=sys.stderr)
         return USAGE_ERROR
-    print(json.dumps(summary, allow_nan=False), file=output, flush=True)
-    return summary["exit"]
+    _written(lambda: print(json.dumps(summary, allow_nan=False), file=output, flush=True))
+    return summary["exit"]  # what the run did does not depend on whether its summary could be written
+
+
+def _written(write: Callable[[], int | None]) -> int:
+    """Returns the exit code of writing results; a reader that has left, such as `head`, is no failure."""
+    try:
+        return write() or DONE
+    except BrokenPipeError:
+        return DONE
+    except OSError as error:
+        print(f"Standard output cannot be written: {error.strerror or error}.", file=sys.stderr)
+        return FAILED
 
 
 @contextlib.contextmanager
@@ -149,19 +160,26 @@ def standard_output_for_results(quiet: bool) -> Iterator[TextIO]:
     Yields:
         The real standard output.
     """
+    if sys.stdout is None:  # whoever started the command has closed it
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        if nowhere != 1:
+            os.dup2(nowhere, 1)
+            os.close(nowhere)
+        sys.stdout = os.fdopen(1, "w", closefd=False)
     sys.stdout.flush()
-    with os.fdopen(os.dup(1), "w", encoding="utf-8") as output:
-        if quiet:
-            with open(os.devnull, "wb") as nowhere:
-                os.dup2(nowhere.fileno(), 1)
-        else:
-            os.dup2(2, 1)
-        try:
-            yield output
-        finally:
-            sys.stdout.flush()
-            output.flush()
-            os.dup2(output.fileno(), 1)
+    output = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    if quiet:
+        with open(os.devnull, "wb") as nowhere:
+            os.dup2(nowhere.fileno(), 1)
+    else:
+        os.dup2(2, 1)
+    try:
+        yield output
+    finally:
+        sys.stdout.flush()
+        os.dup2(output.fileno(), 1)
+        with contextlib.suppress(OSError):  # it was reported where it was written
+            output.close()
 
 
 def command(arguments: list[str] | None = None) -> NoReturn:

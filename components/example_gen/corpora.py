@@ -239,6 +239,22 @@ def wrong_checksums(dataset: str, files: Mapping[str, Path]) -> list[str]:
     return wrong
 
 
+def without_source(parameters: Any) -> str | None:
+    """Returns a message if a local corpus is asked for and nothing says where its files are.
+
+    Args:
+        parameters: ExampleGen's parameters.
+    """
+    corpus = LOCAL_CORPORA.get(parameters.dataset)
+    if corpus is None or parameters.data_dir is not None or parameters.source_url is not None:
+        return None
+    return (
+        f"example_gen.data_dir is not set: {parameters.dataset} cannot be downloaded by itself. Get {corpus.where} and "
+        "name the folder of its files with example_gen.data_dir, or set example_gen.source_url and "
+        "example_gen.source_sha256 to an archive of them."
+    )
+
+
 def is_remote(parameters: Any) -> bool:
     """Whether a local corpus is to be downloaded from `source_url`. If `data_dir` is set, it is used instead.
 
@@ -250,12 +266,8 @@ def is_remote(parameters: Any) -> bool:
     """
     if parameters.data_dir is not None:
         return False
-    if parameters.source_url is None:
-        raise ComponentError(
-            f"example_gen.data_dir is not set: {parameters.dataset} cannot be downloaded by itself. Get "
-            f"{LOCAL_CORPORA[parameters.dataset].where} and name the folder of its files with example_gen.data_dir, "
-            "or set example_gen.source_url and example_gen.source_sha256 to an archive of them."
-        )
+    if problem := without_source(parameters):
+        raise ComponentError(problem)
     if parameters.source_sha256 is None:
         raise ComponentError(
             "example_gen.source_sha256 is not set: give the SHA-256 of the file at example_gen.source_url "

@@ -139,7 +139,8 @@ def probe(model: Path, sample_dir: Path, timeout_seconds: float = TIMEOUT_SECOND
     environment = {"TF_CPP_MIN_LOG_LEVEL": "2", **os.environ}
     # This setting rounds products more coarsely, for training. A server does not have it.
     environment.pop("TF_SET_ONEDNN_FPMATH_MODE", None)
-    command = [sys.executable, "-I", str(PROBE), str(model), str(sample_dir)]
+    # Without the environment's and this folder's modules. -I would also hide packages that are installed for one user.
+    command = [sys.executable, "-E", "-P", str(PROBE), str(model), str(sample_dir)]
     alive, never_closed = os.pipe()  # the probe ends when this closes, which it does if this process is killed
     try:
         done = subprocess.run(
@@ -166,7 +167,12 @@ def _read_events(output: bytes, reason: str | None) -> Probed:
     """Collects the probe's lines of JSON. Requests that were not answered failed for `reason`."""
     probed, open_requests = Probed(), {}
     for line in output.decode("utf-8", "replace").splitlines():
-        event = json.loads(line)
+        try:
+            event = json.loads(line)
+        except ValueError:
+            event = None
+        if not isinstance(event, dict):  # a library's own words
+            continue
         if "begin" in event:
             open_requests[event["begin"]] = None
         elif "request" in event:

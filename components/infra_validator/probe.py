@@ -1,8 +1,8 @@
 """Loads a SavedModel as a server does and sends it real and awkward requests.
 
 This program runs in a process that cannot import this project, but for `probed_model.py` beside it:
-`python -I probe.py MODEL_DIR SAMPLE_DIR`. The sample is `sample.txt` (text of the eval split) and `sample_ids.npy` (the
-split's token ids from the start). Each line of standard output is one JSON object: `{"begin": request}`,
+`python -E -P probe.py MODEL_DIR SAMPLE_DIR`. The sample is `sample.txt` (text of the eval split) and `sample_ids.npy`
+(the split's token ids from the start). Each line of standard output is one JSON object: `{"begin": request}`,
 `{"request": request, "seconds": s, "failure": reason or null}`, or a figure. The program ends when standard input
 closes.
 """

@@ -101,6 +101,9 @@ def test_the_command_records_what_it_measured(tmp_path, capsys):
     assert kneser_ney.main(["--data-dir", str(data), "--table", str(table)]) == 0
     found = Records(table).find("kneser_ney_5", 0)
     assert json.loads(capsys.readouterr().out) == found and 1 < found["test_perplexity"] < 10
+    assert kneser_ney.main(["--data-dir", str(tmp_path), "--table", str(table)]) == 0, (
+        "files below the folder are found"
+    )
     other = write_corpus(tmp_path / "other", seed=5)
     assert kneser_ney.main(["--data-dir", str(other), "--table", str(table)]) == USAGE_ERROR
     assert "was measured on another penn_treebank" in capsys.readouterr().err

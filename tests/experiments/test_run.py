@@ -211,6 +211,12 @@ def test_epochs_are_read_while_they_are_trained(tmp_path):
     assert run.history_so_far(tmp_path) == []
     HISTORY.write(workspace, {"steps_per_epoch": 9, "best_epoch": 1, "epochs": [samples.epoch(1)]})
     assert run.history_so_far(tmp_path) == [samples.epoch(1)]
+    earlier = tmp_path / "Trainer/model_run/5"  # of a training whose record was removed
+    earlier.mkdir(parents=True)
+    epochs = [samples.epoch(1), samples.epoch(2)]
+    HISTORY.write(earlier, {"steps_per_epoch": 9, "best_epoch": 2, "epochs": epochs})
+    assert run.history_so_far(tmp_path) == epochs
+    assert run.history_so_far(tmp_path, {earlier / HISTORY.file}) == [samples.epoch(1)]
 
 
 @pytest.mark.parametrize("file", sorted(REPOSITORY.glob("experiments/*/*.yaml")), ids=lambda file: file.stem)

@@ -4,7 +4,9 @@ import subprocess
 import sys
 from pathlib import Path
 
-from pipeline import config
+import pytest
+
+from pipeline import commands, config
 from pipeline.pipeline import create_pipeline
 
 REPOSITORY = Path(__file__).parents[2]
@@ -40,6 +42,12 @@ def test_the_configuration_reaches_the_components():
     assert parameters["Pusher"].keep_versions == 9
     assert parameters["ExampleValidator"].errors == ["max_unk_share"]
     assert (parameters["Transform"].max_unk_share, parameters["Transform"].fail_on_unk) == (0.3, True)
+
+
+@pytest.mark.parametrize("dataset", ["penn_treebank", "wikitext2", "wikitext103", "text_files"])
+def test_a_corpus_without_its_files_is_refused_before_a_run(dataset):
+    with pytest.raises(config.ConfigurationError, match=r"example_gen.data_dir is not set: .*" + dataset):
+        commands.checked_pipeline(config.load(assignments=(f"example_gen.dataset={dataset}",)))
 
 
 def test_making_the_pipeline_needs_no_tensorflow():

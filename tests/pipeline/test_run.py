@@ -5,6 +5,7 @@ import json
 import os
 import pty
 import re
+import shlex
 import signal
 import struct
 import subprocess
@@ -246,6 +247,29 @@ def test_quiet_shows_errors_and_the_summary_alone(tmp_path):
     failed = fake(tmp_path, "--local", "--quiet", error="component")
     assert failed.stderr.splitlines() == ["Shout: loss.gamma: found -1, expected a positive number."]
     assert fake(tmp_path, "--local", "--quiet", "--verbose").returncode == USAGE_ERROR
+
+
+@pytest.mark.parametrize(
+    ("redirected", "exit_of_list", "words"),
+    [
+        (">&-", 0, ""),
+        (">/dev/full", 1, "Standard output cannot be written: No space left on device."),
+        ("| true", 1, ""),
+    ],
+)
+def test_a_run_does_not_depend_on_standard_output(tmp_path, redirected, exit_of_list, words):
+    words_of = [sys.executable, "-m", "tests.pipeline.runner.fake_run", "--set", f"pipeline.root={tmp_path / 'root'}"]
+    for asked, exit_code in (("--local", 0), ("--list", exit_of_list)):
+        line = f"set -o pipefail; {shlex.join([*words_of, asked])} {redirected}"
+        completed = subprocess.run(
+            ["bash", "-c", line],
+            cwd=REPOSITORY,
+            env=os.environ | {"FAKE_OPTIONS": "{}"},
+            capture_output=True,
+            text=True,
+        )
+        assert completed.returncode == exit_code and words in completed.stderr
+        assert "Traceback" not in completed.stderr and "Error" not in completed.stderr
 
 
 def in_terminal(root: Path, columns: int, **environment: str) -> str:
