@@ -14,6 +14,7 @@ from typing import Any
 from components.artifacts.document import finite
 from models import files
 
+REMOVED = "removed-"  # beginning of the names of folders that are being removed
 FileRecord = list  # [size in bytes, mtime in nanoseconds, sha256 in hexadecimal]
 
 
@@ -132,10 +133,20 @@ def remove(folder: Path) -> None:
         folder: The folder; it need not exist.
     """
     with contextlib.suppress(OSError):
-        renamed = folder.with_name(f"removed-{uuid.uuid4().hex[:8]}")
+        renamed = folder.with_name(f"{REMOVED}{uuid.uuid4().hex[:8]}")
         folder.rename(renamed)
         folder = renamed
     shutil.rmtree(folder, ignore_errors=True)
+
+
+def finish_removing(parent: Path) -> None:
+    """Removes what `remove` had renamed when it was killed.
+
+    Args:
+        parent: A folder; its folders are searched, too.
+    """
+    for folder in [*parent.glob(f"{REMOVED}*"), *parent.glob(f"*/{REMOVED}*")]:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def as_json(value: Any) -> Any:

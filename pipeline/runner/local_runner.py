@@ -25,7 +25,7 @@ from models import files
 from pipeline.errors import RunnerError, describe, is_of_full_disk
 from pipeline.exit_codes import DONE, FAILED, INTERRUPTED, REFUSED
 from pipeline.metadata import lineage_records, recovery, store
-from pipeline.root import run_folder, staging_folder, temporary_folder, work_folder
+from pipeline.root import run_folder, staging_folder, temporary_folder, work_folder, work_root
 from pipeline.runner import artifact_files, root_lock, stopping, workspaces
 from pipeline.runner.code_digest import code_digest
 from pipeline.runner.progress import RunProgress
@@ -255,12 +255,13 @@ class LocalRunner:
     def _discard(self, execution_id: int, name: str) -> None:
         """Removes outputs that were renamed into place but never recorded."""
         for folder in self.root.glob(f"{name}/*/{execution_id}"):
-            artifact_files.remove(folder)
+            shutil.rmtree(folder, ignore_errors=True)
         lineage_records.remove_execution(self.root, name, execution_id)
 
     def _clear_leftovers(self) -> None:
         """Removes what killed runs left: staged folders, unrecorded outputs, executions that never ended."""
         shutil.rmtree(staging_folder(self.root), ignore_errors=True)
+        artifact_files.finish_removing(work_root(self.root))
         for execution_id, component in self.metadata.running().items():
             self._discard(execution_id, component)
             self.metadata.end_execution(execution_id, store.FAILED, "The run was killed.")

@@ -12,7 +12,7 @@ import pytest
 from pipeline.errors import RunnerError
 from pipeline.exit_codes import FAILED, INTERRUPTED, REFUSED
 from pipeline.metadata.store import Metadata
-from pipeline.root import metadata_file, run_folder, staging_folder, work_folder
+from pipeline.root import metadata_file, run_folder, staging_folder, work_folder, work_root
 from pipeline.runner.local_runner import LocalRunner
 from pipeline.runner.step import steps_of
 from tests.pipeline.runner.fake_components import Climb, Ship, Shout, Source, chain, executions
@@ -172,10 +172,13 @@ def test_a_killed_run_leaves_what_was_finished_and_the_next_one_clears_the_rest(
     assert list(staging_folder(root).iterdir())
     others = root / "Documents/invoices/2"  # 2 is the execution that was killed
     others.mkdir(parents=True)
+    removed = [work_root(root) / "removed-0a1b2c3d", work_root(root) / "Trainer/removed-0a1b2c3d"]
+    for folder in removed:  # as a kill leaves them while they are being removed
+        (folder / "checkpoint").mkdir(parents=True)
     record = run(root)
     assert statuses(record)["Source"] == "cached" and record["exit"] == 0
     assert not staging_folder(root).exists() or not list(staging_folder(root).iterdir())
-    assert others.exists()
+    assert others.exists() and not any(folder.exists() for folder in removed)
     with Metadata(metadata_file(root)) as records:
         assert records.running() == {}
 
