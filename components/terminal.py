@@ -10,6 +10,13 @@ NOTEBOOK = "xterm-color"  # the TERM that Jupyter's kernel gives to the commands
 PIPE_WIDTH = 160  # characters in a line of a pipe or a file, which have no width
 
 
+class _Console(Console):
+    """A console whose reader may leave; rich would end the process."""
+
+    def on_broken_pipe(self) -> None:
+        raise  # noqa: PLE0704 (rich calls this while it handles BrokenPipeError)
+
+
 def make_console(
     output: TextIO | None = None, *, soft_wrap: bool = False, wide_pipe: bool = False, quiet: bool = False
 ) -> Console:
@@ -23,7 +30,7 @@ def make_console(
         quiet: Whether the console prints nothing.
     """
     width = PIPE_WIDTH if wide_pipe and not (output or sys.stderr).isatty() else None
-    return Console(
+    return _Console(
         file=output, stderr=output is None, highlight=False, soft_wrap=soft_wrap, width=width, quiet=quiet
     )  # fmt: skip
 

@@ -175,8 +175,8 @@ def markdown(runs: Sequence[dict[str, Any]], comparison: dict[str, Any] | None, 
     parts = [
         "Each row: `make experiment NAME=<row> SEED=<seed> DATA_DIR=FOLDER`; the count model: "
         "`python -m experiments.kneser_ney --data-dir FOLDER` (`--discounts 1`). A run in training shows its "
-        "best epoch so far; ± is the standard deviation over the seeds. Published: Inan et al. 2017, for the count "
-        "model Mikolov's KN5; variants of a row are measured against that row.",
+        "best epoch so far; ± is the standard deviation over the seeds. Published: Inan et al. 2017; for the "
+        "count model, Mikolov's KN5. Variants of a row are measured against that row.",
         _as_markdown(measured(runs)),
     ]
     epochs = by_epoch(runs)

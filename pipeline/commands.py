@@ -49,6 +49,8 @@ def local(parsed: argparse.Namespace, configuration: config.Configuration) -> Su
         RunnerError: If the root cannot be used, or a worker is missing.
     """
     components = checked_pipeline(configuration)
+    if problem := without_source(configuration.settings.example_gen):
+        raise config.ConfigurationError(problem)
     _check_until(parsed.until, components)
     progress = _start_progress(parsed)
     if tuner_worker.is_worker(components):
@@ -210,8 +212,6 @@ def checked_pipeline(configuration: config.Configuration) -> list[Component]:
             )
     try:
         check_dataset(data.dataset, data.data_dir)
-        if problem := without_source(data):
-            raise config.ConfigurationError(problem)
         return create_pipeline(configuration.settings)
     except ComponentError as error:
         raise config.ConfigurationError(str(error)) from error

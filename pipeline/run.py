@@ -124,7 +124,7 @@ def run_command(parsed: argparse.Namespace, output: TextIO) -> int:
         from pipeline import commands  # imported late so that configuration errors appear fast
 
         if parsed.list or parsed.show:
-            return _written(lambda: commands.show_history(parsed, configuration, output))
+            return _written(lambda: commands.show_history(parsed, configuration, output) or output.flush())
         if parsed.compile:
             return commands.compile_for_kubeflow(parsed, configuration)
         summary = (commands.rollback if parsed.rollback else commands.local)(parsed, configuration)

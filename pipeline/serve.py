@@ -69,8 +69,8 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
         metavar="NAME",
         action="append",
         default=[],
-        help="a name beside localhost that requests may be addressed to, as a proxy's; may be repeated. With a --host "
-        "beyond this machine any name will do, unless this option is given",
+        help="a further name, such as a proxy's, that requests may be addressed to; may be repeated. With a --host "
+        "beyond this machine, any name is accepted unless this option is given",
     )
     parsed = parser.parse_args(arguments)
     for option in ("versions", "max_body_bytes", "max_text_bytes", "max_seconds"):
@@ -161,7 +161,7 @@ def bind(host: str, port: int) -> socket.socket:
         listener.listen(2048)
         return listener
     except (OSError, UnicodeError) as error:
-        reason = getattr(error, "strerror", "it is no name of a host")
+        reason = getattr(error, "strerror", "it is not a valid host name")
         raise UsageError(
             f"Cannot listen on {host}:{port}: {reason}. Choose another --port (0 takes a free one) or --host."
         ) from error
@@ -224,7 +224,7 @@ def main(arguments: list[str] | None = None) -> int:
     parsed = parse_arguments(arguments)
     previous = signal.signal(signal.SIGTERM, _stop_while_loading)
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    os.environ.setdefault("TF_NUM_INTEROP_THREADS", str(max(MIN_THREADS, os.cpu_count() or 1)))
+    os.environ.setdefault("TF_NUM_INTEROP_THREADS", str(max(MIN_THREADS, _processors())))
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S", stream=sys.stderr)
     try:
         folder = model_folder(parsed)
@@ -239,6 +239,11 @@ def main(arguments: list[str] | None = None) -> int:
         return INTERRUPTED
     finally:
         signal.signal(signal.SIGTERM, previous)
+
+
+def _processors() -> int:
+    """Returns the number of processors that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _stop_while_loading(*_) -> None:

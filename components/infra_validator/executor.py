@@ -140,7 +140,8 @@ def probe(model: Path, sample_dir: Path, timeout_seconds: float = TIMEOUT_SECOND
     # This setting rounds products more coarsely, for training. A server does not have it.
     environment.pop("TF_SET_ONEDNN_FPMATH_MODE", None)
     # Without the environment's and this folder's modules. -I would also hide packages that are installed for one user.
-    command = [sys.executable, "-E", "-P", str(PROBE), str(model), str(sample_dir)]
+    no_user_site = ["-s"] if sys.flags.no_user_site else []  # PYTHONNOUSERSITE, which -E ignores
+    command = [sys.executable, "-E", "-P", *no_user_site, str(PROBE), str(model), str(sample_dir)]
     alive, never_closed = os.pipe()  # the probe ends when this closes, which it does if this process is killed
     try:
         done = subprocess.run(

@@ -86,9 +86,9 @@ def _default(field: pydantic.fields.FieldInfo, quote: str = "") -> str:
 def _decided_by(key: str) -> str:
     """Returns what decides a key that nobody sets: "preset", "profile", both or nothing."""
     if key == "model.dropout":
-        return "preset (by corpus) and profile"
+        return "preset (for each corpus) and the profile"
     tables = {"preset": presets.PRESETS, "profile": presets.PROFILES}
-    return " and ".join(name for name, table in tables.items() if any(key in keys for keys in table.values()))
+    return " and the ".join(name for name, table in tables.items() if any(key in keys for keys in table.values()))
 
 
 def _yaml(value: Any) -> str:

@@ -1,6 +1,6 @@
 """The configuration: every key with its type, bounds and built-in default, checked before anything runs.
 
-Which value wins: `--set`, then the file, then the model's preset and the corpus's profile, then the built-in default.
+Which value wins: `--set`, then the file, then the model's preset, then the corpus's profile, then the built-in default.
 `null` in the file (or in `--set`) leaves the decision to the next one. This module needs no TensorFlow.
 """
 

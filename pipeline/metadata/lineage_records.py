@@ -70,7 +70,7 @@ def any_in(root: Path) -> bool:
     return any(root.glob(f"*/{SYSTEM}/*.json"))
 
 
-def restore(root: Path, metadata) -> tuple[int, int]:
+def restore(root: Path, metadata) -> tuple[int, int, list[dict[str, Any]]]:
     """Fills empty metadata with every record below the root.
 
     Args:
@@ -78,15 +78,16 @@ def restore(root: Path, metadata) -> tuple[int, int]:
         metadata: An empty `Metadata`.
 
     Returns:
-        The number of executions and the number of runs.
+        The number of executions, the number of runs, and the records whose ids had to change: write them once the
+        metadata are in place.
     """
-    runs = {path.parent.name: record for path, record in _read(root.glob(f"runs/*/{RUN}"), {})}
+    runs = {path.parent.name: record for path, record in _read(root.glob(f"runs/*/{RUN}"), {"started": str})}
     executions = [record for _, record in _read(root.glob(f"*/{SYSTEM}/*.json"), _EXECUTION)]
-    executions = _with_ids_of_their_own(root, sorted(executions, key=lambda record: record["execution_id"]))
+    executions, changed = _with_ids_of_their_own(sorted(executions, key=lambda record: record["execution_id"]))
     first = {record["run_id"]: record["execution_id"] for record in reversed(executions)}
     order = sorted(runs, key=lambda run_id: (runs[run_id].get("started", ""), first.get(run_id, 0)))
     metadata.restore(executions, {run_id: runs[run_id] for run_id in order})
-    return len(executions), len(runs)
+    return len(executions), len(runs), changed
 
 
 def _write(path: Path, record: Mapping[str, Any]) -> None:
@@ -94,15 +95,19 @@ def _write(path: Path, record: Mapping[str, Any]) -> None:
     files.write_text(path, json.dumps(record, indent=1) + "\n")
 
 
-def _with_ids_of_their_own(root: Path, executions: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
+def _with_ids_of_their_own(executions: list[dict[str, Any]]) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
     """Gives new ids to artifacts whose ids others have: the metadata were once lost, and begun again with the id 1.
 
     Args:
-        root: The pipeline's root, where the changed records are written.
         executions: Records, in the order of their ids. Of two with the same id, the first is kept.
+
+    Returns:
+        The records, and those of them that were changed.
     """
-    executions = list({record["execution_id"]: record for record in reversed(list(executions))}.values())[::-1]
-    unused = itertools.count(1 + max((a["id"] for e in executions for a in e["outputs"].values()), default=0))
+    executions = list({record["execution_id"]: record for record in reversed(executions)}.values())[::-1]
+    known = [artifact["id"] for record in executions for artifact in record["outputs"].values()]
+    known += [artifact_id for record in executions for artifact_id in record["inputs"].values()]
+    unused, changed = itertools.count(1 + max(known, default=0)), []
     current: dict[int, int] = {}  # id in the records so far -> id
     for record in executions:
         before = json.dumps(record)
@@ -112,8 +117,8 @@ def _with_ids_of_their_own(root: Path, executions: Iterable[dict[str, Any]]) -> 
                 current[artifact["id"]] = next(unused) if artifact["id"] in current else artifact["id"]
             artifact["id"] = current.get(artifact["id"], artifact["id"])
         if json.dumps(record) != before:
-            write_execution(root, record)
-    return executions
+            changed.append(record)
+    return executions, changed
 
 
 _EXECUTION = {"execution_id": int, "component": str, "run_id": str, "state": int, "inputs": dict, "outputs": dict,
@@ -127,7 +132,7 @@ def _read(paths: Iterable[Path], fields: Mapping[str, type]) -> Iterator[tuple[P
         try:
             record = json.loads(path.read_text(encoding="utf-8"))
             _check(record, fields)
-            for artifact in record.get("outputs", {}).values() if fields else ():
+            for artifact in record["outputs"].values() if fields is _EXECUTION else ():
                 _check(artifact, _ARTIFACT)
             yield path, record
         except (OSError, ValueError) as error:

@@ -38,6 +38,7 @@ def opened(root: Path, report: Callable[[str], None]) -> Iterator[Metadata]:
     checksum = root / f"{METADATA}.sha256"
     problem = _damage(path, checksum)
     if problem:
+        checksum.unlink(missing_ok=True)
         report(_rebuild(path, problem))
     checksum.unlink(missing_ok=True)
     try:
@@ -56,15 +57,18 @@ def _rebuild(path: Path, problem: str) -> str:
     for part in PARTS:
         Path(f"{aside}{part}").unlink(missing_ok=True)
     with Metadata(aside) as metadata:
-        executions, runs = lineage_records.restore(path.parent, metadata)
-    was = "is missing"
+        executions, runs, changed = lineage_records.restore(path.parent, metadata)
+    was = "was missing"
     if path.exists():
         was = f"was damaged ({problem}). It was renamed to {renamed.name}"
     for part in PARTS:
         with contextlib.suppress(FileNotFoundError):
             Path(f"{path}{part}").rename(f"{renamed}{part}")
     aside.rename(path)
-    return f"{path} {was}, and rebuilt from the records of {executions} executions and {runs} runs below {path.parent}."
+    for record in changed:
+        lineage_records.write_execution(path.parent, record)
+    built = f"the records of {executions} executions and {runs} runs below {path.parent}"
+    return f"{path} {was}, and was rebuilt from {built}."
 
 
 def _damage(path: Path, checksum: Path) -> str | None:

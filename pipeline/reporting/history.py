@@ -15,6 +15,7 @@ from components.terminal import make_console
 from pipeline.config.resolve import changed_values
 from pipeline.errors import RunnerError, describe
 from pipeline.exit_codes import DONE, FAILED, INTERRUPTED, REFUSED
+from pipeline.metadata import lineage_records
 from pipeline.metadata.store import Metadata
 from pipeline.root import metadata_file
 from pipeline.runner.progress import STYLES, key_figures
@@ -113,6 +114,10 @@ def read_runs(root: Path) -> list[StoredRun]:
     path = metadata_file(root)
     try:
         if not path.is_file():
+            if lineage_records.any_in(root):
+                raise RunnerError(
+                    f"{path} is missing. The next run (--local) rebuilds it from the records below {root}."
+                )
             return []
         with Metadata(path, read_only=True) as metadata:
             return metadata.runs()

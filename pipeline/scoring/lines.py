@@ -72,7 +72,11 @@ def check(paths: list[str]) -> None:
             continue
         if not Path(path).is_file():
             found = (
-                "is a folder" if Path(path).is_dir() else "is not a file" if os.path.exists(path) else "does not exist"
+                "is a folder"
+                if Path(path).is_dir()
+                else "is not a regular file"
+                if os.path.exists(path)
+                else "does not exist"
             )
             raise InputError(
                 f"{path} {found}; expected a text file with an example on each line, or - for standard input."

@@ -45,17 +45,18 @@ class Access:
                 token (401).
         """
         host, origin = headers.get("host", ""), headers.get("origin")
-        if not (self.any_host or self._is_known(host)):
+        if not (self.any_host or path in OPEN_PATHS or self._is_known(host)):
+            names = ", ".join(["localhost", "127.0.0.1", *sorted(self.hosts)])
             raise RequestError(
                 403,
-                f"The request is addressed to {shortened(host)!r}; this server answers to localhost and 127.0.0.1. "
-                "Start it with --allow-host NAME to have it answer to another name.",
+                f"The request is addressed to {shortened(host)!r}; this server answers to {names}. Start it with "
+                "--allow-host NAME to have it answer to another name.",
             )
         if origin is not None and not self._is_own(origin, host):
             raise RequestError(
                 403,
                 f"The request comes from a page of {shortened(origin)!r}, which is another site. Start the server with "
-                "--allow-host NAME if that is another name of this server.",
+                "--allow-host NAME for each name of this server, if that is one of them.",
             )
         if self.token is not None and path not in OPEN_PATHS and not self._has_token(headers.get("authorization", "")):
             raise RequestError(

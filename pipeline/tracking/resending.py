@@ -2,11 +2,12 @@
 
 import contextlib
 import logging
+import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
 
 from pipeline.config import tracking_options
-from pipeline.errors import RunnerError
+from pipeline.errors import RunnerError, describe
 from pipeline.metadata import recovery
 from pipeline.metadata.store import Metadata
 from pipeline.reporting import history
@@ -47,8 +48,11 @@ def publish(root: Path, run_id: str, uri: str | None) -> str:
     except Exception as error:  # MLflow raises many kinds
         reason = follower.one_line(error)
         raise RunnerError(f"MLflow at {uri} does not have all of {run['run_id']}: {reason}") from error
-    with _opened(root) as metadata:
-        tracker.record(metadata, run["run_id"], uri, publisher.mlflow_id, None)
+    try:
+        with _opened(root) as metadata:
+            tracker.record(metadata, run["run_id"], uri, publisher.mlflow_id, None)
+    except (OSError, sqlite3.Error) as error:
+        raise RunnerError(f"MLflow has run {publisher.mlflow_id}, but {describe(error, root)}") from error
     return f"MLflow: run {publisher.mlflow_id} in {uri}"
 
 

@@ -242,7 +242,7 @@ def test_a_bad_input_is_refused_before_the_model_is_loaded(model, tmp_path, caps
 def test_a_pipe_is_refused_with_a_word_on_standard_input(model, tmp_path, capsys):
     os.mkfifo(tmp_path / "pipe")
     assert run(model, tmp_path / "pipe", "--output", tmp_path / "scores.jsonl") == USAGE_ERROR
-    assert "is not a file" in (error := capsys.readouterr().err) and "- for standard input" in error
+    assert "is not a regular file" in (error := capsys.readouterr().err) and "- for standard input" in error
 
 
 def test_a_broken_gzip_file_is_reported_and_leaves_no_output(model, text, tmp_path, capsys):

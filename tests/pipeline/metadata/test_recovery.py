@@ -9,6 +9,7 @@ import pytest
 
 from pipeline.errors import RunnerError
 from pipeline.metadata.store import Metadata
+from pipeline.reporting import history
 from pipeline.root import metadata_file
 from pipeline.runner.local_runner import LocalRunner
 from tests.pipeline.runner.world import flip, lineage, run, statuses
@@ -88,8 +89,10 @@ def test_metadata_that_were_deleted_are_rebuilt(root, capsys):
     run(root)
     before = lineage(root)
     lose_metadata(root)
+    with pytest.raises(RunnerError, match=r"metadata.sqlite is missing. The next run \(--local\) rebuilds it"):
+        history.read_runs(root)
     assert set(statuses(run(root)).values()) == {"cached"}
-    assert "metadata.sqlite is missing, and rebuilt from the records of 8 executions and 2 runs" in _words(capsys)
+    assert "metadata.sqlite was missing, and was rebuilt from the records of 8 executions and 2 runs" in _words(capsys)
     assert lineage(root)[: len(before) - 1] == before[:-1] and not list(root.glob("metadata.sqlite.*-*"))
 
 
@@ -130,11 +133,14 @@ def test_artifacts_of_metadata_that_were_begun_again_get_ids_of_their_own(root):
 
 def test_a_record_without_its_fields_is_left_out(root, caplog):
     run(root)
+    for path, content in zip(root.glob("runs/*/run.json"), ["{}"], strict=True):
+        path.write_text(content)
     (root / "Judge/.system/3.json").write_text("{}")
     (root / "Ship/.system/4.json").write_text("[]")
     lose_metadata(root)
     assert set(statuses(run(root)).values()) == {"cached", "executed"}
     assert "Judge/.system/3.json cannot be read and is left out (execution_id, component, run_id" in caplog.text
+    assert "run.json cannot be read and is left out (started is missing" in caplog.text
     assert "Ship/.system/4.json cannot be read and is left out (found list, expected a mapping)" in caplog.text
 
 
