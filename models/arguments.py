@@ -108,6 +108,8 @@ def check_types(dtype: str, precision: str, weights_dtype: str) -> None:
     """
     if dtype not in ("float32", "float64", "mixed_bfloat16"):
         raise ValueError(f"dtype: found {dtype}, expected float32, float64 or mixed_bfloat16.")
+    if dtype == "float64" and precision != "float64":
+        raise ValueError(f"precision: found {precision} with dtype float64, expected float64.")
     if precision not in (weights_dtype, "bfloat16"):
         raise ValueError(
             f"precision: found {precision}, expected bfloat16 or {weights_dtype}, the type of the weights."

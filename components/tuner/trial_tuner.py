@@ -157,6 +157,8 @@ class TrialTuner(base_tuner.BaseTuner):
                 "The chief at KERASTUNER_ORACLE_IP runs another search than this worker. Start both with the same "
                 "configuration and pipeline.root."
             )
+        # Values that make no valid setting together fail the trial, which is recorded with them.
+        record |= {"values": {h.name: values[h.name] for h in self.parameters.space}}
         parameters = self.hypermodel.trial_parameters(values)
         record |= {"values": {h.name: getattr(parameters, h.name) for h in self.parameters.space}}
         record |= {"epochs": parameters.epochs, "seconds_before": 0.0}

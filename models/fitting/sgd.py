@@ -38,7 +38,7 @@ class OnePassSGD(keras.optimizers.SGD):
             if kwargs.pop(name, None):
                 raise ValueError(f"OnePassSGD has no {name}: use keras.optimizers.SGD.")
         super().__init__(learning_rate, global_clipnorm=global_clipnorm, **kwargs)
-        self._factor: tuple[tf.Tensor, int]  # clip and batch size of a step, which `apply_sums` sets
+        self._factor: tuple[tf.Tensor, int] | None = None  # clip and batch size of a step, which `apply_sums` sets
 
     def apply_sums(
         self, gradients: Sequence[tf.Tensor], variables: Sequence[keras.Variable], batch_size: int, norm: tf.Tensor
@@ -51,10 +51,12 @@ class OnePassSGD(keras.optimizers.SGD):
             batch_size: Lanes of the whole batch, by which the sums are divided.
             norm: Scalar, the global norm of the gradients after the division.
         """
-        one = tf.ones_like(norm)
-        clip = one if self.global_clipnorm is None else tf.minimum(one, self.global_clipnorm / norm)
-        self._factor = clip, batch_size
+        self._factor = self._clip(norm), batch_size
         self.apply(gradients, variables)
+
+    def _clip(self, norm: tf.Tensor) -> tf.Tensor:
+        one = tf.ones_like(norm)
+        return one if self.global_clipnorm is None else tf.minimum(one, self.global_clipnorm / norm)
 
     def build(self, variables: Sequence[keras.Variable]) -> None:
         """Prepares the optimizer, as `keras.optimizers.Optimizer.build` does.
@@ -88,7 +90,8 @@ class OnePassSGD(keras.optimizers.SGD):
     def _backend_update_step(
         self, grads: Sequence[tf.Tensor], trainable_variables: Sequence[keras.Variable], learning_rate: tf.Tensor
     ) -> None:
-        clip, batch_size = self._factor
+        # Another model than LanguageModel passes gradients that are divided by the batch already.
+        clip, batch_size = self._factor or (self._clip(tf.linalg.global_norm(grads)), 1)
         rate = tf.cast(learning_rate, clip.dtype) * clip / batch_size
         super()._backend_update_step(grads, trainable_variables, rate)
 

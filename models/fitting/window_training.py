@@ -12,7 +12,7 @@ from models.fitting import compilation, replicas
 from models.fitting.metrics import Perplexity, TokenMean
 from models.fitting.sgd import OnePassSGD
 from models.layers.carried_state import CarriedState
-from models.text.checks import check_carried, check_lanes, check_windows
+from models.text.checks import check_carried, check_epochs, check_lanes, check_windows
 
 Windows: TypeAlias = tf.data.Dataset  # what `models.windows` returns; its elements are:
 Window: TypeAlias = tuple[dict[str, tf.Tensor], tf.Tensor, tf.Tensor]
@@ -96,13 +96,15 @@ class WindowTraining(keras.Model):
 
         Raises:
             ValueError: Before the first step, if the model is not compiled, the lanes do not divide among the replicas,
-                a token is not in the vocabulary, or `x` starts in the middle and the model carries no state for it.
+                a token is not in the vocabulary, or `x` starts in the middle and the model carries no state for it, or
+                there is more than one epoch.
         """
         self._assert_compile_called("fit")
         share = replicas.worker_index(self.distribute_strategy), replicas.num_workers(self.distribute_strategy)
         check_windows("x", x, y, self.vocabulary_size, share)
         check_lanes("x", x, self.distribute_strategy.num_replicas_in_sync)
         check_carried("x", x, self.carried_state.lanes * share[1])
+        check_epochs("x", x, kwargs.get("epochs", 1) - kwargs.get("initial_epoch", 0))
         if validation_data is not None:
             check_windows("validation_data", validation_data, None, self.vocabulary_size, share)
             validation_data = replicas.evaluation_lanes(validation_data, self.distribute_strategy)

@@ -84,9 +84,11 @@ class TiedDense(keras.layers.Layer):
             if operation in seen:
                 continue
             seen.add(operation)
-            if isinstance(operation, keras.layers.Embedding) and operation.name == name:
+            layers = operation._flatten_layers() if isinstance(operation, keras.Model) else [operation]
+            found = [layer for layer in layers if isinstance(layer, keras.layers.Embedding) and layer.name == name]
+            if found:
                 self._tracker.untrack(self.tied_to)
-                self.tied_to = operation
+                self.tied_to = found[0]
                 break
             tensors += operation._inbound_nodes[node].input_tensors
         self._from_config = False

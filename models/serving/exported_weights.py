@@ -38,7 +38,7 @@ class ExportedWeights(tf.Module):
         self._tied, self._has_bias = model.tie_embeddings, model.output_bias
         self.weights, self.scales = [], {}
         for place, weight in enumerate(model.trainable_variables):
-            value = weight.numpy()
+            value = weight.numpy().astype(np.float32)
             name = weight.path.replace("/", "_")
             if dtype == "int8" and value.ndim == 2:
                 scales = np.abs(value).max(-1) / 127

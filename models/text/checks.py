@@ -76,3 +76,22 @@ def check_carried(name: str, data: Any, carried_lanes: int) -> None:
             f"{name}: it starts at window {start} of {lanes} lanes, but the model carries the state of "
             f"{carried_lanes}. Start at window 0, or restore model.carried_state."
         )
+
+
+def check_epochs(name: str, data: Any, epochs: int) -> None:
+    """Checks that windows that start in the middle of their lanes are trained on once.
+
+    Args:
+        name: Name of the argument, for messages.
+        data: A data set of `models.windows`.
+        epochs: Number of epochs.
+
+    Raises:
+        ValueError: If another epoch would follow, which has to begin at window 0.
+    """
+    start = getattr(data, "start", 0)
+    if start and epochs > 1:
+        raise ValueError(
+            f"{name}: it starts at window {start}, and so would each of the {epochs} epochs. Finish the first one with "
+            "epochs=1, then train the others with windows from 0 on."
+        )

@@ -130,6 +130,8 @@ class Tokenizer(tf.Module):
         if self.tokenizer != "whitespace":
             texts = tf.strings.regex_replace(texts, word_patterns.TOKEN, r"\0 ")
         if self.lowercase:
+            # A Turkish or Azerbaijani locale (LANG) would lower these two to other letters than all others do.
+            texts = tf.strings.regex_replace(tf.strings.regex_replace(texts, "I", "i"), "İ", "i\u0307")
             texts = tf.strings.lower(texts, encoding="utf-8")
         words = tf.strings.split(texts)
         if self._pieces is not None:

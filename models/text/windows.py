@@ -114,7 +114,9 @@ def _of_lanes(
     def window(index: tf.Tensor, block: tuple[tf.Tensor, tf.Tensor]) -> tuple[Any, tf.Tensor, tf.Tensor]:
         inputs, targets = block
         index = tf.cast(index, tf.int32) + start
-        inside = index * sequence_length + tf.range(sequence_length) < lanes.lane_length
+        # In 64 bits: a single lane may have more than 2**31 tokens.
+        place = tf.cast(index, tf.int64) * sequence_length + tf.range(sequence_length, dtype=tf.int64)
+        inside = place < lanes.lane_length
         inputs, targets = tf.where(inside, inputs, 0), tf.where(inside, targets, 0)
         places = {"lane": chosen.start + tf.range(rows), "window": tf.fill([rows], index)}
         weights = tf.broadcast_to(tf.cast(inside, tf.float32), [rows, sequence_length])

@@ -58,16 +58,17 @@ class Agreement:
         """Finds the values that are not the same on all workers.
 
         Args:
-            **values: This worker's values by name, 32 bits each.
+            **values: This worker's values by name, 64 bits each.
 
         Returns:
             The names of those that differ, the same on all workers.
         """
         if self.workers == 1:
             return []
-        table = np.zeros([self.workers, len(values)], np.int32)
+        table = np.zeros([self.workers, len(values)], np.int64)
         table[self.index] = list(values.values())
-        return [name for name, column in zip(values, self._sum(table).T, strict=True) if len(set(column)) > 1]
+        table = self._sum(table.view(np.int32)).view(np.int64)
+        return [name for name, column in zip(values, table.T, strict=True) if len(set(column)) > 1]
 
     def from_chief(self, content: bytes | None) -> bytes | None:
         """Sends bytes from the chief to all workers.
@@ -80,8 +81,8 @@ class Agreement:
         """
         if self.workers == 1:
             return content
-        size = -1 if content is None or not self.is_chief else len(content)
-        [size] = self._sum(np.array([size if self.is_chief else 0], np.int32))
+        size = -1 if content is None else len(content)
+        [size] = self._sum(np.array([size if self.is_chief else 0], np.int64).view(np.int32)).view(np.int64).tolist()
         if size < 0:
             return None
         sent = np.zeros(-(-size // 4), np.int32)

@@ -21,8 +21,8 @@ from pipeline.errors import Refused, RunnerError
 from pipeline.exporting import model_card
 from pipeline.exporting.pushed_model import PushedModel
 
-OPTIONS = ("dropout", "init_scale", "augmented", "gradient_through_target", "seed")  # keys of the recipe
-AUGMENTED = ("temperature", "gamma")
+OPTIONS = ("dropout", "init_scale", "augmented", "seed")  # keys of the recipe
+AUGMENTED = ("temperature", "gamma", "gradient_through_target")
 LATER_OPTIONS = (  # keys that the recipes of models pushed by older versions lack
     *("input_dropout", "output_dropout", "embedding_dropout", "weight_dropout"),
     *("activation_regularization", "temporal_activation_regularization"),
@@ -152,8 +152,8 @@ def _measure(exported: ExportedModel, streams: dict[str, TokenStream]) -> dict[s
     for split, stream in streams.items():
         nats = line_cross_entropy(lambda model, rows: model.windows(rows), exported, stream)
         lengths = LineIndex(stream).lengths.astype(float)
-        low, high = bootstrap.interval(nats, lengths)
-        values = (nats.sum() / lengths.sum(), low, high)
-        mean, low, high = map(perplexity, values)
-        figures[split] = {"tokens": len(stream), "perplexity": mean, "low": low, "high": high}
+        figures[split] = {"tokens": len(stream), "perplexity": perplexity(nats.sum() / lengths.sum())}
+        if len(lengths) > 1:
+            low, high = map(perplexity, bootstrap.interval(nats, lengths))
+            figures[split] |= {"low": low, "high": high}
     return figures

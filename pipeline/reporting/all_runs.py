@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from models import files
 from pipeline.config.resolve import changed_values
 from pipeline.exit_codes import DONE, FAILED, REFUSED
 from pipeline.reporting import history, page, sections
@@ -30,8 +29,7 @@ def write(root: Path, path: Path) -> None:
     """
     template = page.environment().get_template("all_runs.html.j2")
     rows = [_row(run, root, path.parent) for run in history.read_runs(root)]
-    path.parent.mkdir(parents=True, exist_ok=True)
-    files.write_text(path, template.render(rows=rows, root=root))
+    page.write(path, template.render(rows=rows, root=root))
 
 
 def default_path(root: Path) -> Path:
@@ -66,4 +64,4 @@ def _row(stored: StoredRun, root: Path, folder: Path) -> dict[str, Any]:
 
 def _address(file: Path, folder: Path) -> str:
     """Returns a file's address in a page that lies in the folder."""
-    return quote(Path(os.path.relpath(file, folder)).as_posix())
+    return quote(os.fsencode(Path(os.path.relpath(file, folder)).as_posix()))

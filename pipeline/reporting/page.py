@@ -67,7 +67,7 @@ def write_report(run: RunRecord, path: Path) -> None:
             **contents,
         )
     )
-    _write(path, page)
+    write(path, page)
 
 
 def write_comparison(first: RunRecord, second: RunRecord, path: Path) -> None:
@@ -88,12 +88,21 @@ def write_comparison(first: RunRecord, second: RunRecord, path: Path) -> None:
         .get_template("comparison.html.j2")
         .render(runs=runs, outcomes=[outcome(run) for run in runs], **comparison.compare(first, second))
     )
-    _write(path, page)
+    write(path, page)
 
 
-def _write(path: Path, page: str) -> None:
+def write(path: Path, page: str) -> None:
+    """Writes a page; its folder is made.
+
+    Args:
+        path: The HTML file.
+        page: Its text. Bytes in names of files that are not UTF-8 are written as escapes.
+
+    Raises:
+        OSError: If the file cannot be written.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
-    files.write_text(path, page)
+    files.write_text(path, page.encode("utf-8", "backslashreplace").decode())
 
 
 def outcome(run: RunRecord) -> str:

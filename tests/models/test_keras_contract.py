@@ -92,6 +92,20 @@ def test_one_pass_sgd_is_keras_sgd():
     same(ours, keras_own, atol=1e-6)
 
 
+@pytest.mark.parametrize("options", [{}, {"global_clipnorm": 0.1}, {"weight_decay": 0.01}])
+def test_one_pass_sgd_trains_any_model_as_keras_sgd(options):
+    found = []
+    for optimizer in (OnePassSGD(0.5, **options), keras.optimizers.SGD(0.5, **options)):
+        keras.utils.set_random_seed(3)
+        model = keras.Sequential([keras.layers.Embedding(9, 4), keras.layers.Dense(9)])
+        model.compile(optimizer, keras.losses.SparseCategoricalCrossentropy(from_logits=True))
+        ids = np.arange(24).reshape(6, 4) % 9
+        model.fit(ids, ids, batch_size=2, epochs=3, verbose=0)
+        found.append(model.get_weights())
+    for ours, keras_own in zip(*found, strict=True):
+        np.testing.assert_allclose(ours, keras_own, rtol=1e-5, atol=1e-6)
+
+
 def test_fit_is_what_the_trainer_runs(tmp_path):
     recipe = Recipe(batch_size=BATCH, sequence_length=TIME, epochs=2, learning_rate=0.5, clip_norm=1.0)
     splits = write_split(tmp_path / "train", TEXT), write_split(tmp_path / "valid", VALID)
@@ -230,6 +244,9 @@ def test_data_and_options_that_cannot_be_trained_are_refused_before_the_first_st
     refused(f"x: token 17 has the id {VOCABULARY}, outside of the vocabulary", model.fit, windows(wrong, BATCH, TIME))
     refused("validation_data: token 17", model.fit, train(), validation_data=windows(wrong, 1, 30))
     assert model.optimizer.iterations == 0
+    model.fit(train(), verbose=0)
+    refused("x: it starts at window 2, and so would each of the 2", model.fit, windows(TEXT, BATCH, TIME, 2), epochs=2)
+    model.fit(windows(TEXT, BATCH, TIME, 2), epochs=3, initial_epoch=2, verbose=0)
 
 
 @pytest.mark.parametrize(
@@ -241,6 +258,7 @@ def test_data_and_options_that_cannot_be_trained_are_refused_before_the_first_st
         ({"units": 0}, "units: found 0, expected at least 1"),
         ({"target": "other"}, "target: found 'other'"),
         ({"dtype": "mixed_float16"}, "dtype: found mixed_float16"),
+        ({"dtype": "float64", "precision": "bfloat16"}, "precision: found bfloat16 with dtype float64"),
     ],
 )
 def test_arguments_out_of_range_are_named(options, message):

@@ -16,7 +16,15 @@ from safetensors.numpy import load_file
 
 from pipeline.exit_codes import TERMINATED, USAGE_ERROR
 from tests.models.serving.numpy_reader import read_with_numpy
-from tests.pipeline.exporting.exports import REPOSITORY, card_values, evaluation, export, header, tokens
+from tests.pipeline.exporting.exports import (
+    REPOSITORY,
+    card_values,
+    evaluation,
+    export,
+    header,
+    tokens,
+    train_and_push,
+)
 
 pytestmark = pytest.mark.slow
 HUB_FILES = "README.md config.json model.keras model.safetensors tokenizer_config.json vocab.txt".split()
@@ -90,6 +98,16 @@ def test_numpy_and_safetensors_alone_find_the_same_perplexity(hub, pushed_root):
         assert math.exp(-log_probabilities.mean()) == pytest.approx(
             evaluation(pushed_root)[split]["perplexity"], rel=1e-6
         )
+
+
+def test_a_model_without_the_augmented_loss_is_exported_also_after_its_tokens_were_removed(tmp_path):
+    (tmp_path / "texts").mkdir()
+    train_and_push(tmp_path / "texts", tmp_path / "root", **{"loss.augmented": "false", "trainer.epochs": 1})
+    for folder in ("with-tokens", "without"):
+        done = export(tmp_path / "root", "hub", tmp_path / folder)
+        assert done.returncode == 0, done.stderr
+        assert (tmp_path / folder / "model.safetensors").exists()
+        shutil.rmtree(tmp_path / "root/Transform", ignore_errors=True)
 
 
 def test_without_lineage_the_card_has_what_is_known(hub, pushed_root, tmp_path):

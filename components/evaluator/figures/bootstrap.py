@@ -14,7 +14,7 @@ def interval(differences: np.ndarray, weights: np.ndarray, level: float = 0.95) 
     """Computes the percentile interval of sum(differences) / sum(weights) when lines are resampled with replacement.
 
     Args:
-        differences: float64 [lines], candidate minus baseline of each line.
+        differences: float64 [lines], candidate minus baseline of each line; two lines or more.
         weights: float64 [lines], what each line adds to the denominator, such as its number of tokens.
         level: Probability that the interval covers, between 0 and 1.
 

@@ -26,7 +26,8 @@ class Comparison:
         candidate: The candidate's value on the eval split.
         baseline: The baseline's value on the eval split.
         change: Relative change from the baseline's value to the candidate's; above 0 is worse.
-        low: Lower bound of the 95% interval of `change`; None if the models cut the text into different lines.
+        low: Lower bound of the 95% interval of `change`; None if the text is a single line, or the models cut it into
+            different lines.
         high: Upper bound of that interval, or None.
     """
 
@@ -71,7 +72,9 @@ def by_perplexity(candidate: np.ndarray, baseline: np.ndarray, line_lengths: np.
     """
     differences, tokens = candidate - baseline, line_lengths.astype(np.float64)
     change = math.expm1(_bounded(differences.sum() / tokens.sum()))
-    low, high = (math.expm1(_bounded(bound)) for bound in bootstrap.interval(differences, tokens))
+    low = high = None
+    if len(tokens) > 1:
+        low, high = (math.expm1(_bounded(bound)) for bound in bootstrap.interval(differences, tokens))
     values = (math.exp(_bounded(nats.sum() / tokens.sum())) for nats in (candidate, baseline))
     return Comparison("perplexity", *values, change, low, high)
 
@@ -86,7 +89,7 @@ def by_characters(candidate: np.ndarray, baseline: np.ndarray, characters: int) 
     """
     change = (candidate.sum() - baseline.sum()) / baseline.sum()
     low = high = None
-    if len(candidate) == len(baseline):
+    if len(candidate) == len(baseline) > 1:
         low, high = bootstrap.interval(candidate - baseline, baseline)
     values = (float(nats.sum()) / math.log(2) / characters for nats in (candidate, baseline))
     return Comparison("bits_per_character", *values, float(change), low, high)

@@ -65,7 +65,7 @@ def embedding(table: np.ndarray, words: list[str]) -> dict:
         near = [{"word": words[other], "cosine": float(cosines[other])} for other in nearest if other > 1]
         neighbours.append({"word": words[word_id], "neighbours": near})
     shown = [word_id for word_id in range(2, min(len(words), CANDIDATES)) if _is_word(words[word_id])][:MAP_WORDS]
-    if len(shown) < 3:
+    if len(shown) < 3 or table.shape[1] < 2:
         return {"neighbours": neighbours, "map": []}
     centred = unit[shown] - unit[shown].mean(axis=0)
     directions = np.linalg.svd(centred, full_matrices=False)[2][:2]

@@ -87,6 +87,17 @@ def test_a_trial_that_diverges_is_stopped_and_counted(finished):
     assert trials["counts"]["completed"] == 3
 
 
+def test_values_that_make_no_setting_together_fail_their_trial_alone(tmp_path):
+    search_process.write(tmp_path)
+    space = [{"name": name, "kind": "choice", "values": [True, False]} for name in ("tie_embeddings", "output_bias")]
+    options = parameters(algorithm="grid", space=space, max_trials=9)
+    executor.execute(inputs_of(tmp_path), outputs_of(tmp_path), options, context_of(tmp_path))
+    trials = json.loads((tmp_path / "best_hyperparameters/trials.json").read_text())["trials"]
+    failed = [trial for trial in trials if trial["status"] == "failed"]
+    assert [trial["values"] for trial in failed] == [{"tie_embeddings": True, "output_bias": True}]
+    assert sum(trial["status"] == "completed" for trial in trials) >= 3
+
+
 def test_the_best_is_compared_with_the_default(finished):
     folder, figures = finished
     trials = trials_of(folder)

@@ -185,6 +185,17 @@ def test_a_copy_of_a_tied_model_is_tied_to_its_own_embedding(copied, tmp_path):
     assert np.all(tf.convert_to_tensor(gradient)[20:] != 0)  # words that are in no input: only the logits have them
 
 
+def test_a_loaded_model_is_tied_to_an_embedding_in_a_model_within_it(tmp_path):
+    ids = keras.Input((None,), dtype="int32")
+    embedding = keras.layers.Embedding(WORDS, UNITS, name="words")
+    encoder = keras.Model(ids, VariationalLSTM(UNITS, name="lstm")(embedding(ids)), name="encoder")
+    outer = keras.Input((None,), dtype="int32")
+    model = keras.Model(outer, TiedDense(WORDS, tied_to=embedding, name="logits")(encoder(outer)))
+    loaded = saved_and_loaded(model, tmp_path)
+    assert loaded.get_layer("logits").kernel is loaded.get_layer("encoder").get_layer("words").embeddings
+    np.testing.assert_array_equal(loaded(np.arange(20).reshape(4, 5)), model(np.arange(20).reshape(4, 5)))
+
+
 def test_a_tied_layer_names_what_does_not_fit_its_embedding():
     embedding = keras.layers.Embedding(WORDS, UNITS, name="words")
     with pytest.raises(ValueError, match="'words' has a table of 30 words x 6 units; the layer has vocabulary_size=31"):

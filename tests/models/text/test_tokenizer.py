@@ -1,12 +1,18 @@
 """The tokenizer: lines, words of every kind, ids and texts written from them."""
 
+import os
+import subprocess
+import sys
 import time
+from pathlib import Path
 
 import pytest
 import tensorflow as tf
 
 from models.text.tokenizer import EOS_ID, UNK, UNK_ID, Tokenizer
 from tests.models.text.tokenizers import with_vocabulary, words
+
+REPOSITORY = Path(__file__).parents[3]
 
 PLAIN = Tokenizer("whitespace", lowercase=False, keep_blank_lines=False)
 KEEPING = Tokenizer("whitespace", lowercase=False, keep_blank_lines=True)
@@ -160,6 +166,18 @@ def test_lower_casing_works_in_every_script_and_leaves_the_settings_readable():
         tokenizer = Tokenizer(kind, lowercase=True, keep_blank_lines=False)
         assert words(tokenizer, "ÀÉ ДОМ Don'T") == ["àé", "дом", "don't", "/"]
         assert tokenizer.settings() == {"tokenizer": kind, "lowercase": True, "keep_blank_lines": False}
+
+
+@pytest.mark.parametrize("locale", ["tr_TR.UTF-8", "C"])
+def test_lower_casing_is_the_same_in_every_locale(locale):
+    script = (
+        "from models.text.tokenizer import Tokenizer\n"
+        "words = Tokenizer('whitespace', lowercase=True, keep_blank_lines=False).words(['I TITLE İ ÇIĞ'])\n"
+        "print(*(word.decode() for word in words[0].numpy()[:-1]))"
+    )
+    environment = os.environ | {"LC_ALL": locale, "LANG": locale, "PYTHONIOENCODING": "utf-8"}
+    done = subprocess.run([sys.executable, "-c", script], cwd=REPOSITORY, env=environment, capture_output=True)
+    assert done.stdout.decode().split("\n")[0] == "I TITLE İ ÇIĞ".lower(), done.stderr.decode()
 
 
 def test_encoding_looks_up_ids_and_unknown_words_are_unk(tmp_path):

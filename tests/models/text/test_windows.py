@@ -4,9 +4,11 @@ import shutil
 
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from models import TokenStream, windows
-from models.text.token_stream import EOS_ID, TokenWriter, write_index
+from models.text.token_stream import EOS_ID, Lanes, TokenWriter, write_index
+from models.text.windows import _of_lanes
 
 TOKENS = 107
 
@@ -53,6 +55,20 @@ def test_every_window_is_the_plain_cut_of_the_lanes(stream, source, batch_size, 
         np.testing.assert_array_equal(weights, w)
         np.testing.assert_array_equal(inputs["lane"], range(batch_size))
         np.testing.assert_array_equal(inputs["window"], [number] * batch_size)
+
+
+def test_a_lane_may_have_more_than_2_to_the_31_tokens():
+    class Text:
+        def __len__(self):
+            return 2**31 + 1500
+
+    def read(position):
+        return tf.data.Dataset.from_tensors([7]).repeat(2**31 + 1500 - position)
+
+    start = (2**31 + 1500) // 1000 - 1
+    data = _of_lanes(read, Lanes(Text(), 1), range(1), sequence_length=1000, start=start)
+    weights = [int(weight.numpy().sum()) for _, _, weight in data]
+    assert sum(weights) == 2**31 + 1500 - start * 1000 and weights[0] == 1000
 
 
 def test_a_data_set_starts_at_any_window_and_repeats_itself(stream):

@@ -27,11 +27,11 @@ TRAINING = {
 }
 
 
-def train_and_push(texts, root):
+def train_and_push(texts, root, **changes):
     """Runs the pipeline on a few lines of text, which it writes to `texts`."""
     for split, text in TEXTS.items():
         (texts / f"{split}.txt").write_text(text)
-    values = TRAINING | {"pipeline.root": root, "example_gen.data_dir": texts}
+    values = TRAINING | {"pipeline.root": root, "example_gen.data_dir": texts} | changes
     assignments = [argument for key, value in values.items() for argument in ("--set", f"{key}={value}")]
     command = [sys.executable, "-m", "pipeline.run", "--local", *assignments]
     done = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True)

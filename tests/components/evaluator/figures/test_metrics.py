@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from components.evaluator.figures import bootstrap, comparison, metrics, slices
+from components.evaluator.figures import bootstrap, comparison, metrics, samples, slices
 from models.text.unigram import count_tokens, unigram_perplexity
 
 UNK, EOS = 0, 1
@@ -135,6 +135,16 @@ def test_equal_models_are_the_same_and_not_undecided():
     nats, lengths = np.array([3.0, 5.0, 4.0]), np.array([2, 3, 2])
     same = comparison.by_perplexity(nats, nats, lengths)
     assert (same.judgement, same.change, same.low, same.high) == ("the same", 0.0, 0.0, 0.0)
+
+
+def test_a_single_line_has_no_interval():
+    ours, theirs, length = np.array([5.0]), np.array([4.0]), np.array([9])
+    for found in (comparison.by_perplexity(ours, theirs, length), comparison.by_characters(ours, theirs, 30)):
+        assert (found.low, found.high, found.judgement) == (None, None, "undecided") and found.change > 0
+
+
+def test_word_vectors_of_one_number_have_no_map():
+    assert samples.embedding(np.ones([9, 1], np.float32), ["<unk>", "<eos>", *"abcdefg"])["map"] == []
 
 
 def test_comparison_says_better_worse_or_undecided():
