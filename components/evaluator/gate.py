@@ -115,11 +115,8 @@ def _max_regression(limit: float, comparison: Comparison | None, baseline_name: 
         return Verdict(rule, "eval", None, None, limit, PASSED, reason)
     change, low, high = comparison.change, comparison.low, comparison.high
     if low is None:
-        passed, undecided, how = (
-            change <= limit,
-            True,
-            "undecided, as it is a single line or the two cut it into different ones",
-        )
+        passed, undecided = change <= limit, True
+        how = "undecided, as the split is a single line, or the two cut it into different lines"
     elif low > limit:
         passed, undecided, how = False, False, f"even the better end of its 95% interval {_span(low, high)} is beyond"
     elif high <= limit:

@@ -80,10 +80,8 @@ def roll_back(serving_dir: Path, keep_versions: int) -> dict[str, Any]:
     Raises:
         ComponentError: If there is no earlier version, or `serving_dir` cannot be written.
     """
-    with _versions_locked(serving_dir):
-        target, copy = _previous(serving_dir)
-        present = list_versions(serving_dir)
-        pushes = push_record.read(serving_dir, present)
+    with _versions_locked(serving_dir) as (present, pushes):
+        target, copy = _previous(serving_dir, present, pushes)
         pushed = _copy(serving_dir / str(copy), serving_dir, keep_versions, pushes, rollback_of=target)
         return pushed | {"rollback_of": target, "replaced": present[-1]}
 
@@ -97,26 +95,26 @@ def check_rollback(serving_dir: Path) -> None:
     Raises:
         ComponentError: If there is none, or `serving_dir` cannot be written.
     """
-    with _versions_locked(serving_dir):
-        _previous(serving_dir)
+    with _versions_locked(serving_dir) as (present, pushes):
+        _previous(serving_dir, present, pushes)
 
 
 @contextlib.contextmanager
-def _versions_locked(serving_dir: Path) -> Iterator[None]:
-    """Locks a folder that has versions; one that has none is not made."""
+def _versions_locked(serving_dir: Path) -> Iterator[tuple[list[int], list[Push]]]:
+    """Locks a folder that has versions, and yields them and the pushes; a folder that has none is not made."""
     if not list_versions(serving_dir):
         raise ComponentError(f"pipeline.serving_dir: no version was pushed to {serving_dir} yet; nothing to roll back.")
     with _folder(serving_dir):
-        yield
+        present = list_versions(serving_dir)
+        yield present, push_record.read(serving_dir, present)
 
 
-def _previous(serving_dir: Path) -> tuple[int, int]:
+def _previous(serving_dir: Path, present: list[int], pushes: list[Push]) -> tuple[int, int]:
     """Returns the version before the newest one, and the folder that has its contents.
 
-    They differ where the version was pruned while its rollback still exists. The caller must hold the folder's lock.
+    They differ where the version was pruned while its rollback still exists.
     """
-    present = list_versions(serving_dir)
-    known = {push.version: push for push in push_record.read(serving_dir, present) if not push.pending}
+    known = {push.version: push for push in pushes if not push.pending}
     origins = {version: version for version in present}
     origins |= {version: push.rollback_of or version for version, push in known.items()}
     active: list[int] = []  # versions that were pushed and not rolled back, after each version in turn

@@ -37,10 +37,9 @@ def opened(root: Path, report: Callable[[str], None]) -> Iterator[Metadata]:
     path = root / METADATA
     checksum = root / f"{METADATA}.sha256"
     problem = _damage(path, checksum)
-    if problem:
-        checksum.unlink(missing_ok=True)
-        report(_rebuild(path, problem))
     checksum.unlink(missing_ok=True)
+    if problem:
+        report(_rebuild(path, problem))
     try:
         with Metadata(path) as metadata:
             metadata.keep_records()

@@ -53,14 +53,18 @@ def test_wrong_options_are_usage_errors(arguments):
         main(arguments)
 
 
+def address_of(process):
+    """The server's address, once it serves."""
+    line = next(line for line in iter(process.stderr.readline, "") if "The page is at" in line)
+    return line.split("The page is at ")[1].split("/,")[0]
+
+
 def test_sigterm_stops_after_the_request_in_flight(versions):
     command = [sys.executable, "-m", "pipeline.serve", "--model", str(versions), "--port", "0"]
     process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
     try:
-        lines = iter(process.stderr.readline, "")
-        line = next(line for line in lines if "The page is at" in line)
+        address = address_of(process)
         threading.Thread(target=process.stderr.read, daemon=True).start()
-        address = line.split("The page is at ")[1].split("/,")[0]
         inputs = {"prompt": "w1", "max_words": 3000, "temperature": 1.0, "top_k": 0, "top_p": 1.0, "seed": 1}
         answers = []
 
@@ -85,8 +89,7 @@ def test_sigterm_ends_the_server_though_requests_would_take_longer(versions):
     command = [sys.executable, "-c", script, "--model", str(versions), "--port", "0"]
     process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
     try:
-        line = next(line for line in iter(process.stderr.readline, "") if "The page is at" in line)
-        address = line.split("The page is at ")[1].split("/,")[0]
+        address = address_of(process)
         inputs = {"prompt": "w1", "max_words": 10_000, "temperature": 1.0, "top_k": 0, "top_p": 1.0, "seed": 1}
         body = json.dumps({"signature_name": "generate", "instances": [inputs] * 2})
         with concurrent.futures.ThreadPoolExecutor(8) as pool:
@@ -114,10 +117,8 @@ def test_on_one_processor_a_long_request_leaves_room_for_short_ones(versions):
     environment = {name: value for name, value in os.environ.items() if name != "TF_NUM_INTEROP_THREADS"}
     process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=environment)
     try:
-        lines = iter(process.stderr.readline, "")
-        line = next(line for line in lines if "The page is at" in line)
+        predict = address_of(process) + "/v1/models/lm:predict"
         threading.Thread(target=process.stderr.read, daemon=True).start()
-        predict = line.split("The page is at ")[1].split("/,")[0] + "/v1/models/lm:predict"
         inputs = {"prompt": "w1", "max_words": 10_000, "temperature": 1.0, "top_k": 0, "top_p": 1.0, "seed": 1}
         long = [
             {"signature_name": "score", "inputs": ["w1 " * 300_000]},  # 15 seconds

@@ -114,9 +114,14 @@ def test_a_very_improbable_word_gets_its_log_probability(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "settings", [{"embedding_units": 5}, {"embedding_units": 20, "tie_embeddings": False, "output_bias": True}]
+    "settings",
+    [
+        {"embedding_units": 5},
+        {"embedding_units": 20, "tie_embeddings": False, "output_bias": True},
+        {"dtype": "float64", "tie_embeddings": False, "output_bias": True},
+    ],
 )
-def test_word_vectors_of_another_size_than_the_layers_are_served(tmp_path, settings):
+def test_models_of_other_shapes_and_types_are_served(tmp_path, settings):
     model = make_model(**settings)
     signatures, reference = export_and_load(tmp_path, model).signatures, ReferenceModel(model)
     scored = signatures["score"](text=tf.constant(TEXTS))

@@ -71,12 +71,12 @@ def test_names_that_are_not_utf8_are_shown_with_escapes(tmp_path):
     texts = tmp_path / os.fsdecode(b"caf\xe9")
     texts.mkdir()
     (texts / "one.txt").write_text("a b c")
-    root = texts / "root"
+    root = texts / "output"
     run(root, "example_gen.dataset=text_files", f"example_gen.data_dir={texts}")
     assert report.main(["--all", "--root", str(root)]) == 0
     assert "caf\\udce9" in (root / "runs/index.html").read_text("utf-8")
     assert report.main(["--all", "--root", str(root), "--output", str(tmp_path / "index.html")]) == 0
-    assert 'href="caf%E9/root/runs/' in (tmp_path / "index.html").read_text("utf-8")
+    assert 'href="caf%E9/output/runs/' in (tmp_path / "index.html").read_text("utf-8")
 
 
 def test_a_root_without_runs_says_so(tmp_path):
