@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from components.artifacts.model_run import HISTORY
+from components.artifacts.pushed_model import PUSHED
 from components.artifacts.trials import TRIALS
 from pipeline.reporting import sections
 from pipeline.reporting.sections import RunArtifacts
@@ -74,6 +75,17 @@ def version(run: RunRecord) -> int | None:
         run: The run's record.
     """
     return _figures(run, "Rollback").get("version") or _figures(run, "Pusher").get("version")
+
+
+def pushed_digest(run: RunRecord) -> str | None:
+    """Returns the digest of the model that a run pushed or a rollback returned to, or None.
+
+    Args:
+        run: The run's record.
+    """
+    artifacts = RunArtifacts(run)
+    found = (artifacts.read(component, "pushed_model", PUSHED) for component in ("Rollback", "Pusher"))
+    return next((pushed["digest"] for pushed in found if pushed), None)
 
 
 def history(run: RunRecord) -> Any:

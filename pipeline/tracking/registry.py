@@ -1,4 +1,8 @@
-"""Registers each pushed version in MLflow; the alias `champion` is the newest one."""
+"""Registers each pushed version in MLflow; the alias `champion` is the newest one in the serving folder.
+
+A version is known by its number and the model's digest, since the numbers start again in a serving folder that was
+removed with its record of pushes.
+"""
 
 import importlib.metadata
 from pathlib import Path
@@ -10,12 +14,15 @@ from mlflow.models import ModelSignature
 from mlflow.types import ColSpec, DataType, ParamSchema, ParamSpec, Schema
 from mlflow.types.schema import Array
 
+from components.evaluator.baseline import digest
+from components.pusher.versions import list_versions
 from pipeline.errors import RunnerError
 from pipeline.runner.record import RunRecord
 from pipeline.tracking import contents
 
 ALIAS = "champion"
-FOLDER_TAG, VERSION_TAG, RUN_TAG = "tied_lm.serving_dir", "tied_lm.version", "tied_lm.run_id"
+FOLDER_TAG, RUN_TAG = "tied_lm.serving_dir", "tied_lm.run_id"
+VERSION_TAG, DIGEST_TAG = "tied_lm.version", "tied_lm.digest"
 CODE = Path(__file__).with_name("served_text.py")
 EXAMPLE = pd.DataFrame({"text": ["The value of the"]})
 PARAMETERS = [
@@ -40,6 +47,9 @@ class RegistryError(RunnerError):
 def register(client: mlflow.MlflowClient, mlflow_id: str, run: RunRecord) -> None:
     """Registers the version that a run pushed, if it is not registered yet, and sets the alias.
 
+    A version that has been removed from the serving folder since is not registered. The alias stays where it is if the
+    newest version in the folder is not registered.
+
     Args:
         client: MLflow's client.
         mlflow_id: The run's id in MLflow.
@@ -47,21 +57,34 @@ def register(client: mlflow.MlflowClient, mlflow_id: str, run: RunRecord) -> Non
 
     Raises:
         RegistryError: If the name is in use by another model; nothing has changed then.
+        ComponentError: If a version in the serving folder cannot be read.
     """
     path = run["summary"]["pushed_model"]
-    if path is None:
+    number = contents.version(run)
+    if path is None or number is None:
         return
     name = run["configuration"].get("tracking.registered_model", "tied-language-model")
-    pushed = str(contents.version(run))
-    _claim(client, name, str(Path(path).parent))
-    versions = client.search_model_versions(f"name='{name}'")
-    if not any(known.tags.get(VERSION_TAG) == pushed for known in versions):
-        tags = {VERSION_TAG: pushed, RUN_TAG: run["run_id"]}
+    serving_dir = Path(path).parent
+    _claim(client, name, str(serving_dir))
+    present = {version: digest(serving_dir / str(version)) for version in list_versions(serving_dir)}
+    registered = _registered(client, name)
+    model = contents.pushed_digest(run) or present.get(number)  # a rollback that was not recorded has no digest
+    if model and present.get(number) == model and (number, model) not in registered:
+        tags = {VERSION_TAG: str(number), DIGEST_TAG: model, RUN_TAG: run["run_id"]}
         mlflow.register_model(_log(mlflow_id, path), name, tags=tags)
-        versions = client.search_model_versions(f"name='{name}'")
-    ours = [known for known in versions if known.tags.get(VERSION_TAG, "").isdecimal()]
-    newest = max(ours, key=lambda known: int(known.tags[VERSION_TAG]))
-    client.set_registered_model_alias(name, ALIAS, newest.version)
+        registered = _registered(client, name)
+    newest = max(present.items(), default=None)
+    if newest in registered:
+        client.set_registered_model_alias(name, ALIAS, registered[newest])
+
+
+def _registered(client: mlflow.MlflowClient, name: str) -> dict[tuple[int, str], str]:
+    """Returns MLflow's version by number in the serving folder and digest."""
+    return {
+        (int(known.tags[VERSION_TAG]), known.tags.get(DIGEST_TAG, "")): known.version
+        for known in client.search_model_versions(f"name='{name}'")
+        if known.tags.get(VERSION_TAG, "").isdecimal()
+    }
 
 
 def _claim(client: mlflow.MlflowClient, name: str, serving_dir: str) -> None:

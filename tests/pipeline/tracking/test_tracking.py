@@ -4,6 +4,7 @@ import contextlib
 import json
 import os
 import re
+import shutil
 import signal
 import socket
 import subprocess
@@ -15,7 +16,9 @@ from pathlib import Path
 import pytest
 
 from components.artifacts.model_run import HISTORY
+from components.artifacts.pushed_model import PUSHED
 from components.artifacts.trials import TRIALS
+from components.evaluator.baseline import digest
 from pipeline import report
 from pipeline.exit_codes import USAGE_ERROR
 from pipeline.metadata.store import Metadata
@@ -208,6 +211,22 @@ def test_an_epoch_is_logged_while_the_run_continues(store, tmp_path):
     assert the_run(client, runner.run_id).info.status == "KILLED"  # it never reported how it ended
 
 
+def pushed_run(root: Path, run_id: str, component: str, versions: Path, version: int) -> dict:
+    """The record of a run that pushed the version which is now in place, and its `pushed.json`."""
+    path = versions / str(version)
+    uri = f"{component}/pushed_model/{run_id}"
+    (root / uri).mkdir(parents=True)
+    PUSHED.write(root / uri, {"path": str(path), "version": version, "digest": digest(path)})
+    step = {"name": component, "figures": {"version": version}, "outputs": {"pushed_model": {"uri": uri}}}
+    return {
+        "run_id": run_id,
+        "root": str(root),
+        "configuration": {"tracking.registered_model": "words"},
+        "summary": {"pushed_model": str(path)},
+        "components": [step],
+    }
+
+
 def test_the_champion_is_the_newest_push_a_rollback_too(exported_models, store, tmp_path):
     from pipeline.tracking import registry
     from pipeline.tracking.publisher import Publisher
@@ -217,18 +236,32 @@ def test_the_champion_is_the_newest_push_a_rollback_too(exported_models, store, 
     versions.mkdir()
     client = mlflow.MlflowClient(store)
     steps = [("first", "Pusher"), ("second", "Pusher"), ("first", "Rollback")]
+    records = []
     for version, (source, component) in enumerate(steps, start=1):
         push(exported_models / source, versions, version)
-        record = {
-            "run_id": f"run-{version}",
-            "configuration": {"tracking.registered_model": "words"},
-            "summary": {"pushed_model": str(versions / str(version))},
-            "components": [{"name": component, "figures": {"version": version}}],
-        }
+        record = pushed_run(tmp_path, f"run-{version}", component, versions, version)
+        records.append(record)
         publisher = Publisher(store, record["run_id"], record["configuration"])
         registry.register(client, publisher.mlflow_id, record)
         champion = client.get_model_version_by_alias("words", "champion")
         assert (champion.tags["tied_lm.version"], champion.run_id) == (str(version), publisher.mlflow_id)
+
+    registry.register(client, publisher.mlflow_id, records[0])  # sent again: it is known, and not the newest one
+    assert client.get_model_version_by_alias("words", "champion").tags["tied_lm.version"] == "3"
+
+    shutil.rmtree(versions)  # the numbers start again
+    versions.mkdir()
+    push(exported_models / "second", versions, 1)
+    record = pushed_run(tmp_path, "run-4", "Pusher", versions, 1)
+    publisher = Publisher(store, "run-4", record["configuration"])
+    registry.register(client, publisher.mlflow_id, record)
+    champion = client.get_model_version_by_alias("words", "champion")
+    assert (champion.tags["tied_lm.version"], champion.run_id) == ("1", publisher.mlflow_id)
+    for old in records:  # sent late: what they pushed is gone, and version 1 is of another run
+        registry.register(client, publisher.mlflow_id, old)
+    assert client.get_model_version_by_alias("words", "champion").run_id == publisher.mlflow_id
+    assert len(client.search_model_versions("name='words'")) == 4
+
     client.create_registered_model("theirs")
     record["configuration"]["tracking.registered_model"] = "theirs"
     with pytest.raises(registry.RegistryError, match=r"a model that is not of this project.*tracking.registered_model"):
