@@ -27,7 +27,9 @@ UNK_ID, EOS_ID = 0, 1
 SHOWN = 3  # suggestions
 NUMBER = r"\d{1,3}(?:,\d{3})+|\d{1,2}:\d{2}(?::\d{2})?|\.\d+"
 WORD = rf"(?:{NUMBER}|\w)(?:[-'’.]?\w)*"
-TOKEN = re.compile(rf"<unk>|<eos>|{WORD}|([.\-=~*#+/!?>'`^])\1+|->|=>|<=|>=|!=|:=|\S")
+RUNS = {"unicode_words": r".\-=~*+/!?>'`^#", "wordpiece": r".\-=~*+/!?>'`^"}  # "##" begins a piece
+WORDS = {kind: re.compile(rf"<unk>|<eos>|{WORD}|([{marks}])\1+|->|=>|<=|>=|!=|:=|\S") for kind, marks in RUNS.items()}
+WORDS["whitespace"] = re.compile(r"[^ \t\f\v]+")
 
 
 class Suggester:
@@ -100,18 +102,18 @@ class Suggester:
         words = []
         *lines, last = text.split("\n")
         for line in lines:
-            of_line = self._words_of(line, plain)
+            of_line = self._words_of(line)
             if of_line or self._settings["keep_blank_lines"]:
                 words += [*of_line, "<eos>"]
-        of_last = self._words_of(last, plain)
+        of_last = self._words_of(last)
         unfinished = bool(of_last) and not last[-1].isspace() and (plain or of_last[-1][-1].isalnum())
         typed = of_last.pop() if unfinished else ""
         return words + of_last, typed
 
-    def _words_of(self, line: str, plain: bool) -> list[str]:
-        if plain:
-            return re.findall(r"[^ \t\f\v]+", line)
-        return [match.group() for match in TOKEN.finditer(unicodedata.normalize("NFC", line))]
+    def _words_of(self, line: str) -> list[str]:
+        kind = self._settings["tokenizer"]
+        line = line if kind == "whitespace" else unicodedata.normalize("NFC", line)
+        return [match.group() for match in WORDS[kind].finditer(line)]
 
     def _tokens_of(self, word: str) -> list[int]:
         if word in self._ids or self._settings["tokenizer"] != "wordpiece":

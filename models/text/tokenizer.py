@@ -31,7 +31,8 @@ class Tokenizer(tf.Module):
     Args:
         tokenizer: "whitespace" (words are what ASCII whitespace separates: a no-break space or a NUL byte stays within
             its word; for corpora tokenized before), "unicode_words" (raw text: NFC, then words and punctuation as
-            `models/text/word_patterns.py` has them) or "wordpiece" (the same words, cut into the vocabulary's pieces).
+            `models/text/word_patterns.py` has them) or "wordpiece" (the same words, cut into the vocabulary's pieces;
+            of a run such as `###` each mark is a word).
         lowercase: Whether to lower-case the text, in every script.
         keep_blank_lines: Whether a blank line is a lone `<eos>` (WikiText) or nothing.
         vocabulary_file: One word a line, the line number being its id, `<unk>` and `<eos>` first. None for a tokenizer
@@ -128,7 +129,8 @@ class Tokenizer(tf.Module):
             texts = tf.strings.regex_replace(texts, word_patterns.INVISIBLE, "")
         texts = self._mark_lines(texts, open_last_line)
         if self.tokenizer != "whitespace":
-            texts = tf.strings.regex_replace(texts, word_patterns.TOKEN, r"\0 ")
+            token = word_patterns.WORDPIECE_TOKEN if self.tokenizer == "wordpiece" else word_patterns.TOKEN
+            texts = tf.strings.regex_replace(texts, token, r"\0 ")
         if self.lowercase:
             # A Turkish or Azerbaijani locale (LANG) would lower these two to other letters than all others do.
             texts = tf.strings.regex_replace(tf.strings.regex_replace(texts, "I", "i"), "İ", "i\u0307")

@@ -49,11 +49,13 @@ _NUMBER = (
 )
 _WORD = rf"(?:{_NUMBER}|{_ABBREVIATION}|{_HEBREW_ACRONYM}|{_COMPANY}|{_CHARACTER})(?:{_JOINER}?(?:{_CHARACTER}))*"
 
-_RUNS = "|".join(rf"\{mark}{{2,}}" for mark in r".-=~*#+/!?>'`^")
+_RUNS = "|".join(rf"\{mark}{{2,}}" for mark in r".-=~*+/!?>'`^")
 _ARROWS = r"->|=>|<=|>=|!=|:="
 _ANY = r"\S[\x{300}-\x{36F}\x{FE0E}\x{FE0F}]*"
 
-TOKEN = "|".join([RESERVED, _URL, _EMAIL, _EMOJI, _WORD, _RUNS, _ARROWS, _ANY])
+# Among wordpieces `##` begins a piece that continues a word, so that no word may begin with it.
+WORDPIECE_TOKEN = "|".join([RESERVED, _URL, _EMAIL, _EMOJI, _WORD, _RUNS, _ARROWS, _ANY])
+TOKEN = rf"\#{{2,}}|{WORDPIECE_TOKEN}"
 
 # For writing words as text again: no space before a closing mark, after an opening one, or between wide characters.
 CLOSING = r"[.,;:!?…%)\]}»”’]+"

@@ -13,6 +13,7 @@ from models.text.tokenizer import Tokenizer  # noqa: E402
 
 pytestmark = pytest.mark.litert
 WORDS = "<unk> <eos> the cat sat don't well-known 3.14 1,000 12:30 , . ... ( ) -> é the, ##s ##at c é. os.path".split()
+WORDS += ["#", "##", "###"]
 TEXTS = [
     "the cat sat ",
     "the cat\nsat\n\n  \nthe ",
@@ -20,6 +21,7 @@ TEXTS = [
     "don't (well-known) ... 3.14, 1,000 12:30 -> e\u0301. os.path ",
     "cats that cat\tsat\n",
     "<unk> the <eos> ",
+    "### the ## cat # ",
     "",
 ]
 

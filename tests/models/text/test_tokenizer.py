@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import tensorflow as tf
 
-from models.text.tokenizer import EOS_ID, UNK, UNK_ID, Tokenizer
+from models.text.tokenizer import EOS, EOS_ID, UNK, UNK_ID, Tokenizer
 from tests.models.text.tokenizers import with_vocabulary, words
 
 REPOSITORY = Path(__file__).parents[3]
@@ -220,6 +220,17 @@ def test_wordpieces_rebuild_words_and_keep_reserved_symbols_whole(tmp_path):
     ids = tokenizer.encode(tf.constant(["Unbelievable! its\n"]))
     assert tokenizer.decode(ids).numpy()[0] == b"unbelievable! its\n"
     assert words(Tokenizer("wordpiece", True, False), "Unbelievable!") == ["unbelievable", "!", "/"]
+
+
+def test_no_wordpiece_of_a_text_is_taken_for_one_that_continues_a_word(tmp_path):
+    pieces = ["#", "###", "a", "##a", "C"]  # the piece `###` is a `#` within a word
+    tokenizer = with_vocabulary(tmp_path, pieces, "wordpiece")
+    ids = {piece: number for number, piece in enumerate([UNK, EOS, *pieces])}
+    (encoded,) = tokenizer.encode(tf.constant(["### a ##a C###\n"])).to_list()
+    mark, a = ids["#"], ids["a"]
+    assert encoded == [mark, mark, mark, a, mark, mark, a, ids["C"], mark, mark, mark, EOS_ID]
+    assert tokenizer.decode(tf.ragged.constant([encoded], tf.int64)).numpy()[0] == b"# # # a # # a C # # #\n"
+    assert words(UNICODE, "### a") == ["###", "a", "/"]
 
 
 def test_an_address_ends_before_every_mark_of_scripts_without_spaces():
