@@ -59,8 +59,8 @@ bench-serving: .venv/installed-test  ## latency and throughput of the pushed mod
 experiment: .venv/installed-run  ## a row of the paper's table: NAME=small_re SEED=1 DATA_DIR=FOLDER [TABLE=experiments/wikitext2]
 	$(BIN)/python -m experiments.run $(NAME) $(if $(SEED),--seed $(SEED)) $(TREEBANK) $(if $(TABLE),--table $(TABLE))
 
-results: .venv/installed-run  ## the tables, curves and Table 3 from experiments/ptb/results.json
-	$(BIN)/python -m experiments.report
+results: .venv/installed-run  ## the tables, curves and Table 3 from experiments/ptb/results.json [TABLE=experiments/wikitext2]
+	$(BIN)/python -m experiments.report $(if $(TABLE),--table $(TABLE))
 
 clean:  ## the environment and what runs wrote in the default places
 	rm -rf .venv .venv-other output

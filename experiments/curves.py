@@ -37,11 +37,11 @@ def draw(runs: Sequence[dict[str, Any]], title: str) -> str:
                 values = [epoch[f"{kind}_perplexity"] for epoch in run["epochs"]]
                 label = run["name"] if first and kind == "valid" else None
                 axes.plot(epochs, values, style, color=color, label=label, linewidth=1.6 if kind == "valid" else 0.8)
-            goal = published.PAPER.get(run["name"], (None,))[0]
+            goal = _goal(run)
             if goal and first:
                 axes.axhline(goal, color=color, linestyle=":", linewidth=1)
         values = [epoch[f"{kind}_perplexity"] for run in runs for epoch in run["epochs"] for kind in ("valid", "train")]
-        goals = [published.PAPER[name][0] for name in rows if name in published.PAPER]
+        goals = [goal for run in runs if (goal := _goal(run))]
         lowest_valid = min(epoch["valid_perplexity"] for run in runs for epoch in run["epochs"])
         axes.set(title=title, xlabel="epoch", ylabel="perplexity", yscale="log")
         axes.set_ylim(0.95 * min([*values, *goals]), max(HIGHEST * lowest_valid, 1.05 * lowest_valid))
@@ -53,3 +53,8 @@ def draw(runs: Sequence[dict[str, Any]], title: str) -> str:
         buffer = io.StringIO()
         figure.savefig(buffer, format="svg", metadata={"Date": None})
     return buffer.getvalue()
+
+
+def _goal(run: dict[str, Any]) -> float | None:
+    """Returns the published valid perplexity of a row of the paper; None for its variants."""
+    return published.PAPER.get(published.corpus(run), {}).get(run["name"], (None,))[0]

@@ -9,6 +9,8 @@ import numpy as np
 
 from components.artifacts.splits import split_dir
 from components.quiet_import import import_quietly
+from experiments.records import RecordsError
+from models import files
 from models.serving import saved_model
 
 # TensorFlow is imported only if there is a model to measure.
@@ -91,16 +93,20 @@ def refresh(table: Path, runs: list[dict[str, Any]], roots: Path) -> dict[str, A
 
     Returns:
         The comparison: the new one, or the kept one if no models exist; None if there is neither.
+
+    Raises:
+        RecordsError: If the kept one is damaged.
     """
     kept = table / FILE
+    known = _read(kept)
     for pair in PAIRS:
         own = [run for name in pair for run in runs if (run["name"], run["seed"]) == (name, 1)]
         paths = [_newest(roots, run) for run in own]
         if len(paths) != 2 or None in paths:
             continue
         comparison = {"models": [{key: run[key] for key in ("name", "seed", "commit")} for run in own]}
-        if kept.is_file() and json.loads(kept.read_text())["models"] == comparison["models"]:
-            break
+        if known and known["models"] == comparison["models"]:
+            return known
         measured = [measure(*model_and_split) for model_and_split in paths]
         comparison["phrases"] = [
             {"phrase": phrase, "words": [model["phrases"][i] for model in measured]} for i, phrase in enumerate(PHRASES)
@@ -109,9 +115,24 @@ def refresh(table: Path, runs: list[dict[str, Any]], roots: Path) -> dict[str, A
             word: {"in_text": share, "models": [model["mean_probability"][word] for model in measured]}
             for word, share in measured[0]["in_text"].items()
         }
-        kept.write_text(json.dumps(comparison, indent=1) + "\n", encoding="utf-8")
-        break
-    return json.loads(kept.read_text(encoding="utf-8")) if kept.is_file() else None
+        files.write_text(kept, json.dumps(comparison, indent=1) + "\n")
+        return comparison
+    return known
+
+
+def _read(path: Path) -> dict[str, Any] | None:
+    """Returns the comparison that is kept, or None if there is none."""
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return None
+    except ValueError:
+        content = None
+    if not isinstance(content, dict) or not {"models", "phrases", "mean_probability"} <= content.keys():
+        raise RecordsError(
+            f"{path} is damaged. Restore it (git checkout {path}), or remove it to measure the models again."
+        )
+    return content
 
 
 def _newest(roots: Path, run: dict[str, Any]) -> tuple[Path, Path] | None:

@@ -52,7 +52,7 @@ class Records:
             RecordsError: If the file is damaged.
         """
         try:
-            content = json.loads(self.path.read_text(encoding="utf-8"))
+            content = json.loads(self.path.read_text(encoding="utf-8"), parse_constant=_refuse)
         except FileNotFoundError:
             return []
         except (OSError, ValueError) as error:
@@ -104,7 +104,7 @@ class Records:
             run: The run, with all `FIELDS`.
 
         Raises:
-            RecordsError: If the file is damaged or cannot be written.
+            RecordsError: If the file is damaged or cannot be written, or the run has a figure that JSON cannot hold.
         """
         self._check(run, 0)
         run = {**{field: run[field] for field in FIELDS}, **run}  # the fields come first, in their order
@@ -116,6 +116,8 @@ class Records:
                 _write(self.path, {"runs": sorted(runs, key=lambda run: (run["name"], run["seed"]))})
         except OSError as error:
             raise RecordsError(f"{self.path} cannot be written: {error.strerror or error}.") from error
+        except ValueError as error:
+            raise RecordsError(f"{self.path} cannot hold {run['name']}, seed {run['seed']}: {error}.") from error
 
     @contextlib.contextmanager
     def _locked(self) -> Iterator[None]:
@@ -134,14 +136,25 @@ class Records:
                 found = repr(run[field]) if field in run else "nothing"
                 raise self._damaged(f"run {place} ({run.get('name', 'without a name')}): {field}: found {found}")
         for epoch in run["epochs"]:
-            if not isinstance(epoch, dict) or any(field not in epoch for field in EPOCH_FIELDS):
+            if not isinstance(epoch, dict) or not all(_is_number(epoch.get(field)) for field in EPOCH_FIELDS):
                 raise self._damaged(f"run {place} ({run['name']}): epochs: found {epoch!r}")
+        for mode, figures in run["adaptive"].items():
+            if not isinstance(figures, dict) or not all(_is_number(figures.get(split)) for split in ("valid", "test")):
+                raise self._damaged(f"run {place} ({run['name']}): adaptive: {mode}: found {figures!r}")
 
     def _damaged(self, why: str) -> RecordsError:
         return RecordsError(
             f"{self.path} is damaged: {why}. Nothing was written to it. Restore it (git checkout {self.path}), or move "
             "it away to start a new one."
         )
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _refuse(constant: str) -> None:
+    raise ValueError(f"{constant} is no number")
 
 
 def _write(path: Path, content: dict) -> None:

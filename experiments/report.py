@@ -1,11 +1,12 @@
 """Writes a table's results: compared with published ones, learning curves, next words (`make results`).
 
-`README.md` gets the tables between its two marks; `<table>/curves_<size>.svg` and `<table>/results.html`, a page that
-needs no other file, show the curves. Every figure is from `<table>/results.json`, or from `next_words.json`, which is
-computed again if the models exist below `--roots`.
+The table's page gets the tables between its two marks; `<table>/curves_<size>.svg` and `<table>/results.html`, a page
+that needs no other file, show the curves. Every figure is from `<table>/results.json`, or from `next_words.json`, which
+is computed again if the models exist below `--roots`.
 """
 
 import argparse
+import os
 import sys
 from collections.abc import Sequence
 from html import escape
@@ -38,29 +39,28 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m experiments.report", description=__doc__.splitlines()[0])
     parser.add_argument("--table", type=Path, default=rows.TABLE, help="folder of rows (default experiments/ptb)")
     parser.add_argument(
-        "--readme", type=Path, default=README, help="file to write into (default experiments/README.md)"
+        "--readme", type=Path, help="page to write into (default experiments/README.md; README.md of another table)"
     )
-    parser.add_argument(
-        "--roots", type=Path, default=README.parents[1] / "output" / "experiments", help="the runs' roots"
-    )
+    parser.add_argument("--roots", type=Path, help="folder of the runs' roots (default that of experiments.run)")
     parsed = parser.parse_args(arguments)
+    readme = parsed.readme or (README if rows.is_default(parsed.table) else parsed.table / "README.md")
     try:
         runs = Records(parsed.table).runs()
         if not runs:
             raise RecordsError(f"{parsed.table} has no run yet. Start one: make experiment NAME=... DATA_DIR=FOLDER.")
-        before, _, rest = parsed.readme.read_text(encoding="utf-8").partition(BEGIN)
+        before, _, rest = (readme.read_text(encoding="utf-8") if readme.exists() else "").partition(BEGIN)
         if END not in rest:
-            raise RecordsError(f"{parsed.readme} lacks the lines {BEGIN} and {END}, between which the tables go.")
-        comparison = next_words.refresh(parsed.table, runs, parsed.roots)
+            raise RecordsError(f"{readme} lacks the lines {BEGIN} and {END}, between which the tables go.")
+        comparison = next_words.refresh(parsed.table, runs, parsed.roots or rows.roots(parsed.table))
     except (RecordsError, OSError) as error:
         print(error, file=sys.stderr)
         return USAGE_ERROR
-    drawn = {size: curves.draw(trained, f"Penn Treebank, {size}") for size, trained in by_size(runs).items()}
+    drawn = {size: curves.draw(trained, f"{_corpora(trained)}, {size}") for size, trained in by_size(runs).items()}
     for size, svg in drawn.items():
         (parsed.table / f"curves_{size}.svg").write_text(svg, encoding="utf-8")
-    folder = parsed.table.name
-    text = markdown(runs, comparison, [f"{folder}/curves_{size}.svg" for size in drawn])
-    parsed.readme.write_text(f"{before}{BEGIN}\n{text}\n{END}{rest.partition(END)[2]}", encoding="utf-8")
+    pictures = [parsed.table.absolute() / f"curves_{size}.svg" for size in drawn]
+    text = markdown(runs, comparison, [os.path.relpath(path, readme.parent.absolute()) for path in pictures])
+    readme.write_text(f"{before}{BEGIN}\n{text}\n{END}{rest.partition(END)[2]}", encoding="utf-8")
     (parsed.table / "results.html").write_text(page(runs, comparison, drawn), encoding="utf-8")
     print(text)
     return DONE
@@ -75,6 +75,11 @@ def by_size(runs: Sequence[dict[str, Any]]) -> dict[str, list[dict[str, Any]]]:
     trained = [run for run in runs if run["epochs"]]
     sizes = dict.fromkeys(run["name"].split("_")[0] for run in trained)
     return {size: [run for run in trained if run["name"].split("_")[0] == size] for size in sizes}
+
+
+def _corpora(runs: Sequence[dict[str, Any]]) -> str:
+    datasets = dict.fromkeys(map(published.corpus, runs))
+    return " and ".join(published.TITLES.get(dataset, dataset) for dataset in datasets)
 
 
 def measured(runs: Sequence[dict[str, Any]]) -> Table:
@@ -102,7 +107,7 @@ def measured(runs: Sequence[dict[str, Any]]) -> Table:
 
 
 def _measured_row(run: dict[str, Any], count_model: float | None) -> list[str]:
-    valid, test = published.perplexities(run["name"])
+    valid, test = published.perplexities(run)
     found = run["test_perplexity"]
     against = f"{round(found / test - 1, 3) + 0.0:+.1%}" if found and test else ""
     below = f"{1 - found / count_model:.1%}" if found and count_model and run["name"] != published.COUNT_MODEL else ""
@@ -121,8 +126,8 @@ def _measured_row(run: dict[str, Any], count_model: float | None) -> list[str]:
 
 
 def _order(name: str) -> tuple:
-    known = [row for row in published.PAPER if name == row or name.startswith(f"{row}_")]
-    return (list(published.PAPER).index(max(known, key=len)) if known else len(published.PAPER), name)
+    row = published.begins_with(name, published.ROWS)
+    return (published.ROWS.index(row) if row else len(published.ROWS), name)
 
 
 def _number(value: float | None) -> str:
@@ -172,13 +177,18 @@ def markdown(runs: Sequence[dict[str, Any]], comparison: dict[str, Any] | None, 
         comparison: The comparison that `next_words.refresh` returns, or None.
         pictures: Paths of the curves' files.
     """
-    parts = [
-        "Each row: `make experiment NAME=<row> SEED=<seed> DATA_DIR=FOLDER`; the count model: "
-        "`python -m experiments.kneser_ney --data-dir FOLDER` (`--discounts 1`). A run in training shows its "
-        "best epoch so far; ± is the standard deviation over the seeds. Published: Inan et al. 2017; for the "
-        "count model, Mikolov's KN5. Variants of a row are measured against that row.",
-        _as_markdown(measured(runs)),
+    has_count_model = any(published.begins_with(run["name"], [published.COUNT_MODEL]) for run in runs)
+    sentences = [
+        "Each row: `make experiment NAME=<row> SEED=<seed> DATA_DIR=FOLDER`.",
+        "The count model: `python -m experiments.kneser_ney --data-dir FOLDER` (`--discounts 1`)."
+        if has_count_model
+        else "",
+        "Valid and test are those of the epoch with the lowest valid perplexity, in training the lowest so far; ± is "
+        "the standard deviation over the seeds.",
+        "Published: Inan et al. 2017" + ("; for the count model, Mikolov's KN5." if has_count_model else "."),
+        "Variants of a row are measured against that row.",
     ]
+    parts = [" ".join(filter(None, sentences)), _as_markdown(measured(runs))]
     epochs = by_epoch(runs)
     parts += [_as_markdown(epochs)] if epochs else []
     parts += [f"![Perplexity by epoch]({picture})" for picture in pictures]

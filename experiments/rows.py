@@ -12,7 +12,8 @@ from typing import Any
 from pipeline import config
 from pipeline.pipeline import create_pipeline
 
-TABLE = Path(__file__).parent / "ptb"
+REPOSITORY = Path(__file__).resolve().parents[1]
+TABLE = REPOSITORY / "experiments" / "ptb"
 # Sections that do not affect the training: changing them does not make it another run.
 NOT_OF_TRAINING = ("pipeline", "evaluator", "infra_validator", "pusher", "beam")
 
@@ -52,6 +53,26 @@ def of_training(overrides: dict[str, Any]) -> dict[str, Any]:
         overrides: Dotted key -> value.
     """
     return {key: value for key, value in overrides.items() if key.split(".")[0] not in NOT_OF_TRAINING}
+
+
+def is_default(table: Path) -> bool:
+    """Returns whether a table is the Penn Treebank's, `experiments/ptb`.
+
+    Args:
+        table: Folder of the rows.
+    """
+    return table.resolve() == TABLE.resolve()
+
+
+def roots(table: Path) -> Path:
+    """Returns the folder of the runs' roots, which are named `<name>-seed<seed>`.
+
+    Args:
+        table: Folder of the rows. Tables other than the Penn Treebank's have a folder of their own, since their rows
+            have the same names.
+    """
+    folder = REPOSITORY / "output" / "experiments"
+    return folder if is_default(table) else folder / table.name
 
 
 def names(table: Path) -> list[str]:
@@ -101,7 +122,9 @@ def corpus(configuration: config.Configuration) -> dict[str, Any]:
 
 
 def commit(row: Path) -> str:
-    """Returns the current commit, with `-modified` if the row or the code that it runs differs from it.
+    """Returns the current commit, with `-modified` if the code that the row runs, or the row itself, differs from it.
+
+    A row outside the repository is not compared with anything; its settings are in the run's record.
 
     Args:
         row: The row's file.
@@ -109,12 +132,14 @@ def commit(row: Path) -> str:
     Returns:
         The commit, or "unknown" outside a clone.
     """
-    root = Path(__file__).parents[1]
+    paths = [REPOSITORY / folder for folder in ("models", "components", "pipeline")]
+    if row.resolve().is_relative_to(REPOSITORY):
+        paths.append(row.resolve())
     try:
-        git = ["git", "-C", str(root)]
+        git = ["git", "-C", str(REPOSITORY)]
         found = subprocess.run([*git, "rev-parse", "HEAD"], capture_output=True, text=True, check=True).stdout.strip()
-        status = [*git, "status", "--porcelain", "--", "models", "components", "pipeline", str(row.absolute())]
-        changed = subprocess.run(status, capture_output=True, text=True).stdout.strip()
+        status = [*git, "status", "--porcelain", "--", *map(str, paths)]
+        changed = subprocess.run(status, capture_output=True, text=True, check=True).stdout.strip()
     except (OSError, subprocess.CalledProcessError):
         return "unknown"  # this is not a clone
     return f"{found}-modified" if changed else found

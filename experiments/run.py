@@ -33,7 +33,6 @@ from pipeline.exit_codes import DONE, FAILED, REFUSED, USAGE_ERROR
 from pipeline.reporting.history import load_run
 from pipeline.root import work_folder
 
-REPOSITORY = Path(__file__).parents[1]
 MODEL_RUNS = f"Trainer/model_run/*/{HISTORY.file}"
 POLL_SECONDS = 2.0  # between two looks at the training's progress
 SAVE_SECONDS = 60.0  # between records if no epoch has ended: the most that a kill takes from `hours`
@@ -58,7 +57,12 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument(
         "--table", metavar="FOLDER", type=Path, default=rows.TABLE, help="folder of rows (default experiments/ptb)"
     )
-    parser.add_argument("--root", metavar="FOLDER", type=Path, help="default output/experiments/NAME-seedSEED")
+    parser.add_argument(
+        "--root",
+        metavar="FOLDER",
+        type=Path,
+        help="default output/experiments/NAME-seedSEED; with --table output/experiments/TABLE/NAME-seedSEED",
+    )
     parsed = parser.parse_args(arguments)
     if parsed.data_dir is None:
         parser.error("--data-dir (make: DATA_DIR) is missing: the folder of the corpus's files, such as ptb.train.txt")
@@ -81,7 +85,7 @@ def main(arguments: list[str] | None = None) -> int:
         row = rows.read(parsed.table, parsed.name, parsed.seed, parsed.data_dir.absolute())
         records = Records(parsed.table)
         run = begin(row, records)
-        root = (parsed.root or REPOSITORY / "output" / "experiments" / f"{row.name}-seed{row.seed}").absolute()
+        root = (parsed.root or rows.roots(parsed.table) / f"{row.name}-seed{row.seed}").absolute()
         if run["status"] == "running":
             code = train(row, root, records, run)
         elif run["overrides"] != row.overrides:
@@ -104,7 +108,7 @@ def begin(row: Row, records: Records) -> dict[str, Any]:
         records: The table's results.
 
     Raises:
-        RowError: If the run that is recorded under the row's name was trained with other settings.
+        RowError: If the run that is recorded under the row's name was trained with other or unknown settings.
         RecordsError: If the table was measured on another corpus, or the results file is damaged.
     """
     records.check_corpus(row.corpus)
@@ -112,6 +116,11 @@ def begin(row: Row, records: Records) -> dict[str, Any]:
     if known is None:
         started = dict.fromkeys(("valid_perplexity", "test_perplexity"))
         known = {"name": row.name, "seed": row.seed, "hours": 0.0, "epochs": [], **started, "adaptive": {}}
+    elif "overrides" not in known:
+        raise RowError(
+            f"{records.path} has {row.name}, seed {row.seed}, without its settings (overrides), so that it cannot be "
+            "compared with the row. Give the row another name, or remove that run from the file to train it again."
+        )
     elif changed := _changed(rows.of_training(known["overrides"]), rows.of_training(row.overrides)):
         raise RowError(
             f"{records.path} has {row.name}, seed {row.seed}, with another {', '.join(changed)}. Give the changed row "
@@ -195,7 +204,7 @@ def _start(row: Row, root: Path) -> subprocess.Popen:
     values = {"pipeline.root": root, "example_gen.data_dir": row.data_dir, "trainer.seed": row.seed}
     command = [sys.executable, "-m", "pipeline.run", "--local", "--until", "Evaluator", "--config", row.file.absolute()]
     command += [part for key, value in values.items() for part in ("--set", f"{key}={value}")]
-    child = subprocess.Popen(list(map(str, command)), stdout=subprocess.PIPE, text=True, cwd=REPOSITORY)
+    child = subprocess.Popen(list(map(str, command)), stdout=subprocess.PIPE, text=True, cwd=rows.REPOSITORY)
     signal.signal(signal.SIGTERM, lambda *_: child.terminate())
     signal.signal(signal.SIGINT, lambda *_: None)  # this process waits for the child's end
     return child

@@ -22,7 +22,9 @@ from pathlib import Path
 
 import numpy as np
 
+from components.base import ComponentError
 from components.evaluator.figures.subspace_distance import subspace_distance
+from components.example_gen import corpora
 from experiments import subspace_network
 from models import files
 
@@ -68,12 +70,13 @@ def read_words(data_dir: Path) -> tuple[np.ndarray, int]:
     """Reads the first `WORDS` words of the training split, counting `<eos>`.
 
     Args:
-        data_dir: Folder of `ptb.train.txt`.
+        data_dir: Folder of the Penn Treebank's files.
 
     Returns:
         Ids, int32 [WORDS], and the number of different words.
     """
-    lines = (data_dir / "ptb.train.txt").read_text(encoding="utf-8").splitlines()
+    train = corpora.local_files("penn_treebank", data_dir)["train"]
+    lines = train.read_text(encoding="utf-8").splitlines()
     words = [word for line in lines[:WORDS] for word in [*line.split(), "<eos>"]][:WORDS]
     vocabulary = {word: i for i, word in enumerate(dict.fromkeys(words))}
     return np.array([vocabulary[word] for word in words], np.int32), len(vocabulary)
@@ -84,7 +87,7 @@ def train(point: Point, data_dir: Path, epochs: int, file: Path) -> dict:
 
     Args:
         point: The network's settings.
-        data_dir: Folder of `ptb.train.txt`.
+        data_dir: Folder of the Penn Treebank's files.
         epochs: Number of epochs.
         file: The JSON file to write.
 
@@ -151,7 +154,7 @@ def summarise(output: Path) -> dict:
     Returns:
         The summary: for each panel its points, with the mean and every seed of each figure.
     """
-    results = [json.loads(file.read_text()) for file in sorted((output / "subspace").glob("beta_*.json"))]
+    results = [json.loads(file.read_text()) for file in _finished(output)]
 
     def panel(key, fixed, value):
         chosen = [r for r in results if r[fixed] == value]
@@ -174,6 +177,10 @@ def summarise(output: Path) -> dict:
     }
     (output / "subspace.json").write_text(json.dumps(summary, indent=1) + "\n")
     return summary
+
+
+def _finished(output: Path) -> list[Path]:
+    return sorted((output / "subspace").glob("beta_*.json"))
 
 
 def plot(summary: dict, file: Path) -> None:
@@ -208,7 +215,7 @@ def plot(summary: dict, file: Path) -> None:
 def main() -> None:
     """Runs the command."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--data-dir", type=Path, help="folder of ptb.train.txt")
+    parser.add_argument("--data-dir", type=Path, help="folder of the Penn Treebank's files")
     parser.add_argument("--output", type=Path, required=True, help="folder for subspace.json, .png and the points")
     parser.add_argument("--seeds", type=int, default=3, help="networks of each point (default 3)")
     parser.add_argument(
@@ -221,9 +228,13 @@ def main() -> None:
     if not options.plot_only:
         if options.data_dir is None:
             parser.error("--data-dir is needed to train")
-        if not (options.data_dir / "ptb.train.txt").is_file():
-            parser.error(f"--data-dir {options.data_dir}: found no ptb.train.txt in it")
+        try:
+            corpora.local_files("penn_treebank", options.data_dir)
+        except ComponentError as error:
+            parser.error(f"--data-dir: {error}")
         run(options)
+    elif not _finished(options.output):
+        parser.error(f"--output {options.output}: found no point in subspace/. Train them first, without --plot-only.")
     summary = summarise(options.output)
     if not options.no_plot:
         plot(summary, options.output / "subspace.png")

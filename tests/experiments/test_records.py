@@ -52,6 +52,11 @@ DAMAGED = {
     "no seed": json.dumps({"runs": [{k: v for k, v in run().items() if k != "seed"}]}),
     "seed": json.dumps({"runs": [run(seed="1")]}),
     "twice": json.dumps({"runs": [run(), run()]}),
+    "not a number": json.dumps({"runs": [run(hours=float("nan"))]}),
+    "an epoch without its perplexity": json.dumps(
+        {"runs": [run(epochs=[run()["epochs"][0] | {"valid_perplexity": None}])]}
+    ),
+    "adaptive": json.dumps({"runs": [run(adaptive={"cache": 3})]}),
     "epochs": json.dumps({"runs": [run(epochs=[{"epoch": 1}])]}),
 }
 
@@ -70,6 +75,6 @@ def test_a_damaged_file_is_refused_by_name_and_not_overwritten(tmp_path, content
 def test_a_figure_that_json_cannot_hold_is_not_written(tmp_path):
     Records(tmp_path).save(run())
     before = (tmp_path / "results.json").read_bytes()
-    with pytest.raises(ValueError):
+    with pytest.raises(RecordsError, match="cannot hold small_re, seed 1"):
         Records(tmp_path).save(run(hours=float("nan")))
     assert (tmp_path / "results.json").read_bytes() == before

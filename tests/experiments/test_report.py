@@ -80,9 +80,34 @@ def test_the_curves_are_complete_pictures_and_the_page_loads_nothing(table):
 
 
 def test_variants_are_measured_against_their_row():
-    assert published.perplexities("small_real_15_held_target") == published.perplexities("small_real") == (86.3, 82.7)
-    assert published.perplexities("small_re_recipe") == (89.9, 85.1)
-    assert published.perplexities("small_rex") == (None, None)
+    assert published.perplexities(run("small_real_15_held_target")) == published.perplexities(run("small_real"))
+    assert published.perplexities(run("small_real")) == (86.3, 82.7)
+    assert published.perplexities(run("small_re_recipe")) == (89.9, 85.1)
+    assert published.perplexities(run("small_rex")) == (None, None)
+
+
+def test_another_corpus_has_its_own_page_and_published_figures(tmp_path, monkeypatch):
+    table = tmp_path / "wikitext2"
+    table.mkdir()
+    (table / "README.md").write_text(f"# WikiText-2\n\n{report.BEGIN}\n{report.END}\n")
+    figures = {"corpus": {"dataset": "wikitext2"}, "valid_perplexity": 106.1, "test_perplexity": 102.51}
+    Records(table).save(run("small_re", status="finished", epochs=epochs(106.1), **figures))
+    ptb_page = (REPOSITORY / "experiments" / "README.md").read_bytes()
+    assert report.main(["--table", str(table)]) == 0
+    text = (table / "README.md").read_text()
+    assert "| `small_re` | 1 | 106.10 / 100.50 | 106.10 | 102.51 | +2.0% |" in text
+    assert "(curves_small.svg)" in text and "kneser" not in text
+    assert "WikiText-2, small" in (table / "curves_small.svg").read_text()
+    assert (REPOSITORY / "experiments" / "README.md").read_bytes() == ptb_page
+    (table / "README.md").unlink()
+    assert report.main(["--table", str(table)]) == USAGE_ERROR and not (table / "README.md").exists()
+
+
+def test_a_damaged_comparison_is_refused_by_name_and_kept(table, capsys):
+    (table / next_words.FILE).write_text("{")
+    assert write(table) == USAGE_ERROR
+    assert f"{table / next_words.FILE} is damaged" in capsys.readouterr().err
+    assert (table / next_words.FILE).read_text() == "{" and "old" in (table.parent / "README.md").read_text()
 
 
 def test_next_words_and_mean_probabilities_are_the_models_own(table, tmp_path):

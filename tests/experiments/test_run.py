@@ -170,6 +170,29 @@ def test_a_row_whose_settings_have_changed_is_refused(tmp_path, capsys):
     refused(arguments, capsys, "tiny, seed 1, with another trainer.epochs", "its own name")
 
 
+def test_a_run_that_is_recorded_without_its_settings_is_refused(tmp_path, capsys):
+    table, arguments = recorded(tmp_path)
+    [found] = Records(table).runs()
+    (table / "results.json").write_text(json.dumps({"runs": [{k: v for k, v in found.items() if k != "overrides"}]}))
+    refused(arguments, capsys, "tiny, seed 1, without its settings (overrides)", "remove that run")
+
+
+def test_the_commit_says_modified_wherever_the_row_is(tmp_path, monkeypatch):
+    git = ["git", "-C", str(tmp_path), "-c", "user.name=a", "-c", "user.email=a@example.org"]
+    for folder in ("models", "components", "pipeline", "experiments"):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "file.yaml").write_text("a: 1\n")
+    for words in (["init", "-q"], ["add", "."], ["commit", "-qm", "first"]):
+        subprocess.run([*git, *words], check=True)
+    monkeypatch.setattr(rows, "REPOSITORY", tmp_path)
+    inside, outside = tmp_path / "experiments" / "file.yaml", tmp_path.parent / "outside.yaml"
+    assert rows.commit(inside) == rows.commit(outside) and len(rows.commit(inside)) == 40
+    inside.write_text("a: 2\n")
+    assert rows.commit(inside).endswith("-modified") and not rows.commit(outside).endswith("-modified")
+    (tmp_path / "models" / "file.yaml").write_text("a: 2\n")
+    assert rows.commit(outside).endswith("-modified")
+
+
 def test_a_damaged_results_file_is_refused_before_anything_is_trained(tmp_path, capsys):
     table, arguments = recorded(tmp_path)
     (table / "results.json").write_text("{")

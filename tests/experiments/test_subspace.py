@@ -1,6 +1,7 @@
 """The files of the subspace experiment: a point is written whole, and the summary reads whole points alone."""
 
 import json
+import sys
 import types
 
 import numpy as np
@@ -52,6 +53,19 @@ def test_the_summary_has_both_panels_and_skips_a_file_that_a_killed_process_left
     assert [point["beta"] for point in expected["against_beta"]["points"]] == list(subspace.BETAS)
     assert [point["temperature"] for point in expected["against_temperature"]["points"]] == list(subspace.TEMPERATURES)
     assert expected["against_beta"]["points"][0]["cross_entropy"] == {"mean": 4.0, "seeds": {"1": 4.0, "2": 4.0}}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [(["--plot-only"], "found no point in subspace/"), (["--data-dir", "{}"], "penn_treebank needs the files")],
+)
+def test_bad_input_is_bad_usage(tmp_path, monkeypatch, capsys, arguments, message):
+    (tmp_path / "notes.txt").write_text("no corpus\n")
+    words = [argument.format(tmp_path) for argument in arguments]
+    monkeypatch.setattr(sys, "argv", ["subspace", "--output", str(tmp_path), *words])
+    with pytest.raises(SystemExit, match="2"):
+        subspace.main()
+    assert message in capsys.readouterr().err and not (tmp_path / "subspace.json").exists()
 
 
 def test_a_point_that_cannot_be_written_keeps_what_was_there(results, tmp_path, monkeypatch):

@@ -48,6 +48,7 @@ class DynamicEvaluation:
         self._weights = [variable.value for variable in model.trainable_variables]
         self._trained = [tf.constant(weight.numpy()) for weight in self._weights]
         roots = self._root_mean_squares(train)
+        # The mean over all elements, as in the paper; the authors' code takes the mean of the tensors' means.
         mean = sum(float(tf.reduce_sum(root)) for root in roots) / sum(root.shape.num_elements() for root in roots)
         # If all gradients were zero, the mean is zero, too: the bound avoids a division by zero.
         self._rates = [dynamic_eta / (root + dynamic_epsilon) for root in roots]
