@@ -20,7 +20,7 @@ from components.base import ComponentError
 FRAME_BYTES = 16  # a TFRecord adds a length and two checksums to its data
 BATCH_BYTES = 1 << 20  # text that is tokenized at once: larger is no faster, smaller costs more operations
 
-_SHARD_NAME = re.compile(r"data_tfrecord-(\d{5})-of-(\d{5})")
+_SHARD_NAME = re.compile(r"data_tfrecord-(\d{5,})-of-(\d{5,})")
 
 
 @dataclass(frozen=True, order=True)
@@ -95,7 +95,7 @@ def list_shards(examples: Path, splits: Sequence[str] = SPLITS) -> list[Examples
     shards = []
     for split in splits:
         folder = split_dir(examples, split)
-        names = sorted(path.name for path in folder.glob("data_tfrecord-*")) if folder.is_dir() else []
+        names = sorted((path.name for path in folder.glob("data_tfrecord-*")), key=_by_number)
         matches = [match for match in map(_SHARD_NAME.fullmatch, names) if match]
         expected = [(number, len(names)) for number in range(len(names))]
         if not names:
@@ -110,6 +110,12 @@ def list_shards(examples: Path, splits: Sequence[str] = SPLITS) -> list[Examples
             for (number, of), name in zip(expected, names, strict=True)
         ]
     return shards
+
+
+def _by_number(name: str) -> tuple[int, str]:
+    """Returns the key that sorts shards by number; from 100,000 on their names have more digits."""
+    match = _SHARD_NAME.fullmatch(name)
+    return int(match[1]) if match else 0, name
 
 
 def read_batches(shard: ExamplesShard) -> Iterator[list[Example]]:

@@ -33,7 +33,7 @@ class ExampleGenSettings(Parameters):
     source_url: Text | None = setting(
         None,
         "Address of an archive with the files of penn_treebank, wikitext2 or wikitext103; needs source_sha256.",
-        pattern="^https?://",
+        pattern=r"^https?://\S+$",
     )
     source_sha256: Text | None = setting(
         None, "SHA-256 of what source_url gives, in hexadecimal.", pattern="^[0-9a-fA-F]{64}$"

@@ -1,6 +1,7 @@
 """The corpora that ExampleGen knows, what each needs, and fingerprints of their sources. Imports no TensorFlow."""
 
 import difflib
+import fnmatch
 import glob
 import hashlib
 import importlib.metadata
@@ -132,10 +133,32 @@ def check_dataset(dataset: str, data_dir: str | None = None) -> None:
 
 def _prepared_folder(dataset: str, data_dir: Path) -> Path | None:
     """The folder below `data_dir`, or `data_dir` itself, that holds a prepared copy of a TFDS dataset."""
-    if (data_dir / "dataset_info.json").is_file():
+    description = data_dir / "dataset_info.json"
+    if description.is_file():
+        _check_prepared(description, dataset)
         return data_dir
     folder = data_dir / base_name(dataset)
     return folder if folder.is_dir() and list_folder(folder).matching("**/dataset_info.json") else None
+
+
+def _check_prepared(description: Path, dataset: str) -> None:
+    """Checks that a prepared copy is that dataset, with that configuration and version if they are named."""
+    try:
+        content = json.loads(description.read_text(encoding="utf-8"))
+        name, configuration, version = (content.get(key) for key in ("name", "configName", "version"))
+    except (OSError, ValueError, AttributeError) as error:
+        raise ComponentError(
+            f"example_gen.data_dir: {description} cannot be read ({error}). Prepare the dataset again."
+        ) from error
+    path, _, wanted_version = dataset.partition(":")
+    _, _, wanted_configuration = path.partition("/")
+    is_wanted = name == base_name(dataset) and fnmatch.fnmatchcase(str(version), wanted_version or "*")
+    if not is_wanted or (wanted_configuration and wanted_configuration != configuration):
+        held = f"{name}{f'/{configuration}' if configuration else ''}:{version}"
+        raise ComponentError(
+            f"example_gen.dataset: found {dataset!r}, but example_gen.data_dir, {description.parent}, holds {held}. "
+            "Name that one, or another folder."
+        )
 
 
 def fingerprint(parameters: Any) -> dict[str, Any]:

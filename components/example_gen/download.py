@@ -1,6 +1,7 @@
 """Downloads a corpus's archive from an address that the configuration names."""
 
 import hashlib
+import http.client
 import shutil
 import tarfile
 import urllib.error
@@ -35,7 +36,7 @@ def fetch(url: str, sha256: str, folder: Path) -> Path:
             while block := response.read(_READ_BYTES):
                 digest.update(block)
                 file.write(block)
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, http.client.HTTPException) as error:
         reason = getattr(error, "reason", None) or error
         raise ComponentError(
             f"example_gen.source_url: {url} cannot be reached ({reason}). Download the files by other means and "

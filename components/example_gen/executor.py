@@ -115,17 +115,19 @@ def plan(parameters: Any, scratch: Path, warnings: list[str]) -> tuple[list[Sour
     dataset, chunk_bytes = parameters.dataset, parameters.chunk_bytes
     if dataset == "text_files":
         folder = corpora.text_folder(parameters)
-        chunks = text_files.plan(folder, parameters.pattern, parameters.document, chunk_bytes)
+        chunks = text_files.plan(folder, parameters.pattern, parameters.document, chunk_bytes, warnings)
         return chunks, {piece.path: piece.stamp for chunk in chunks for piece in chunk.pieces}
     if dataset in corpora.KNOWN_DATASETS:
         manual_dir, stamps = _manual_dir(parameters, scratch, warnings)
         module = importlib.import_module(f"components.example_gen.datasets.{dataset}.{dataset}_dataset_builder")
         prepared = scratch / "prepared"
         prepared.mkdir()
-        return tfds_source.plan(tfds_source.prepare_known(module.Builder, prepared, manual_dir), chunk_bytes), stamps
+        builder = tfds_source.prepare_known(module.Builder, prepared, manual_dir)
+        return tfds_source.plan(builder, chunk_bytes, warnings), stamps
     corpora.check_dataset(dataset, parameters.data_dir)
     if parameters.data_dir is None:
-        return tfds_source.plan(tfds_source.prepare(tfds_source.open_builder(dataset, None)), chunk_bytes), {}
+        builder = tfds_source.prepare(tfds_source.open_builder(dataset, None))
+        return tfds_source.plan(builder, chunk_bytes, warnings), {}
     folder = corpora.prepared_folder(dataset, corpora.data_folder(parameters))
     builder = tfds_source.open_builder(dataset, folder)
     if not Path(builder.data_dir).exists():
@@ -134,7 +136,7 @@ def plan(parameters: Any, scratch: Path, warnings: list[str]) -> tuple[list[Sour
             f"{builder.info.full_name}. Prepare that version there, or name the existing one in "
             "example_gen.dataset."
         )
-    return tfds_source.plan(builder, chunk_bytes), {}
+    return tfds_source.plan(builder, chunk_bytes, warnings), {}
 
 
 def _manual_dir(parameters: Any, scratch: Path, warnings: list[str]) -> tuple[Path | None, dict[str, Stamp]]:

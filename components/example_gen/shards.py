@@ -155,9 +155,13 @@ class WriteChunk(beam.DoFn):
             aside.write_text(json.dumps(report))
 
 
+def _place(path: Path) -> int:
+    return int(path.stem)
+
+
 def _reports(folder: Path) -> list[dict]:
     """Returns what the workers wrote about each chunk, in the corpus's order."""
-    return [json.loads(path.read_text()) for path in sorted((folder / "counts").glob("[!.]*.json"))]
+    return [json.loads(path.read_text()) for path in sorted((folder / "counts").glob("[!.]*.json"), key=_place)]
 
 
 def read_counts(folder: Path, chunks: int) -> dict[str, SplitCounts]:

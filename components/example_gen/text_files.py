@@ -16,7 +16,7 @@ from components.example_gen.file_stamp import Stamp
 from components.example_gen.folder_listing import contents, find_files
 from components.example_gen.lines import LineRun, block_runs, file_runs
 from components.example_gen.text_encoding import TextFormat
-from components.text_bytes import count_invalid
+from components.text_bytes import count_invalid, printable
 
 MAX_LINE_BYTES = 64 * 1024 * 1024
 _READ_BYTES = 1024 * 1024
@@ -157,7 +157,7 @@ class SourceChunk:
                 yield run
 
 
-def plan(data_dir: str | Path, pattern: str, document: str, chunk_bytes: int) -> list[SourceChunk]:
+def plan(data_dir: str | Path, pattern: str, document: str, chunk_bytes: int, warnings: list[str]) -> list[SourceChunk]:
     """Lists the chunks of a folder of text files in the corpus's order: train, eval, test; by name in each.
 
     Args:
@@ -165,12 +165,13 @@ def plan(data_dir: str | Path, pattern: str, document: str, chunk_bytes: int) ->
         pattern: Glob pattern relative to it.
         document: "file" or "block", what is one document.
         chunk_bytes: About how many bytes of text a chunk has.
+        warnings: Receives a warning about files that are left out.
 
     Raises:
         ComponentError: If files are missing or unreadable, or the text is too little for three splits.
     """
     pieces = [whole_file(path, name, document == "block") for path, name in find_files(data_dir, pattern)]
-    by_split = _split_by_name([piece for piece in pieces if piece.end != 0], data_dir)
+    by_split = _split_by_name([piece for piece in pieces if piece.end != 0], data_dir, warnings)
     missing = [split for split in SPLITS[1:] if split not in by_split]
     if missing and document == "file" and len(by_split["train"]) >= splits.MIN_DOCUMENTS_TO_HASH:
         by_split |= _split_by_hash(by_split["train"], missing)
@@ -185,8 +186,10 @@ def plan(data_dir: str | Path, pattern: str, document: str, chunk_bytes: int) ->
     return chunks
 
 
-def _split_by_name(pieces: Sequence[TextPiece], data_dir: str | Path) -> dict[str, list[TextPiece]]:
-    """Groups files by split; those whose names name none are train's, unless other files' names contain train."""
+def _split_by_name(
+    pieces: Sequence[TextPiece], data_dir: str | Path, warnings: list[str]
+) -> dict[str, list[TextPiece]]:
+    """Groups files by split; those whose names name none are train's, or left out if others' names contain train."""
     if not pieces:
         raise ComponentError(f"example_gen.data_dir: every file that was matched in {data_dir} is empty.")
     by_split: dict[str, list[TextPiece]] = {}
@@ -195,6 +198,14 @@ def _split_by_name(pieces: Sequence[TextPiece], data_dir: str | Path) -> dict[st
     unnamed = by_split.pop("", [])
     if "train" not in by_split:
         by_split["train"] = unnamed
+    elif unnamed:
+        some = ", ".join(printable(piece.name) for piece in unnamed[:5])
+        more = f" and {len(unnamed) - 5:,} more" if len(unnamed) > 5 else ""
+        warnings.append(
+            f"{len(unnamed):,} of the files of {data_dir} are left out, since their names have no split's word and "
+            f"{printable(by_split['train'][0].name)} has train: {some}{more}. To read them, give their names a split's "
+            "word. To leave them out without this warning, use example_gen.pattern."
+        )
     if not by_split["train"]:
         raise ComponentError(
             f"example_gen.data_dir: no file to train on. The names of all {len(pieces)} files contain eval or test "

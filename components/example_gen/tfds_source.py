@@ -191,17 +191,18 @@ def _batches(piece: ExamplePiece, features: Sequence[str]) -> Iterator[dict[str,
     return iter(tfds.as_numpy(dataset.batch(piece.batch)))
 
 
-def plan(builder: tfds.core.DatasetBuilder, chunk_bytes: int) -> list[SourceChunk]:
+def plan(builder: tfds.core.DatasetBuilder, chunk_bytes: int, warnings: list[str]) -> list[SourceChunk]:
     """Lists the chunks of a prepared dataset in order: train, eval, test; missing splits are held out of train.
 
     Args:
         builder: The prepared dataset.
         chunk_bytes: About how many bytes of text a chunk has.
+        warnings: Receives a warning about splits that are left out.
 
     Raises:
         ComponentError: If it has no text feature, no split to train on, or too little text for three splits.
     """
-    by_split = _source_splits(builder)
+    by_split = _source_splits(builder, warnings)
     missing = [split for split in SPLITS[1:] if split not in by_split]
     train = _pieces(builder, by_split["train"], chunk_bytes)
     chunks = (
@@ -214,7 +215,7 @@ def plan(builder: tfds.core.DatasetBuilder, chunk_bytes: int) -> list[SourceChun
     return chunks
 
 
-def _source_splits(builder: tfds.core.DatasetBuilder) -> dict[str, str]:
+def _source_splits(builder: tfds.core.DatasetBuilder, warnings: list[str]) -> dict[str, str]:
     """Returns the dataset's split for each of this project's splits; if it has only one, that is train's."""
     names = [name for name, info in builder.info.splits.items() if info.num_examples]
     by_split: dict[str, str] = {}
@@ -227,6 +228,9 @@ def _source_splits(builder: tfds.core.DatasetBuilder) -> dict[str, str]:
         raise ComponentError(
             f"example_gen.dataset: {builder.info.full_name} has no split to train on; it has {', '.join(names)}."
         )
+    if left_out := [name for name in names if name not in by_split.values()]:
+        taken = ", ".join(f"{name} as {split}" for split, name in by_split.items())
+        warnings.append(f"{builder.info.full_name}: {taken} are read; {', '.join(left_out)} are left out.")
     return by_split
 
 

@@ -98,7 +98,7 @@ def read_text(content: bytes, folder: Path) -> None:
         (folder / f"{split}.txt").write_bytes(b"a good line\n" * 5)
     (folder / "train.txt").write_bytes(content)
     try:
-        chunks = text_files.plan(folder, "*.txt", "file", 4096)
+        chunks = text_files.plan(folder, "*.txt", "file", 4096, [])
         runs = [run for chunk in chunks for _, run in chunk.routed() if run.document == "train.txt"]
     except ComponentError as error:
         return _check_message(error)

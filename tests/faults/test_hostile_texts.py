@@ -54,7 +54,7 @@ TEXTS = {
 
 
 def _lines(folder: Path, document: str = "file") -> int:
-    chunks = text_files.plan(folder, "**/*", document, 4096)
+    chunks = text_files.plan(folder, "**/*", document, 4096, [])
     return sum(len(run.lines) for chunk in chunks for _, run in chunk.routed())
 
 
@@ -122,7 +122,7 @@ def test_hostile_patterns_of_a_data_folder_are_refused(tmp_path):
         "{a,b}" * 6, "\\", "\0", "?" * 300, "[z-a]", "**/" * 30 + "*", "train.txt\n", "*.txt" + "{,x}" * 8,
     ]  # fmt: skip
     cases = [
-        (pattern, "example_gen.pattern", lambda pattern=pattern: text_files.plan(tmp_path, pattern, "file", 4096))
+        (pattern, "example_gen.pattern", lambda pattern=pattern: text_files.plan(tmp_path, pattern, "file", 4096, []))
         for pattern in patterns
     ]
     check(24, cases, ComponentError)

@@ -103,6 +103,19 @@ def test_text_files_need_a_folder(example_gen):
         example_gen(dataset="text_files").external_state({})
 
 
+def test_a_prepared_copy_of_another_dataset_is_refused_by_name(write_files, example_gen):
+    description = b'{"name": "wiki40b", "configName": "en", "version": "1.3.0"}'
+    folder = write_files({"dataset_info.json": description, "wiki40b-train.tfrecord-00000-of-00001": b"records"})
+    for right in ("wiki40b", "wiki40b/en", "wiki40b/en:1.3.0", "wiki40b:1.*.*"):
+        assert example_gen(dataset=right, data_dir=str(folder)).external_state({})
+    for wrong in ("lm1b", "no_such_name", "wiki40b/fr", "wiki40b/en:1.2.0"):
+        with pytest.raises(ComponentError, match=f"found '{wrong}', but .* holds wiki40b/en:1.3.0"):
+            example_gen(dataset=wrong, data_dir=str(folder)).external_state({})
+    (folder / "dataset_info.json").write_bytes(b"[")
+    with pytest.raises(ComponentError, match=r"dataset_info.json cannot be read"):
+        example_gen(dataset="wiki40b", data_dir=str(folder)).external_state({})
+
+
 def test_a_tfds_name_without_a_prepared_copy_in_its_folder_is_an_error(write_files, example_gen):
     folder = write_files({"other/file": b""})
     with pytest.raises(ComponentError, match="no prepared copy of wiki40b/en: expected wiki40b/"):

@@ -148,6 +148,8 @@ def test_an_address_that_does_not_answer_says_how_to_supply_the_files(tmp_path, 
     url = (tmp_path / "gone.zip").as_uri()
     with pytest.raises(ComponentError, match=f"{re.escape(url)} cannot be reached.*example_gen.data_dir"):
         generate(dataset="wikitext103", source_url=url, source_sha256="0" * 64)
+    with pytest.raises(ComponentError, match="cannot be reached"):
+        generate(dataset="wikitext103", source_url="http://exa\tmple.org/x.zip", source_sha256="0" * 64)
 
 
 def test_penn_treebank_keeps_invalid_bytes_and_warns_of_other_files(write_files, generate, read_split):

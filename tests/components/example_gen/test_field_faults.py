@@ -39,7 +39,7 @@ def test_a_byte_order_mark_says_how_a_text_is_decoded(write_files, generate, rea
 def test_without_a_mark_text_of_two_bytes_a_letter_is_refused_by_name(write_files, text, encoding):
     folder = write_files({"train.txt": text.encode(encoding), **OTHERS})
     with pytest.raises(ComponentError, match="train.txt holds .*byte-order mark. Convert it to UTF-8"):
-        text_files.plan(folder, "*", "file", 1000)
+        text_files.plan(folder, "*", "file", 1000, [])
 
 
 def test_a_stray_nul_passes_and_is_reported(write_files, generate, read_split):
@@ -86,7 +86,7 @@ def test_a_line_end_of_two_bytes_is_never_cut_in_two(write_files, monkeypatch):
     text = b"".join(b"x" * (number % 13) + b"\r\n" for number in range(200))
     folder = write_files({"train.txt": text, **OTHERS})
     for chunk_bytes in range(1, 30):
-        chunks = text_files.plan(folder, "*", "file", chunk_bytes)
+        chunks = text_files.plan(folder, "*", "file", chunk_bytes, [])
         runs = [run for chunk in chunks for split, run in chunk.routed() if split == "train"]
         assert [line for run in runs for line in run.lines] == text.splitlines(keepends=True)
         assert sum(piece.num_lines or piece.count_lines() for chunk in chunks for piece in chunk.pieces) == 210
@@ -169,7 +169,7 @@ def _tar() -> bytes:
 )
 def test_archives_are_refused_by_name(write_files, name, content, kind):
     with pytest.raises(ComponentError, match=rf"{name} is a {kind} file"):
-        text_files.plan(write_files({name: content, **OTHERS}), "*", "file", 1000)
+        text_files.plan(write_files({name: content, **OTHERS}), "*", "file", 1000, [])
 
 
 def test_an_archive_that_the_pattern_does_not_match_is_named_in_the_message(write_files, generate):

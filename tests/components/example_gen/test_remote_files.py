@@ -111,11 +111,11 @@ def test_a_url_that_cannot_be_used_is_named(url, message):
 
 def test_a_pattern_that_matches_nothing_names_what_is_there(texts):
     with pytest.raises(ComponentError, match=r"matches no file .*notes\.md, test\.txt"):
-        text_files.plan(f"{SCHEME}{texts}", "*.csv", "file", 65_536)
+        text_files.plan(f"{SCHEME}{texts}", "*.csv", "file", 65_536, [])
 
 
 def test_a_file_that_changes_while_it_is_read_is_refused(texts):
-    chunks = text_files.plan(f"{SCHEME}{texts}", "**/*.txt", "file", 65_536)
+    chunks = text_files.plan(f"{SCHEME}{texts}", "**/*.txt", "file", 65_536, [])
     (texts / "valid.txt").write_bytes(b"another text\n" * 3)
     with pytest.raises(ComponentError, match="shelf://.*valid.txt was changed while it was read"):
         executor.file_stamp.check_unchanged((piece.path, piece.stamp) for chunk in chunks for piece in chunk.pieces)
