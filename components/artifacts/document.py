@@ -52,6 +52,17 @@ class Document(Generic[T]):
         """
         return (folder / self.file).is_file()
 
+    def read_if_whole(self, folder: Path) -> T | None:
+        """Reads the file, or returns None if it is missing or damaged, for a search through many artifacts.
+
+        Args:
+            folder: The artifact's folder.
+        """
+        try:
+            return self.read(folder)
+        except ComponentError:
+            return None
+
     def write(self, folder: Path, value: T) -> None:
         """Writes the file, or replaces it.
 

@@ -1,5 +1,6 @@
 """Pushes the exported model if every judge blessed it."""
 
+import logging
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -24,18 +25,23 @@ def execute(
         context: Not used.
 
     Returns:
-        `pushed_model` (the version's path) and `version`; both are None if nothing was pushed.
+        `pushed_model` (the version's path) and `version`; both are None if nothing was pushed. `warnings`, if the model
+        was not pushed because it was rolled back.
 
     Raises:
         ComponentError: If the SavedModel is missing, or the serving folder cannot be written.
     """
     del context
+    pushed: Pushed = {"path": None, "version": None, "digest": None}
+    warnings = []
     blessed = all(blessing.is_blessed(inputs[key]) for key in ("blessing", "infra_blessing") if key in inputs)
     if blessed:
-        pushed: Pushed = versions.push(
-            inputs["model"] / saved_model.EXPORT, parameters.serving_dir, parameters.keep_versions
-        )
-    else:
-        pushed = {"path": None, "version": None, "digest": None}
+        model = inputs["model"] / saved_model.EXPORT
+        try:
+            pushed = versions.push(model, parameters.serving_dir, parameters.keep_versions)
+        except versions.RolledBackError as error:
+            warnings = [str(error)]
+            logging.getLogger(__name__).warning(str(error))
     PUSHED.write(outputs["pushed_model"], pushed)
-    return {"pushed_model": pushed["path"], "version": pushed["version"]}
+    figures = {"pushed_model": pushed["path"], "version": pushed["version"]}
+    return figures | ({"warnings": warnings} if warnings else {})

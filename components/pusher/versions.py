@@ -22,6 +22,10 @@ from models.serving import saved_model as saved_models
 ASIDE = ".aside-"  # prefix of folders that are being added or removed; Serving ignores them
 
 
+class RolledBackError(ComponentError):
+    """The model was rolled back, and is not pushed again by itself: the message says how to publish it."""
+
+
 def list_versions(serving_dir: Path) -> list[int]:
     """Lists the versions in a folder, in ascending order; the list is empty if the folder is missing.
 
@@ -35,7 +39,7 @@ def push(saved_model: Path, serving_dir: Path, keep_versions: int) -> dict[str, 
     """Copies a SavedModel as the next version, then removes all but the newest `keep_versions` of the pushed versions.
 
     If the newest version already is that model (because a push was killed before it was recorded, say), nothing is
-    copied.
+    copied. A model that was rolled back is not pushed again: another `pusher.keep_versions`, say, must not undo it.
 
     Args:
         saved_model: The folder to copy.
@@ -46,6 +50,7 @@ def push(saved_model: Path, serving_dir: Path, keep_versions: int) -> dict[str, 
         `path` (as str), `version` and `digest` of the newest version, which is the model.
 
     Raises:
+        RolledBackError: If the model was rolled back.
         ComponentError: If the model is missing or `serving_dir` cannot be written.
     """
     if not (saved_model / "saved_model.pb").is_file():
@@ -60,6 +65,13 @@ def push(saved_model: Path, serving_dir: Path, keep_versions: int) -> dict[str, 
                 pushes.append(Push(version=present[-1], digest=model_digest))
             push_record.write(serving_dir, pushes)
             return _pushed(serving_dir, present[-1], model_digest)
+        origins, active = _history(present, pushes)
+        same = [push.version for push in pushes if push.digest == model_digest and push.version in origins]
+        if same and not {origins[version] for version in same} & {*active}:
+            raise RolledBackError(
+                f"The model is version {same[-1]} of {serving_dir}, which was rolled back, so it was not pushed again. "
+                f"To publish it all the same, copy {saved_model} to {serving_dir / str(_next(present, pushes))}."
+            )
         return _copy(saved_model, serving_dir, keep_versions, pushes)
 
 
@@ -114,21 +126,26 @@ def _previous(serving_dir: Path, present: list[int], pushes: list[Push]) -> tupl
 
     They differ where the version was pruned while its rollback still exists.
     """
-    known = {push.version: push for push in pushes if not push.pending}
-    origins = {version: version for version in present}
-    origins |= {version: push.rollback_of or version for version, push in known.items()}
-    active: list[int] = []  # versions that were pushed and not rolled back, after each version in turn
-    for version in sorted(origins):
-        if origins[version] == version:
-            active.append(version)
-        while active[-1:] > [origins[version]]:
-            active.pop()
+    origins, active = _history(present, pushes)
     newest = digest(serving_dir / str(present[-1]))
     for target in reversed(active[:-1]):
         copies = [version for version in present if origins[version] == target]
         if copies and digest(serving_dir / str(copies[-1])) != newest:
             return target, copies[-1]
     raise ComponentError(_no_earlier_message(serving_dir, present, origins, active))
+
+
+def _history(present: list[int], pushes: list[Push]) -> tuple[dict[int, int], list[int]]:
+    """Returns the version that each version republished, or itself, and the versions that were not rolled back."""
+    origins = {version: version for version in present}
+    origins |= {push.version: push.rollback_of or push.version for push in pushes if not push.pending}
+    active: list[int] = []  # after each version in turn
+    for version in sorted(origins):
+        if origins[version] == version:
+            active.append(version)
+        while active[-1:] > [origins[version]]:
+            active.pop()
+    return origins, active
 
 
 def _no_earlier_message(serving_dir: Path, present: list[int], origins: dict[int, int], active: list[int]) -> str:
@@ -144,7 +161,7 @@ def _no_earlier_message(serving_dir: Path, present: list[int], origins: dict[int
 def _copy(
     source: Path, serving_dir: Path, keep_versions: int, pushes: list[Push], rollback_of: int | None = None
 ) -> dict[str, Any]:
-    version = max([0, *list_versions(serving_dir), *(push.version for push in pushes)]) + 1
+    version = _next(list_versions(serving_dir), pushes)
     aside = serving_dir / f"{ASIDE}{version}"
     shutil.copytree(source, aside)
     push = Push(version=version, digest=digest(aside), rollback_of=rollback_of, pending=True)
@@ -155,6 +172,10 @@ def _copy(
     push_record.write(serving_dir, pushes)
     _prune(serving_dir, keep_versions, {push.version for push in pushes if not push.pending})
     return _pushed(serving_dir, version, push.digest)
+
+
+def _next(present: list[int], pushes: list[Push]) -> int:
+    return max([0, *present, *(push.version for push in pushes)]) + 1
 
 
 def _pushed(serving_dir: Path, version: int, digest: str) -> dict[str, Any]:

@@ -101,8 +101,8 @@ def _executions(root: Path, wanted: str) -> dict[str, dict[str, Any]]:
     try:
         with Metadata(file, read_only=True) as metadata:
             for artifact in metadata.artifacts("PushedModel"):
-                folder = root / artifact.uri
-                if not PUSHED.is_in(folder) or PUSHED.read(folder)["digest"] != wanted:
+                pushed = PUSHED.read_if_whole(root / artifact.uri)
+                if pushed is None or pushed["digest"] != wanted:
                     continue
                 lineage = metadata.lineage(artifact.id)
                 known = [metadata.properties("Execution", execution["execution_id"]) for execution in lineage]

@@ -49,10 +49,10 @@ def roll_back(runner: LocalRunner, parameters: Pusher.Parameters) -> RunRecord:
         raise RunnerError(str(error)) from error
     step = ComponentStep(Rollback(parameters), "executed")
     step.figures = {"pushed_model": pushed["path"], "version": pushed["version"], "rollback_of": pushed["rollback_of"]}
-    source = _pushed_artifact(runner, pushed["rollback_of"], pushed["digest"])
-    step.inputs = {"pushed_model": source} if source else {}
     error = None
     try:
+        source = _pushed_artifact(runner, pushed["rollback_of"], pushed["digest"])
+        step.inputs = {"pushed_model": source} if source else {}
         _publish(runner, step, pushed)
     except (OSError, sqlite3.Error) as failure:
         error = runner.describe(failure)
@@ -98,8 +98,7 @@ def _publish(runner: LocalRunner, step: ComponentStep, pushed: Pushed) -> None:
 def _pushed_artifact(runner: LocalRunner, version: int, digest: str) -> Artifact | None:
     """Returns the artifact that records a version, or None if it was not pushed from this root."""
     for artifact in runner.metadata.artifacts("PushedModel"):
-        folder = runner.root / artifact.uri
-        pushed = PUSHED.read(folder) if PUSHED.is_in(folder) else None
+        pushed = PUSHED.read_if_whole(runner.root / artifact.uri)
         if pushed and (pushed["version"], pushed["digest"]) == (version, digest):
             return artifact
     return None

@@ -1,5 +1,6 @@
 """`python -m pipeline.export --format hub`: what it writes, and what it refuses to do in any format."""
 
+import dataclasses
 import json
 import math
 import os
@@ -9,12 +10,15 @@ import signal
 import subprocess
 import sys
 import time
+import types
 
 import pytest
 import tensorflow as tf
 from safetensors.numpy import load_file
 
+from pipeline import config
 from pipeline.exit_codes import TERMINATED, USAGE_ERROR
+from pipeline.exporting import model_card, pushed_model
 from tests.models.serving.numpy_reader import read_with_numpy
 from tests.pipeline.exporting.exports import (
     REPOSITORY,
@@ -120,6 +124,17 @@ def test_without_lineage_the_card_has_what_is_known(hub, pushed_root, tmp_path):
     (folder,) = pushed_root.glob("Transform/transformed_examples/*")
     assert export(tmp_path / "elsewhere", "hub", tmp_path / "hub2", "--tokens", folder).returncode == 0
     assert card_values(tmp_path / "hub2") == pytest.approx(card_values(hub), rel=1e-6)
+
+
+def test_a_card_for_devices_says_where_there_is_no_interval(pushed_root):
+    settings = config.load(None, [f"pipeline.root={pushed_root}"]).settings
+    pushed = dataclasses.replace(pushed_model.find(settings, None, None), evaluation=None)
+    model = types.SimpleNamespace(
+        num_layers=2, units=16, tie_embeddings=True, vocabulary_size=9, count_params=lambda: 99
+    )
+    measured = {"tokens": 5, "perplexity": 9.0, "on_device": 9.09, "change": 0.01}  # a split of one line
+    text = model_card.litert(pushed, model, {"eval": measured}, "int8")
+    assert "| eval | 5 | 9.000 | not measured | 9.090 | +1.000% |" in text
 
 
 def test_bad_input_is_named_and_nothing_is_overwritten(pushed_root, tmp_path):

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from components.artifacts.pushed_model import PUSHED
 from components.base import ComponentError, Context
 from components.pusher import executor, push_record, versions
 from components.pusher.component import Pusher
@@ -149,6 +150,31 @@ def test_a_push_after_a_rollback_can_be_rolled_back_to_what_was_served(tmp_path)
     push(tmp_path, serving, "worse", keep_versions=10)
     versions.roll_back(serving, 10)
     assert contents(serving / "5") == "first"
+
+
+def test_a_model_that_was_rolled_back_is_not_pushed_again_by_itself(tmp_path):
+    serving = tmp_path / "serving"
+    for content in ("first", "bad"):
+        push(tmp_path, serving, content)
+    versions.roll_back(serving, 3)
+    with pytest.raises(versions.RolledBackError, match=r"is version 2 of .* rolled back.* copy .* to .*/serving/4\.$"):
+        push(tmp_path, serving, "bad")
+    assert versions.list_versions(serving) == [1, 2, 3]
+    assert push(tmp_path, serving, "first")["version"] == 3, "it is what is served"
+    assert push(tmp_path, serving, "third")["version"] == 4
+    with pytest.raises(versions.RolledBackError):
+        push(tmp_path, serving, "bad")
+    assert push(tmp_path, serving, "first")["version"] == 5, "it was never rolled back"
+
+
+def test_the_run_warns_of_a_model_that_was_rolled_back(tmp_path):
+    serving = tmp_path / "serving"
+    for content in ("first", "weights"):
+        push(tmp_path, serving, content)
+    versions.roll_back(serving, 3)
+    figures, output, _ = execute(tmp_path, "BLESSED")
+    assert figures["pushed_model"] is None and "which was rolled back" in figures["warnings"][0]
+    assert PUSHED.read(output)["version"] is None and versions.list_versions(serving) == [1, 2, 3]
 
 
 def test_there_is_nothing_to_roll_back_before_the_first_push(tmp_path):

@@ -52,6 +52,16 @@ def test_a_rollback_whose_artifact_cannot_be_written_ends_with_1(root, capsys):
     assert exit_code == DONE and json.loads(output)["pushed_model"] == str(root / "serving" / "5")
 
 
+def test_a_damaged_record_of_another_push_does_not_stop_a_rollback(root):
+    assert roll_back(root)[0] == DONE
+    [damaged] = root.glob("Rollback/pushed_model/*/pushed.json")
+    damaged.write_text("{")
+    (root / "serving" / "4").mkdir()
+    (root / "serving" / "4" / "saved_model.pb").write_text("third")
+    exit_code, output = roll_back(root)
+    assert exit_code == DONE and json.loads(output)["pushed_model"] == str(root / "serving" / "5")
+
+
 def test_a_rollback_whose_end_cannot_be_recorded_ends_with_1(root, monkeypatch, capsys):
     def fail(*_):
         raise sqlite3.OperationalError("database or disk is full")
