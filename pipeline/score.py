@@ -184,6 +184,7 @@ def _score(parsed: argparse.Namespace, model: Path) -> None:
 
 
 def _score_adaptively(parsed: argparse.Namespace, model: Path) -> None:
+    from components.base import ComponentError
     from components.quiet_import import import_quietly
     from pipeline.scoring.lines import LineReader
 
@@ -193,7 +194,10 @@ def _score_adaptively(parsed: argparse.Namespace, model: Path) -> None:
     except ValueError as error:
         raise UsageError(str(error)) from error
     chosen = {"mode": parsed.adaptive, **settings.of_mode(parsed.adaptive), "gradient_text": parsed.gradient_text}
-    scorer = adaptive.AdaptiveScorer(model, parsed.adaptive, settings, parsed.gradient_text)
+    try:
+        scorer = adaptive.AdaptiveScorer(model, parsed.adaptive, settings, parsed.gradient_text)
+    except ComponentError as error:
+        raise UsageError(str(error)) from error
     with _output(parsed, _describe_sources(parsed, model) | {"adaptive": chosen}) as output:
         inputs = [LineReader(path) for path in parsed.files]
         results, place = scorer.score(itertools.chain.from_iterable(inputs)), 0

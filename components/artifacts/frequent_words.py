@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from components.artifacts import word_rows
+from components.base import ComponentError
 
 WORDS_FILE = "words.tsv"
 KEPT_WORDS = 2000  # words that are written for a shard, and for the split
@@ -30,8 +31,14 @@ def read(path: Path) -> dict[bytes, int]:
 
     Args:
         path: The file.
+
+    Raises:
+        ComponentError: If the file is missing or damaged.
     """
-    return dict(word_rows.parse(path.read_bytes().split(b"\n")[:-1]))
+    try:
+        return dict(word_rows.parse(path.read_bytes().split(b"\n")[:-1]))
+    except (OSError, ValueError) as error:
+        raise ComponentError(f"{path} cannot be read ({error}). Run StatisticsGen again (--no-cache).") from error
 
 
 def add(paths: Iterable[Path]) -> collections.Counter[bytes]:

@@ -12,6 +12,7 @@ from components.evaluator.figures.slices import EOS_ID
 from models.serving import saved_model, stored_weights
 
 WINDOW = 1000  # number of tokens of each stream that are read at once
+PADDED_BYTES = 4 << 20  # texts that are tokenized at once, each as long as the longest; one longer text is read alone
 
 
 @dataclass(frozen=True)
@@ -116,8 +117,11 @@ class ExportedModel:
         Args:
             texts: The texts as bytes.
         """
-        ids, lengths = (tensor.numpy() for tensor in self._tokenize(tf.constant(texts)))
-        return [row[:length] for row, length in zip(ids, lengths, strict=True)]
+        found = []
+        for group in _groups(texts):
+            ids, lengths = (tensor.numpy() for tensor in self._tokenize(tf.constant(group)))
+            found += [row[:length] for row, length in zip(ids, lengths, strict=True)]
+        return found
 
     def embedding(self) -> np.ndarray | None:
         """Returns the word vectors, float32 [V, d], or None if the SavedModel has no such variable."""
@@ -148,6 +152,18 @@ class ExportedModel:
             [{"word": word.decode("utf-8", "replace"), "probability": float(p)} for word, p in zip(*row, strict=True)]
             for row in zip(answer["words"].numpy(), answer["probabilities"].numpy(), strict=True)
         ]
+
+
+def _groups(texts: Sequence[bytes]) -> Iterator[Sequence[bytes]]:
+    """Divides texts, in order, into groups that are small although each text is padded to the longest of its group."""
+    start = longest = 0
+    for end, text in enumerate(texts):
+        longest = max(longest, len(text))
+        if end > start and (end + 1 - start) * longest > PADDED_BYTES:
+            yield texts[start:end]
+            start, longest = end, len(text)
+    if texts[start:]:
+        yield texts[start:]
 
 
 def _cut(

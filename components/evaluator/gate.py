@@ -11,6 +11,7 @@ from components.base import ComponentError
 from components.evaluator.component import Evaluator, GateRule
 from components.evaluator.figures.comparison import Comparison
 from components.evaluator.figures.metrics import HIGHER_IS_BETTER
+from components.evaluator.figures.slices import MAX_DOCUMENTS
 from components.number_format import fixed
 
 PASSED, REFUSED = "passed", "refused"
@@ -73,7 +74,11 @@ def judge(
     verdicts.append(_max_regression(parameters.max_regression, comparison, baseline_name))
     for number, rule in enumerate(parameters.rules):
         name = f"evaluator.rules[{number}] {rule.metric}"
-        if rule.max_change is None:
+        if mismatched_tokens and rule.slice and rule.slice.partition(":")[0] not in candidate[rule.split]["slices"]:
+            limit = next(limit for limit in (rule.max, rule.min, rule.max_change) if limit is not None)
+            reason = f"The {_where(rule)} cannot be measured, since the exported tokenizer reads the text otherwise."
+            verdicts.append(Verdict(name, rule.split, rule.slice, None, limit, REFUSED, reason))
+        elif rule.max_change is None:
             verdicts.append(_bound(name, rule, candidate))
         else:
             verdicts.append(_change(name, rule, candidate, baseline, baseline_name))
@@ -190,6 +195,12 @@ def _where(rule: GateRule) -> str:
 
 
 def _no_tokens(rule: GateRule) -> str:
+    dimension, _, name = (rule.slice or "").partition(":")
+    if dimension == "document":
+        return (
+            f"The slice {rule.slice!r} does not exist: {name!r} is not among the {MAX_DOCUMENTS} largest documents of "
+            f"the {rule.split} split, which alone have one, so the rule cannot be shown to hold."
+        )
     return f"The slice {rule.slice!r} has no tokens in the {rule.split} split, so the rule cannot be shown to hold."
 
 

@@ -44,6 +44,8 @@ def execute(
         (errors if rule in parameters.errors else warnings).append(sentence)
     ANOMALIES.write(outputs["anomalies"], {"errors": errors, "warnings": warnings})
     if errors:
+        for warning in warnings:  # a component that fails publishes nothing, so nobody else would show them
+            logging.getLogger(__name__).warning(warning)
         raise base.ComponentError("\n".join(errors))
     return {"errors": len(errors), "warnings": len(warnings), **({"warning": warnings[0]} if warnings else {})}
 
@@ -81,13 +83,14 @@ def _of_run_before(folder: Path, train: rules.Statistics, limits: base.Parameter
     previous = previous_statistics(folder)
     if previous is None or not (split_dir(previous, "train") / frequent_words.WORDS_FILE).is_file():
         return
+    own = frequent_words.read(split_dir(folder, "train") / frequent_words.WORDS_FILE)
     try:
         before = STATISTICS.read(split_dir(previous, "train"))
+        theirs = frequent_words.read(split_dir(previous, "train") / frequent_words.WORDS_FILE)
     except base.ComponentError as error:
         logging.warning("The words are not compared with those of the previous run: %s", error)
         return
     if before["tokenizer"] != train["tokenizer"] or not before["tokens"] or not train["tokens"]:
         return
-    counts = [frequent_words.read(split_dir(path, "train") / frequent_words.WORDS_FILE) for path in (folder, previous)]
-    for sentence in rules.drift(*counts, (train["tokens"], before["tokens"]), limits.max_drift):
+    for sentence in rules.drift(own, theirs, (train["tokens"], before["tokens"]), limits.max_drift):
         yield "max_drift", sentence

@@ -1,8 +1,11 @@
 """InfraValidator: checks that the exported model can be served before it is pushed."""
 
+from collections.abc import Mapping
+from pathlib import Path
 from typing import ClassVar
 
 from components import base
+from components.artifacts import blessing
 from models.parameters import Parameters, setting
 
 
@@ -29,3 +32,11 @@ class InfraValidator(base.Component):
     GATE: ClassVar = "blessed"
 
     Parameters: ClassVar = InfraValidatorSettings
+
+    def still_valid(self, outputs: Mapping[str, Path]) -> bool:
+        """Whether the model was blessed. A refusal may be due to the machine (load, memory), so it is measured again.
+
+        Args:
+            outputs: `blessing` is read.
+        """
+        return blessing.is_blessed(outputs["blessing"])

@@ -129,7 +129,8 @@ def _runtime(component: Component) -> dict[str, int | float | str]:
 
 def _is_cacheable(component: Component) -> bool:
     """Returns whether equal inputs give equal results. The serving folder changes with each push."""
-    return "serving_dir" not in type(component.parameters).model_fields
+    judges_itself = type(component).still_valid is not Component.still_valid
+    return not judges_itself and "serving_dir" not in type(component.parameters).model_fields
 
 
 def _container(component: Component, image: str, root: Path) -> container_component_class.ContainerComponent:

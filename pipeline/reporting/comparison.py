@@ -49,7 +49,23 @@ def compare(first: RunRecord, second: RunRecord) -> dict[str, Any]:
 
 
 def _read_the_same(first: RunRecord, second: RunRecord) -> bool:
-    """Returns whether both runs were evaluated on the same tokens, so that their perplexities can be compared."""
+    """Returns whether both runs read the same tokens, so that their perplexities can be compared.
+
+    Equal tokens are written as equal files only with the same `example_gen.chunk_bytes`; with another one, and where a
+    run did not reach Transform, the settings are compared.
+    """
+    digests = [
+        {
+            key: artifact.get("digest")
+            for step in run["components"]
+            for key, artifact in step["outputs"].items()
+            if key in ("transformed_examples", "vocabulary")
+        }
+        for run in (first, second)
+    ]
+    chunks = {run["configuration"].get("example_gen.chunk_bytes") for run in (first, second)}
+    if all("transformed_examples" in found for found in digests) and len(chunks) == 1:
+        return digests[0] == digests[1]
     keys = {
         key
         for run in (first, second)

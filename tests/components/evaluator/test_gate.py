@@ -6,6 +6,7 @@ import numpy as np
 import pydantic
 import pytest
 
+from components.base import ComponentError
 from components.evaluator import baseline, gate
 from components.evaluator.component import Evaluator, GateRule
 from components.evaluator.figures import comparison
@@ -108,6 +109,23 @@ def test_a_slice_without_tokens_is_refused_with_a_reason():
         "evaluator.rules[0]", _judge(rules=[GateRule(metric="perplexity", slice="line_length:41+", max=9)])
     )
     assert verdict.verdict == "refused" and "no tokens" in verdict.reason
+
+
+def test_a_document_that_has_no_slice_is_refused_with_a_reason():
+    slices = {"document": {"a.txt": {"perplexity": 80.0}, "other": {"perplexity": 90.0}}}
+    rules = [GateRule(metric="perplexity", slice="document:small.txt", max=200)]
+    verdict = _verdict("evaluator.rules[0]", _judge(_figures(slices=slices), rules=rules))
+    assert verdict.verdict == "refused" and "'small.txt' is not among the 20 largest documents" in verdict.reason
+
+
+def test_a_slice_that_another_tokenizer_leaves_out_is_refused_not_an_error():
+    rules = [GateRule(metric="perplexity", slice="document:a.txt", max=200)]
+    verdicts = _judge(mismatched=3, rules=rules)
+    assert _verdict("tokenizer", verdicts).verdict == "refused"
+    verdict = _verdict("evaluator.rules[0]", verdicts)
+    assert verdict.verdict == "refused" and verdict.limit == 200 and "exported tokenizer" in verdict.reason
+    with pytest.raises(ComponentError, match="the eval split is one document"):
+        _judge(rules=rules)
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,8 @@ import numpy as np
 import pytest
 
 from components import base
+from components.artifacts import frequent_words
+from components.artifacts.splits import split_dir
 from components.artifacts.statistics import ANOMALIES, SOURCES, STATISTICS
 from components.example_validator import rules
 from components.example_validator.component import ExampleValidator
@@ -106,6 +108,13 @@ def test_drift_is_measured_against_the_run_before(tmp_path):
     assert "Jensen-Shannon distance" in warning and "What changed most: " in warning and "el (+" in warning
     assert judge(first)["warnings"] == [], "the first run has none before it"
     assert judge(count(tmp_path, 30, lowercase=True))["warnings"] == [], "other words by another tokenizer"
+
+
+def test_damaged_words_of_the_run_before_are_not_compared(tmp_path, caplog):
+    first, second = count(tmp_path, 2), count(tmp_path, 11, train="el gato\n" * 200)
+    words = split_dir(first, "train") / frequent_words.WORDS_FILE
+    words.write_bytes(b"no count\n")
+    assert judge(second)["warnings"] == [] and f"{words} cannot be read" in caplog.text
 
 
 def test_the_earlier_statistics_are_part_of_the_cache_key(tmp_path):

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from components.base import ComponentError, Context
+from components.base import Channel, ComponentError, Context
 from components.infra_validator import executor, probe, probed_model
 from components.infra_validator.component import InfraValidator
 from components.infra_validator.probed_model import ProbedModel, Wrong
@@ -107,6 +107,15 @@ def test_a_slow_model_is_refused_with_the_key_to_change(monkeypatch, inputs, tmp
     figures, _, text = validate(inputs, tmp_path, max_latency_ms=10)
     assert not figures["blessed"] and figures["latency_ms"] == 12.5
     assert "12.5 ms" in text and "infra_validator.max_latency_ms = 10" in text
+
+
+def test_a_refusal_is_measured_again_by_the_next_run(tmp_path):
+    channels = {key: Channel("Before", key, kind) for key, kind in InfraValidator.INPUTS.items()}
+    component = InfraValidator(InfraValidator.Parameters(), **channels)
+    for name, valid in (("INFRA_NOT_BLESSED", False), ("INFRA_BLESSED", True)):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / name).touch()
+        assert component.still_valid({"blessing": tmp_path / name}) is valid
 
 
 def test_latency_without_a_limit_is_reported_only(monkeypatch, inputs, tmp_path):

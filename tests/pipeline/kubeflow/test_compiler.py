@@ -94,10 +94,10 @@ class TestCompiled:
         for name in ("vocabulary-gen", "transform", "trainer", "evaluator", "condition-1"):
             assert "example-validator" in spec["root"]["dag"]["tasks"][name]["dependentTasks"]
 
-    def test_all_but_what_depends_on_the_serving_folder_is_cached(self, tmp_path):
+    def test_all_but_what_depends_on_the_serving_folder_or_the_machine_is_cached(self, tmp_path):
         [spec] = compiled(tmp_path)
         uncached = [name for name, task in tasks(spec).items() if task.get("cachingOptions") == {}]
-        assert sorted(uncached) == ["evaluator", "pusher"]
+        assert sorted(uncached) == ["evaluator", "infra-validator", "pusher"]
         [spec] = compiled(tmp_path, flags=("--no-cache",))
         assert not any(task.get("cachingOptions", {}).get("enableCache") for task in tasks(spec).values())
 

@@ -7,9 +7,11 @@ from pipeline.reporting.page import write_comparison
 from tests.pipeline.reporting.run_pages import Page, make_run
 
 
-def _compared(tmp_path, changes):
+def _compared(tmp_path, changes, tokens="1f"):
     runs = [make_run(tmp_path / name, run_id=f"run-{name}") for name in "ab"]
     runs[1]["configuration"] |= changes
+    transform = next(step for step in runs[1]["components"] if step["name"] == "Transform")
+    transform["outputs"]["transformed_examples"]["digest"] = tokens
     path = tmp_path / "compared.html"
     write_comparison(*runs, path)
     return Page(path.read_text(encoding="utf-8"))
@@ -25,9 +27,20 @@ def test_two_runs_side_by_side_show_what_differs(tmp_path):
 
 
 def test_perplexities_of_different_text_are_not_compared(tmp_path):
-    text = _compared(tmp_path, {"vocabulary.max_size": 5}).text
+    text = _compared(tmp_path, {}, tokens="2e").text
     assert "perplexities are of different things" in text
     assert text.count("%+") + text.count("+0.00%") == 1  # bits per character alone
+
+
+def test_perplexities_of_the_same_text_in_another_folder_are_compared(tmp_path):
+    assert "perplexities are of different things" not in _compared(tmp_path, {"example_gen.data_dir": "moved"}).text
+    (tmp_path / "chunks").mkdir()
+    changes = {"example_gen.chunk_bytes": 70_000}  # cuts the same tokens into other files
+    text = _compared(tmp_path / "chunks", changes, tokens="2e").text
+    assert "perplexities are of different things" not in text
+    (tmp_path / "both").mkdir()
+    text = _compared(tmp_path / "both", changes | {"vocabulary.max_size": 5}, tokens="2e").text
+    assert "perplexities are of different things" in text
 
 
 def test_runs_that_failed_can_be_compared(tmp_path):

@@ -128,6 +128,13 @@ def test_a_wrong_setting_is_refused_before_anything_is_read(model, text, tmp_pat
     assert words in capsys.readouterr().err and not list(tmp_path.glob("scores*"))
 
 
+def test_a_model_that_cannot_be_loaded_is_refused_by_name(text, tmp_path, capsys):
+    (tmp_path / "model").mkdir()
+    (tmp_path / "model" / "saved_model.pb").write_bytes(b"no graph")
+    assert run(tmp_path / "model", *arguments(text, "cache", tmp_path / "scores.jsonl")) == USAGE_ERROR
+    assert str(tmp_path / "model") in capsys.readouterr().err and not list(tmp_path.glob("scores*"))
+
+
 def test_training_text_without_a_word_is_refused(model, text, tmp_path, capsys):
     text.with_name("train.txt").write_text("\n\n")
     assert run(model, *arguments(text, "dynamic", tmp_path / "scores.jsonl")) == USAGE_ERROR
