@@ -135,6 +135,10 @@ def _part_of(output: Path) -> Path:
     return output.with_name(f"{output.name}.part")
 
 
+def _chunks_of(output: Path) -> Path:
+    return output.with_name(f".{output.name}.chunks")
+
+
 def _inputs(parsed: argparse.Namespace) -> list[str]:
     return [*parsed.files, *([parsed.gradient_text] if parsed.gradient_text else [])]
 
@@ -164,6 +168,7 @@ def _output(parsed: argparse.Namespace, made_from: dict) -> Iterator[ResumableOu
             print(f"Resuming after the {output.done:,} lines that are scored already.", file=sys.stderr)
         yield output
         output.finish()
+        shutil.rmtree(_chunks_of(parsed.output), ignore_errors=True)  # of an interrupted command with --beam-arg
     finally:
         output.close()
 
@@ -236,13 +241,12 @@ def _score_with_beam(parsed: argparse.Namespace, model: Path) -> None:
     problem = beam_options.problem(parsed.beam_arg)
     if problem:
         raise UsageError(f"--beam-arg: found {parsed.beam_arg}: {problem}")
-    # The folder keeps finished chunks; the description beside it says what they were made from.
-    marker = ResumableOutput(parsed.output, _describe_sources(parsed, model))
-    folder = parsed.output.with_name(f"{parsed.output.name}.parts")
+    made_from = _describe_sources(parsed, model)
+    marker = ResumableOutput(parsed.output, made_from)
     try:
-        if not marker.begun and folder.exists():  # whatever it was made from, its description is gone
-            shutil.rmtree(folder)
-        import_quietly("pipeline.scoring.with_beam").score(model, parsed.files, folder, parsed.beam_arg, parsed.output)
+        with_beam = import_quietly("pipeline.scoring.with_beam")
+        with with_beam.chunks_folder(_chunks_of(parsed.output), made_from) as folder:
+            with_beam.score(model, parsed.files, folder, parsed.beam_arg, parsed.output)
         marker.forget()
     except ComponentError as error:
         raise WorkersError(str(error).replace("beam.args", "--beam-arg")) from error

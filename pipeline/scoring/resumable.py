@@ -28,7 +28,6 @@ class ResumableOutput:
         made_from: JSON-serialisable description of the inputs, a dictionary.
 
     Attributes:
-        begun: Whether an earlier command has begun it.
         done: Number of lines that exist already.
 
     Raises:
@@ -42,7 +41,8 @@ class ResumableOutput:
         self._origin = path.with_name(f"{path.name}.part.json")
         self._refuse_finished()
         try:
-            self.begun = begun = self._part.exists()
+            # A kill may come before the description is written; there is no line yet then.
+            begun = self._part.exists() and (self._part.stat().st_size > 0 or self._origin.exists())
             self._file = self._open_alone()
             try:
                 self._refuse_finished()  # another process may have finished before this one had the lock

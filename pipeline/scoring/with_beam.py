@@ -1,10 +1,13 @@
 """Scores chunks of files with Beam workers. Each chunk gets its own output file; these files are joined in order."""
 
+import contextlib
+import json
 import os
 import shutil
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import apache_beam as beam
 
@@ -46,13 +49,33 @@ class _Score(beam.DoFn):
                 output.writelines(f"{line}\n" for line in self._scorer.score(lines)[0])
 
 
+@contextlib.contextmanager
+def chunks_folder(folder: Path, made_from: dict[str, Any]) -> Iterator[Path]:
+    """Makes the folder of the scored chunks, and removes it at the end; an interrupted command leaves it, to resume.
+
+    Args:
+        folder: The folder. If it holds chunks of other inputs or another model, they are removed first.
+        made_from: JSON-serialisable description of the inputs and the model.
+
+    Yields:
+        The folder's absolute path, since workers may run in another folder.
+    """
+    description, content = folder / "made_from.json", json.dumps(made_from)
+    if folder.exists() and not (description.is_file() and description.read_text(encoding="utf-8") == content):
+        shutil.rmtree(folder)
+    folder.mkdir(exist_ok=True)
+    files.write_text(description, content)
+    yield folder.absolute()
+    shutil.rmtree(folder)
+
+
 def score(model: Path, paths: Sequence[str], folder: Path, beam_args: Sequence[str], output: Path) -> None:
     """Scores files into a folder and joins the parts. Chunks that an earlier attempt has scored are kept.
 
     Args:
         model: Folder of the SavedModel.
         paths: Text files, plain or gzip.
-        folder: Folder of the parts, which is removed at the end.
+        folder: The folder of `chunks_folder`.
         beam_args: Options of Apache Beam.
         output: The file to write.
 
@@ -60,8 +83,6 @@ def score(model: Path, paths: Sequence[str], folder: Path, beam_args: Sequence[s
         ComponentError: If Beam does not accept its arguments, or its workers fail.
     """
     chunks = list(chunks_of(paths))
-    folder = folder.absolute()  # workers may run in another folder
-    folder.mkdir(exist_ok=True)
     with beam_pipeline.open_pipeline(beam_args) as root:
         _ = (
             root
@@ -77,7 +98,6 @@ def score(model: Path, paths: Sequence[str], folder: Path, beam_args: Sequence[s
         os.fsync(joined.fileno())
     os.replace(unfinished, output)
     files.sync(output.parent)
-    shutil.rmtree(folder)
 
 
 def chunks_of(paths: Sequence[str]) -> Iterator[LineRange]:

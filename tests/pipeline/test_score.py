@@ -211,12 +211,27 @@ def test_beam_gives_the_same_lines(model, text, tmp_path, monkeypatch):
 
 
 def test_beams_parts_of_another_text_are_not_used(model, text, tmp_path):
-    """As a command leaves them whose `.part` and `.part.json` were removed to start again."""
-    output, parts = tmp_path / "scores.jsonl", tmp_path / "scores.jsonl.parts"
-    parts.mkdir()
-    (parts / "00000000.jsonl").write_text('{"num_tokens": 3}\n')
+    """A command with workers was interrupted, then one without workers on another text."""
+    output, chunks = tmp_path / "scores.jsonl", tmp_path / ".scores.jsonl.chunks"
+    own = tmp_path / "scores.jsonl.parts"
+    own.mkdir()
+    chunks.mkdir()
+    (chunks / "00000000.jsonl").write_text('{"num_tokens": 3}\n')
+    (chunks / "made_from.json").write_text('{"files": [["other.txt", 3, 5]]}')
+    parsed = score.parse_arguments([str(text), "--output", str(output), "--model", str(model)])
+    begun = ResumableOutput(output, score._describe_sources(parsed, model / "1"))
+    begun.append([json.dumps({"num_tokens": 3})])
+    begun.close()
     assert run(model, text, "--output", output, "--beam-arg=--runner=FnApiRunner") == 0
-    assert len(read(output)) == len(LINES) and not parts.exists()
+    assert len(read(output)) == len(LINES) and not chunks.exists() and own.exists()
+
+
+def test_a_command_that_was_killed_at_once_is_resumed(model, text, tmp_path):
+    (tmp_path / "scores.jsonl.part").touch()  # its description was not written yet
+    assert run(model, text, "--output", tmp_path / "scores.jsonl") == 0
+    assert len(read(tmp_path / "scores.jsonl")) == len(LINES)
+    (tmp_path / "others.jsonl.part").write_text("{}\n")
+    assert run(model, text, "--output", tmp_path / "others.jsonl") == USAGE_ERROR
 
 
 @pytest.mark.parametrize("size", [1, 7, 100, 10_000])
