@@ -87,11 +87,11 @@ clean:  ## the environment and what runs wrote in the default places
 	@touch $@ .venv/installed-run
 
 .venv-other/installed: $(PACKAGING)
-	$(OTHER_PYTHON) -m venv .venv-other
+	$(OTHER_PYTHON) -m venv --clear .venv-other
 	.venv-other/bin/python -m pip install --quiet --no-compile --disable-pip-version-check -c constraints.txt -e '.[test,serve]'
 	@touch $@
 
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; assert (3, 11) <= sys.version_info < (3, 14), sys.version' 2>/dev/null || { \
 	  echo "$(PYTHON) is $$($(PYTHON) --version 2>&1): Python 3.11, 3.12 or 3.13 is needed (make PYTHON=python3.12 ...)." >&2; exit 1; }
-	$(PYTHON) -m venv .venv
+	$(PYTHON) -m venv --clear .venv || { rm -rf .venv; exit 1; }
