@@ -75,7 +75,7 @@ class Document(Generic[T]):
         """
         value = self._adapter.validate_python(finite(value))
         content = {"format": self.version, **self._adapter.dump_python(value)}
-        files.write_text(folder / self.file, json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False) + "\n")
+        files.write_text(folder / self.file, json.dumps(content, indent=1, allow_nan=False) + "\n")
 
     def read(self, folder: Path) -> T:
         """Reads the file and checks its format and its type.

@@ -19,6 +19,7 @@ from components.pusher.push_record import Push
 from models import files
 from models.serving import saved_model as saved_models
 
+LOCK_FILE = ".pushes.lock"  # not `.lock`, which a run holds if this is its root, too
 ASIDE = ".aside-"  # prefix of folders that are being added or removed; Serving ignores them
 
 
@@ -194,7 +195,7 @@ def _folder(serving_dir: Path) -> Iterator[None]:
     """Makes the folder, locks it for one push at a time, and removes what a killed push left behind."""
     try:
         serving_dir.mkdir(parents=True, exist_ok=True)
-        with _lock(serving_dir / ".lock"):
+        with _lock(serving_dir / LOCK_FILE):
             _clear(serving_dir)
             try:
                 yield

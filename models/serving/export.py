@@ -55,7 +55,7 @@ def write_card(path: str | Path, card: dict) -> None:
     """
     card_file = Path(path) / saved_model.CARD
     card_file.parent.mkdir(exist_ok=True)
-    card_file.write_text(json.dumps(card, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    card_file.write_text(json.dumps(card, indent=2) + "\n", encoding="utf-8")
 
 
 class SignatureModule(tf.Module):

@@ -126,7 +126,11 @@ def left_over(world_folder: Path, root: Path) -> list[str]:
     found = [*staging_folder(root).glob("*"), *root.glob("serving/.aside-*")]
     found += [folder for folder in [temporary_folder(root)] if folder.exists()]
     found += [path for path in work_root(root).glob("*/*") if not (path / FINISHED).is_file()]
-    found += [path for path in root.rglob(".*") if path.is_file() and path.name not in (".lock", ".pushes.json")]
+    found += [
+        path
+        for path in root.rglob(".*")
+        if path.is_file() and path.name not in (".lock", ".pushes.lock", ".pushes.json")
+    ]
     found += (world_folder / "temporary").iterdir()
     return [f"left over: {path}" for path in found]
 

@@ -100,7 +100,7 @@ def test_a_failed_copy_leaves_the_old_version_and_nothing_else(tmp_path, monkeyp
     monkeypatch.setattr(shutil, "copytree", half_a_copy)
     with pytest.raises(ComponentError, match="pipeline.serving_dir.*No space left"):
         push(tmp_path, serving, "bad")
-    assert {path.name for path in serving.iterdir()} == {"1", ".lock", push_record.RECORD_FILE}
+    assert {path.name for path in serving.iterdir()} == {"1", versions.LOCK_FILE, push_record.RECORD_FILE}
     assert contents(serving / "1") == "good"
 
 
@@ -175,6 +175,13 @@ def test_the_run_warns_of_a_model_that_was_rolled_back(tmp_path):
     figures, output, _ = execute(tmp_path, "BLESSED")
     assert figures["pushed_model"] is None and "which was rolled back" in figures["warnings"][0]
     assert PUSHED.read(output)["version"] is None and versions.list_versions(serving) == [1, 2, 3]
+
+
+def test_a_folder_whose_name_is_no_text_is_pushed_to_and_recorded(tmp_path):
+    folder = Path(os.fsdecode(os.fsencode(tmp_path) + b"/caf\xe9"))
+    folder.mkdir()
+    figures, output, _ = execute(folder, "BLESSED")
+    assert PUSHED.read(output)["path"] == figures["pushed_model"] == str(folder / "serving" / "1")
 
 
 def test_there_is_nothing_to_roll_back_before_the_first_push(tmp_path):
@@ -296,7 +303,7 @@ def test_a_push_waits_for_another_and_names_its_process(tmp_path, caplog):
     caplog.set_level("INFO")
     serving = tmp_path / "serving"
     serving.mkdir()
-    with (serving / ".lock").open("a+") as lock:
+    with (serving / versions.LOCK_FILE).open("a+") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         lock.write("4711")
         lock.flush()
