@@ -27,9 +27,10 @@ HEAD = """\
 # The configuration of `python -m pipeline.run --local`: every key, its meaning, unit and default.
 #
 # Which value wins: --set KEY=VALUE, then this file, then the model's preset, then the corpus's profile
-# (pipeline/config/presets.py), then the built-in default. `null` leaves the decision to the next one; the keys that a
-# preset or profile decides are null here, so that `--set model.preset=medium` or `--set example_gen.dataset=wikitext2`
-# takes effect. "Default" below is the value if neither decides.
+# (pipeline/config/presets.py), then the built-in default. `null` takes back what the file or an earlier --set gave, so
+# that preset, profile or default decide. The keys that a preset or profile decides are null here, so that
+# `--set model.preset=medium` or `--set example_gen.dataset=wikitext2` takes effect. "Default" below is the value if
+# neither decides.
 #
 # Written by `python -m pipeline.config.documents` from the settings' definitions.
 """
@@ -37,9 +38,9 @@ TABLE_HEAD = """\
 # Configuration
 
 Every key of `pipeline_config.yaml`, with its type, bounds and default. `--set KEY=VALUE` wins over the file, the file
-over the model's preset, that over the corpus's profile, and that over the default. `null` leaves the decision to the
-next one. *Preset* and *profile* name what else decides a key ([their values](training.md#presets-and-profiles));
-*searched* marks those that `tuner.space` may name.
+over the model's preset, that over the corpus's profile, and that over the default. `null` takes back what the file or
+an earlier `--set` gave, so that preset, profile or default decide. *Preset* and *profile* name what else decides a key
+([their values](training.md#presets-and-profiles)); *searched* marks those that `tuner.space` may name.
 
 Written by `python -m pipeline.config.documents` from the settings' definitions.
 """

@@ -9,15 +9,25 @@ from pipeline import program
 
 
 def problems(uri: str | None) -> list[str]:
-    """Returns a message if `tracking.mlflow_uri` cannot be used. It does not try to reach a server.
+    """Returns a message if `tracking.mlflow_uri` is not an address. It does not try to reach a server.
 
     Args:
         uri: `tracking.mlflow_uri`; None if tracking is off.
     """
     if uri is None:
         return []
-    scheme, separator, rest = uri.partition("://")
     expected = "expected sqlite:///FILE, a folder, or the http(s) address of a server."
+    try:
+        return _problems(uri, expected)
+    except (ValueError, RuntimeError, OSError) as error:  # of an address, a user's home, a name that is too long
+        reason = (
+            error.strerror if isinstance(error, OSError) else error
+        )  # without the address, which may have a password
+        return [f"tracking.mlflow_uri: found an address that cannot be read ({reason}), {expected}"]
+
+
+def _problems(uri: str, expected: str) -> list[str]:
+    scheme, separator, rest = uri.partition("://")
     if separator and scheme not in ("sqlite", "http", "https"):
         return [f"tracking.mlflow_uri: found {scheme}://…, {expected}"]
     if separator and (not rest or scheme == "sqlite" and len(rest) < 2):
@@ -29,6 +39,17 @@ def problems(uri: str | None) -> list[str]:
         ]
     if not separator and Path(uri).expanduser().is_file():
         return [f"tracking.mlflow_uri: found a file at {uri!r}, {expected} Of a database: sqlite:///{uri}."]
+    return []
+
+
+def missing(uri: str | None) -> list[str]:
+    """Returns a message if runs are tracked and MLflow is not installed, or too old.
+
+    Args:
+        uri: `tracking.mlflow_uri`; None if tracking is off.
+    """
+    if uri is None:
+        return []
     try:
         version = importlib.metadata.version("mlflow")
     except importlib.metadata.PackageNotFoundError:

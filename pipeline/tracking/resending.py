@@ -34,7 +34,7 @@ def publish(root: Path, run_id: str, uri: str | None) -> str:
     uri = uri or run["configuration"].get("tracking.mlflow_uri")
     if uri is None:
         raise RunnerError(f"The run {run['run_id']} was not tracked. Name an address with --mlflow-uri URI.")
-    problems = tracking_options.problems(uri)
+    problems = tracking_options.problems(uri) or tracking_options.missing(uri)
     if problems:
         raise RunnerError("\n".join(problems).replace("tracking.mlflow_uri", "--mlflow-uri"))
     follower.limit_requests()

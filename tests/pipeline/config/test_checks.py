@@ -1,9 +1,12 @@
 """Keys about where training starts from and how its loss changes: what they take, and what reaches the Trainer."""
 
+from pathlib import Path
+
 import pytest
 
 from components.trainer.component import Trainer
-from pipeline import config
+from pipeline import config, run
+from pipeline.exit_codes import DONE, USAGE_ERROR
 from pipeline.pipeline import create_pipeline
 
 
@@ -68,11 +71,6 @@ def test_without_options_the_loss_is_constant_and_the_papers():
         (["loss.target_decay=1.0"], "loss.target_decay (from --set): found 1.0, expected less than 1"),
         (["loss.target=held", "loss.gradient_through_target=true"], "loss.target: found 'held', expected 'current'"),
         (["trainer.freeze_embedding_epochs=-1"], "trainer.freeze_embedding_epochs (from --set): found -1, expected gr"),
-        (
-            ["model.pretrained_embeddings=none.txt"],
-            "model.pretrained_embeddings: found no file at 'none.txt', expected",
-        ),
-        (["trainer.initial_model=none"], "trainer.initial_model: found no folder at 'none', expected a pushed version"),
     ],
     ids=lambda value: ",".join(value) if isinstance(value, list) else "",
 )
@@ -80,8 +78,22 @@ def test_unusable_values_are_refused_by_name(assignments, expected):
     assert message(*assignments).startswith(expected)
 
 
-def test_a_folder_without_a_model_is_no_initial_model(tmp_path):
-    assert "found no model in" in message(f"trainer.initial_model={tmp_path}")
+@pytest.mark.parametrize(
+    ("assignment", "expected"),
+    [
+        ("example_gen.dataset=text_files", "example_gen.data_dir is not set"),
+        ("example_gen.data_dir=/no/such/folder", "example_gen.data_dir: found nothing at '/no/such/folder'"),
+        (f"example_gen.data_dir={__file__}", "example_gen.data_dir: found a file"),
+        ("model.pretrained_embeddings=none.txt", "model.pretrained_embeddings: found no file at 'none.txt', expected"),
+        ("trainer.initial_model=none", "trainer.initial_model: found no folder at 'none', expected a pushed version"),
+        (f"trainer.initial_model={Path(__file__).parent}", "trainer.initial_model: found no model in"),
+    ],
+)
+def test_what_a_run_needs_is_missed_by_a_run_alone(assignment, expected, tmp_path, capsys):
+    settings = ["--set", assignment, "--set", f"pipeline.root={tmp_path / 'root'}"]
+    assert run.main(["--local", *settings]) == USAGE_ERROR
+    assert capsys.readouterr().err.startswith(expected) and not (tmp_path / "root").exists()
+    assert run.main(["--list", *settings]) == DONE
 
 
 def test_word_vectors_and_an_initial_model_exclude_each_other(tmp_path):
