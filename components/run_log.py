@@ -28,7 +28,11 @@ class _Handler(logging.Handler):
         self.path, self.component = path, component
 
     def emit(self, record: logging.LogRecord) -> None:
-        message = record.getMessage()
+        try:
+            message = record.getMessage()
+        except Exception:  # a message and its arguments that do not fit must not stop who logs them
+            self.handleError(record)
+            return
         for pattern, replacement in _SECRETS:
             message = pattern.sub(replacement, message)
         time = datetime.datetime.fromtimestamp(record.created).astimezone().isoformat(timespec="milliseconds")

@@ -31,7 +31,7 @@ def make_console(
     """
     width = PIPE_WIDTH if wide_pipe and not (output or sys.stderr).isatty() else None
     return _Console(
-        file=output, stderr=output is None, highlight=False, soft_wrap=soft_wrap, width=width, quiet=quiet
+        file=output, stderr=output is None, highlight=False, emoji=False, soft_wrap=soft_wrap, width=width, quiet=quiet
     )  # fmt: skip
 
 

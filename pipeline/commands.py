@@ -20,7 +20,7 @@ from components.pusher.component import Pusher
 from components.trainer.peers import Peers
 from models import files
 from pipeline import config, program
-from pipeline.config import beam_options, messages
+from pipeline.config import beam_options, checks, messages, tracking_options
 from pipeline.errors import RunnerError
 from pipeline.exit_codes import FAILED, REFUSED
 from pipeline.pipeline import create_pipeline, serving_dir
@@ -99,6 +99,8 @@ def rollback(parsed: argparse.Namespace, configuration: config.Configuration) ->
         RunnerError: If the root cannot be used, or there is no previous version.
     """
     settings, progress = configuration.settings, _start_progress(parsed)
+    if problems := tracking_options.missing(settings.tracking.mlflow_uri):
+        raise config.ConfigurationError("\n".join(problems))
     with LocalRunner(root(configuration), progress=progress) as runner, _tracker(configuration, runner) as tracker:
         parameters = Pusher.Parameters(**dict(settings.pusher), serving_dir=serving_dir(settings))
         run = roll_back(runner, parameters)
@@ -109,6 +111,7 @@ def rollback(parsed: argparse.Namespace, configuration: config.Configuration) ->
         except (OSError, sqlite3.Error) as error:  # the version is pushed already
             mark_unrecorded(run, runner.describe(error))
             run["summary"] = summary.summarize(run)
+        _write_report(run, runner, progress)
         if run["error"]:
             progress.message(run["error"], "bold red")
         else:
@@ -192,7 +195,7 @@ def root(configuration: config.Configuration) -> Path:
 
 
 def checked_pipeline(configuration: config.Configuration) -> list[Component]:
-    """Creates the pipeline's components after checking that the data set exists and that every parameter is valid.
+    """Creates the pipeline's components after checking that what they need exists and that every parameter is valid.
 
     Args:
         configuration: The resolved configuration.
@@ -201,8 +204,10 @@ def checked_pipeline(configuration: config.Configuration) -> list[Component]:
         The components in the order in which they run.
 
     Raises:
-        ConfigurationError: If `beam.args`, the data set or a parameter cannot be used.
+        ConfigurationError: If `beam.args`, the data set or a parameter cannot be used, or a file does not exist.
     """
+    if problems := checks.missing(configuration.settings):
+        raise config.ConfigurationError("\n".join(problems))
     data, beam_args = configuration.settings.example_gen, configuration.settings.beam.args
     if "beam.args" in configuration.changed:  # the check takes a second or two, and the default is valid
         problem = beam_options.problem(beam_args)
@@ -232,8 +237,15 @@ def _record_run(run: RunRecord, runner: LocalRunner, progress: RunProgress) -> N
     """Records the run in the metadata, then in its folder; a failure is reported, not raised."""
     try:
         runner.metadata.finish_run(runner.run_id, {"exit": run["exit"], "run": run})
-        progress.message(f"Report: {summary.write_run(run)}")
     except Exception as error:  # the run itself has ended as its summary says
+        progress.message(f"The run's end could not be recorded: {runner.describe(error)}", "bold red")
+    _write_report(run, runner, progress)
+
+
+def _write_report(run: RunRecord, runner: LocalRunner, progress: RunProgress) -> None:
+    try:
+        progress.message(f"Report: {summary.write_run(run)}")
+    except Exception as error:
         progress.message(f"The run's report could not be written: {runner.describe(error)}", "bold red")
 
 

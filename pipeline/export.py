@@ -9,7 +9,6 @@ from pathlib import Path
 from pipeline import program
 from pipeline.exit_codes import DONE, FAILED, INTERRUPTED, REFUSED, TERMINATED, USAGE_ERROR
 from pipeline.program import UsageError
-from pipeline.run import DEFAULT_CONFIG
 
 # Only the standard library is imported here, so that --help and usage errors are fast.
 
@@ -29,7 +28,7 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
         arguments: The words of the command line; by default those of this process.
     """
     parser = argparse.ArgumentParser(
-        prog="python -m pipeline.export",
+        prog=program.name("export"),
         description="Writes a pushed model in another form.",
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -54,7 +53,7 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
         "--config",
         metavar="FILE",
         type=program.path,
-        help=f"configuration (default: {DEFAULT_CONFIG}, if it exists)",
+        help=f"configuration (default: {program.DEFAULT_CONFIG}, if it exists)",
     )
     parser.add_argument(
         "--set",
@@ -113,8 +112,7 @@ def _export(parsed: argparse.Namespace) -> int:
     if parsed.format == "litert" and importlib.util.find_spec("ai_edge_litert") is None:
         raise UsageError(f"ai-edge-litert is not installed. {program.install_extra('litert')}")
     try:
-        file = parsed.config or (DEFAULT_CONFIG if DEFAULT_CONFIG.exists() else None)
-        settings = config.load(file, parsed.set).settings
+        settings = config.load(program.configuration_file(parsed.config), parsed.set).settings
         pushed = find(settings, parsed.version, parsed.tokens)
         writing = import_quietly("pipeline.exporting.writing")
         output = parsed.output.resolve()

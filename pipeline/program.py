@@ -9,6 +9,7 @@ from pathlib import Path
 from models.files import is_url
 
 COMMAND = "tied-lm"
+DEFAULT_CONFIG = Path("pipeline_config.yaml")
 
 
 def name(subcommand: str) -> str:
@@ -26,6 +27,15 @@ def name(subcommand: str) -> str:
 def main_job() -> str:
     """Returns what a person types to train and push a model."""
     return f"{COMMAND} run --local" if _installed() else "make run"
+
+
+def configuration_file(given: Path | None) -> Path | None:
+    """Returns the configuration to read: the given one, or else `pipeline_config.yaml` if it exists here, or None.
+
+    Args:
+        given: The argument of `--config`.
+    """
+    return given or (DEFAULT_CONFIG if DEFAULT_CONFIG.exists() else None)
 
 
 def _installed() -> bool:

@@ -22,10 +22,11 @@ def main(arguments: list[str] | None = None) -> int:
     """
     parser = _parser()
     parsed = parser.parse_args(arguments)
-    if parsed.publish and parsed.output or not parsed.publish and parsed.mlflow_uri:
+    if parsed.publish is not None and parsed.output or parsed.publish is None and parsed.mlflow_uri:
         parser.error("--output goes with --compare and --all, --mlflow-uri with --publish")
     try:
-        print(_publish(parsed) if parsed.publish else _list_all(parsed) if parsed.all else _compare(parsed))
+        act = _publish if parsed.publish is not None else _list_all if parsed.all else _compare
+        print(act(parsed))
     except (RunnerError, ComponentError, OSError) as error:
         print(error, file=sys.stderr)
         return USAGE_ERROR

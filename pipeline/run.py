@@ -7,16 +7,15 @@ import os
 import sys
 import traceback
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import NoReturn, TextIO
 
+from components import standard_error
 from pipeline import program
 from pipeline.exit_codes import DONE, FAILED, USAGE_ERROR
 from pipeline.runner import stopping
 
 # Only the standard library is imported here, so that --help and usage errors are fast.
 
-DEFAULT_CONFIG = Path("pipeline_config.yaml")
 
 EPILOG = """\
 exit codes: 0 done (pushed, or as far as --until); 1 a component failed, or a rollback was pushed but not recorded; 2
@@ -65,7 +64,7 @@ def _parser() -> argparse.ArgumentParser:
         "--config",
         metavar="FILE",
         type=program.path,
-        help=f"configuration (default: {DEFAULT_CONFIG}, if it exists)",
+        help=f"configuration (default: {program.DEFAULT_CONFIG}, if it exists)",
     )
     parser.add_argument(
         "--set",
@@ -92,17 +91,18 @@ def main(arguments: list[str] | None = None) -> int:
     Returns:
         The exit code.
     """
-    parsed = parse_arguments(arguments)
-    stopping.install()
-    program.quiet_libraries(parsed.verbose)
-    try:
-        with standard_output_for_results(parsed.quiet) as output:
-            return run_command(parsed, output)
-    except BaseException:
-        if stopping.exit_code() is None:
-            raise
-        print(stopping.message(), file=sys.stderr)
-        return stopping.exit_code()
+    with standard_error.for_messages():
+        parsed = parse_arguments(arguments)
+        stopping.install()
+        program.quiet_libraries(parsed.verbose)
+        try:
+            with standard_output_for_results(parsed.quiet) as output:
+                return run_command(parsed, output)
+        except BaseException:
+            if stopping.exit_code() is None:
+                raise
+            print(stopping.message(), file=sys.stderr)
+            return stopping.exit_code()
 
 
 def run_command(parsed: argparse.Namespace, output: TextIO) -> int:
@@ -119,11 +119,10 @@ def run_command(parsed: argparse.Namespace, output: TextIO) -> int:
     from pipeline.errors import RunnerError
 
     try:
-        file = parsed.config or (DEFAULT_CONFIG if DEFAULT_CONFIG.exists() else None)
-        configuration = config.load(file, parsed.set)
+        configuration = config.load(program.configuration_file(parsed.config), parsed.set)
         from pipeline import commands  # imported late so that configuration errors appear fast
 
-        if parsed.list or parsed.show:
+        if parsed.list or parsed.show is not None:
             return _written(lambda: commands.show_history(parsed, configuration, output) or output.flush())
         if parsed.compile:
             return commands.compile_for_kubeflow(parsed, configuration)
@@ -161,22 +160,22 @@ def standard_output_for_results(quiet: bool) -> Iterator[TextIO]:
         The real standard output.
     """
     if sys.stdout is None:  # whoever started the command has closed it
-        nowhere = os.open(os.devnull, os.O_WRONLY)
-        if nowhere != 1:
-            os.dup2(nowhere, 1)
-            os.close(nowhere)
+        standard_error.open_nowhere(1)
         sys.stdout = os.fdopen(1, "w", closefd=False)
     sys.stdout.flush()
-    output = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    output = os.fdopen(os.dup(1), "w", encoding="utf-8", errors="backslashreplace")  # a folder's name may be no text
     if quiet:
         with open(os.devnull, "wb") as nowhere:
             os.dup2(nowhere.fileno(), 1)
     else:
         os.dup2(2, 1)
+    before = sys.stdout
+    sys.stdout = standard_error.Messages(before)
     try:
         yield output
     finally:
         sys.stdout.flush()
+        sys.stdout = before
         os.dup2(output.fileno(), 1)
         with contextlib.suppress(OSError):  # it was reported where it was written
             output.close()

@@ -101,7 +101,7 @@ def add_model_arguments(parser: argparse.ArgumentParser) -> None:
         "--config",
         metavar="FILE",
         type=program.path,
-        help="configuration that names the serving folder (default: pipeline_config.yaml, if it exists)",
+        help=f"configuration that names the serving folder (default: {program.DEFAULT_CONFIG}, if it exists)",
     )
 
 
@@ -134,9 +134,8 @@ def _configured_folder(file: Path | None) -> Path:
     from pipeline import config
     from pipeline.pipeline import serving_dir
 
-    default = Path("pipeline_config.yaml")
     try:
-        return serving_dir(config.load(file or (default if default.exists() else None)).settings)
+        return serving_dir(config.load(program.configuration_file(file)).settings)
     except config.ConfigurationError as error:
         raise UsageError(str(error)) from error
 

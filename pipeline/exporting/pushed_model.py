@@ -13,6 +13,7 @@ from components.artifacts.splits import EVALUATED_SPLITS, split_dir
 from components.base import ComponentError
 from components.evaluator.baseline import digest
 from components.pusher.versions import list_versions
+from pipeline import program
 from pipeline.config import Settings
 from pipeline.errors import RunnerError, describe
 from pipeline.metadata.store import Metadata
@@ -59,7 +60,7 @@ def find(settings: Settings, version: int | None, tokens: Path | None) -> Pushed
     if not present:
         raise RunnerError(
             f"pipeline.serving_dir: no version was pushed to {folder}. Train and push one with "
-            "`python -m pipeline.run --local`, or name the folder with --set pipeline.serving_dir=FOLDER."
+            f"`{program.main_job()}`, or name the folder with --set pipeline.serving_dir=FOLDER."
         )
     if version is not None and version not in present:
         held = ", ".join(map(str, present))

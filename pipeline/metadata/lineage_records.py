@@ -4,6 +4,7 @@
 in a run's folder is one run.
 """
 
+import datetime
 import itertools
 import json
 import logging
@@ -85,9 +86,17 @@ def restore(root: Path, metadata) -> tuple[int, int, list[dict[str, Any]]]:
     executions = [record for _, record in _read(root.glob(f"*/{SYSTEM}/*.json"), _EXECUTION)]
     executions, changed = _with_ids_of_their_own(sorted(executions, key=lambda record: record["execution_id"]))
     first = {record["run_id"]: record["execution_id"] for record in reversed(executions)}
-    order = sorted(runs, key=lambda run_id: (runs[run_id].get("started", ""), first.get(run_id, 0)))
+    order = sorted(runs, key=lambda run_id: (_instant(runs[run_id]["started"]), first.get(run_id, 0)))
     metadata.restore(executions, {run_id: runs[run_id] for run_id in order})
     return len(executions), len(runs), changed
+
+
+def _instant(started: str) -> float:
+    """Converts an ISO 8601 time to seconds, since times of another offset are not in the order of their texts."""
+    try:
+        return datetime.datetime.fromisoformat(started).timestamp()
+    except (ValueError, OverflowError):
+        return 0.0
 
 
 def _write(path: Path, record: Mapping[str, Any]) -> None:

@@ -6,6 +6,7 @@ from typing import Any
 from urllib.parse import quote
 
 from pipeline.config.resolve import changed_values
+from pipeline.errors import RunnerError
 from pipeline.exit_codes import DONE, FAILED, REFUSED
 from pipeline.reporting import history, page, sections
 from pipeline.root import run_folder, runs_folder
@@ -24,9 +25,11 @@ def write(root: Path, path: Path) -> None:
         path: The HTML file to write; its folder is made.
 
     Raises:
-        RunnerError: If the metadata cannot be read.
+        RunnerError: If there is no such folder, or the metadata cannot be read.
         OSError: If the file cannot be written.
     """
+    if not root.is_dir():
+        raise RunnerError(f"--root: found no folder at {root}, expected the pipeline.root of some runs.")
     template = page.environment().get_template("all_runs.html.j2")
     rows = [_row(run, root, path.parent) for run in history.read_runs(root)]
     page.write(path, template.render(rows=rows, root=root))

@@ -127,7 +127,7 @@ def read_runs(root: Path) -> list[StoredRun]:
 
 def _find(runs: list[StoredRun], run_id: str, root: Path) -> StoredRun:
     matches = runs[:1] if run_id == "latest" else [run for run in runs if run["run_id"] == run_id]
-    matches = matches or [run for run in runs if run["run_id"].startswith(run_id)]
+    matches = matches or [run for run in runs if run_id and run["run_id"].startswith(run_id)]
     if len(matches) == 1:
         return matches[0]
     names = [run["run_id"] for run in runs]

@@ -16,7 +16,7 @@ from models import files
 from pipeline.exit_codes import DONE, FAILED, REFUSED
 from pipeline.reporting import comparison, lineage_drawing, search, sections
 from pipeline.runner.progress import figure, label
-from pipeline.runner.record import RunRecord
+from pipeline.runner.record import RunRecord, pushed_version
 
 TEMPLATES = Path(__file__).parent / "templates"
 SECTIONS: dict[str, Callable[[sections.RunArtifacts], Any]] = {
@@ -112,7 +112,7 @@ def outcome(run: RunRecord) -> str:
         run: The run's record.
     """
     if run["exit"] == DONE:
-        version = _figures(run, "Pusher").get("version")
+        version = pushed_version(run)
         if version is not None:
             return f"Pushed version {version}"
         last = next((c["name"] for c in reversed(run["components"]) if c["status"] != "skipped"), None)
@@ -170,7 +170,7 @@ def _source(run: RunRecord) -> str:
 
 
 def _pushed(run: RunRecord) -> str | None:
-    version = _figures(run, "Pusher").get("version")
+    version = pushed_version(run)
     return None if version is None else f"version {version}"
 
 

@@ -82,6 +82,17 @@ class StoredRun(TypedDict):
     mlflow: NotRequired[TrackedRun]
 
 
+def pushed_version(run: RunRecord) -> int | None:
+    """Returns the version that a run pushed or a rollback returned to, or None.
+
+    Args:
+        run: The run's record.
+    """
+    figures = {step["name"]: step["figures"] for step in run["components"]}
+    found = (figures.get(name, {}).get("version") for name in ("Rollback", "Pusher"))
+    return next((version for version in found if version is not None), None)
+
+
 def run_record(
     run_id: str,
     root: Path,

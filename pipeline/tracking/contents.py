@@ -13,7 +13,7 @@ from components.artifacts.trials import TRIALS
 from pipeline.reporting import sections
 from pipeline.reporting.sections import RunArtifacts
 from pipeline.root import run_folder
-from pipeline.runner.record import RunRecord
+from pipeline.runner.record import RunRecord, pushed_version
 
 MAX_TEXT = 6000  # characters of a parameter that MLflow accepts
 STYLE = """<style>:root { --ink: #1c2024; --line: #dcdfe3;
@@ -62,19 +62,10 @@ def tags(run: RunRecord) -> dict[str, str]:
         "exit": run["exit"],
         "corpus_digest": corpus and corpus.get("digest"),
         "code_digest": run.get("code"),
-        "pushed_version": version(run),
+        "pushed_version": pushed_version(run),
         "error": run["error"],
     }
     return {name: _text(value) for name, value in values.items() if value is not None}
-
-
-def version(run: RunRecord) -> int | None:
-    """Returns the version that a run pushed or a rollback returned to, or None.
-
-    Args:
-        run: The run's record.
-    """
-    return _figures(run, "Rollback").get("version") or _figures(run, "Pusher").get("version")
 
 
 def pushed_digest(run: RunRecord) -> str | None:

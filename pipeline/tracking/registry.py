@@ -17,7 +17,7 @@ from mlflow.types.schema import Array
 from components.evaluator.baseline import digest
 from components.pusher.versions import list_versions
 from pipeline.errors import RunnerError
-from pipeline.runner.record import RunRecord
+from pipeline.runner.record import RunRecord, pushed_version
 from pipeline.tracking import contents
 
 ALIAS = "champion"
@@ -60,7 +60,7 @@ def register(client: mlflow.MlflowClient, mlflow_id: str, run: RunRecord) -> Non
         ComponentError: If a version in the serving folder cannot be read.
     """
     path = run["summary"]["pushed_model"]
-    number = contents.version(run)
+    number = pushed_version(run)
     if path is None or number is None:
         return
     name = run["configuration"].get("tracking.registered_model", "tied-language-model")

@@ -38,3 +38,8 @@ def test_the_console_is_standard_error_unless_another_output_is_named(capsys):
     make_console().print("12 words")
     make_console(quiet=True).print("nothing")
     assert capsys.readouterr() == ("", "12 words\n")
+
+
+def test_text_is_printed_as_it_is(capsys):
+    make_console(wide_pipe=True).print("/data/:100:/a:key:b", markup=False)
+    assert capsys.readouterr().err == "/data/:100:/a:key:b\n"

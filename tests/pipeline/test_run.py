@@ -16,7 +16,8 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.exit_codes import INTERRUPTED, TERMINATED, USAGE_ERROR
+from pipeline import report
+from pipeline.exit_codes import FAILED, INTERRUPTED, TERMINATED, USAGE_ERROR
 from pipeline.root import metadata_file, run_folder, staging_folder
 
 REPOSITORY = Path(__file__).parents[2]
@@ -236,6 +237,18 @@ def test_rolling_back_is_a_run_in_the_lineage(tmp_path):
     assert result.keys() == SUMMARY_KEYS and result["pushed_model"] == str(tmp_path / "serving" / "3")
     assert (tmp_path / "serving" / "3" / "saved_model.pb").read_text() == "first"
     assert "Rollback" in fake(tmp_path, "--show", "latest").stdout
+    written = tmp_path / "runs" / result["run_id"]
+    assert json.loads((written / "summary.json").read_text()) == result
+    assert (written / "report.html").is_file()
+
+
+def test_no_run_is_named_by_an_empty_text(tmp_path, monkeypatch, capsys):
+    completed = fake(tmp_path, "--show", "")
+    assert completed.returncode == USAGE_ERROR and "there is no such run" in completed.stderr
+    assert not (tmp_path / "serving").exists()
+    assert fake(tmp_path, "--local").returncode == 0
+    assert fake(tmp_path, "--show", "").returncode == USAGE_ERROR
+    assert report.main(["--publish", "", "--root", str(tmp_path)]) == USAGE_ERROR
 
 
 def test_quiet_shows_errors_and_the_summary_alone(tmp_path):
@@ -270,6 +283,20 @@ def test_a_run_does_not_depend_on_standard_output(tmp_path, redirected, exit_of_
         )
         assert completed.returncode == exit_code and words in completed.stderr
         assert "Traceback" not in completed.stderr and "Error" not in completed.stderr
+
+
+@pytest.mark.parametrize("redirected", ["2>&-", "2>/dev/full"])
+def test_a_run_does_not_depend_on_standard_error(tmp_path, redirected):
+    command = [sys.executable, "-m", "tests.pipeline.runner.fake_run", "--set", f"pipeline.root={tmp_path / 'root'}"]
+    for options, exit_code in (({}, 0), ({"error": "component"}, FAILED)):
+        completed = subprocess.run(
+            ["bash", "-c", f"{shlex.join([*command, '--local', '--no-cache'])} {redirected}"],
+            cwd=REPOSITORY,
+            env=os.environ | {"FAKE_OPTIONS": json.dumps(options)},
+            capture_output=True,
+            text=True,
+        )
+        assert completed.returncode == summary(completed)["exit"] == exit_code
 
 
 def in_terminal(root: Path, columns: int, **environment: str) -> str:

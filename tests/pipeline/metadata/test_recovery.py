@@ -44,6 +44,16 @@ def test_damaged_metadata_are_renamed_and_rebuilt(root, damage, capsys):
     assert set(statuses(run(root)).values()) == {"cached"} and "was damaged" not in capsys.readouterr().err
 
 
+def test_runs_are_rebuilt_in_the_order_of_their_times_not_of_the_texts(root):
+    earlier, later = run(root)["run_id"], run(root)["run_id"]
+    for run_id, started in ((earlier, "2026-10-25T02:30:00+02:00"), (later, "2026-10-25T02:10:00+01:00")):
+        path = root / "runs" / run_id / "run.json"
+        path.write_text(json.dumps(json.loads(path.read_text()) | {"started": started}))
+    metadata_file(root).unlink()
+    newest = run(root)["run_id"]
+    assert [found["run_id"] for found in history.read_runs(root)] == [newest, later, earlier]
+
+
 def test_a_root_of_before_there_were_records_gets_them(root):
     run(root)
     before = lineage(root)

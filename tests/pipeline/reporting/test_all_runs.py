@@ -26,6 +26,11 @@ def run(root, *assignments, **fake_options):
     return json.loads(done.stdout.splitlines()[-1])["run_id"]
 
 
+def test_a_folder_that_does_not_exist_is_not_made(tmp_path, capsys):
+    assert report.main(["--all", "--root", str(tmp_path / "typo")]) == USAGE_ERROR
+    assert "found no folder at" in capsys.readouterr().err and not (tmp_path / "typo").exists()
+
+
 @pytest.fixture(scope="module")
 def root(tmp_path_factory):
     """A root of three runs: pushed, refused, and failed with a long name for its corpus's folder."""

@@ -128,6 +128,16 @@ def test_the_distance_of_an_untied_models_subspaces_is_shown(page, tmp_path):
     assert "embedding’s column space: 0.4321" in untied.text and "column space" not in page.text
 
 
+def test_a_rollback_has_a_report(tmp_path):
+    run = make_run(tmp_path)
+    [pusher] = (step for step in run["components"] if step["name"] == "Pusher")
+    figures = {"pushed_model": "/x/7", "version": 7, "rollback_of": 5}
+    run["components"] = [pusher | {"name": "Rollback", "figures": figures}]
+    write_report(run, tmp_path / "report.html")
+    text = Page((tmp_path / "report.html").read_text()).text
+    assert "Pushed version 7" in text and "version 5" not in text
+
+
 def test_a_refused_run_says_so(tmp_path):
     page = _page(tmp_path, last="Evaluator", exit_code=3)
     assert "Refused: nothing pushed" in page.text and "nothing pushed" in page.text

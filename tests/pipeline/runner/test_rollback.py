@@ -52,6 +52,15 @@ def test_a_rollback_whose_artifact_cannot_be_written_ends_with_1(root, capsys):
     assert exit_code == DONE and json.loads(output)["pushed_model"] == str(root / "serving" / "5")
 
 
+def test_the_serving_folder_may_be_the_root(root):
+    for version in ("1", "2"):
+        (root / "serving" / version).rename(root / version)
+    output = io.StringIO()
+    settings = ["--set", f"pipeline.root={root}", "--set", f"pipeline.serving_dir={root}"]
+    assert run.run_command(run.parse_arguments(["--rollback", *settings]), output) == DONE
+    assert json.loads(output.getvalue())["pushed_model"] == str(root / "3")
+
+
 def test_a_damaged_record_of_another_push_does_not_stop_a_rollback(root):
     assert roll_back(root)[0] == DONE
     [damaged] = root.glob("Rollback/pushed_model/*/pushed.json")
