@@ -12,6 +12,7 @@ _HOMES = {
     "OnePassSGD": "models.fitting.sgd",
     "TiedDense": "models.layers.tied_dense",
     "augmented_loss": "models.layers.augmented_loss",
+    "TargetEmbedding": "models.fitting.target_embedding",
     "TokenStream": "models.text.token_stream",
     "VariationalLSTM": "models.layers.variational_lstm",
     "windows": "models.text.windows",

@@ -13,7 +13,7 @@ def check_network(
     """Checks the arguments of the network.
 
     Args:
-        vocabulary_size: Number of words V, at least 1.
+        vocabulary_size: Number of words V, at least 2: `<unk>` and `<eos>`.
         units: Size of the hidden states, at least 1.
         num_layers: Number of LSTM layers, at least 1.
         embedding_units: Size of the word vectors, at least 1, or None.
@@ -24,9 +24,10 @@ def check_network(
     """
     sizes = {"vocabulary_size": vocabulary_size, "units": units, "num_layers": num_layers}
     for name, value in {**sizes, "embedding_units": embedding_units}.items():
-        if value is not None and value < 1:
-            raise ValueError(f"{name}: found {value}, expected at least 1.")
-    if init_scale < 0:
+        least = 2 if name == "vocabulary_size" else 1
+        if value is not None and value < least:
+            raise ValueError(f"{name}: found {value}, expected at least {least}.")
+    if not init_scale >= 0:
         raise ValueError(f"init_scale: found {init_scale}, expected at least 0.")
 
 
@@ -87,6 +88,7 @@ def check_loss(
     if not augmented:
         given = {"temperature": temperature, "gamma": gamma}
         given["gradient_through_target"] = gradient_through_target or None
+        given["target"] = None if target == "current" else target
         for name, value in given.items():
             if value is not None:
                 raise ValueError(f"{name}: found {value} with augmented=False, which does not use it. Leave it out.")

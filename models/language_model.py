@@ -1,6 +1,7 @@
 """The language model: embedding, variational-dropout LSTM layers, a (tied) output layer, the paper's training step."""
 
 import inspect
+from collections.abc import Sequence
 from typing import Any
 
 import keras
@@ -45,13 +46,14 @@ class LanguageModel(WindowTraining):
         gamma: γ of the augmented loss; α = γ τ. Default 0.65.
         gradient_through_target: Whether the gradient flows through the target distribution. Default: if it is no copy.
         target: The embedding that the estimated target distribution y~ is made from: "current" (the paper's; default),
-            "held" (a copy that training renews at intervals) or "average" (a moving average), as target networks in
-            reinforcement learning. The copy is the weight `target_table`.
+            "held" (a copy that is renewed at intervals) or "average" (a moving average), as target networks in
+            reinforcement learning. The copy is the weight `target_table`; the callback `TargetEmbedding` renews it.
         activation_regularization: Coefficient of the mean square of the last layer's hidden state (after dropout,
             before the projection) in the loss of a token, in nats. No metric has it. Default 0.
         temporal_activation_regularization: That of the mean square of its change from token to token. Default 0.
         precision: Type of the large products of training, "bfloat16" or that of the weights. Default None: the compute
-            type of `dtype`. Logits of the augmented loss, softmaxes, sums and evaluation are never rounded.
+            type of `dtype`. Logits and softmaxes of the augmented loss, sums over tokens and evaluation are never
+            rounded; without the augmented loss, logits and softmax are.
         seed: Seed of the dropout masks. Default 1.
         **kwargs: Arguments of `keras.Model`. `dtype` is "float32", "float64" or "mixed_bfloat16".
 
@@ -175,6 +177,20 @@ class LanguageModel(WindowTraining):
             shape = self.vocabulary_size, features
             self.target_table = self.add_weight(name="target_table", shape=shape, trainable=False)
             self.target_table.assign(self.embedding.embeddings)
+
+    def export(self, filepath: str, input_signature: Sequence[Any] | None = None, **kwargs: Any) -> None:
+        """Exports the model as `keras.Model.export` does.
+
+        What the pipeline pushes, with the tokenizer and TensorFlow Serving's signatures, is written by
+        `models.serving.export` instead.
+
+        Args:
+            filepath: Where to write.
+            input_signature: As for `keras.Model.export`. Default None: int32 ids [batch, time].
+            **kwargs: Further arguments of `keras.Model.export`, such as `format`.
+        """
+        ids = keras.InputSpec(shape=(None, None), dtype="int32")
+        super().export(filepath, input_signature=input_signature or [ids], **kwargs)
 
     def zero_state(self, batch_size: int | tf.Tensor) -> tf.Tensor:
         """Returns the state before any text.

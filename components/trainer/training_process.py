@@ -88,8 +88,8 @@ def _explained(parameters: Trainer.Parameters) -> Iterator[None]:
         if child_process.stop_requested():
             raise
         raise ComponentError(
-            "Another worker was asked to stop, and the chief has written a checkpoint. Start all workers again with "
-            "the same command to resume."
+            "Another worker was asked to stop. Start all workers again with the same command to resume from the "
+            "chief's checkpoint."
         ) from None
     except TrainingDiverged as error:
         raise ComponentError(f"{error} {_remedy(parameters)}") from None

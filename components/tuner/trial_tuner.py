@@ -1,6 +1,7 @@
 """The tuner: trains a trial's model as the Trainer does, stops it if it diverges, and writes its record."""
 
 import gc
+import math
 import shutil
 import threading
 import time
@@ -173,7 +174,10 @@ class TrialTuner(base_tuner.BaseTuner):
                 record["seconds_before"] += epoch["seconds"]
             if perplexity < LARGEST:
                 record["valid_perplexity"].append(perplexity)
-            if not perplexity <= self.unigram_perplexity:
+            # An average of the weights lags behind, so that it is judged at the end, or by the training perplexity.
+            lags = parameters.ema is not None and math.isfinite(perplexity)
+            learns = epoch["epoch"] < parameters.epochs or epoch["train_perplexity"] <= self.unigram_perplexity
+            if not perplexity <= self.unigram_perplexity and not (lags and learns):
                 raise TrainingDiverged(
                     f"The valid perplexity after epoch {epoch['epoch']}, {perplexity:.5g}, is above the unigram "
                     f"model's, {self.unigram_perplexity:.1f}."

@@ -29,19 +29,34 @@ def check_arguments(arguments: Mapping[str, Any], strategy: tf.distribute.Strate
 
 
 def check_optimizer(optimizer: keras.optimizers.Optimizer, strategy: tf.distribute.Strategy) -> None:
-    """Checks that an optimizer belongs to the model's strategy and does not scale the loss.
+    """Checks that an optimizer belongs to the model's strategy, is a single one and does not scale the loss.
 
     Args:
         optimizer: The optimizer.
         strategy: The strategy that the model was created in.
 
     Raises:
-        ValueError: If the optimizer belongs to another strategy, or scales the loss.
+        ValueError: If the optimizer belongs to another strategy, has parts, or scales the loss.
     """
     if optimizer._distribution_strategy is not strategy:
         raise ValueError("optimizer: create it inside the scope() of the strategy that the model was created in.")
+    if isinstance(optimizer, getattr(keras.optimizers, "MultiOptimizer", ())):
+        raise ValueError("optimizer: the parts of a MultiOptimizer would sum and clip by themselves. Use a single one.")
     if optimizer.loss_scale_factor or isinstance(optimizer, keras.optimizers.LossScaleOptimizer):
         raise ValueError("optimizer: no type of LanguageModel needs its loss scaled. Leave the scaling out.")
+
+
+def check_scope(strategy: tf.distribute.Strategy) -> None:
+    """Checks that training or evaluation is not started in the scope of another strategy.
+
+    Args:
+        strategy: The strategy that the model was created in.
+
+    Raises:
+        ValueError: If it is.
+    """
+    if tf.distribute.has_strategy() and tf.distribute.get_strategy() is not strategy:
+        raise ValueError("LanguageModel: create it inside the scope() of the strategy that it is trained in.")
 
 
 def take_reduced_gradients(optimizer: keras.optimizers.Optimizer) -> None:

@@ -69,7 +69,9 @@ def lanes_of_this_worker(
     # All workers have the same number of windows. Otherwise TensorFlow would check for the end at every step, and the
     # number of lanes would become unknown.
     strategy.extended.experimental_enable_get_next_as_optional = False
-    return strategy.distribute_datasets_from_function(lambda _: part)
+    distributed = strategy.distribute_datasets_from_function(lambda _: part)
+    distributed._cardinality = data.cardinality()  # which Keras takes as the number of steps, not of elements
+    return distributed
 
 
 def evaluation_lanes(

@@ -18,7 +18,8 @@ class OnePassSGD(keras.optimizers.SGD):
 
     Args:
         learning_rate: A float or a `keras.optimizers.schedules.LearningRateSchedule`. Default 1.0.
-        global_clipnorm: Bound on the global norm of the gradient, averaged over the batch. Default None: no bound.
+        global_clipnorm: Bound on the global norm of the gradient, averaged over the batch. Default None: no bound, as
+            with 0.
         **kwargs: Arguments of `keras.optimizers.Optimizer`, such as `weight_decay` and `use_ema`.
 
     Raises:
@@ -52,11 +53,14 @@ class OnePassSGD(keras.optimizers.SGD):
             norm: Scalar, the global norm of the gradients after the division.
         """
         self._factor = self._clip(norm), batch_size
-        self.apply(gradients, variables)
+        try:
+            self.apply(gradients, variables)
+        finally:
+            self._factor = None
 
     def _clip(self, norm: tf.Tensor) -> tf.Tensor:
         one = tf.ones_like(norm)
-        return one if self.global_clipnorm is None else tf.minimum(one, self.global_clipnorm / norm)
+        return one if not self.global_clipnorm else tf.minimum(one, self.global_clipnorm / norm)
 
     def build(self, variables: Sequence[keras.Variable]) -> None:
         """Prepares the optimizer, as `keras.optimizers.Optimizer.build` does.

@@ -8,11 +8,13 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from models.arguments import check_loss
 from models.fitting import compilation, replicas
 from models.fitting.metrics import Perplexity, TokenMean
 from models.fitting.sgd import OnePassSGD
+from models.fitting.target_embedding import check_renewed
 from models.layers.carried_state import CarriedState
-from models.text.checks import check_carried, check_epochs, check_lanes, check_windows
+from models.text.checks import check_carried, check_epochs, check_lanes, check_start, check_windows
 
 Windows: TypeAlias = tf.data.Dataset  # what `models.windows` returns; its elements are:
 Window: TypeAlias = tuple[dict[str, tf.Tensor], tf.Tensor, tf.Tensor]
@@ -95,11 +97,14 @@ class WindowTraining(keras.Model):
             `clipped` (share of the steps), `val_loss` and `val_perplexity`.
 
         Raises:
-            ValueError: Before the first step, if the model is not compiled, the lanes do not divide among the replicas,
-                a token is not in the vocabulary, or `x` starts in the middle and the model carries no state for it, or
-                there is more than one epoch.
+            ValueError: Before the first step, if the model is not compiled or belongs to another strategy, no callback
+                renews its copy of the embedding, the lanes do not divide among the replicas, a token is not in the
+                vocabulary, or `x` starts in the middle and the model carries no state for it, or there is more than one
+                epoch.
         """
         self._assert_compile_called("fit")
+        compilation.check_scope(self._untracked.strategy)
+        check_renewed(self.target, kwargs.get("callbacks"))
         share = replicas.worker_index(self.distribute_strategy), replicas.num_workers(self.distribute_strategy)
         check_windows("x", x, y, self.vocabulary_size, share)
         check_lanes("x", x, self.distribute_strategy.num_replicas_in_sync)
@@ -107,6 +112,7 @@ class WindowTraining(keras.Model):
         check_epochs("x", x, kwargs.get("epochs", 1) - kwargs.get("initial_epoch", 0))
         if validation_data is not None:
             check_windows("validation_data", validation_data, None, self.vocabulary_size, share)
+            check_start("validation_data", validation_data)
             validation_data = replicas.evaluation_lanes(validation_data, self.distribute_strategy)
         self._trace_for("train_function", x)
         x = replicas.lanes_of_this_worker(x, self.distribute_strategy)
@@ -124,36 +130,41 @@ class WindowTraining(keras.Model):
             `loss` (cross-entropy a token, nats) and `perplexity`.
 
         Raises:
-            ValueError: If the model is not compiled, `x` is no data set of `models.windows`, or a token is not in the
-                vocabulary.
+            ValueError: If the model is not compiled or belongs to another strategy, `x` is no data set of
+                `models.windows` or does not start at window 0, or a token is not in the vocabulary.
         """
         if not kwargs.get("_use_cached_eval_dataset"):  # set by `fit`, which has checked its data
             self._assert_compile_called("evaluate")
+            compilation.check_scope(self._untracked.strategy)
             check_windows("x", x, y, self.vocabulary_size)
+            check_start("x", x)
             x = replicas.evaluation_lanes(x, self.distribute_strategy)
         self._trace_for("test_function", x)
         return super().evaluate(x, **kwargs)
 
-    def predict(self, x: Windows | tf.Tensor | np.ndarray, **kwargs: Any) -> np.ndarray:
+    def predict(self, x: Windows | tf.Tensor | np.ndarray, batch_size: int | None = None, **kwargs: Any) -> np.ndarray:
         """Computes logits, as `keras.Model.predict` does.
 
         Args:
             x: Ids [rows, time], each row read from the zero state, or a data set of `models.windows`.
-            **kwargs: Arguments of `keras.Model.predict`, such as `batch_size`.
+            batch_size: Rows of ids that are read at once. Default None: 32.
+            **kwargs: Further arguments of `keras.Model.predict`, such as `verbose`.
 
         Returns:
             Logits [rows, time, V], a NumPy array; for a data set the lanes of its first window come first.
 
         Raises:
-            ValueError: If there are several workers, or `x` is a data set whose lanes do not divide among the replicas.
+            ValueError: If there are several workers, or `x` is a data set whose lanes do not divide among the replicas
+                or that does not start at window 0.
         """
         if replicas.num_workers(self.distribute_strategy) > 1:
             raise ValueError("predict does not run on several workers. Load the saved model in one process instead.")
         if isinstance(x, tf.data.Dataset):
             check_windows("x", x, None, self.vocabulary_size)
+            check_start("x", x)
             check_lanes("x", x, self.distribute_strategy.num_replicas_in_sync)
             self._trace_for("predict_function", x)
-        return super().predict(x, **kwargs)
+        return super().predict(x, batch_size=batch_size, **kwargs)
 
     def train_step(self, data: Window) -> dict[str, tf.Tensor]:
         """Updates the weights from one window, for `keras.Model.fit`.
@@ -244,7 +255,11 @@ class WindowTraining(keras.Model):
         Args:
             temperature: The new τ, or None (default) to keep it.
             gamma: The new γ, or None (default) to keep it.
+
+        Raises:
+            ValueError: If the model has no augmented loss, τ is not more than 0, or γ is less than 0.
         """
+        check_loss(self.augmented, temperature, gamma, None, self.target)
         weights = self._untracked.loss_weights
         for name, value in {"temperature": temperature, "gamma": gamma}.items():
             if value is None:
@@ -255,6 +270,7 @@ class WindowTraining(keras.Model):
                 if self.train_function is not None:  # it was traced with the constant
                     self.make_train_function(force=True)
             weights[name].assign(value)
+            setattr(self, name, value)  # what is saved with the model
 
     @property
     def steps_done(self) -> int:

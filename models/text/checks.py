@@ -78,6 +78,20 @@ def check_carried(name: str, data: Any, carried_lanes: int) -> None:
         )
 
 
+def check_start(name: str, data: Any) -> None:
+    """Checks that windows to evaluate start at the beginning of their lanes.
+
+    Args:
+        name: Name of the argument, for messages.
+        data: A data set of `models.windows`.
+
+    Raises:
+        ValueError: If they start later.
+    """
+    if start := getattr(data, "start", 0):
+        raise ValueError(f"{name}: it starts at window {start}, expected windows that start at window 0.")
+
+
 def check_epochs(name: str, data: Any, epochs: int) -> None:
     """Checks that windows that start in the middle of their lanes are trained on once.
 

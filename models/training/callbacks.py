@@ -5,7 +5,6 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import keras
-import tensorflow as tf
 
 from models.training.schedules import Schedule
 
@@ -79,32 +78,6 @@ class AugmentedLossSchedule(keras.callbacks.Callback):
         step = self.model.steps_done
         values = {name: s.at(step, self._steps_per_epoch) for name, s in self._schedules.items() if s}
         self.model.set_loss_weights(**values)
-
-
-class TargetEmbedding(keras.callbacks.Callback):
-    """Renews the copy of the embedding that the estimated target distribution is made from.
-
-    Args:
-        interval: Steps between two renewals of a "held" copy.
-        decay: Share of itself that an "average" copy keeps at every step, in [0, 1).
-    """
-
-    def __init__(self, interval: int, decay: float):
-        super().__init__()
-        self._interval, self._decay = interval, decay
-
-    def on_train_batch_end(self, batch, logs=None):
-        """Renews the copy after the step, where it is due.
-
-        Args:
-            batch: Ignored: `steps_done` of the model counts the steps.
-            logs: Ignored.
-        """
-        table, embedding = self.model.target_table, self.model.embedding.embeddings
-        if self.model.target == "average":
-            table.assign(table + (1.0 - self._decay) * (tf.convert_to_tensor(embedding) - table))
-        elif self.model.steps_done % self._interval == 0:
-            table.assign(embedding)
 
 
 class AverageWeights(keras.callbacks.Callback):

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import keras
 
+from models.fitting.target_embedding import TargetEmbedding
 from models.language_model import LanguageModel
 from models.settings import Recipe
 from models.text.checks import check_lanes
@@ -21,7 +22,6 @@ from models.training.callbacks import (
     AverageWeights,
     FreezeEmbedding,
     StopWhenDiverged,
-    TargetEmbedding,
 )
 from models.training.optimizers import make_optimizer
 from models.training.resumable_epochs import ResumableEpochs
@@ -65,7 +65,8 @@ class Training:
         folder: Folder of the checkpoints, which is made if it is missing.
         callbacks: Further Keras callbacks. In `on_epoch_end` the epoch's record is the last of `history`.
         should_stop: Called after every step. If it returns true, on any worker, `run` writes a checkpoint and raises
-            `TrainingStopped`.
+            `TrainingStopped`. From an epoch's last step to the end of its validation nothing is written: the newest
+            checkpoint is the one before.
 
     Attributes:
         history: dicts of `epoch` (from 1), `train_perplexity` (with dropout), `valid_perplexity`, `learning_rate`,

@@ -134,7 +134,7 @@ class ResumableEpochs(keras.callbacks.Callback):
             "tokens_per_second": self.tokens_per_second,
             "seconds": self.train_seconds + time.monotonic() - self._started,
         }
-        self.history.append({key: round(float(v), 6) if key != "epoch" else v for key, v in record.items()})
+        self.history.append({key: _rounded(float(v)) if key != "epoch" else v for key, v in record.items()})
         if self._training.best_epoch == epoch + 1:
             self._checkpoint.save("best", weights=self._weights())
         self.window, self.train_seconds = 0, 0.0
@@ -171,3 +171,8 @@ class ResumableEpochs(keras.callbacks.Callback):
             trained = model.optimizer._trainable_variables
             averages = {id(v): a for v, a in zip(trained, model.optimizer._model_variables_moving_average, strict=True)}
         return [averages.get(id(v), v).numpy() for v in model.weights]
+
+
+def _rounded(value: float) -> float:
+    """Rounds to six decimals, or to six digits where a value, such as a learning rate, is small."""
+    return round(value, 6) if abs(value) >= 1 else float(f"{value:.6g}")

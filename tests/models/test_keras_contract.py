@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from models import LanguageModel, OnePassSGD, TokenStream, windows
+from models import LanguageModel, OnePassSGD, TargetEmbedding, TokenStream, windows
 from models.settings import Recipe
 from models.training.resumable import Training, compile_model
 from tests.models import reference
@@ -216,13 +216,61 @@ def test_a_frozen_embedding_stays_and_the_rest_trains():
     assert moved == [False] + [True] * (len(moved) - 1)
 
 
-def test_a_mixed_policy_rounds_products_and_nothing_else():
+def test_a_mixed_policy_keeps_float32_weights_and_learns_alike():
     exact, mixed = make(), make(dtype="mixed_bfloat16")
     same(exact, mixed)
     assert {w.dtype for w in mixed.weights} == {"float32"} and mixed(np.array([[1, 2]])).dtype == tf.float32
     found, expected = (m.fit(train(), epochs=1, verbose=0).history["loss"] for m in (mixed, exact))
     assert found != expected
     np.testing.assert_allclose(found, expected, rtol=1e-2)
+
+
+def test_sgd_in_one_pass_can_be_used_in_a_loop_of_ones_own_and_without_a_bound():
+    model = make(OnePassSGD(0.5, global_clipnorm=0.0))
+    before = model.get_weights()
+    model.fit(train(), verbose=0)
+    trained = model.get_weights()
+    assert all(np.abs(a - b).max() > 0 for a, b in zip(before, trained, strict=True))
+    gradients = [tf.ones_like(variable) for variable in model.trainable_variables]
+    model.optimizer.apply(gradients, model.trainable_variables)
+    for old, new in zip(trained, model.get_weights(), strict=True):
+        np.testing.assert_allclose(new, old - 0.5, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("target", ["held", "average"])
+def test_a_copy_of_the_embedding_is_renewed_by_its_callback(target):
+    model = make(target=target, gradient_through_target=False)
+    refused("callbacks: nothing renews the copy .*TargetEmbedding", model.fit, train())
+    before = model.target_table.numpy()
+    model.fit(train(), callbacks=[TargetEmbedding(interval=2, decay=0.5)], verbose=0)
+    moved, table = np.abs(model.target_table - before).max(), model.target_table.numpy()
+    assert moved > 0 and np.abs(table - model.embedding.embeddings).max() < np.abs(before - table).max()
+
+
+def test_changed_loss_weights_are_saved_with_the_model(tmp_path):
+    model = make()
+    model.set_loss_weights(temperature=7.0, gamma=0.1)
+    model.save(tmp_path / "model.keras")
+    loaded = keras.saving.load_model(tmp_path / "model.keras")
+    assert (loaded.temperature, loaded.gamma) == (7.0, 0.1)
+    copies = [LanguageModel.from_config(m.get_config()) for m in (model, loaded)]
+    assert [copy.temperature for copy in copies] == [7.0, 7.0]
+    refused("temperature: found 0", model.set_loss_weights, temperature=0)
+    plain = LanguageModel(VOCABULARY, 8, augmented=False)
+    refused("gamma: found 0.1 with augmented=False", plain.set_loss_weights, gamma=0.1)
+    refused("target: found held with augmented=False", LanguageModel, VOCABULARY, 8, augmented=False, target="held")
+    refused("vocabulary_size: found 1, expected at least 2", LanguageModel, 1, 8)
+    refused("init_scale: found nan", LanguageModel, VOCABULARY, 8, init_scale=float("nan"))
+
+
+def test_keras_exports_the_model(tmp_path):
+    model = make(compiled=False)
+    model.export(tmp_path / "exported", verbose=False)
+    ids = np.array([[1, 2, 3]], np.int32)
+    loaded = tf.saved_model.load(str(tmp_path / "exported"))
+    found = loaded.serve(ids)
+    np.testing.assert_allclose(found, model(ids), rtol=1e-5, atol=1e-6)
+    assert model.predict(ids, 1, verbose=0).shape == found.shape
 
 
 def refused(match, call, *arguments, **options):
@@ -245,6 +293,15 @@ def test_data_and_options_that_cannot_be_trained_are_refused_before_the_first_st
     refused("validation_data: token 17", model.fit, train(), validation_data=windows(wrong, 1, 30))
     assert model.optimizer.iterations == 0
     model.fit(train(), verbose=0)
+    later = windows(TEXT, BATCH, TIME, 2)
+    refused("x: it starts at window 2, expected", model.evaluate, later)
+    refused("x: it starts at window 2, expected", model.predict, later)
+    refused("validation_data: it starts at window 2, expected", model.fit, train(), validation_data=later)
+    parts = keras.optimizers.MultiOptimizer(keras.optimizers.OptimizerMap(keras.optimizers.SGD()))
+    refused("optimizer: the parts of a MultiOptimizer", model.compile, parts)
+    with tf.distribute.MirroredStrategy(["CPU:0"]).scope():
+        refused("create it inside the scope", model.fit, train())
+        refused("create it inside the scope", model.evaluate, train())
     refused("x: it starts at window 2, and so would each of the 2", model.fit, windows(TEXT, BATCH, TIME, 2), epochs=2)
     model.fit(windows(TEXT, BATCH, TIME, 2), epochs=3, initial_epoch=2, verbose=0)
 

@@ -87,6 +87,15 @@ def test_a_trial_that_diverges_is_stopped_and_counted(finished):
     assert trials["counts"]["completed"] == 3
 
 
+def test_a_trial_whose_averaged_weights_lag_behind_is_completed(tmp_path):
+    search_process.write(tmp_path)
+    trainer = search_process.DEFAULT | {"ema": 0.9999, "epochs": 4}
+    options = parameters(algorithm="grid", space=GRID, max_trials=9, trainer=trainer)
+    executor.execute(inputs_of(tmp_path), outputs_of(tmp_path), options, context_of(tmp_path))
+    found = {trial["values"]["learning_rate"]: trial["status"] for trial in trials_of(tmp_path)["trials"]}
+    assert found == {0.3: "completed", 0.4: "completed", 500.0: "diverged", 0.5: "completed"}
+
+
 def test_values_that_make_no_setting_together_fail_their_trial_alone(tmp_path):
     search_process.write(tmp_path)
     space = [{"name": name, "kind": "choice", "values": [True, False]} for name in ("tie_embeddings", "output_bias")]

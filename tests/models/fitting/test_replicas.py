@@ -79,3 +79,25 @@ def test_each_replica_keeps_the_state_of_its_own_lanes(runs, replicas, dropped):
 
 def test_dropout_changes_what_is_learned(runs):
     assert np.abs(runs[1, "nothing"]["loss"] / runs[1, "hidden states"]["loss"] - 1).max() > 0.01
+
+
+WORKER_OF_TWO = """
+import numpy as np
+import tensorflow as tf
+devices = [tf.config.LogicalDeviceConfiguration()] * 2
+tf.config.set_logical_device_configuration(tf.config.list_physical_devices("CPU")[0], devices)
+from models import windows
+from models.fitting import replicas
+strategy = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
+replicas.num_workers, replicas.worker_index = lambda strategy: 2, lambda strategy: 0
+data = windows(np.arange(2, 402) % 50, batch_size=4, sequence_length=10)
+mine = replicas.lanes_of_this_worker(data, strategy)
+read = [strategy.experimental_local_results(window[1]) for window in mine]
+assert int(mine.cardinality) == int(data.cardinality()) == len(read) > 1, (mine.cardinality, len(read))
+assert all(len(parts) == 2 for parts in read)
+"""
+
+
+def test_an_epoch_of_a_worker_with_two_devices_has_as_many_steps_as_windows():
+    done = subprocess.run([sys.executable, "-c", WORKER_OF_TWO], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr[-3000:]
