@@ -103,11 +103,12 @@ class BoundedConnection(HttpToolsProtocol):
             self._parse(part)  # may be whole requests, after which the next head has the whole room
 
     def _parse(self, data: bytes) -> None:
+        """Feeds the parser. A request with `Upgrade`, whose body it leaves out, is fed again without that field."""
         while data:
             try:
                 self.parser.feed_data(data)
                 return
-            except httptools.HttpParserUpgrade as upgrade:  # at the end of the head; the parser leaves out the body
+            except httptools.HttpParserUpgrade as upgrade:  # its argument is the place where the head ends
                 data, self._plain_head = self._plain_head + data[upgrade.args[0] :], b""
                 self.parser = httptools.HttpRequestParser(self)
                 self.parser.set_dangerous_leniencies(lenient_data_after_close=True)  # as uvicorn does
