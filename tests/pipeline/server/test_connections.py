@@ -8,6 +8,7 @@ import httpx
 import pytest
 
 from pipeline.server import connections
+from pipeline.server.app import Access
 from tests.pipeline.server.serving_folder import make_serving, push, serve
 from tests.pipeline.server.test_hostile import wait_for
 
@@ -94,6 +95,16 @@ def test_large_headers_within_the_limit_and_large_bodies_are_taken(port):
             assert answer.status_code == 200
             answer = client.post("/v1/models/lm:predict", content=b" " * 7_000_000 + BODY)
             assert answer.status_code == 200
+
+
+def test_headers_after_a_body_are_bounded_for_a_client_without_the_token(serving):
+    with serve(serving, Access(token=b"0123456789abcdef")) as address:
+        with connect(int(address.rpartition(":")[2])) as connection:
+            connection.sendall(CHUNKED + b"0\r\nX-Header: ")
+            assert connection.recv(12) == b"HTTP/1.1 401"
+            with pytest.raises(OSError):
+                for _ in range(100_000):  # 100 MB
+                    connection.sendall(b"a" * 1000)
 
 
 def test_headers_after_a_body_are_left_out(port):
