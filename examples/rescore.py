@@ -3,8 +3,8 @@
     python examples/rescore.py MODEL CANDIDATES [WEIGHT]
 
 MODEL is a pushed version, such as output/serving/1. CANDIDATES is a text file with a candidate a line, three columns
-separated by tabs: the name of the recording, the recogniser's score (a natural logarithm), the text. WEIGHT is the
-factor of the language model's score in the sum of both scores (default: 0.5).
+separated by tabs: the name of the recording, the recogniser's score (a natural logarithm), the text. Blank lines are
+left out. WEIGHT is the factor of the language model's score in the sum of both scores (default: 0.5).
 
 It needs tensorflow and tensorflow-text, and nothing of this project. To score every line of a large file instead, use
 `python -m pipeline.score`.
@@ -18,6 +18,31 @@ import tensorflow as tf
 import tensorflow_text  # noqa: F401  (registers the operations of the model's tokenizer)
 
 BATCH_SIZE = 32
+
+
+def read_candidates(path: str) -> list[tuple[str, float, str]]:
+    """Reads the candidates.
+
+    Args:
+        path: The text file.
+
+    Returns:
+        (name of the recording, the recogniser's score, text) of each.
+
+    Raises:
+        ValueError: If a line has other columns.
+    """
+    rows = []
+    for number, line in enumerate(Path(path).read_text(encoding="utf-8").split("\n"), 1):
+        if not line.strip():
+            continue
+        try:
+            name, score, text = line.split("\t")
+            rows.append((name, float(score), text))
+        except ValueError:
+            expected = "a name, a score and a text, separated by tabs"
+            raise ValueError(f"{path}, line {number}: found {line[:100]!r}; expected {expected}.") from None
+    return rows
 
 
 def log_probabilities(model_dir: str, texts: list[str]) -> list[float]:
@@ -43,12 +68,15 @@ def main() -> None:
     if not 3 <= len(sys.argv) <= 4:
         sys.exit("usage: python examples/rescore.py MODEL CANDIDATES [WEIGHT]")
     weight = float(sys.argv[3]) if len(sys.argv) == 4 else 0.5
-    rows = [line.split("\t") for line in Path(sys.argv[2]).read_text(encoding="utf-8").splitlines()]
+    try:
+        rows = read_candidates(sys.argv[2])
+    except ValueError as error:
+        sys.exit(str(error))
     scores = log_probabilities(sys.argv[1], [text for _, _, text in rows])
 
     candidates = collections.defaultdict(list)
     for (name, first_score, text), score in zip(rows, scores, strict=True):
-        candidates[name].append((float(first_score) + weight * score, text))
+        candidates[name].append((first_score + weight * score, text))
     for name, scored in candidates.items():
         total, text = max(scored)
         print(f"{name}\t{total:.3f}\t{text}")

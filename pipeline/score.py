@@ -30,9 +30,9 @@ ADAPTIVE_LINES_AT_ONCE = 32  # lines that are written together
 
 EPILOG = """\
 Each line of the output is a JSON object for a line of the input, in order: log_probability (natural logarithm),
-num_tokens (the line's end counted), perplexity (1 where the line is blank). The file appears once it is complete; give
-the same command again to resume one that was interrupted, unless it reads standard input. With --beam-arg the files
-are scored by Beam workers.
+num_tokens (the line's end counted; none where the line is blank, unless the model keeps blank lines), perplexity (1
+without tokens). The file appears once it is complete; give the same command again to resume one that was interrupted,
+unless it reads standard input. With --beam-arg the files are scored by Beam workers.
 exit codes: 0 done; 1 an input broke off, the output cannot be written or the workers failed; 2 bad usage, nothing
 started."""
 

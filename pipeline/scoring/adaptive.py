@@ -91,7 +91,7 @@ class AdaptiveScorer:
                 _, length = waiting.popleft()
                 yield self._result(carried[:length])
                 carried, done = carried[length:], done + length
-        for _ in waiting:  # blank lines at the end
+        for _ in waiting:  # lines without tokens at the end
             yield self._result(carried[:0])
 
     def _result(self, scores: np.ndarray) -> str:
@@ -104,8 +104,8 @@ class AdaptiveScorer:
         return json.dumps({key: float(str(np.float32(v))) if key != "num_tokens" else v for key, v in values.items()})
 
     def _tokens(self, lines: Iterable[bytes]) -> Iterator[tuple[list[int], np.ndarray]]:
-        """Yields groups of lines: the number of tokens of each line, and all their tokens."""
+        """Yields groups of lines: the number of tokens of each line with its newline, and all their tokens."""
         lines = iter(lines)
         while group := list(itertools.islice(lines, LINES_AT_ONCE)):
-            ids = self._model.tokenize(group)
+            ids = self._model.tokenize([line + b"\n" for line in group])
             yield [len(row) for row in ids], np.concatenate(ids).astype(np.int32)

@@ -27,10 +27,11 @@ class Scorer:
         self._pool = ThreadPoolExecutor(os.cpu_count())
 
     def score(self, lines: Sequence[bytes]) -> tuple[list[str], int]:
-        """Scores lines. A blank line has no token, log-probability 0 and perplexity 1.
+        """Scores lines. One without tokens has log-probability 0 and perplexity 1.
 
         Args:
-            lines: The lines, without newlines.
+            lines: The lines, without newlines. They are read with them, so that a blank line has an `<eos>` where the
+                model keeps blank lines.
 
         Returns:
             A JSON object for each line, in order, and the number of tokens in all.
@@ -55,7 +56,7 @@ class Scorer:
         return results, num_tokens
 
     def _run(self, lines: Sequence[bytes], batch: Sequence[int]) -> list:
-        outputs = self._score(text=tf.constant([lines[place] for place in batch]))
+        outputs = self._score(text=tf.constant([lines[place] + b"\n" for place in batch]))
         return [outputs[name].numpy() for name in ("log_probability", "num_tokens", "perplexity")]
 
 

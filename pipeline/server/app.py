@@ -10,6 +10,7 @@ import contextlib
 import logging
 import re
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -61,6 +62,28 @@ class _Gate:
         await self._app(scope, receive, send)
 
 
+class _API:
+    """Answers requests to `/v1/...`, and counts what each holds until its client has taken the answer."""
+
+    def __init__(self, serving: ModelServer):
+        self._serving = serving
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        async def send_in_parts(message: Any) -> None:
+            """Waits at the end of the answer until the client has taken it, but for the last kilobytes."""
+            last = message["type"] == "http.response.body"
+            await send(message | {"more_body": True} if last else message)
+            if last:
+                await send({"type": "http.response.body"})
+
+        with self._serving.holding() as hold:
+            response = await _answer(self._serving, Request(scope, receive), hold)
+            try:
+                await response(scope, receive, send_in_parts)
+            except asyncio.CancelledError:  # the server stops and its grace period is over
+                self._serving.cut_off += 1
+
+
 def make_app(serving: ModelServer, watch_seconds: float = 1.0, access: Access = Access()) -> Starlette:  # noqa: B008 (frozen)
     """Creates the application. While it runs, it looks for new versions and for clients that have left.
 
@@ -77,9 +100,6 @@ def make_app(serving: ModelServer, watch_seconds: float = 1.0, access: Access = 
         yield
         for watch in watches:
             watch.cancel()
-
-    async def api(request: Request) -> Response:
-        return await _answer(serving, request)
 
     async def health(request: Request) -> Response:
         del request
@@ -100,7 +120,7 @@ def make_app(serving: ModelServer, watch_seconds: float = 1.0, access: Access = 
 
     methods = ["GET", "POST", "PUT", "DELETE", "PATCH", "OPTIONS"]
     routes = [
-        Route("/v1/{path:path}", api, methods=methods),
+        Route("/v1/{path:path}", _API(serving), methods=methods),
         Route("/healthz", health),
         Route("/metrics", metrics),
         Route("/monitoring/prometheus/metrics", metrics),  # TensorFlow Serving's address for them
@@ -110,23 +130,29 @@ def make_app(serving: ModelServer, watch_seconds: float = 1.0, access: Access = 
     return Starlette(routes=routes, lifespan=lifespan, middleware=[Middleware(_Gate, access=access)])
 
 
-async def _answer(serving: ModelServer, request: Request) -> Response:
-    """Answers a request to `/v1/...` as TensorFlow Serving does, errors included."""
+async def _answer(serving: ModelServer, request: Request, hold: Callable[[int], None]) -> Response:
+    """Answers a request to `/v1/...` as TensorFlow Serving does, errors included.
+
+    Args:
+        serving: The model.
+        request: The request.
+        hold: Called with the number of bytes before some are kept.
+    """
     start, path, signature = time.perf_counter(), request.url.path, ""
     predicting = request.method == "POST" and (match := PREDICT.fullmatch(path))
     try:
         if predicting:
             _check_model(serving, match, "Servable not found for request: Latest({})")
-            with serving.holding() as hold:
-                document, large = await read_document(request, serving.limits.body_bytes, hold)
-                asked = document.get("signature_name") or "serving_default"
-                signature = asked if _knows(serving, asked) else ""
-                if match["method"].lower() != "predict":
-                    raise RequestError(400, f"The model has no signature for {match['method']}: ask with :predict.")
-                with serving.answering(request):
-                    layout, outputs = await serving.predict(document, _version(match), large)
-                    large = sum(output.size for output in outputs.values()) > LARGE_OUTPUT
-                    body = await in_thread_if(large, tensors.from_tensors, outputs, layout)
+            document, large = await read_document(request, serving.limits.body_bytes, hold)
+            asked = document.get("signature_name") or "serving_default"
+            signature = asked if _knows(serving, asked) else ""
+            if match["method"].lower() != "predict":
+                raise RequestError(400, f"The model has no signature for {match['method']}: ask with :predict.")
+            with serving.answering(request):
+                layout, outputs = await serving.predict(document, _version(match), large)
+                large = sum(output.size for output in outputs.values()) > LARGE_OUTPUT
+                body = await in_thread_if(large, tensors.from_tensors, outputs, layout)
+            hold(len(body))
             response = Response(body, media_type="application/json")
         elif request.method == "GET" and (match := STATUS.fullmatch(path)):
             response = _json(_describe(serving, match), indent=True)

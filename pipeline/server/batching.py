@@ -17,10 +17,12 @@ Tensors = Mapping[str, np.ndarray]
 MAX_BATCH_ROWS = 64  # rows of a batch of several requests
 MAX_BATCH_BYTES = 256 * 1024  # padded size of a batch: bytes of its longest text times its rows
 MAX_BATCH_WORDS = 8000  # words that a batch writes: its longest continuation times its rows
+MAX_BATCH_NUMBERS = 2_000_000  # numbers that a batch answers with, as of `step`: those of a row times its rows
 MAX_WAITING = 1000  # requests of one signature that may wait
 RUNNING = 2  # batches of one signature at a time, so that a long request does not delay the short ones
 LONG_REQUEST_BYTES = 64 * 1024  # bytes, padding included, that make a request a long one
 LONG_REQUEST_WORDS = 1000  # words to write that make a request a long one
+LONG_REQUEST_NUMBERS = 500_000  # numbers to answer with that make a request a long one
 
 
 @dataclass(eq=False)  # compared by identity, as tensors have no simple equality
@@ -37,6 +39,7 @@ class _Size:
     rows: int
     longest: int  # bytes of its longest text
     words: int  # to write, in its longest continuation
+    width: int  # numbers to answer with, in each row
     kind: tuple  # only requests of the same kind run together
 
     def with_(self, other: "_Size") -> "_Size":
@@ -45,12 +48,17 @@ class _Size:
         Args:
             other: The size of what is added.
         """
-        return _Size(self.rows + other.rows, max(self.longest, other.longest), max(self.words, other.words), self.kind)
+        longest, words = max(self.longest, other.longest), max(self.words, other.words)
+        return _Size(self.rows + other.rows, longest, words, self.width, self.kind)
 
     @property
     def is_long(self) -> bool:
         """Whether it takes so long that only one such request may run at a time."""
-        return self.rows * self.longest > LONG_REQUEST_BYTES or self.rows * self.words > LONG_REQUEST_WORDS
+        return (
+            self.rows * self.longest > LONG_REQUEST_BYTES
+            or self.rows * self.words > LONG_REQUEST_WORDS
+            or self.rows * self.width > LONG_REQUEST_NUMBERS
+        )
 
     @property
     def fits(self) -> bool:
@@ -59,6 +67,7 @@ class _Size:
             self.rows <= MAX_BATCH_ROWS
             and self.rows * self.longest <= MAX_BATCH_BYTES
             and self.rows * self.words <= MAX_BATCH_WORDS
+            and self.rows * self.width <= MAX_BATCH_NUMBERS
         )
 
 
@@ -105,6 +114,7 @@ class Batcher:
         executor: Where the model runs.
         observe: Called with the number of requests of each batch.
         long_requests: Shared by all signatures.
+        width: Numbers in the answer to each example; see `served_model.Signature`.
 
     Attributes:
         running: Number of batches that are running.
@@ -116,11 +126,13 @@ class Batcher:
         executor: Executor,
         observe: Callable[[int], None],
         long_requests: LongRequests,
+        width: int = 0,
     ):
         self._prepare = prepare
         self._executor = executor
         self._observe = observe
         self._long_requests = long_requests
+        self._width = width
         self._waiting: deque[_Request] = deque()
         self.running = 0
         self._tasks: set[asyncio.Task] = set()
@@ -142,7 +154,7 @@ class Batcher:
         if len(self._waiting) >= MAX_WAITING:
             raise RequestError(503, f"{MAX_WAITING} requests are waiting already: the server is overloaded. Try later.")
         loop = asyncio.get_running_loop()
-        request = _Request(inputs, _measure(inputs), loop.create_future())
+        request = _Request(inputs, _measure(inputs, self._width), loop.create_future())
         self._waiting.append(request)
         loop.call_soon(self._start)  # runs after the requests that have already arrived
         try:
@@ -222,15 +234,15 @@ def _answers(call: Callable[[Tensors], Tensors], batch: list[_Request]) -> list[
     return [_rows_of(outputs, end - request.size.rows, end) for request, end in zip(batch, ends, strict=True)]
 
 
-def _measure(inputs: Tensors) -> _Size:
+def _measure(inputs: Tensors, width: int) -> _Size:
     sizes = {tensor.shape[0] if tensor.ndim else -1 for tensor in inputs.values()}
     texts = [value for tensor in inputs.values() if tensor.dtype == np.object_ for value in tensor.flat]
     longest = max(map(len, texts), default=0)
     words = max(int(inputs["max_words"].max(initial=0)), 0) if "max_words" in inputs else 0
     rows = max(sizes, default=0)
     if len(sizes) != 1 or sizes & {-1, 0}:
-        return _Size(rows, longest, words, (object(),))  # a unique kind: nothing runs with it
-    size = _Size(rows, longest, words, ())
+        return _Size(rows, longest, words, width, (object(),))  # a unique kind: nothing runs with it
+    size = _Size(rows, longest, words, width, ())
     # A batch takes as long as its longest text and continuation, so requests of similar length run together.
     bounds = ((longest // 256).bit_length(), (words // 32).bit_length(), size.is_long)
     kind = (*((name, tensor.shape[1:]) for name, tensor in sorted(inputs.items())), bounds)

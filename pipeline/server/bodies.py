@@ -37,8 +37,8 @@ async def read_document(request: Request, limit: int, hold: Callable[[int], None
     async for chunk in request.stream():
         if len(body) + len(chunk) > limit:
             raise _too_large(limit)
-        body += chunk
         hold(len(chunk))
+        body += chunk
     if compressed:
         plain = await in_thread_if(len(body) > SMALL_BODY // 8, decompress, bytes(body), limit)
         hold(len(plain))

@@ -10,11 +10,12 @@ import itertools
 import resource
 from typing import Any
 
+import httptools
 import orjson
 import uvicorn
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
-HEAD_BYTES = 64 * 1024  # size of the request line and the headers
+HEAD_BYTES = 64 * 1024  # the request line and the headers; also what is sent between or after the chunks of a body
 HEAD_SECONDS = 10.0  # from a connection's or request's first byte to the end of its headers
 BODY_SECONDS = 30.0  # from the end of the headers to the end of the body
 UNSENT_SECONDS = 30.0  # how long a client may read nothing of its answer
@@ -57,7 +58,8 @@ class BoundedConnection(HttpToolsProtocol):
         super().__init__(*args, **kwargs)
         self._max_connections = max_connections
         self._reading_head = True
-        self._head_bytes = 0
+        self._head_bytes = 0  # of the head, or since the last bytes of the body
+        self._plain_head = b""  # the head without Upgrade, while a request that has one is read again
         self._turn = next(TURNS)  # lower values have been in their state for longer
         self._deadline: float | None = self.loop.time() + HEAD_SECONDS  # None while the client need not send anything
         self._unsent, self._unsent_since = 0, self.loop.time()
@@ -68,9 +70,11 @@ class BoundedConnection(HttpToolsProtocol):
         super().connection_made(transport)
         self._look = self.loop.call_later(LOOK_SECONDS, self._check_time)
         if len(self.connections) > self._max_connections:
-            idle = [connection for connection in self.connections if not connection.is_answering]
-            # If all other connections are being answered, the oldest one is this one.
-            oldest = min(idle, key=lambda connection: connection._turn)
+            others = self.connections - {self}
+            idle = [other for other in others if not (other.is_answering or other.transport.get_write_buffer_size())]
+            taking = [other for other in others if not other.is_answering or other.cycle.response_started]
+            # Clients that take their answers slowly must not shut others out, either.
+            oldest = min(idle or taking or [self], key=lambda connection: connection._turn)
             oldest.transport.abort()
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -84,30 +88,62 @@ class BoundedConnection(HttpToolsProtocol):
         return self.cycle is not None and not self.cycle.response_complete and not self.cycle.more_body
 
     def data_received(self, data: bytes) -> None:
-        """Passes data on to the parser, a head only up to its largest size."""
+        """Passes data on to the parser: of a head, or between the bytes of a body, only up to the largest size."""
+        self._unset_keepalive_if_required()
         while data and not self.transport.is_closing():
-            if not self._reading_head:
-                super().data_received(data)
-                return
             if self._deadline is None:  # the first bytes of another request
                 self._turn, self._deadline = next(TURNS), self.loop.time() + HEAD_SECONDS
-            # The parser copies a head whenever more of it comes, so it gets no more than the largest size.
+            # The parser copies a field whenever more of it comes, also one after a body (a trailer).
             room = HEAD_BYTES - self._head_bytes
             if not room:
                 self._refuse(431, f"The request's headers have more than {HEAD_BYTES:,} bytes. Send fewer.")
                 return
-            head, data = data[:room], data[room:]
-            self._head_bytes += len(head)
-            super().data_received(head)  # may be whole requests, after which the next head has the whole room
+            part, data = data[:room], data[room:]
+            self._head_bytes += len(part)
+            self._parse(part)  # may be whole requests, after which the next head has the whole room
+
+    def _parse(self, data: bytes) -> None:
+        """Feeds the parser. A request with `Upgrade`, whose body it leaves out, is fed again without that field."""
+        while data:
+            try:
+                self.parser.feed_data(data)
+                return
+            except httptools.HttpParserUpgrade as upgrade:  # its argument is the place where the head ends
+                data, self._plain_head = self._plain_head + data[upgrade.args[0] :], b""
+                self.parser = httptools.HttpRequestParser(self)
+                self.parser.set_dangerous_leniencies(lenient_data_after_close=True)  # as uvicorn does
+            except httptools.HttpParserError:
+                self.logger.warning("Invalid HTTP request received.")
+                self.send_400_response("Invalid HTTP request received.")
+                return
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """Keeps a field of the head. Those after a body are left out, as nobody asks for them."""
+        if self._reading_head:
+            super().on_header(name, value)
 
     def on_headers_complete(self) -> None:
-        """Starts the time limit of the body."""
-        self._reading_head = False
+        """Starts the time limit of the body. A wish for another protocol (`Upgrade`) is ignored, as HTTP allows."""
+        plain = [(name, value) for name, value in self.headers if name != b"upgrade"]
+        if self.parser.should_upgrade() and len(plain) < len(self.headers):
+            version = self.parser.get_http_version().encode()
+            lines = [b"%s %s HTTP/%s" % (self.parser.get_method(), self.url, version)]
+            lines += [b"%s: %s" % field for field in plain]
+            self._plain_head = b"\r\n".join([*lines, b"", b""])
+            return
+        self._reading_head, self._head_bytes = False, 0
         self._turn, self._deadline = next(TURNS), self.loop.time() + BODY_SECONDS
         super().on_headers_complete()
 
+    def on_body(self, body: bytes) -> None:
+        """Passes on some of the body."""
+        self._head_bytes = 0
+        super().on_body(body)
+
     def on_message_complete(self) -> None:
         """Ends the time limit: the whole request has arrived."""
+        if self._plain_head:
+            return
         self._reading_head, self._head_bytes = True, 0
         self._turn, self._deadline = next(TURNS), None
         super().on_message_complete()
@@ -130,7 +166,7 @@ class BoundedConnection(HttpToolsProtocol):
     def _refuse(self, status: int, message: str) -> None:
         """Answers and closes the connection, or only closes it where an answer is on its way already."""
         self._deadline = None
-        if self.is_answering or (not self._reading_head and self.cycle.response_started):
+        if self.is_answering or self.pipeline or (not self._reading_head and self.cycle.response_started):
             self.transport.abort()
         elif not self.transport.is_closing():
             body = orjson.dumps({"error": message})

@@ -21,6 +21,7 @@ from pipeline.server.versions import Versions
 
 MAX_WORDS = 10_000  # longest continuation, whatever `max_words` is; the same as `models.serving.export.MAX_WORDS`
 LOOK_SECONDS = 0.5  # between two checks that clients are still connected
+SMALL_REQUEST = 64 * 1024  # bytes of body and answer that are taken however much the other requests hold
 
 
 @dataclass(frozen=True)
@@ -33,8 +34,9 @@ class Limits:
         padded_bytes: Bytes of the longest text times the number of texts; the memory for an answer grows with it.
         rows: Number of examples.
         words: Words to write: `max_words` times the number of prompts.
-        held_bytes: Bodies of all requests that are being received, wait or run.
-        seconds: Time from the request's arrival to its answer; 0 for no limit.
+        numbers: Numbers in an answer whose size does not depend on the texts, such as that of `step`.
+        held_bytes: Bodies and answers of all requests, from their arrival until the clients have taken the answers.
+        seconds: Time from the arrival of the request's whole body to its answer; 0 for no limit.
     """
 
     body_bytes: int = 8 * 2**20
@@ -42,6 +44,7 @@ class Limits:
     padded_bytes: int = 32 * 2**20
     rows: int = 10_000
     words: int = 20_000
+    numbers: int = 2_000_000
     held_bytes: int = 32 * 2**20
     seconds: float = 60.0
 
@@ -67,18 +70,25 @@ class Limits:
                 "are written for one request. Send the prompts in parts.",
             )
 
-    def check_rows(self, rows: int) -> None:
+    def check_rows(self, rows: int, width: int = 0) -> None:
         """Checks the number of a request's examples.
 
         Args:
             rows: The number.
+            width: Numbers in the answer to each; see `served_model.Signature`.
 
         Raises:
-            RequestError: If there are too many (400).
+            RequestError: If there are too many, or too many numbers to answer with (400).
         """
         if rows > self.rows:
             raise RequestError(
                 400, f"The request has {rows:,} examples; at most {self.rows:,} are taken. Send them in parts."
+            )
+        if rows * width > self.numbers:
+            raise RequestError(
+                400,
+                f"The answer to {rows:,} examples has {rows * width:,} numbers; at most {self.numbers:,} are sent for "
+                "one request. Send them in parts.",
             )
 
     def _check_texts(self, name: str, tensor: Any) -> None:
@@ -111,7 +121,7 @@ class ModelServer:
         versions: The versions, see `Versions`.
         metrics: The server's counters.
         cut_off: Number of requests that were still open when the server stopped.
-        held_bytes: Size of the bodies of all requests that are being received, wait or run.
+        held_bytes: Size of the bodies and answers of all requests whose clients have not taken the answers yet.
     """
 
     def __init__(self, name: str, folder: Path, number: int, limits: Limits, load: Callable[[Path, int], Any]):
@@ -188,27 +198,28 @@ class ModelServer:
 
     @contextlib.contextmanager
     def holding(self) -> Iterator[Callable[[int], None]]:
-        """Counts the bytes of a body among those of all requests, until its request is answered.
+        """Counts the bytes of a request's body and answer among those of all requests while the context lasts.
 
         Yields:
-            A function to call with the number of bytes that were added.
+            A function to call with the number of bytes before they are kept. A small request may always keep them; a
+            larger one as long as all requests together are within the limit.
 
         Raises:
-            RequestError: From that function, if all bodies together are too large (503).
+            RequestError: From that function, if all requests together hold too much (503).
         """
         own = 0
 
         def hold(size: int) -> None:
             nonlocal own
-            own += size
-            self.held_bytes += size
-            if self.held_bytes > self.limits.held_bytes:
+            if own + size > SMALL_REQUEST and self.held_bytes > self.limits.held_bytes:
                 raise RequestError(
                     503,
-                    f"The requests that wait have more than {self.limits.held_bytes:,} bytes together: the server is "
-                    "overloaded. Try later.",
+                    f"The requests and their answers have more than {self.limits.held_bytes:,} bytes together: the "
+                    "server is overloaded. Try later.",
                     {"Retry-After": "1"},
                 )
+            own += size
+            self.held_bytes += size
 
         try:
             yield hold
@@ -232,7 +243,7 @@ class ModelServer:
         with self.versions.use(version) as served:
             name = document.get("signature_name") or "serving_default"
             signature = served.model.signature(name)
-            self.limits.check_rows(tensors.rows(document))
+            self.limits.check_rows(tensors.rows(document), signature.width)
             layout, inputs = await in_thread_if(large, tensors.to_tensors, document, signature.inputs)
             self.limits.check(inputs)
             return layout, await served.batchers[name].submit(inputs)
@@ -260,8 +271,9 @@ class VersionWithQueues:
                 self._executor,
                 lambda requests, name=name: metrics.ran(name, requests),
                 long_requests,
+                signature.width,
             )
-            for name in model.signatures
+            for name, signature in model.signatures.items()
         }
 
     def close(self) -> None:

@@ -1,6 +1,7 @@
 """One version's SavedModel: its signatures, its metadata in TensorFlow Serving's form, and its answers."""
 
 import logging
+import math
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -24,6 +25,12 @@ class Signature:
 
     inputs: Mapping[str, TensorSpec]
     outputs: Mapping[str, TensorSpec]
+
+    @property
+    def width(self) -> int:
+        """Numbers and words in the answer to each example. Outputs as long as the example's text do not count."""
+        shapes = [spec.shape[1:] for spec in self.outputs.values()]
+        return sum(math.prod(shape) for shape in shapes if None not in shape)
 
 
 class ServedModel:

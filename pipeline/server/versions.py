@@ -14,6 +14,7 @@ from models.serving import saved_model
 from pipeline.server.errors import RequestError
 
 MAX_ENDED = 10  # versions that are no longer served, but whose state is still reported
+RETRY_SECONDS = 60.0  # until a version that could not be loaded is tried again, though its files are the same
 
 
 @dataclass
@@ -24,6 +25,7 @@ class _Entry:
     state: str = "LOADING"
     error: str = ""
     fingerprint: tuple = ()
+    failed: float = 0.0  # when it could not be loaded, by the clock of `time.monotonic`
     model: Any = None
     requests: int = 0
 
@@ -65,37 +67,49 @@ class Versions:
             return {}
 
     def refresh(self) -> None:
-        """Loads new versions and releases those that are no longer among the newest. Call it from one thread at a time.
+        """Loads the newest versions that can be loaded and releases the others. Call it from one thread at a time.
 
-        An older version is kept until a newer one is loaded: the last working model is served whatever happens to the
-        folder.
+        Versions whose folders are gone are kept only until another one is loaded: the last working model is served
+        whatever happens to the folder.
         """
-        found, loaded_or_freed = self.found(), False
-        wanted = list(found)[-self._number :]
-        for version in reversed(wanted):  # the newest first, as most requests use it
-            entry, fingerprint = self._entries.get(version), _fingerprint(found[version])
-            if entry and (entry.state == "AVAILABLE" or (entry.error and entry.fingerprint == fingerprint)):
-                continue
-            entry = self._entries[version] = _Entry(version, fingerprint=fingerprint)
-            start = time.perf_counter()
-            try:
-                entry.model = self._load(found[version], version)
-            except Exception as error:  # TensorFlow raises many kinds
-                # The reason may name files of this machine, which clients must not see.
-                entry.state, entry.error = "END", "It cannot be loaded; the server's log says why."
-                reason = f"{type(error).__name__}: {' '.join(str(error).split())[:500]}"
-                logging.error("Version %d cannot be served: %s", version, reason)
-                continue
-            loaded_or_freed = True
-            entry.state = "AVAILABLE"
-            logging.info("Version %d is served (loaded in %.1f s).", version, time.perf_counter() - start)
+        found, before = self.found(), self.available()
+        served: list[int] = []  # of those on the disk
+        for version in reversed(found):  # the newest first, as most requests use it
+            if len(served) == self._number:
+                break
+            if version in before or self._try_to_load(version, found[version]):
+                served.append(version)
         available = self.available()
-        kept = set(available[: self._number]) if wanted else set(available)
         with self._lock:
-            for version in set(available) - kept:
+            for version in set(available) - set(served or available):
                 self._entries[version].state = "UNLOADING"
-        if self._end_unused() or loaded_or_freed:
+        if self._end_unused() or set(available) - set(before):
             _exclude_from_collection()
+
+    def _try_to_load(self, version: int, path: Path) -> bool:
+        """Loads a version, unless requests still use it after it was released, or it could not be loaded just now.
+
+        Returns:
+            Whether it is loaded.
+        """
+        entry, fingerprint, start = self._entries.get(version), _fingerprint(path), time.monotonic()
+        if entry and entry.state == "UNLOADING":
+            return False
+        if entry and entry.error and entry.fingerprint == fingerprint and start - entry.failed < RETRY_SECONDS:
+            return False
+        entry = self._entries[version] = _Entry(version, fingerprint=fingerprint)
+        try:
+            entry.model = self._load(path, version)
+        except Exception as error:  # TensorFlow raises many kinds
+            # The reason may name files of this machine, which clients must not see.
+            entry.state, entry.error = "END", "It cannot be loaded; the server's log says why."
+            entry.failed = time.monotonic()
+            reason = f"{type(error).__name__}: {' '.join(str(error).split())[:500]}"
+            logging.error("Version %d cannot be served: %s", version, reason)
+            return False
+        entry.state = "AVAILABLE"
+        logging.info("Version %d is served (loaded in %.1f s).", version, time.monotonic() - start)
+        return True
 
     def available(self) -> list[int]:
         """Returns the versions that answer requests, newest first."""

@@ -72,9 +72,18 @@ def test_a_search_tries_the_configured_setting_and_others(texts, tmp_path):
 def test_rescoring_corrects_the_recogniser_where_the_model_is_better(trained, tmp_path):
     root, _ = trained
     candidates = tmp_path / "candidates.tsv"
-    candidates.write_text("a\t-1.0\talpha delta beta gamma\na\t-1.5\talpha beta gamma delta\nb\t-2.0\tzeta eta\n")
+    lines = ["a\t-1.0\talpha delta beta gamma", "a\t-1.5\talpha beta gamma delta", "", "b\t-2.0\tzeta\u2028eta"]
+    candidates.write_text("\n".join(lines) + "\n")
     done = run(sys.executable, "examples/rescore.py", str(root / "serving" / "1"), str(candidates), "1")
     assert done.returncode == 0, done.stderr
-    first, second = (line.split("\t") for line in done.stdout.splitlines())
+    first, second = (line.split("\t") for line in done.stdout.removesuffix("\n").split("\n"))
     assert first[0] == "a" and first[2] == "alpha beta gamma delta"
-    assert second[0] == "b" and second[2] == "zeta eta" and float(second[1]) < -2.0
+    assert second[0] == "b" and second[2] == "zeta\u2028eta" and float(second[1]) < -2.0
+
+
+@pytest.mark.parametrize("line", ["a\t-1.0", "a\t-1.0\talpha\tbeta", "a\tone\talpha"])
+def test_rescoring_names_a_line_that_it_cannot_read(tmp_path, line):
+    (tmp_path / "candidates.tsv").write_text(f"a\t-1.0\talpha\n{line}\n")
+    done = run(sys.executable, "examples/rescore.py", str(tmp_path), str(tmp_path / "candidates.tsv"))
+    assert done.returncode == 1 and "Traceback" not in done.stderr
+    assert f"candidates.tsv, line 2: found {line!r}; expected a name, a score and a text" in done.stderr

@@ -14,12 +14,15 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from models.serving import export
+from models.text.tokenizer import Tokenizer
 from pipeline import score
 from pipeline.exit_codes import FAILED, INTERRUPTED, USAGE_ERROR
 from pipeline.scoring import scorer, with_beam
 from pipeline.scoring.lines import LineReader
 from pipeline.scoring.resumable import ResumableOutput
 from pipeline.scoring.scorer import batches_of
+from tests.models.serving.exported import WORDS, make_model
 from tests.pipeline.server.serving_folder import push
 
 LINES = ["w1 w2", "", "w3 never-seen w4 " * 40, "  ", "w5", "café w1\r", *(f"w{i % 30} w2 w3" for i in range(60)), "w7"]
@@ -66,6 +69,16 @@ def test_each_line_gets_what_the_model_says_of_it_in_order(model, text, tmp_path
     ])  # fmt: skip
     assert found[1] == {"log_probability": 0.0, "num_tokens": 0, "perplexity": 1.0}
     assert [path.name for path in tmp_path.iterdir() if path.name.startswith("scores")] == ["scores.jsonl"]
+
+
+@pytest.mark.parametrize("more", [[], ["--adaptive", "cache"]])
+def test_a_blank_line_has_its_eos_where_the_model_keeps_blank_lines(tmp_path, more):
+    (tmp_path / "vocabulary.txt").write_text("\n".join(WORDS) + "\n")
+    tokenizer = Tokenizer("whitespace", False, True, tmp_path / "vocabulary.txt")
+    export.export(make_model(), tokenizer, tmp_path / "model", {})
+    (tmp_path / "text.txt").write_text("\n w1 w2 \n\n \nw3")
+    assert run(tmp_path / "model", tmp_path / "text.txt", "--output", tmp_path / "scores.jsonl", *more) == 0
+    assert [line["num_tokens"] for line in read(tmp_path / "scores.jsonl")] == [1, 3, 1, 1, 2]
 
 
 def test_gzip_and_standard_input_and_several_files(model, text, tmp_path, monkeypatch):

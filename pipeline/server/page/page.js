@@ -14,7 +14,8 @@ const problem = find("#problem");
 
 let about = { name: "lm", versions: [] };
 let panels = []; // one for each version shown, the newest first
-let asked = 0; // number of the latest text that was asked about
+let asking = new AbortController(); // stops the requests about the latest text
+let failed; // the function whose error is shown
 let timer;
 
 class Refused extends Error {}
@@ -23,34 +24,43 @@ async function fetchJSON(path, options) {
   let response;
   try {
     response = await fetch(path, options);
-  } catch {
+  } catch (error) {
+    if (isAbort(error)) throw error;
     throw new Refused("The server cannot be reached. Is it still running (python -m pipeline.serve)?");
   }
   let answer;
   try {
     answer = await response.json();
-  } catch {
+  } catch (error) {
+    if (isAbort(error)) throw error;
     throw new Refused(`The server answered with status ${response.status} and without words.`);
   }
   if (!response.ok) throw new Refused(`The server refused: ${answer.error ?? `status ${response.status}`}`);
   return answer;
 }
 
-async function predict(version, signature, inputs) {
+async function predict(version, signature, inputs, signal) {
   const path = `v1/models/${encodeURIComponent(about.name)}/versions/${version}:predict`;
   const body = JSON.stringify({ signature_name: signature, inputs });
   const headers = { "Content-Type": "application/json" };
-  return (await fetchJSON(path, { method: "POST", headers, body })).outputs;
+  return (await fetchJSON(path, { method: "POST", headers, body, signal })).outputs;
 }
 
-// Runs a function that asks the server. Shows its error on the page; hides the last error if it succeeds.
+// Whether a request was given up since the text has changed.
+function isAbort(error) {
+  return error.name === "AbortError";
+}
+
+// Runs a function that asks the server, and shows its error on the page.
 async function runShowingErrors(work) {
   try {
     await work();
-    problem.hidden = true;
   } catch (error) {
-    problem.textContent = error instanceof Refused ? error.message : `This page failed: ${error.message}`;
+    if (isAbort(error)) return;
+    const message = error instanceof Refused ? error.message : `This page failed: ${error.message}`;
+    if (problem.textContent !== message) problem.textContent = message; // screen readers say it once
     problem.hidden = false;
+    failed = work;
     if (!(error instanceof Refused)) console.error(error);
   }
 }
@@ -65,29 +75,30 @@ class Panel {
     find(".add", this.element).addEventListener("click", () => {
       setText(withContinuation(text.value, this.continuation, this.splits));
       find(".continuation", this.element).hidden = true;
+      text.focus();
     });
     find(".suggestions", this.element).addEventListener("keydown", moveAmongSuggestions);
   }
 
-  // Asks what follows the text and how surprising it is; an answer that comes too late is dropped.
-  async update(value, number) {
+  // Asks what follows the text and how surprising it is, and shows it unless another text is asked about meanwhile.
+  async update(value, signal) {
     const [next, reading] = await Promise.all([
-      predict(this.version, "serving_default", { text: [value] }),
-      this.read(value),
+      predict(this.version, "serving_default", { text: [value] }, signal),
+      this.read(value, signal),
     ]);
-    if (number !== asked) return;
+    signal.throwIfAborted();
     this.suggest(next.words[0], next.probabilities[0]);
     this.show(value, reading);
   }
 
-  async read(value) {
+  async read(value, signal) {
     const punctuation = "a,"; // one token, or two where the tokenizer cuts punctuation off
     const words = [...new Set([punctuation, ...linesOfWords(value).flat()])].filter((word) => !this.counts.has(word));
-    const requests = [predict(this.version, "score", { text: [value] })];
+    const requests = [predict(this.version, "score", { text: [value] }, signal)];
     for (let start = 0; start < words.length; start += WORDS_AT_ONCE) {
       const some = words.slice(start, start + WORDS_AT_ONCE);
       requests.push(
-        predict(this.version, "score", { text: some }).then(({ num_tokens: counts }) => {
+        predict(this.version, "score", { text: some }, signal).then(({ num_tokens: counts }) => {
           some.forEach((word, place) => this.counts.set(word, counts[place] - 1)); // without the line's end
         }),
       );
@@ -129,6 +140,7 @@ class Panel {
     const bits = -logs.reduce((sum, log) => sum + log, 0) / Math.LN2;
     const perplexity = tokens.length ? 2 ** (bits / tokens.length) : NaN;
     find(".perplexity", this.element).textContent = tokens.length ? inFigures(perplexity) : "–";
+    if (tokens.length) this.say(`perplexity ${inFigures(perplexity)}, new next words`);
     find(".tokens", this.element).textContent = tokens.length.toLocaleString("en");
     find(".bits", this.element).textContent = tokens.length ? inFigures(bits) : "–";
     // Where typed words and tokens do not match up, the tokens are shown as the model reads them.
@@ -146,6 +158,12 @@ class Panel {
     [this.continuation] = outputs;
     find(".continued", this.element).textContent = this.continuation;
     find(".continuation", this.element).hidden = false;
+    this.say(`continuation: ${this.continuation}`);
+  }
+
+  // Tells a screen reader what has changed.
+  say(news) {
+    find(".status", this.element).textContent = `Version ${this.version}, ${news}`;
   }
 }
 
@@ -160,6 +178,7 @@ function shownWord({ typed, bits, unknown }) {
   word.title = `${inFigures(bits)} bits: probability ${inPercent(2 ** -bits)}${remark}`;
   word.append(labelled("typed", typed === "\n" ? "↵" : typed));
   word.appendChild(document.createElement("small")).textContent = bits.toFixed(1);
+  word.append(labelled("unseen", ` bits${remark}`));
   if (typed !== "\n") return [word];
   word.classList.add("newline");
   const line = document.createElement("span");
@@ -193,10 +212,17 @@ function setText(value) {
 }
 
 function update() {
+  return runShowingErrors(ask);
+}
+
+// Asks about the text, and gives up what was asked about an earlier one.
+async function ask() {
   clearTimeout(timer);
-  asked += 1;
-  const number = asked;
-  return runShowingErrors(() => Promise.all(panels.map((panel) => panel.update(text.value, number))));
+  asking.abort();
+  asking = new AbortController();
+  const { signal } = asking;
+  await Promise.all(panels.map((panel) => panel.update(text.value, signal)));
+  problem.hidden = true;
 }
 
 // Arrow keys among the next words; Escape goes back to the text.
@@ -232,11 +258,17 @@ function showVersions() {
   return true;
 }
 
+// Looks for new versions. Asks again where the text could not be asked about, as while the server was stopped.
 async function look() {
-  const before = problem.hidden;
   about = await fetchJSON("about.json");
   if (!about.versions.length) throw new Refused("The server has no version to ask: push one with make run.");
-  if (showVersions() || !before) await update();
+  if (showVersions() || (!problem.hidden && failed !== continueText)) await ask();
+}
+
+async function continueText() {
+  const [words, temperature] = [find("#words").valueAsNumber, find("#temperature").valueAsNumber];
+  await Promise.all(panels.map((panel) => panel.generate(text.value, words, temperature)));
+  if (failed === continueText) problem.hidden = true;
 }
 
 text.addEventListener("input", () => {
@@ -263,10 +295,10 @@ other.addEventListener("change", () => {
 find("#continue").addEventListener("submit", async (event) => {
   event.preventDefault();
   const go = find("#go");
-  const [words, temperature] = [find("#words").valueAsNumber, find("#temperature").valueAsNumber];
-  go.disabled = true;
-  await runShowingErrors(() => Promise.all(panels.map((panel) => panel.generate(text.value, words, temperature))));
-  go.disabled = false;
+  if (go.ariaDisabled === "true") return;
+  go.ariaDisabled = "true"; // `disabled` would take the focus away
+  await runShowingErrors(continueText);
+  go.ariaDisabled = "false";
 });
 
 await runShowingErrors(look);

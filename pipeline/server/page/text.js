@@ -1,21 +1,27 @@
 // What the page knows about text: how a word is added to it, and which tokens a typed word became.
 
+const PIECE = /^##[^#\s]/; // the beginning of a wordpiece that continues a word; no other tokenizer that cuts has such words
 const CLOSING = /^([.,;:!?%…»”)\]}]|['’]\w*$|n['’]t$)/u;
 
 // The text with a word taken from the next words. `splits`: whether the model cuts punctuation off words by itself, so
 // that it is written as people write it; otherwise a space comes before everything, as in the model's own corpus.
 export function withWord(text, word, splits) {
+  if (splits && PIECE.test(word)) return `${text.replace(/[ \t]+$/, "")}${word.slice(2)} `;
+  return `${joined(text, word, splits)} `;
+}
+
+function joined(text, word, splits) {
   if (splits && CLOSING.test(word) && /\S/.test(text) && !/\n[ \t]*$/.test(text)) {
-    return `${text.replace(/[ \t]+$/, "")}${word} `;
+    return `${text.replace(/[ \t]+$/, "")}${word}`;
   }
   const space = text === "" || /\s$/.test(text) || (splits && /[([{“«]$/.test(text)) ? "" : " ";
-  return `${text}${space}${word} `;
+  return `${text}${space}${word}`;
 }
 
 // What follows a continuation: it may begin with punctuation or a new line.
 export function withContinuation(text, continuation, splits) {
   if (continuation.startsWith("\n")) return text.replace(/[ \t]+$/, "") + continuation;
-  return withWord(text, continuation, splits).replace(/ $/, "");
+  return joined(text, continuation, splits);
 }
 
 // Lines of words, as the tokenizer sees them: what ASCII whitespace separates.

@@ -2,6 +2,7 @@
 
 import base64
 import concurrent.futures
+import itertools
 import json
 import time
 
@@ -162,7 +163,7 @@ def test_unknown_addresses_are_answered_as_tensorflow_serving_does(client, metho
 
 
 def test_requests_beyond_the_limits_are_refused(folder):
-    limits = Limits(body_bytes=2000, text_bytes=100, padded_bytes=500)
+    limits = Limits(body_bytes=2000, text_bytes=100, padded_bytes=500, numbers=300)
     with TestClient(make_app(make_serving(folder, limits=limits))) as client:
         bodies = [["w" * 101], ["w" * 90] + ["w"] * 9, ["w1 " * 1000]]
         answers = [client.post(PREDICT, json={"instances": texts}) for texts in bodies]
@@ -171,6 +172,11 @@ def test_requests_beyond_the_limits_are_refused(folder):
             assert words in answer.json()["error"]
         chunks = client.post(PREDICT, content=iter([b" " * 1000] * 3))  # without a Content-Length
         assert chunks.status_code == 413
+        for rows, status in ((2, 200), (3, 400)):  # of 40 log-probabilities and 64 numbers of the state each
+            inputs = {"token_ids": [1] * rows, "state": [[[[0] * 16] * 2] * 2] * rows}
+            answer = client.post(PREDICT, json={"signature_name": "step", "inputs": inputs})
+            assert answer.status_code == status
+        assert "has 312 numbers; at most 300" in answer.json()["error"]
 
 
 def test_the_longest_continuation_that_is_counted_is_the_longest_that_a_model_writes():
@@ -211,14 +217,18 @@ def test_a_version_pushed_under_load_fails_no_request(exported_models, versions)
     serving, statuses, stop = make_serving(versions, number=1), [], []
     with serve(serving) as address, httpx.Client() as client, concurrent.futures.ThreadPoolExecutor(4) as pool:
 
+        def ask():
+            answer = client.post(address + PREDICT, json={"instances": [TEXT]}, timeout=60)
+            statuses.append(answer.status_code)
+            return answer.json()["predictions"][0]["words"]
+
         def load():
             answers = []
             while not stop:
-                answer = client.post(address + PREDICT, json={"instances": [TEXT]}, timeout=60)
-                statuses.append(answer.status_code)
-                answers.append(answer.text)
+                answers.append(ask())
             return answers
 
+        before = ask()
         running = [pool.submit(load) for _ in range(4)]
         push(exported_models / "second", versions, 2)
         deadline = time.monotonic() + 60
@@ -230,10 +240,12 @@ def test_a_version_pushed_under_load_fails_no_request(exported_models, versions)
             found = client.get(f"{address}/v1/models/lm").json()["model_version_status"]
             status = [(entry["version"], entry["state"]) for entry in found]
         gone = client.post(f"{address}/v1/models/lm/versions/1:predict", json={"instances": [TEXT]})
+        after = ask()
         stop.append(True)
         answers = [future.result() for future in running]
     assert set(statuses) == {200}
-    assert all(len(set(answer)) >= 1 and answer[-1] != answer[0] for answer in answers)  # the new one answers
+    for answer in answers:  # of version 1, from some request on of version 2
+        assert [words for words, _ in itertools.groupby(answer)] == [before, after] and before != after
     assert status == [("2", "AVAILABLE"), ("1", "END")]
     assert gone.status_code == 404
 

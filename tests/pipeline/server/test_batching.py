@@ -28,8 +28,8 @@ class Model:
         return {"y": 2 * inputs["x"]}
 
 
-def make_batcher(model, pool, observe=lambda size: None, long_requests=None, stop=lambda: None):
-    return Batcher(lambda: (model, stop), pool, observe, long_requests or LongRequests())
+def make_batcher(model, pool, observe=lambda size: None, long_requests=None, stop=lambda: None, width=0):
+    return Batcher(lambda: (model, stop), pool, observe, long_requests or LongRequests(), width)
 
 
 def run(requests, model, hold=True):
@@ -136,6 +136,23 @@ def test_one_long_request_runs_at_a_time_of_all_signatures_and_short_ones_run_be
             assert order == [200_000, 1, 1, 200_000, 200_000]
 
     asyncio.run(main())
+
+
+def test_requests_with_long_answers_run_one_at_a_time():
+    model = Model()
+    model.may_go_on.clear()
+
+    async def main():
+        with ThreadPoolExecutor(4) as pool:
+            batcher = make_batcher(model, pool, width=batching.LONG_REQUEST_NUMBERS // 2)
+            tasks = [asyncio.create_task(batcher.submit(numbers(*range(rows)))) for rows in (5, 5, 2)]
+            await asyncio.sleep(0.05)
+            assert (batcher.running, batcher.waiting) == (2, 1)  # a long one and the short one
+            model.may_go_on.set()
+            await asyncio.gather(*tasks)
+
+    asyncio.run(main())
+    assert sorted(map(len, model.batches)) == [2, 5, 5]
 
 
 def test_a_batch_is_stopped_once_nobody_waits_for_it():

@@ -8,12 +8,15 @@ import httpx
 import pytest
 
 from pipeline.server import connections
+from pipeline.server.app import Access
 from tests.pipeline.server.serving_folder import make_serving, push, serve
+from tests.pipeline.server.test_hostile import wait_for
 
 BODY = b'{"instances": ["w1"]}'
 HEAD = b"POST /v1/models/lm:predict HTTP/1.1\r\nHost: localhost\r\n"
 GET = b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n"
 REQUEST = HEAD + b"Content-Length: %d\r\n\r\n%s" % (len(BODY), BODY)
+CHUNKED = HEAD + b"Transfer-Encoding: chunked\r\n\r\n"
 
 
 @pytest.fixture(scope="module")
@@ -64,6 +67,9 @@ def ask(connection):
         (HEAD + b"X-Header: ", b"a" * 1000),  # one
         (HEAD, b"a" * 1000),  # a name
         (b"GET /", b"a" * 1000),  # an address
+        (CHUNKED + b"0\r\n", b"X-Header: " + b"a" * 1000 + b"\r\n"),  # headers after the body
+        (CHUNKED + b"0\r\nX-Header: ", b"a" * 1000),
+        (CHUNKED + b"5;", b"a" * 1000),  # an extension of a chunk
     ],
 )
 def test_headers_beyond_64_kibibytes_are_refused(port, start, piece):
@@ -77,7 +83,7 @@ def test_headers_beyond_64_kibibytes_are_refused(port, start, piece):
         else:
             pytest.fail("100 MB of headers were taken.")
     with connect(port) as connection:
-        connection.sendall(start + piece * 80)  # in one write
+        connection.sendall(start + piece * 150)  # in one write
         received = read_all(connection)
     assert received.startswith(b"HTTP/1.1 431 ") and b"more than 65,536 bytes" in received
 
@@ -89,6 +95,47 @@ def test_large_headers_within_the_limit_and_large_bodies_are_taken(port):
             assert answer.status_code == 200
             answer = client.post("/v1/models/lm:predict", content=b" " * 7_000_000 + BODY)
             assert answer.status_code == 200
+
+
+def test_headers_after_a_body_are_bounded_for_a_client_without_the_token(serving):
+    with serve(serving, Access(token=b"0123456789abcdef")) as address:
+        with connect(int(address.rpartition(":")[2])) as connection:
+            connection.sendall(CHUNKED + b"0\r\nX-Header: ")
+            assert connection.recv(12) == b"HTTP/1.1 401"
+            with pytest.raises(OSError):
+                for _ in range(100_000):  # 100 MB
+                    connection.sendall(b"a" * 1000)
+
+
+def test_headers_after_a_body_are_left_out(port):
+    with connect(port) as connection:
+        body = b"".join(b"%x\r\n%c\r\n" % (1, byte) for byte in b" " * 20_000 + BODY)  # 120 KB, a byte in each chunk
+        connection.sendall(CHUNKED + body + b"0\r\nContent-Encoding: br\r\n\r\n")
+        assert connection.recv(15) == b"HTTP/1.1 200 OK"
+
+
+@pytest.mark.parametrize("name", [b"Upgrade", b"upgrade"])
+@pytest.mark.parametrize("pieces", [1, 2, 10])
+def test_a_request_to_change_the_protocol_is_answered_as_without(port, caplog, name, pieces):
+    """As Java's HttpClient and `curl --http2` send it."""
+    wish = b"Connection: Upgrade, HTTP2-Settings\r\nHTTP2-Settings: AAMAAABk\r\n%s: h2c\r\nHost" % name
+    chunks = CHUNKED.replace(b"Host", wish) + b"%x\r\n%s\r\n0\r\n\r\n" % (len(BODY), BODY)
+    sent = REQUEST.replace(b"Host", wish) + chunks + GET.replace(b"Host", wish)
+    sent += REQUEST.replace(b"Host", b"Connection: close\r\nHost")
+    with connect(port) as connection:
+        for place in range(pieces):
+            connection.sendall(sent[place * len(sent) // pieces : (place + 1) * len(sent) // pieces])
+            time.sleep(0.02)
+        received = read_all(connection)
+    assert received.count(b"HTTP/1.1 200 ") == 4 and received.count(b"predictions") == 3
+    assert not caplog.records
+
+
+@pytest.mark.parametrize("start", [b"CONNECT localhost:80 HTTP/1.1\r\n", b"\x16\x03\x01\x02\x00\x01\r\n"])
+def test_what_is_no_request_is_refused_at_once(port, start):
+    with connect(port) as connection:
+        connection.sendall(start + b"Connection: upgrade\r\nUpgrade: h2c\r\nHost: localhost\r\n\r\n" + REQUEST)
+        assert read_all(connection).startswith(b"HTTP/1.1 400 ")
 
 
 def test_pipelined_requests_are_answered_in_turn(port):
@@ -173,6 +220,44 @@ def test_a_client_that_does_not_read_its_answer_is_disconnected(monkeypatch, ser
         time.sleep(5)
         received = read_all(connection)
     assert len(received) < 2_000_000  # the rest was thrown away
+
+
+def take_slowly(port):
+    """Asks for an answer of five megabytes, and takes no more than its first bytes."""
+    inputs = {"token_ids": [1] * 5000, "state": [[[[0] * 16] * 2] * 2] * 5000}
+    body = json.dumps({"signature_name": "step", "inputs": inputs}).encode()
+    connection = socket.socket()
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    connection.connect(("127.0.0.1", port))
+    connection.settimeout(20)
+    connection.sendall(HEAD.replace(b"Host", b"Connection: close\r\nHost") + b"Content-Length: %d\r\n\r\n" % len(body))
+    connection.sendall(body)
+    assert connection.recv(15) == b"HTTP/1.1 200 OK"
+    return connection
+
+
+def test_idle_connections_do_not_cut_off_an_answer_and_it_counts_until_it_is_taken(monkeypatch, serving):
+    monkeypatch.setattr(connections, "MAX_CONNECTIONS", 5)
+    with serve(serving) as address:
+        port = int(address.rpartition(":")[2])
+        with take_slowly(port) as slow:
+            idle = [connect(port) for _ in range(10)]
+            assert all(read_all(connection) == b"" for connection in idle[:6])  # the oldest were closed
+            assert serving.held_bytes > 1_000_000
+            head, _, body = read_all(slow).partition(b"\r\n\r\n")
+        assert b"content-length: %d" % len(body) in head and body.endswith(b"}")
+        wait_for(lambda: serving.held_bytes == 0)
+        for connection in idle:
+            connection.close()
+
+
+def test_clients_that_take_their_answers_slowly_shut_nobody_out(monkeypatch, serving):
+    monkeypatch.setattr(connections, "MAX_CONNECTIONS", 2)
+    with serve(serving) as address:
+        port = int(address.rpartition(":")[2])
+        with take_slowly(port) as first, take_slowly(port) as second, connect(port) as third:
+            assert ask(third) == b"HTTP/1.1 200 OK"
+            assert not read_all(first).endswith(b"}") and read_all(second).endswith(b"}")
 
 
 def test_idle_connections_shut_nobody_out(monkeypatch, serving):

@@ -147,21 +147,23 @@ def test_no_answer_reveals_where_the_files_are(exported_models, versions):
         assert str(versions) not in answer and "site-packages" not in answer and ".py" not in answer
 
 
-def test_bodies_that_wait_are_bounded_in_sum(folder):
-    serving = make_serving(folder, limits=Limits(body_bytes=3000, held_bytes=5000))
+def test_what_requests_hold_is_bounded_in_sum_and_small_ones_are_taken_still(folder):
+    serving = make_serving(folder, limits=Limits(body_bytes=300_000, held_bytes=500_000))
     with serve(serving) as address, httpx.Client(base_url=address, timeout=60) as client:
         port = int(address.rpartition(":")[2])
         with socket.create_connection(("127.0.0.1", port)) as one, socket.create_connection(("127.0.0.1", port)) as two:
-            for half in (one, two):  # each keeps 2,400 bytes here
-                half.sendall(b"POST %s HTTP/1.1\r\nHost: a\r\nContent-Length: 2900\r\n\r\n" % PREDICT.encode())
-                half.sendall(b" " * 2400)
-            wait_for(lambda: serving.held_bytes == 4800)
-            refused = client.post(PREDICT, content=b" " * 900 + BODY)
-            assert refused.status_code == 503 and "more than 5,000 bytes together" in refused.json()["error"]
-            assert refused.headers["retry-after"] == "1"
-            assert client.post(PREDICT, content=BODY).status_code == 200  # there is room for a small one
+            for half in (one, two):  # each keeps 240,000 bytes here
+                half.sendall(b"POST %s HTTP/1.1\r\nHost: a\r\nContent-Length: 290000\r\n\r\n" % PREDICT.encode())
+                half.sendall(b" " * 240_000)
+            wait_for(lambda: serving.held_bytes == 480_000)
+            with serving.holding() as hold:
+                hold(30_000)  # now all is taken
+                refused = client.post(PREDICT, content=b" " * 90_000 + BODY)
+                assert refused.status_code == 503 and "more than 500,000 bytes together" in refused.json()["error"]
+                assert refused.headers["retry-after"] == "1"
+                assert client.post(PREDICT, content=b" " * 50_000 + BODY).status_code == 200
         wait_for(lambda: serving.held_bytes == 0)
-        assert client.post(PREDICT, content=b" " * 900 + BODY).status_code == 200
+        assert client.post(PREDICT, content=b" " * 90_000 + BODY).status_code == 200
 
 
 def wait_for(condition, seconds=20):

@@ -1,5 +1,7 @@
 """The page, in a real browser."""
 
+import time
+
 import pytest
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
@@ -40,7 +42,8 @@ def wait(driver, condition):
 
 
 def text_of(driver, selector):
-    return [element.text for element in driver.find_elements(By.CSS_SELECTOR, selector)]
+    script = "return [...document.querySelectorAll(arguments[0])].map((element) => element.innerText.trim())"
+    return driver.execute_script(script, selector)  # at once: an answer may replace the elements
 
 
 def type_text(driver, *keys):
@@ -63,6 +66,10 @@ def test_typing_colours_each_word_and_shows_the_perplexity(page):
     assert perplexity == pytest.approx(2 ** (sum(bits) / 5), rel=0.05)
     assert text_of(page, ".version h2") == ["Version 2, the newest", "Version 1"]  # side by side
     assert page.execute_script("return document.querySelector('#problem').hidden")
+    said = text_of(page, "[data-version='2'] .word .unseen")
+    assert said == ["bits", "bits, not in the vocabulary", "bits", "bits", "bits"]
+    figure = text_of(page, "[data-version='2'] .perplexity")[0]
+    assert text_of(page, "[data-version='2'] .status") == [f"Version 2, perplexity {figure}, new next words"]
 
 
 def test_a_click_or_a_key_takes_a_suggestion(page):
@@ -90,12 +97,31 @@ def test_the_text_is_continued_by_each_version(page):
     words = page.find_element(By.ID, "words")
     words.clear()
     words.send_keys("5")
-    page.find_element(By.ID, "go").click()
+    page.find_element(By.ID, "go").send_keys(Keys.ENTER)
     wait(page, lambda: len([text for text in text_of(page, ".continued") if text]) == 2)
     continued = page.find_element(By.CSS_SELECTOR, ".continued").get_property("textContent")
     assert len(continued.split()) == 5
-    page.find_element(By.CSS_SELECTOR, ".add").click()
+    assert page.switch_to.active_element.get_attribute("id") == "go"  # a keyboard's focus stays where it is
+    assert text_of(page, ".status")[0].split() == ["Version", "2,", "continuation:", *continued.split()]
+    page.find_element(By.CSS_SELECTOR, ".add").send_keys(Keys.ENTER)
     assert value(page).split() == ["w1", "w2", *continued.split()]
+    assert page.switch_to.active_element.get_attribute("id") == "text"
+
+
+@pytest.mark.parametrize(
+    ("text", "word", "splits", "written"),
+    [
+        ("walk", "##ing", True, "walking "),  # a wordpiece
+        ("walk \t", "##ing", True, "walking "),
+        ("walk", "##ing", False, "walk ##ing "),  # a word of a text that was tokenized before
+        ("walk", "##", True, "walk ## "),
+        ("walk", "###", True, "walk ### "),
+        ("walk ", ",", True, "walk, "),
+    ],
+)
+def test_a_word_or_a_wordpiece_is_added_to_the_text(page, text, word, splits, written):
+    script = "const done = arguments[3]; import('./text.js').then((it) => done(it.withWord(...arguments)))"
+    assert page.execute_async_script(script, text, word, splits) == written
 
 
 def test_the_comparison_can_be_put_away(page):
@@ -110,11 +136,33 @@ def test_an_error_of_the_server_is_shown_as_a_message(driver, folder):
         type_text(driver, "w1 " * 30)
         wait(driver, problem.is_displayed)
         assert "at most 50" in problem.text and "Send it in parts" in problem.text
+        time.sleep(11)  # until the page has looked for new versions
+        assert problem.is_displayed() and "at most 50" in problem.text
         type_text(driver, Keys.CONTROL, "a", Keys.NULL, Keys.BACKSPACE, "w1")
         wait(driver, lambda: not problem.is_displayed())
     type_text(driver, " w2")  # the server is gone
     wait(driver, problem.is_displayed)
     assert "cannot be reached" in problem.text
+
+
+SLOW = """
+const atOnce = window.fetch;
+const later = (...request) => new Promise((done, fail) => setTimeout(() => atOnce(...request).then(done, fail), 1500));
+window.fetch = (path, options) => (options?.body?.includes("w9") ? later : atOnce)(path, options);
+"""
+
+
+def test_an_error_about_an_earlier_text_is_not_shown(driver, folder):
+    with serve(make_serving(folder, limits=Limits(text_bytes=50))) as address:
+        driver.get(address)
+        wait(driver, lambda: len(driver.find_elements(By.CSS_SELECTOR, ".suggestions button")) == 20)
+        driver.execute_script(SLOW)
+        type_text(driver, "w9 " * 30)
+        time.sleep(0.5)  # the page has asked
+        type_text(driver, Keys.CONTROL, "a", Keys.NULL, Keys.BACKSPACE, "w1")
+        wait(driver, lambda: text_of(driver, "[data-version='2'] .word .typed") == ["w1"])
+        time.sleep(2)
+        assert not driver.find_element(By.ID, "problem").is_displayed()
 
 
 def test_the_page_sends_requests_only_to_its_server(page):
