@@ -1,6 +1,6 @@
 """The callback that renews the copy of the embedding which a model with `target` "held" or "average" learns from."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import keras
@@ -15,11 +15,11 @@ class TargetEmbedding(keras.callbacks.Callback):
         decay: Share of itself that an "average" copy keeps at every step, in [0, 1). Default 0.999.
     """
 
-    def __init__(self, interval: int = 500, decay: float = 0.999):
+    def __init__(self, interval: int = 500, decay: float = 0.999) -> None:
         super().__init__()
         self._interval, self._decay = interval, decay
 
-    def on_train_batch_end(self, batch, logs=None):
+    def on_train_batch_end(self, batch: int, logs: Mapping[str, Any] | None = None) -> None:
         """Renews the copy after the step, where it is due.
 
         Args:
