@@ -30,7 +30,6 @@ YAML = [
     "trainer: {no_such_key: 1}", "no_such_section: {a: 1}", "trainer: {" + "k" * 5000 + ": 1}", "x" * 5000 + ": {a: 1}",
     "model: {preset: [a]}", "model: {preset: {a: 1}}", "model: {preset: huge}", "example_gen: {dataset: 5}",
     "example_gen: {dataset: [a]}",
-    "example_gen: {dataset: text_files}", "example_gen: {data_dir: /no/such/folder}",
     "example_gen: {data_dir: \"a\\0b\"}", "pipeline: {root: \"a\\0b\"}",
     "pipeline: {root: 3}", "pipeline: {root: []}", "pipeline: {serving_dir: \"\\0\"}", "beam: {args: text}",
     "beam: {args: [[a]]}",
