@@ -27,7 +27,8 @@ UNK_ID, EOS_ID = 0, 1
 SHOWN = 3  # suggestions
 NUMBER = r"\d{1,3}(?:,\d{3})+|\d{1,2}:\d{2}(?::\d{2})?|\.\d+"
 WORD = rf"(?:{NUMBER}|\w)(?:[-'’.]?\w)*"
-RUNS = {"unicode_words": r".\-=~*+/!?>'`^#", "wordpiece": r".\-=~*+/!?>'`^"}  # "##" begins a piece
+MARKS = r".\-=~*+/!?>'`^"  # a run of one of them is a word
+RUNS = {"unicode_words": f"{MARKS}#", "wordpiece": MARKS}  # "##" begins a piece
 WORDS = {kind: re.compile(rf"<unk>|<eos>|{WORD}|([{marks}])\1+|->|=>|<=|>=|!=|:=|\S") for kind, marks in RUNS.items()}
 WORDS["whitespace"] = re.compile(r"[^ \t\f\v]+")
 

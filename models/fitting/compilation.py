@@ -47,7 +47,7 @@ def check_optimizer(optimizer: keras.optimizers.Optimizer, strategy: tf.distribu
 
 
 def check_scope(strategy: tf.distribute.Strategy) -> None:
-    """Checks that training or evaluation is not started in the scope of another strategy.
+    """Checks that a model is not compiled, trained or evaluated in the scope of another strategy.
 
     Args:
         strategy: The strategy that the model was created in.

@@ -60,10 +60,9 @@ class WindowTraining(keras.Model):
             ValueError: If a loss or metrics are given, XLA is on, several replicas should run several steps per
                 execution, the model or the optimizer belongs to another strategy, or the optimizer scales the loss.
         """
-        strategy = self.distribute_strategy
+        strategy = self._untracked.strategy
         compilation.check_arguments(kwargs, strategy)
-        if strategy is not self._untracked.strategy:
-            raise ValueError("LanguageModel: create it inside the scope() of the strategy that it is trained in.")
+        compilation.check_scope(strategy)
         with strategy.scope():
             optimizer = keras.optimizers.get(optimizer)
             compilation.check_optimizer(optimizer, strategy)

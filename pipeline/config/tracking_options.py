@@ -20,9 +20,8 @@ def problems(uri: str | None) -> list[str]:
     try:
         return _problems(uri, expected)
     except (ValueError, RuntimeError, OSError) as error:  # of an address, a user's home, a name that is too long
-        reason = (
-            error.strerror if isinstance(error, OSError) else error
-        )  # without the address, which may have a password
+        # Without the address, which may have a password and which an OSError's own text has.
+        reason = error.strerror if isinstance(error, OSError) else error
         return [f"tracking.mlflow_uri: found an address that cannot be read ({reason}), {expected}"]
 
 

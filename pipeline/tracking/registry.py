@@ -66,7 +66,8 @@ def register(client: mlflow.MlflowClient, mlflow_id: str, run: RunRecord) -> Non
     name = run["configuration"].get("tracking.registered_model", "tied-language-model")
     serving_dir = Path(path).parent
     _claim(client, name, str(serving_dir))
-    present = {version: digest(serving_dir / str(version)) for version in list_versions(serving_dir)}
+    versions = list_versions(serving_dir)
+    present = {version: digest(serving_dir / str(version)) for version in {number, *versions[-1:]} & {*versions}}
     registered = _registered(client, name)
     model = contents.pushed_digest(run) or present.get(number)  # a rollback that was not recorded has no digest
     if model and present.get(number) == model and (number, model) not in registered:
