@@ -35,6 +35,21 @@ class GateRule(Parameters):
     max_change: float | None = pydantic.Field(default=None, ge=0)
     without_baseline: Literal["pass", "refuse"] = "pass"
 
+    @property
+    def limit(self) -> float:
+        """The one of `min`, `max` and `max_change` that is set."""
+        return next(limit for limit in (self.min, self.max, self.max_change) if limit is not None)
+
+    @property
+    def dimension(self) -> str | None:
+        """The slice's dimension, such as `document`; None for the whole split."""
+        return self.slice and self.slice.partition(":")[0]
+
+    @property
+    def bucket(self) -> str | None:
+        """The slice's bucket within its dimension, such as the document's name; None for the whole split."""
+        return self.slice and self.slice.partition(":")[2]
+
     @pydantic.field_validator("slice")
     @classmethod
     def _slice_is_known(cls, value: str | None) -> str | None:

@@ -74,10 +74,9 @@ def judge(
     verdicts.append(_max_regression(parameters.max_regression, comparison, baseline_name))
     for number, rule in enumerate(parameters.rules):
         name = f"evaluator.rules[{number}] {rule.metric}"
-        if mismatched_tokens and rule.slice and rule.slice.partition(":")[0] not in candidate[rule.split]["slices"]:
-            limit = next(limit for limit in (rule.max, rule.min, rule.max_change) if limit is not None)
+        if mismatched_tokens and rule.slice and rule.dimension not in candidate[rule.split]["slices"]:
             reason = f"The {_where(rule)} cannot be measured, since the exported tokenizer reads the text otherwise."
-            verdicts.append(Verdict(name, rule.split, rule.slice, None, limit, REFUSED, reason))
+            verdicts.append(_of_rule(name, rule, None, False, reason))
         elif rule.max_change is None:
             verdicts.append(_bound(name, rule, candidate))
         else:
@@ -87,6 +86,10 @@ def judge(
 
 def _verdict(passed: bool) -> str:
     return PASSED if passed else REFUSED
+
+
+def _of_rule(name: str, rule: GateRule, value: float | None, passed: bool, reason: str) -> Verdict:
+    return Verdict(name, rule.split, rule.slice, value, rule.limit, _verdict(passed), reason)
 
 
 def _same_tokens(mismatched: int) -> Verdict:
@@ -141,15 +144,15 @@ def _max_regression(limit: float, comparison: Comparison | None, baseline_name: 
 
 
 def _bound(name: str, rule: GateRule, candidate: dict[str, dict]) -> Verdict:
-    limit = rule.max if rule.max is not None else rule.min
     value = _look_up(candidate, rule)
     if value is None:
-        return Verdict(name, rule.split, rule.slice, None, limit, REFUSED, _no_tokens(rule))
+        return _of_rule(name, rule, None, False, _no_tokens(rule))
+    limit = rule.limit
     passed = value <= limit if rule.max is not None else value >= limit
     relation = "at most" if rule.max is not None else "at least"
     by = "" if passed else f", missed by {excess(value, limit)}"
     reason = f"The {_where(rule)} is {fixed(value)}; {relation} {fixed(limit)} is required{by}."
-    return Verdict(name, rule.split, rule.slice, value, limit, _verdict(passed), reason)
+    return _of_rule(name, rule, value, passed, reason)
 
 
 def _change(
@@ -157,14 +160,11 @@ def _change(
 ) -> Verdict:
     ours = _look_up(candidate, rule)
     if ours is None:
-        return Verdict(name, rule.split, rule.slice, None, rule.max_change, REFUSED, _no_tokens(rule))
+        return _of_rule(name, rule, None, False, _no_tokens(rule))
     theirs = _look_up(baseline, rule) if rule.split in baseline else None
     if theirs is None:
         reason = f"Nothing to compare the {_where(rule)} with: {baseline_name}. Without a baseline, this rule says "
-        passed = rule.without_baseline == "pass"
-        return Verdict(
-            name, rule.split, rule.slice, None, rule.max_change, _verdict(passed), f"{reason}{rule.without_baseline}."
-        )
+        return _of_rule(name, rule, None, rule.without_baseline == "pass", f"{reason}{rule.without_baseline}.")
     worse = theirs - ours if rule.metric in HIGHER_IS_BETTER else ours - theirs
     change = worse / theirs if theirs else math.inf if worse > 0 else 0.0
     passed = change <= rule.max_change
@@ -172,7 +172,7 @@ def _change(
         f"The {_where(rule)} is {fixed(ours)}, the baseline's {fixed(theirs)}: {change:+.2%} for the worse, "
         f"{'within' if passed else 'beyond'} the {rule.max_change:+.2%} allowed."
     )
-    return Verdict(name, rule.split, rule.slice, change, rule.max_change, _verdict(passed), reason)
+    return _of_rule(name, rule, change, passed, reason)
 
 
 def _look_up(figures: dict[str, dict], rule: GateRule) -> float | None:
@@ -180,13 +180,12 @@ def _look_up(figures: dict[str, dict], rule: GateRule) -> float | None:
     of_split = figures[rule.split]
     if rule.slice is None:
         return of_split[rule.metric]
-    dimension, _, bucket = rule.slice.partition(":")
-    if dimension not in of_split["slices"]:
+    if rule.dimension not in of_split["slices"]:
         raise ComponentError(
             f"evaluator.rules: found the slice {rule.slice!r}, but the {rule.split} split is one document. Remove the "
             "rule, or name a slice of another dimension."
         )
-    return of_split["slices"][dimension].get(bucket, {}).get(rule.metric)
+    return of_split["slices"][rule.dimension].get(rule.bucket, {}).get(rule.metric)
 
 
 def _where(rule: GateRule) -> str:
@@ -195,11 +194,10 @@ def _where(rule: GateRule) -> str:
 
 
 def _no_tokens(rule: GateRule) -> str:
-    dimension, _, name = (rule.slice or "").partition(":")
-    if dimension == "document":
+    if rule.dimension == "document":
         return (
-            f"The slice {rule.slice!r} does not exist: {name!r} is not among the {MAX_DOCUMENTS} largest documents of "
-            f"the {rule.split} split, which alone have one, so the rule cannot be shown to hold."
+            f"The slice {rule.slice!r} does not exist: {rule.bucket!r} is not among the {MAX_DOCUMENTS} largest "
+            f"documents of the {rule.split} split, which alone have one, so the rule cannot be shown to hold."
         )
     return f"The slice {rule.slice!r} has no tokens in the {rule.split} split, so the rule cannot be shown to hold."
 
