@@ -14,7 +14,7 @@ from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
 from typing import Any, NamedTuple, Protocol
 
-from components import run_log
+from components import run_log, standard_error
 from components.base import ComponentError
 from components.quiet_import import import_quietly
 from models.allocator import keep_freed_memory
@@ -186,6 +186,13 @@ def _child(connection: Connection) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the parent, too, which decides
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
     threading.Thread(target=_end_with_parent, daemon=True).start()
+    if sys.stdout is not None:
+        sys.stdout = standard_error.Messages(sys.stdout)  # results go through the connection
+    with standard_error.for_messages():
+        _answer(connection)
+
+
+def _answer(connection: Connection) -> None:
     try:
         import_quietly("tensorflow")
         logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)

@@ -1,4 +1,4 @@
-"""Keeps messages from stopping the work that they are about."""
+"""Keeps messages from stopping the work that they are about, and from changing its exit code."""
 
 import contextlib
 import os
@@ -26,14 +26,34 @@ class Messages:
         Returns:
             The text's length.
         """
-        with contextlib.suppress(OSError):
+        try:
             self._stream.write(text)
+        except OSError:
+            self._drop()
         return len(text)
 
     def flush(self) -> None:
         """Writes what is buffered, if that can be done."""
-        with contextlib.suppress(OSError):
+        try:
             self._stream.flush()
+        except OSError:
+            self._drop()
+
+    def _drop(self) -> None:
+        """Empties the stream's buffer.
+
+        Otherwise, Python would try to write it again when it ends, and would then exit with 120; or it would be written
+        to another file that has the descriptor by then.
+        """
+        with contextlib.suppress(OSError):
+            descriptor = self._stream.fileno()
+            own = os.dup(descriptor)
+            try:
+                open_nowhere(descriptor)
+                self._stream.flush()
+            finally:
+                os.dup2(own, descriptor)
+                os.close(own)
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._stream, name)
@@ -41,7 +61,10 @@ class Messages:
 
 @contextlib.contextmanager
 def for_messages() -> Iterator[None]:
-    """Lets this process write to standard error whatever becomes of it, and child processes even if it is closed."""
+    """Lets this process write to standard error whatever becomes of it, and child processes even if it is closed.
+
+    As a decorator, it does so for a function.
+    """
     if sys.stderr is None:  # whoever started the command has closed it
         open_nowhere(2)
         sys.stderr = os.fdopen(2, "w", closefd=False)
@@ -54,12 +77,14 @@ def for_messages() -> Iterator[None]:
 
 
 def open_nowhere(descriptor: int) -> None:
-    """Opens a closed descriptor, so that no other file gets its number.
+    """Points a descriptor to nowhere; a closed one is opened, so that no other file gets its number.
 
     Args:
         descriptor: 1 for standard output, 2 for standard error.
     """
     nowhere = os.open(os.devnull, os.O_WRONLY)
-    if nowhere != descriptor:
+    if nowhere == descriptor:
+        os.set_inheritable(descriptor, True)  # as `dup2` makes it
+    else:
         os.dup2(nowhere, descriptor)
         os.close(nowhere)

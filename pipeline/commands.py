@@ -20,7 +20,7 @@ from components.pusher.component import Pusher
 from components.trainer.peers import Peers
 from models import files
 from pipeline import config, program
-from pipeline.config import beam_options, checks, messages, tracking_options
+from pipeline.config import beam_options, checks, messages
 from pipeline.errors import RunnerError
 from pipeline.exit_codes import FAILED, REFUSED
 from pipeline.pipeline import create_pipeline, serving_dir
@@ -99,8 +99,6 @@ def rollback(parsed: argparse.Namespace, configuration: config.Configuration) ->
         RunnerError: If the root cannot be used, or there is no previous version.
     """
     settings, progress = configuration.settings, _start_progress(parsed)
-    if problems := tracking_options.missing(settings.tracking.mlflow_uri):
-        raise config.ConfigurationError("\n".join(problems))
     with LocalRunner(root(configuration), progress=progress) as runner, _tracker(configuration, runner) as tracker:
         parameters = Pusher.Parameters(**dict(settings.pusher), serving_dir=serving_dir(settings))
         run = roll_back(runner, parameters)

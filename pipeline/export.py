@@ -6,6 +6,7 @@ import signal
 import sys
 from pathlib import Path
 
+from components import standard_error
 from pipeline import program
 from pipeline.exit_codes import DONE, FAILED, INTERRUPTED, REFUSED, TERMINATED, USAGE_ERROR
 from pipeline.program import UsageError
@@ -71,6 +72,7 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     return parsed
 
 
+@standard_error.for_messages()
 def main(arguments: list[str] | None = None) -> int:
     """Runs the command.
 

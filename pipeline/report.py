@@ -4,6 +4,7 @@ import argparse
 import sys
 from pathlib import Path
 
+from components import standard_error
 from components.base import ComponentError
 from pipeline import program
 from pipeline.errors import RunnerError
@@ -11,6 +12,7 @@ from pipeline.exit_codes import DONE, USAGE_ERROR
 from pipeline.reporting import all_runs, comparison, history, page
 
 
+@standard_error.for_messages()
 def main(arguments: list[str] | None = None) -> int:
     """Runs the command.
 

@@ -18,9 +18,10 @@ from pipeline.runner import stopping
 
 
 EPILOG = """\
-exit codes: 0 done (pushed, or as far as --until); 1 a component failed, or a rollback was pushed but not recorded; 2
-bad usage or configuration, nothing started; 3 a gate refused the model, nothing pushed. After 0, 1 and 3 the last line
-on standard output is the run's summary as JSON; progress and tables go to standard error."""
+exit codes: 0 done (pushed, or as far as --until, or not pushed since the model was rolled back before); 1 a component
+failed, or a rollback was pushed but not recorded; 2 bad usage or configuration, nothing started; 3 a gate refused the
+model, nothing pushed. After 0, 1 and 3 the last line on standard output is the run's summary as JSON; progress and
+tables go to standard error."""
 
 
 def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
@@ -82,6 +83,7 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
+@standard_error.for_messages()
 def main(arguments: list[str] | None = None) -> int:
     """Runs the command.
 
@@ -91,18 +93,17 @@ def main(arguments: list[str] | None = None) -> int:
     Returns:
         The exit code.
     """
-    with standard_error.for_messages():
-        parsed = parse_arguments(arguments)
-        stopping.install()
-        program.quiet_libraries(parsed.verbose)
-        try:
-            with standard_output_for_results(parsed.quiet) as output:
-                return run_command(parsed, output)
-        except BaseException:
-            if stopping.exit_code() is None:
-                raise
-            print(stopping.message(), file=sys.stderr)
-            return stopping.exit_code()
+    parsed = parse_arguments(arguments)
+    stopping.install()
+    program.quiet_libraries(parsed.verbose)
+    try:
+        with standard_output_for_results(parsed.quiet) as output:
+            return run_command(parsed, output)
+    except BaseException:
+        if stopping.exit_code() is None:
+            raise
+        print(stopping.message(), file=sys.stderr)
+        return stopping.exit_code()
 
 
 def run_command(parsed: argparse.Namespace, output: TextIO) -> int:

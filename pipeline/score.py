@@ -9,6 +9,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+from components import standard_error
 from models.perplexity import perplexity
 from models.serving import saved_model
 from pipeline import program
@@ -87,6 +88,7 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     return parsed
 
 
+@standard_error.for_messages()
 def main(arguments: list[str] | None = None) -> int:
     """Runs the command.
 
@@ -169,16 +171,23 @@ def _output(parsed: argparse.Namespace, made_from: dict) -> Iterator[ResumableOu
         yield output
         output.finish()
         shutil.rmtree(_chunks_of(parsed.output), ignore_errors=True)  # of an interrupted command with --beam-arg
+    except UsageError:
+        output.discard_if_empty()
+        raise
     finally:
         output.close()
 
 
 def _score(parsed: argparse.Namespace, model: Path) -> None:
+    from components.base import ComponentError
     from components.quiet_import import import_quietly
     from pipeline.scoring.lines import LineReader
 
     with _output(parsed, _describe_sources(parsed, model)) as output:
-        scorer = import_quietly("pipeline.scoring.scorer").Scorer(model)
+        try:
+            scorer = import_quietly("pipeline.scoring.scorer").Scorer(model)
+        except ComponentError as error:
+            raise UsageError(str(error)) from error
         inputs = [LineReader(path) for path in parsed.files]
         lines = itertools.islice(itertools.chain.from_iterable(inputs), output.done, None)
         with _Progress(inputs, output.done) as progress:

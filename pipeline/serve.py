@@ -11,6 +11,7 @@ import sys
 from pathlib import Path
 from typing import NoReturn
 
+from components import standard_error
 from models.serving import saved_model
 from pipeline import program
 from pipeline.exit_codes import DONE, INTERRUPTED, TERMINATED, USAGE_ERROR
@@ -211,6 +212,7 @@ def check_address(parsed: argparse.Namespace, address: str) -> bool:
     return local
 
 
+@standard_error.for_messages()
 def main(arguments: list[str] | None = None) -> int:
     """Runs the command.
 

@@ -120,7 +120,8 @@ class ExportedModel:
         found = []
         for group in _groups(texts):
             ids, lengths = (tensor.numpy() for tensor in self._tokenize(tf.constant(group)))
-            found += [row[:length] for row, length in zip(ids, lengths, strict=True)]
+            # Copies, since a part of the padded array would keep all of it.
+            found += [row[:length].copy() for row, length in zip(ids, lengths, strict=True)]
         return found
 
     def embedding(self) -> np.ndarray | None:

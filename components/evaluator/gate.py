@@ -11,7 +11,7 @@ from components.base import ComponentError
 from components.evaluator.component import Evaluator, GateRule
 from components.evaluator.figures.comparison import Comparison
 from components.evaluator.figures.metrics import HIGHER_IS_BETTER
-from components.evaluator.figures.slices import MAX_DOCUMENTS
+from components.evaluator.figures.slices import MAX_DOCUMENTS, OTHER_DOCUMENTS
 from components.number_format import fixed
 
 PASSED, REFUSED = "passed", "refused"
@@ -194,6 +194,11 @@ def _where(rule: GateRule) -> str:
 
 
 def _no_tokens(rule: GateRule) -> str:
+    if rule.dimension == "document" and rule.bucket == OTHER_DOCUMENTS:
+        return (
+            f"The slice {rule.slice!r} does not exist: the {rule.split} split has at most {MAX_DOCUMENTS} documents, "
+            "each with a slice of its own, so the rule cannot be shown to hold."
+        )
     if rule.dimension == "document":
         return (
             f"The slice {rule.slice!r} does not exist: {rule.bucket!r} is not among the {MAX_DOCUMENTS} largest "

@@ -39,7 +39,8 @@ class Pusher(base.Component):
     def still_valid(self, outputs: Mapping[str, Path]) -> bool:
         """Whether the pushed version is unchanged, or a later version has replaced it.
 
-        A version that was pruned or rolled back is not pushed again; one that was lost with its folder is.
+        A version that was pruned or rolled back is not pushed again; one that was lost with its folder is. If nothing
+        was pushed, it is tried again: what forbade it may be gone.
 
         Args:
             outputs: `pushed_model` is read.
@@ -49,7 +50,7 @@ class Pusher(base.Component):
         """
         pushed = PUSHED.read(outputs["pushed_model"])
         if pushed["version"] is None:
-            return True
+            return False
         present = versions.list_versions(self.parameters.serving_dir)
         if pushed["version"] in present:
             return digest(self.parameters.serving_dir / str(pushed["version"])) == pushed["digest"]

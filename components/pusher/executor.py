@@ -25,7 +25,7 @@ def execute(
         context: Not used.
 
     Returns:
-        `pushed_model` (the version's path) and `version`; both are None if nothing was pushed. `warnings`, if the model
+        `pushed_model` (the version's path) and `version`; both are None if nothing was pushed. `warning`, if the model
         was not pushed because it was rolled back.
 
     Raises:
@@ -33,15 +33,14 @@ def execute(
     """
     del context
     pushed: Pushed = {"path": None, "version": None, "digest": None}
-    warnings = []
+    warning = {}
     blessed = all(blessing.is_blessed(inputs[key]) for key in ("blessing", "infra_blessing") if key in inputs)
     if blessed:
         model = inputs["model"] / saved_model.EXPORT
         try:
             pushed = versions.push(model, parameters.serving_dir, parameters.keep_versions)
         except versions.RolledBackError as error:
-            warnings = [str(error)]
+            warning = {"warning": str(error)}
             logging.getLogger(__name__).warning(str(error))
     PUSHED.write(outputs["pushed_model"], pushed)
-    figures = {"pushed_model": pushed["path"], "version": pushed["version"]}
-    return figures | ({"warnings": warnings} if warnings else {})
+    return {"pushed_model": pushed["path"], "version": pushed["version"], **warning}

@@ -66,11 +66,10 @@ def push(saved_model: Path, serving_dir: Path, keep_versions: int) -> dict[str, 
                 pushes.append(Push(version=present[-1], digest=model_digest))
             push_record.write(serving_dir, pushes)
             return _pushed(serving_dir, present[-1], model_digest)
-        origins, active = _history(present, pushes)
-        same = [push.version for push in pushes if push.digest == model_digest and push.version in origins]
-        if same and not {origins[version] for version in same} & {*active}:
+        undone = _rolled_back(serving_dir, present, pushes, model_digest)
+        if undone is not None:
             raise RolledBackError(
-                f"The model is version {same[-1]} of {serving_dir}, which was rolled back, so it was not pushed again. "
+                f"The model is version {undone} of {serving_dir}, which was rolled back, so it was not pushed again. "
                 f"To publish it all the same, copy {saved_model} to {serving_dir / str(_next(present, pushes))}."
             )
         return _copy(saved_model, serving_dir, keep_versions, pushes)
@@ -134,6 +133,19 @@ def _previous(serving_dir: Path, present: list[int], pushes: list[Push]) -> tupl
         if copies and digest(serving_dir / str(copies[-1])) != newest:
             return target, copies[-1]
     raise ComponentError(_no_earlier_message(serving_dir, present, origins, active))
+
+
+def _rolled_back(serving_dir: Path, present: list[int], pushes: list[Push], model_digest: str) -> int | None:
+    """Returns the newest version that is a model if it was rolled back; None if it was not, or if there is none.
+
+    A version that was copied to the folder by hand counts, too.
+    """
+    origins, active = _history(present, pushes)
+    pushed = [push.version for push in pushes if push.digest == model_digest and push.version in origins]
+    if not pushed or origins[pushed[-1]] in active:
+        return None
+    later = [version for version in present if version > pushed[-1] and version in active]
+    return None if any(digest(serving_dir / str(version)) == model_digest for version in later) else pushed[-1]
 
 
 def _history(present: list[int], pushes: list[Push]) -> tuple[dict[int, int], list[int]]:

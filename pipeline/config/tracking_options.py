@@ -31,13 +31,23 @@ def _problems(uri: str, expected: str) -> list[str]:
         return [f"tracking.mlflow_uri: found {scheme}://…, {expected}"]
     if separator and (not rest or scheme == "sqlite" and len(rest) < 2):
         return [f"tracking.mlflow_uri: found {uri!r}, {expected}"]
-    if scheme != "sqlite" and separator and urllib.parse.urlsplit(uri).password:
+    if scheme != "sqlite" and separator:
+        return _server_problems(uri, expected)
+    if not separator and Path(uri).expanduser().is_file():
+        return [f"tracking.mlflow_uri: found a file at {uri!r}, {expected} Of a database: sqlite:///{uri}."]
+    return []
+
+
+def _server_problems(uri: str, expected: str) -> list[str]:
+    address = urllib.parse.urlsplit(uri)
+    if address.password:
         return [
             "tracking.mlflow_uri: found a password in it, which reports would show. Leave it out and set the variables "
             "MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD."
         ]
-    if not separator and Path(uri).expanduser().is_file():
-        return [f"tracking.mlflow_uri: found a file at {uri!r}, {expected} Of a database: sqlite:///{uri}."]
+    _ = address.port  # raises an error if it is no port
+    if not address.hostname or any(character.isspace() for character in uri):
+        return [f"tracking.mlflow_uri: found {uri!r}, {expected}"]
     return []
 
 

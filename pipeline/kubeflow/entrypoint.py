@@ -13,6 +13,7 @@ from typing import Any, NoReturn
 import pydantic
 
 import pipeline.pipeline  # noqa: F401 (imports every component of the pipeline)
+from components import standard_error
 from components.base import Channel, Component, ComponentError, Context
 from pipeline import program
 from pipeline.errors import describe
@@ -49,6 +50,7 @@ def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespac
     return parsed
 
 
+@standard_error.for_messages()
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs the component and prints its figures as the last line on standard output.
 

@@ -60,6 +60,7 @@ def write_report(run: RunRecord, path: Path) -> None:
         .render(
             run=run,
             outcome=outcome(run),
+            not_pushed=_not_pushed(run),
             headline=headline(run),
             configuration=sections.configuration(run),
             lineage=lineage_drawing.draw(run["components"], _source(run), _pushed(run)),
@@ -115,6 +116,8 @@ def outcome(run: RunRecord) -> str:
         version = pushed_version(run)
         if version is not None:
             return f"Pushed version {version}"
+        if _not_pushed(run):
+            return "Done, nothing pushed: the model was rolled back before"
         last = next((c["name"] for c in reversed(run["components"]) if c["status"] != "skipped"), None)
         return f"Done as far as {last}" if last else "Done"
     return {FAILED: "Failed", REFUSED: "Refused: nothing pushed"}.get(run["exit"], "Interrupted")
@@ -161,6 +164,11 @@ def percent(share: float | None) -> str:
 
 def _figures(run: RunRecord, name: str) -> Mapping[str, Any]:
     return next((component["figures"] for component in run["components"] if component["name"] == name), {})
+
+
+def _not_pushed(run: RunRecord) -> str | None:
+    """Returns the Pusher's reason for not pushing a blessed model, if there is one."""
+    return _figures(run, "Pusher").get("warning")
 
 
 def _source(run: RunRecord) -> str:

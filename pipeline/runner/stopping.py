@@ -108,7 +108,8 @@ def end(exit_code: int) -> NoReturn:
     Args:
         exit_code: After a signal, threads of Beam or TensorFlow are not waited for.
     """
-    sys.stderr.flush()
+    with contextlib.suppress(OSError):
+        sys.stderr.flush()
     if exit_code in (INTERRUPTED, TERMINATED):
         os._exit(exit_code)  # threads of Beam or TensorFlow that were cut short must not keep the command alive
     sys.exit(exit_code)

@@ -41,9 +41,10 @@ class ResumableOutput:
         self._origin = path.with_name(f"{path.name}.part.json")
         self._refuse_finished()
         try:
-            # A kill may come before the description is written; there is no line yet then.
-            begun = self._part.exists() and (self._part.stat().st_size > 0 or self._origin.exists())
+            existed = self._part.exists()
             self._file = self._open_alone()
+            # A kill may come before the description is written; there is no line yet then.
+            begun = os.fstat(self._file.fileno()).st_size > 0 or (existed and self._origin.exists())
             try:
                 self._refuse_finished()  # another process may have finished before this one had the lock
                 if begun:
@@ -125,6 +126,12 @@ class ResumableOutput:
     def forget(self) -> None:
         """Removes the description, after something else has written the file."""
         self._origin.unlink(missing_ok=True)
+
+    def discard_if_empty(self) -> None:
+        """Removes the part and its description if it has no line."""
+        if os.fstat(self._file.fileno()).st_size == 0:
+            self._origin.unlink(missing_ok=True)
+            self._part.unlink()
 
     def close(self) -> None:
         """Closes the part, which can be resumed later."""

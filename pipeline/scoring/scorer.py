@@ -8,6 +8,7 @@ from pathlib import Path
 
 import tensorflow as tf
 
+from components.base import ComponentError
 from models.serving import saved_model
 
 MAX_BATCH_LINES = 128  # lines in a batch
@@ -19,11 +20,19 @@ class Scorer:
 
     Args:
         path: Folder of the SavedModel.
+
+    Raises:
+        ComponentError: If the model cannot be loaded or does not have the signature.
     """
 
     def __init__(self, path: Path):
-        self._model = saved_model.load(path)
-        self._score = self._model.signatures["score"]
+        try:
+            self._model = saved_model.load(path)
+            self._score = self._model.signatures["score"]
+        except (OSError, ValueError, KeyError, AttributeError, tf.errors.OpError) as error:
+            raise ComponentError(
+                f"{path} cannot be loaded as a model that this pipeline exported: {type(error).__name__}: {error}"
+            ) from error
         self._pool = ThreadPoolExecutor(os.cpu_count())
 
     def score(self, lines: Sequence[bytes]) -> tuple[list[str], int]:

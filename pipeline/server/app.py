@@ -10,7 +10,6 @@ import contextlib
 import logging
 import re
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +23,7 @@ from starlette.routing import Route
 
 from pipeline.server import tensors
 from pipeline.server.access import Access
-from pipeline.server.bodies import in_thread_if, read_document
+from pipeline.server.bodies import Hold, in_thread_if, read_document
 from pipeline.server.errors import RequestError, shortened
 from pipeline.server.model_server import Limits, ModelServer
 
@@ -130,7 +129,7 @@ def make_app(serving: ModelServer, watch_seconds: float = 1.0, access: Access = 
     return Starlette(routes=routes, lifespan=lifespan, middleware=[Middleware(_Gate, access=access)])
 
 
-async def _answer(serving: ModelServer, request: Request, hold: Callable[[int], None]) -> Response:
+async def _answer(serving: ModelServer, request: Request, hold: Hold) -> Response:
     """Answers a request to `/v1/...` as TensorFlow Serving does, errors included.
 
     Args:
@@ -152,7 +151,7 @@ async def _answer(serving: ModelServer, request: Request, hold: Callable[[int], 
                 layout, outputs = await serving.predict(document, _version(match), large)
                 large = sum(output.size for output in outputs.values()) > LARGE_OUTPUT
                 body = await in_thread_if(large, tensors.from_tensors, outputs, layout)
-            hold(len(body))
+            hold(len(body), instead=True)
             response = Response(body, media_type="application/json")
         elif request.method == "GET" and (match := STATUS.fullmatch(path)):
             response = _json(_describe(serving, match), indent=True)

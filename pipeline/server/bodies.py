@@ -3,7 +3,7 @@
 import asyncio
 import zlib
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Protocol
 
 from starlette.requests import Request
 
@@ -15,7 +15,22 @@ GZIP = 16 + zlib.MAX_WBITS
 PIECE = 4096  # bytes that are decompressed at once
 
 
-async def read_document(request: Request, limit: int, hold: Callable[[int], None]) -> tuple[dict[str, Any], bool]:
+class Hold(Protocol):
+    """Counts the bytes that a request keeps, as `ModelServer.holding` describes."""
+
+    def __call__(self, size: int, instead: bool = False) -> None:
+        """Counts bytes before they are kept.
+
+        Args:
+            size: How many bytes.
+            instead: Whether they take the place of all that the request has kept.
+
+        Raises:
+            RequestError: If all requests together hold too much (503).
+        """
+
+
+async def read_document(request: Request, limit: int, hold: Hold) -> tuple[dict[str, Any], bool]:
     """Reads the JSON object in a request's body.
 
     Args:

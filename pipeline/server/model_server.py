@@ -14,7 +14,7 @@ from starlette.requests import Request
 
 from pipeline.server import tensors
 from pipeline.server.batching import RUNNING, Batcher, LongRequests
-from pipeline.server.bodies import in_thread_if
+from pipeline.server.bodies import Hold, in_thread_if
 from pipeline.server.errors import RequestError
 from pipeline.server.metrics import Metrics
 from pipeline.server.versions import Versions
@@ -197,20 +197,20 @@ class ModelServer:
             del self._open[request]
 
     @contextlib.contextmanager
-    def holding(self) -> Iterator[Callable[[int], None]]:
+    def holding(self) -> Iterator[Hold]:
         """Counts the bytes of a request's body and answer among those of all requests while the context lasts.
 
         Yields:
             A function to call with the number of bytes before they are kept. A small request may always keep them; a
             larger one as long as all requests together are within the limit.
-
-        Raises:
-            RequestError: From that function, if all requests together hold too much (503).
         """
         own = 0
 
-        def hold(size: int) -> None:
+        def hold(size: int, instead: bool = False) -> None:
             nonlocal own
+            if instead:
+                self.held_bytes -= own
+                own = 0
             if own + size > SMALL_REQUEST and self.held_bytes > self.limits.held_bytes:
                 raise RequestError(
                     503,

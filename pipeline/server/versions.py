@@ -5,7 +5,7 @@ import gc
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Container, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,7 @@ from typing import Any
 from models.serving import saved_model
 from pipeline.server.errors import RequestError
 
-MAX_ENDED = 10  # versions that are no longer served, but whose state is still reported
+MAX_ENDED = 10  # versions that are no longer served or no longer there, but whose state is still reported
 RETRY_SECONDS = 60.0  # until a version that could not be loaded is tried again, though its files are the same
 
 
@@ -83,7 +83,7 @@ class Versions:
         with self._lock:
             for version in set(available) - set(served or available):
                 self._entries[version].state = "UNLOADING"
-        if self._end_unused() or set(available) - set(before):
+        if self._end_unused(found) or set(available) - set(before):
             _exclude_from_collection()
 
     def _try_to_load(self, version: int, path: Path) -> bool:
@@ -157,8 +157,12 @@ class Versions:
             raise RequestError(404, f"Could not find any {what}" if version is None else f"Could not find {what}")
         return [entry.status() for entry in sorted(entries, key=lambda entry: -entry.version)]
 
-    def _end_unused(self) -> bool:
+    def _end_unused(self, found: Container[int]) -> bool:
         """Frees the models of versions that are being unloaded once their last request is answered.
+
+        Args:
+            found: The versions on the disk. Those of them that cannot be loaded are remembered, however many they are,
+                so that they are not tried again at every look.
 
         Returns:
             Whether there were any.
@@ -171,7 +175,11 @@ class Versions:
                 entry.model.close()
                 entry.state, entry.model, freed = "END", None, True
                 logging.info("Version %d is no longer served.", entry.version)
-        ended = sorted(version for version, entry in self._entries.items() if entry.state == "END")
+        ended = sorted(
+            version
+            for version, entry in self._entries.items()
+            if entry.state == "END" and not (entry.error and version in found)
+        )
         self._entries = {
             version: entry for version, entry in self._entries.items() if version not in ended[:-MAX_ENDED]
         }

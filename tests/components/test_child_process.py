@@ -2,6 +2,7 @@
 
 import multiprocessing
 import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -25,6 +26,12 @@ def fail(kind: str) -> None:
     raise {"component": ComponentError("loss.gamma: found -1"), "other": ZeroDivisionError("nothing to divide by")}[
         kind
     ]
+
+
+def say() -> str:
+    for stream in (sys.stdout, sys.stderr):
+        print("chatter", file=stream, flush=True)
+    return "done"
 
 
 def work(folder: Path, kind: str) -> None:
@@ -53,6 +60,21 @@ def test_the_child_ignores_interrupts_and_the_parent_receives_them_again():
 
 def test_a_result_comes_back():
     assert child_process.run_in_child(double, 21) == 42
+
+
+@pytest.mark.parametrize("redirected", [">/dev/full 2>/dev/full", "> >(true) 2> >(true)", "2>&-"])
+def test_the_child_does_not_depend_on_whether_its_messages_can_be_written(tmp_path, redirected):
+    code = (
+        "from components import standard_error\n"
+        "with standard_error.for_messages():\n"
+        "    from pathlib import Path\n"
+        "    from components import child_process\n"
+        "    from tests.components.test_child_process import say\n"
+        f"    Path({str(tmp_path / 'answer')!r}).write_text(child_process.run_in_child(say))"
+    )
+    command = f"{shlex.join([sys.executable, '-c', code])} {redirected}"
+    assert subprocess.run(["bash", "-c", command], cwd=Path(__file__).parents[2]).returncode == 0
+    assert (tmp_path / "answer").read_text() == "done"
 
 
 @pytest.mark.parametrize(

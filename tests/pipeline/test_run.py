@@ -242,6 +242,24 @@ def test_rolling_back_is_a_run_in_the_lineage(tmp_path):
     assert (written / "report.html").is_file()
 
 
+def test_a_rollback_does_not_need_mlflow(tmp_path, monkeypatch):
+    sys.path.insert(0, str(REPOSITORY))
+    from components.pusher import versions
+
+    for content in ("first", "second"):
+        model = tmp_path / content
+        model.mkdir()
+        (model / "saved_model.pb").write_text(content)
+        versions.push(model, tmp_path / "serving", keep_versions=3)
+    missing = tmp_path / "missing" / "mlflow.py"
+    missing.parent.mkdir()
+    missing.write_text("raise ModuleNotFoundError(\"No module named 'mlflow'\", name='mlflow')")
+    monkeypatch.setenv("PYTHONPATH", str(missing.parent))
+    completed = fake(tmp_path, "--rollback", "--set", f"tracking.mlflow_uri={tmp_path / 'tracking'}")
+    assert completed.returncode == 0 and summary(completed)["pushed_model"] == str(tmp_path / "serving" / "3")
+    assert "does not have all of this run" in completed.stderr and "--publish" in completed.stderr
+
+
 def test_no_run_is_named_by_an_empty_text(tmp_path, monkeypatch, capsys):
     completed = fake(tmp_path, "--show", "")
     assert completed.returncode == USAGE_ERROR and "there is no such run" in completed.stderr
@@ -285,18 +303,45 @@ def test_a_run_does_not_depend_on_standard_output(tmp_path, redirected, exit_of_
         assert "Traceback" not in completed.stderr and "Error" not in completed.stderr
 
 
-@pytest.mark.parametrize("redirected", ["2>&-", "2>/dev/full"])
+@pytest.mark.parametrize("redirected", ["2>&-", "2>/dev/full", "2> >(true)"])
 def test_a_run_does_not_depend_on_standard_error(tmp_path, redirected):
     command = [sys.executable, "-m", "tests.pipeline.runner.fake_run", "--set", f"pipeline.root={tmp_path / 'root'}"]
-    for options, exit_code in (({}, 0), ({"error": "component"}, FAILED)):
+    for options, exit_code in (({}, 0), ({"error": "component"}, FAILED), ({"error": "terminate"}, TERMINATED)):
         completed = subprocess.run(
             ["bash", "-c", f"{shlex.join([*command, '--local', '--no-cache'])} {redirected}"],
             cwd=REPOSITORY,
-            env=os.environ | {"FAKE_OPTIONS": json.dumps(options)},
+            env=buffered(os.environ | {"FAKE_OPTIONS": json.dumps(options)}),
             capture_output=True,
             text=True,
         )
-        assert completed.returncode == summary(completed)["exit"] == exit_code
+        assert completed.returncode == exit_code
+        if exit_code != TERMINATED:
+            assert summary(completed)["exit"] == exit_code
+
+
+@pytest.mark.parametrize("redirected", ["2>&-", "2>/dev/full", "2> >(true)"])
+@pytest.mark.parametrize(
+    "module, arguments",
+    [
+        ("report", ["--all", "--root", "nowhere"]),
+        ("export", ["--format", "hub", "--output", "out", "--model", "nowhere"]),
+        ("score", ["nowhere.txt", "--output", "out"]),
+        ("serve", ["--model", "nowhere"]),
+        ("run", ["--local", "--set", "no.such=key"]),
+    ],
+)
+def test_bad_usage_has_its_exit_code_and_prints_no_results_whatever_becomes_of_standard_error(
+    tmp_path, module, arguments, redirected
+):
+    command = f"{shlex.join([sys.executable, '-m', f'pipeline.{module}', *arguments])} {redirected}"
+    environment = buffered(os.environ | {"PYTHONPATH": str(REPOSITORY)})
+    completed = subprocess.run(["bash", "-c", command], cwd=tmp_path, env=environment, capture_output=True, text=True)
+    assert (completed.returncode, completed.stdout) == (USAGE_ERROR, "")
+
+
+def buffered(environment: dict[str, str]) -> dict[str, str]:
+    """The environment without the variable that makes Python write at once."""
+    return {name: value for name, value in environment.items() if name != "PYTHONUNBUFFERED"}
 
 
 def in_terminal(root: Path, columns: int, **environment: str) -> str:

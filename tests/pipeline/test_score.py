@@ -5,6 +5,7 @@ import io
 import json
 import os
 import resource
+import shutil
 import signal
 import subprocess
 import sys
@@ -124,6 +125,17 @@ def test_lines_of_other_inputs_are_not_resumed(model, text, tmp_path, capsys):
     output.write_text("")
     assert run(model, text, "--output", output) == USAGE_ERROR
     assert "exists already" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("more", [[], ["--adaptive", "cache"]])
+def test_a_model_that_cannot_be_loaded_is_bad_usage_and_leaves_nothing(model, text, tmp_path, capsys, more):
+    damaged = tmp_path / "damaged" / "1"
+    shutil.copytree(model / "1", damaged)
+    (damaged / "saved_model.pb").write_bytes(b"half a graph")
+    folder = tmp_path / "scores"
+    folder.mkdir()
+    assert run(damaged.parent, text, "--output", folder / "scores.jsonl", *more) == USAGE_ERROR
+    assert f"{damaged} cannot be loaded" in capsys.readouterr().err and not list(folder.iterdir())
 
 
 def start(model, *arguments, **options):

@@ -1,5 +1,7 @@
 """How the Evaluator divides texts that it tokenizes."""
 
+import tensorflow as tf
+
 from components.evaluator import exported_model
 
 
@@ -11,3 +13,10 @@ def test_texts_that_are_tokenized_at_once_stay_small_when_padded(monkeypatch):
     assert all(len(group) == 1 or len(group) * max(map(len, group)) <= 100 for group in groups)
     assert [len(group) for group in groups] == [3, 1, 2, 1, 2]
     assert list(exported_model._groups([b"", b""])) == [[b"", b""]] and not list(exported_model._groups([]))
+
+
+def test_token_ids_do_not_keep_the_padded_arrays_that_they_were_cut_from():
+    model = object.__new__(exported_model.ExportedModel)
+    model._tokenize = lambda texts: (tf.zeros([len(texts), 1000], tf.int32), tf.strings.length(texts))
+    rows = model.tokenize([b"abc", b"a"])
+    assert [len(row) for row in rows] == [3, 1] and all(row.base is None for row in rows)

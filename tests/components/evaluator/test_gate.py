@@ -112,10 +112,13 @@ def test_a_slice_without_tokens_is_refused_with_a_reason():
 
 
 def test_a_document_that_has_no_slice_is_refused_with_a_reason():
-    slices = {"document": {"a.txt": {"perplexity": 80.0}, "other": {"perplexity": 90.0}}}
+    slices = {"document": {"a.txt": {"perplexity": 80.0}, "b.txt": {"perplexity": 90.0}}}
     rules = [GateRule(metric="perplexity", slice="document:small.txt", max=200)]
     verdict = _verdict("evaluator.rules[0]", _judge(_figures(slices=slices), rules=rules))
     assert verdict.verdict == "refused" and "'small.txt' is not among the 20 largest documents" in verdict.reason
+    rules = [GateRule(metric="perplexity", slice="document:(others)", max=200)]
+    verdict = _verdict("evaluator.rules[0]", _judge(_figures(slices=slices), rules=rules))
+    assert verdict.verdict == "refused" and "the eval split has at most 20 documents" in verdict.reason
 
 
 def test_a_slice_that_another_tokenizer_leaves_out_is_refused_not_an_error():

@@ -173,8 +173,36 @@ def test_the_run_warns_of_a_model_that_was_rolled_back(tmp_path):
         push(tmp_path, serving, content)
     versions.roll_back(serving, 3)
     figures, output, _ = execute(tmp_path, "BLESSED")
-    assert figures["pushed_model"] is None and "which was rolled back" in figures["warnings"][0]
+    assert figures["pushed_model"] is None and "which was rolled back" in figures["warning"]
     assert PUSHED.read(output)["version"] is None and versions.list_versions(serving) == [1, 2, 3]
+
+
+def test_a_push_that_was_refused_is_tried_again(tmp_path):
+    serving = tmp_path / "serving"
+    for content in ("first", "weights"):
+        push(tmp_path, serving, content)
+    versions.roll_back(serving, 3)
+    _, output, parameters = execute(tmp_path, "BLESSED")
+    assert not pusher(parameters).still_valid({"pushed_model": output}), "a cached refusal would stay for ever"
+
+
+def test_what_counts_is_the_newest_push_of_a_model(tmp_path):
+    serving = tmp_path / "serving"
+    for content in ("first", "second", "first"):
+        push(tmp_path, serving, content)
+    assert versions.roll_back(serving, 9)["rollback_of"] == 2
+    with pytest.raises(versions.RolledBackError, match="is version 3 of"):
+        push(tmp_path, serving, "first")
+
+
+def test_a_model_that_was_rolled_back_and_then_copied_by_hand_may_be_pushed_again(tmp_path):
+    serving = tmp_path / "serving"
+    for content in ("first", "second"):
+        push(tmp_path, serving, content)
+    versions.roll_back(serving, 9)
+    shutil.copytree(serving / "2", serving / "4")
+    push(tmp_path, serving, "third")
+    assert push(tmp_path, serving, "second")["version"] == 6
 
 
 def test_a_folder_whose_name_is_no_text_is_pushed_to_and_recorded(tmp_path):

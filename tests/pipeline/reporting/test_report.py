@@ -143,6 +143,16 @@ def test_a_refused_run_says_so(tmp_path):
     assert "Refused: nothing pushed" in page.text and "nothing pushed" in page.text
 
 
+def test_a_model_that_was_not_pushed_again_is_explained_at_the_top(tmp_path):
+    run, path = make_run(tmp_path), tmp_path / "runs" / "report.html"
+    reason = "The model is version 2 of serving, which was rolled back, so it was not pushed again."
+    run["components"][-1]["figures"] = {"pushed_model": None, "version": None, "warning": reason}
+    write_report(run, path)
+    page = Page(path.read_text(encoding="utf-8"))
+    assert "Done, nothing pushed: the model was rolled back before" in page.text
+    assert page.text.index(reason) < page.text.index("validation perplexity")
+
+
 def test_a_damaged_artifact_costs_its_section_only(tmp_path):
     run = make_run(tmp_path)
     (tmp_path / "Trainer" / "model_run" / "1" / "history.json").write_text('{"epochs": [')

@@ -60,6 +60,8 @@ class Shout(Component):
             raise KeyboardInterrupt
         if self.parameters.error == "kill":
             os.kill(os.getpid(), signal.SIGKILL)
+        if self.parameters.error == "terminate":
+            os.kill(os.getpid(), signal.SIGTERM)
         if self.parameters.error == "hang":
             (context.workspace / "hanging").touch()
             time.sleep(60)

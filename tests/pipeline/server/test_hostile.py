@@ -4,12 +4,13 @@ import gzip
 import json
 import socket
 import time
+from pathlib import Path
 
 import httpx
 import pytest
 
 from pipeline.server import bodies
-from pipeline.server.app import Limits
+from pipeline.server.app import Limits, ModelServer
 from tests.pipeline.server.serving_folder import make_serving, serve
 
 PREDICT = "/v1/models/lm:predict"
@@ -164,6 +165,18 @@ def test_what_requests_hold_is_bounded_in_sum_and_small_ones_are_taken_still(fol
                 assert client.post(PREDICT, content=b" " * 50_000 + BODY).status_code == 200
         wait_for(lambda: serving.held_bytes == 0)
         assert client.post(PREDICT, content=b" " * 90_000 + BODY).status_code == 200
+
+
+def test_an_answer_takes_the_place_of_its_requests_body():
+    serving = ModelServer("lm", Path("none"), 1, Limits(held_bytes=400_000), lambda path, version: None)
+    with serving.holding() as first, serving.holding() as second:
+        for hold in (first, second):
+            hold(300_000)
+        assert serving.held_bytes == 600_000
+        for hold in (first, second):
+            hold(100_000, instead=True)
+        assert serving.held_bytes == 200_000
+    assert serving.held_bytes == 0
 
 
 def wait_for(condition, seconds=20):

@@ -73,6 +73,18 @@ def test_older_versions_are_served_where_the_newest_ones_are_damaged(tmp_path, n
     assert versions.available() == served and tried == [4, 3, *served]
 
 
+def test_however_many_versions_are_damaged_each_is_tried_once(tmp_path):
+    add(tmp_path, *range(1, 31))
+    versions, tried = make_versions(tmp_path, 2, {*range(2, 31)})
+    for _ in range(3):
+        versions.refresh()
+    assert versions.available() == [1] and tried == list(range(30, 0, -1))
+    for version in range(2, 31):
+        shutil.rmtree(tmp_path / str(version))
+    versions.refresh()
+    assert len(versions.statuses()) == 1 + versions_module.MAX_ENDED
+
+
 def test_a_version_that_could_not_be_loaded_is_tried_again_after_a_while(tmp_path, monkeypatch):
     add(tmp_path, 1, 2)
     damaged = {2}
