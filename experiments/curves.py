@@ -1,6 +1,7 @@
 """Learning curves of a table's runs, as in the paper's Fig. 2, as SVG."""
 
 import io
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -34,17 +35,20 @@ def draw(runs: Sequence[dict[str, Any]], title: str) -> str:
             place, first = rows.index(run["name"]), run is next(r for r in runs if r["name"] == run["name"])
             color, epochs = f"C{place % 10}", [epoch["epoch"] for epoch in run["epochs"]]
             for kind, style in (("valid", "-"), ("train", "--")):
-                values = [epoch[f"{kind}_perplexity"] for epoch in run["epochs"]]
+                values = [math.nan if (v := epoch[f"{kind}_perplexity"]) is None else v for epoch in run["epochs"]]
                 label = run["name"] if first and kind == "valid" else None
                 axes.plot(epochs, values, style, color=color, label=label, linewidth=1.6 if kind == "valid" else 0.8)
             goal = _goal(run)
             if goal and first:
                 axes.axhline(goal, color=color, linestyle=":", linewidth=1)
-        values = [epoch[f"{kind}_perplexity"] for run in runs for epoch in run["epochs"] for kind in ("valid", "train")]
+        valid, training = (
+            [value for run in runs for epoch in run["epochs"] if (value := epoch[f"{kind}_perplexity"]) is not None]
+            for kind in ("valid", "train")
+        )
         goals = [goal for run in runs if (goal := _goal(run))]
-        lowest_valid = min(epoch["valid_perplexity"] for run in runs for epoch in run["epochs"])
+        lowest_valid = min(valid, default=1.0)
         axes.set(title=title, xlabel="epoch", ylabel="perplexity", yscale="log")
-        axes.set_ylim(0.95 * min([*values, *goals]), max(HIGHEST * lowest_valid, 1.05 * lowest_valid))
+        axes.set_ylim(0.95 * min([lowest_valid, *training, *goals]), HIGHEST * lowest_valid)
         axes.yaxis.set_major_locator(MaxNLocator(nbins=8))
         axes.yaxis.set_major_formatter("{x:g}")
         axes.yaxis.set_minor_formatter(NullFormatter())

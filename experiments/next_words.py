@@ -128,11 +128,25 @@ def _read(path: Path) -> dict[str, Any] | None:
         return None
     except ValueError:
         content = None
-    if not isinstance(content, dict) or not {"models", "phrases", "mean_probability"} <= content.keys():
+    if not _is_comparison(content):
         raise RecordsError(
             f"{path} is damaged. Restore it (git checkout {path}), or remove it to measure the models again."
         )
     return content
+
+
+def _is_comparison(content: Any) -> bool:
+    """Whether a file's content has what the tables show."""
+    try:
+        for model in content["models"]:
+            _ = model["name"], model["seed"], model["commit"]
+        for item in content["phrases"]:
+            _ = item["phrase"], [[f"{word} {p:.2f}" for word, p in words] for words in item["words"]]
+        for shares in content["mean_probability"].values():
+            _ = f"{shares['in_text']:.4f}", [f"{share:.4f}" for share in shares["models"]]
+    except (AttributeError, KeyError, TypeError, ValueError):
+        return False
+    return True
 
 
 def _newest(roots: Path, run: dict[str, Any]) -> tuple[Path, Path] | None:

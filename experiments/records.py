@@ -3,9 +3,10 @@
 import contextlib
 import fcntl
 import json
+import math
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,7 @@ FIELDS = {  # the fields of every run, and their types
     "test_perplexity": (int, float, type(None)),
     "adaptive": dict,
 }
+OPTIONAL = {"overrides", "corpus"}  # mappings that a run may have
 EPOCH_FIELDS = ("epoch", "train_perplexity", "valid_perplexity")
 
 
@@ -61,7 +63,10 @@ class Records:
         if not isinstance(runs, list):
             raise self._damaged('it is not {"runs": [...]}')
         for place, run in enumerate(runs, 1):
-            self._check(run, place)
+            if not isinstance(run, dict):
+                raise self._damaged(f"run {place} is {run!r}, expected a mapping")
+            if problem := _problem(run):
+                raise self._damaged(f"run {place} ({run.get('name', 'without a name')}): {problem}")
         keys = [(run["name"], run["seed"]) for run in runs]
         for name, seed in keys:
             if keys.count((name, seed)) > 1:
@@ -104,9 +109,10 @@ class Records:
             run: The run, with all `FIELDS`.
 
         Raises:
-            RecordsError: If the file is damaged or cannot be written, or the run has a figure that JSON cannot hold.
+            RecordsError: If the file is damaged or cannot be written, or the run lacks a field or has a wrong one.
         """
-        self._check(run, 0)
+        if problem := _problem(run):
+            raise RecordsError(f"{self.path} cannot hold {run.get('name')}, seed {run.get('seed')}: {problem}.")
         run = {**{field: run[field] for field in FIELDS}, **run}  # the fields come first, in their order
         try:
             with self._locked():
@@ -116,8 +122,6 @@ class Records:
                 _write(self.path, {"runs": sorted(runs, key=lambda run: (run["name"], run["seed"]))})
         except OSError as error:
             raise RecordsError(f"{self.path} cannot be written: {error.strerror or error}.") from error
-        except ValueError as error:
-            raise RecordsError(f"{self.path} cannot hold {run['name']}, seed {run['seed']}: {error}.") from error
 
     @contextlib.contextmanager
     def _locked(self) -> Iterator[None]:
@@ -128,20 +132,6 @@ class Records:
         finally:
             os.close(folder)  # which also releases the lock
 
-    def _check(self, run: Any, place: int) -> None:
-        if not isinstance(run, dict):
-            raise self._damaged(f"run {place} is {run!r}, expected a mapping")
-        for field, kind in FIELDS.items():
-            if field not in run or not isinstance(run[field], kind):
-                found = repr(run[field]) if field in run else "nothing"
-                raise self._damaged(f"run {place} ({run.get('name', 'without a name')}): {field}: found {found}")
-        for epoch in run["epochs"]:
-            if not isinstance(epoch, dict) or not all(_is_number(epoch.get(field)) for field in EPOCH_FIELDS):
-                raise self._damaged(f"run {place} ({run['name']}): epochs: found {epoch!r}")
-        for mode, figures in run["adaptive"].items():
-            if not isinstance(figures, dict) or not all(_is_number(figures.get(split)) for split in ("valid", "test")):
-                raise self._damaged(f"run {place} ({run['name']}): adaptive: {mode}: found {figures!r}")
-
     def _damaged(self, why: str) -> RecordsError:
         return RecordsError(
             f"{self.path} is damaged: {why}. Nothing was written to it. Restore it (git checkout {self.path}), or move "
@@ -149,8 +139,34 @@ class Records:
         )
 
 
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
+def _problem(run: dict[str, Any]) -> str | None:
+    """Returns what is wrong with a run, or None."""
+    for field, kind in FIELDS.items():
+        if field not in run or not isinstance(run[field], kind) or not _is_finite(run[field]):
+            return f"{field}: found {run[field]!r}" if field in run else f"{field}: found nothing"
+    for epoch in run["epochs"]:
+        if not isinstance(epoch, dict) or not isinstance(epoch.get("epoch"), int) or not _has(epoch, EPOCH_FIELDS):
+            return f"epochs: found {epoch!r}"
+    for mode, figures in run["adaptive"].items():
+        if not isinstance(figures, dict) or not _has(figures, ("valid", "test")):
+            return f"adaptive: {mode}: found {figures!r}"
+    for field in OPTIONAL & run.keys():
+        if not isinstance(run[field], dict):
+            return f"{field}: found {run[field]!r}"
+    if not isinstance(run.get("corpus", {}).get("dataset", ""), str):
+        return f"corpus: found {run['corpus']!r}"
+    return None
+
+
+def _has(figures: dict[str, Any], names: Iterable[str]) -> bool:
+    """Whether a mapping has these figures; null stands for one that was not finite."""
+    values = [figures.get(name, "") for name in names]
+    return all(value is None or isinstance(value, int | float) and _is_finite(value) for value in values)
+
+
+def _is_finite(value: Any) -> bool:
+    """Whether a value is no number, or a finite one; a truth value is neither."""
+    return not isinstance(value, bool) and not (isinstance(value, float) and not math.isfinite(value))
 
 
 def _refuse(constant: str) -> None:

@@ -16,6 +16,7 @@ from typing import Any
 
 from experiments import curves, next_words, published, rows
 from experiments.records import Records, RecordsError
+from models import files
 from pipeline.exit_codes import DONE, USAGE_ERROR
 
 README = Path(__file__).parent / "README.md"
@@ -47,7 +48,7 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         runs = Records(parsed.table).runs()
         if not runs:
-            raise RecordsError(f"{parsed.table} has no run yet. Start one: make experiment NAME=... DATA_DIR=FOLDER.")
+            raise RecordsError(f"{parsed.table} has no run yet. Start one: {_command('NAME', parsed.table)}.")
         before, _, rest = (readme.read_text(encoding="utf-8") if readme.exists() else "").partition(BEGIN)
         if END not in rest:
             raise RecordsError(f"{readme} lacks the lines {BEGIN} and {END}, between which the tables go.")
@@ -57,11 +58,12 @@ def main(arguments: list[str] | None = None) -> int:
         return USAGE_ERROR
     drawn = {size: curves.draw(trained, f"{_corpora(trained)}, {size}") for size, trained in by_size(runs).items()}
     for size, svg in drawn.items():
-        (parsed.table / f"curves_{size}.svg").write_text(svg, encoding="utf-8")
+        files.write_text(parsed.table / f"curves_{size}.svg", svg)
     pictures = [parsed.table.absolute() / f"curves_{size}.svg" for size in drawn]
-    text = markdown(runs, comparison, [os.path.relpath(path, readme.parent.absolute()) for path in pictures])
-    readme.write_text(f"{before}{BEGIN}\n{text}\n{END}{rest.partition(END)[2]}", encoding="utf-8")
-    (parsed.table / "results.html").write_text(page(runs, comparison, drawn), encoding="utf-8")
+    shown = [os.path.relpath(picture, readme.parent.absolute()) for picture in pictures]
+    text = markdown(parsed.table, runs, comparison, shown)
+    files.write_text(readme, f"{before}{BEGIN}\n{text}\n{END}{rest.partition(END)[2]}")
+    files.write_text(parsed.table / "results.html", page(runs, comparison, drawn))
     print(text)
     return DONE
 
@@ -130,8 +132,8 @@ def _order(name: str) -> tuple:
     return (published.ROWS.index(row) if row else len(published.ROWS), name)
 
 
-def _number(value: float | None) -> str:
-    return "-" if value is None else f"{value:.1f}" if value >= 10_000 else f"{value:.2f}"
+def _number(value: float | None, digits: int = 2) -> str:
+    return "-" if value is None else f"{value:.{1 if value >= 10_000 else digits}f}"
 
 
 def by_epoch(runs: Sequence[dict[str, Any]]) -> Table:
@@ -145,10 +147,14 @@ def by_epoch(runs: Sequence[dict[str, Any]]) -> Table:
     shown = [epoch for epoch in SHOWN_EPOCHS if epoch <= last]
     table = [["training / valid after epoch", *map(str, shown), "best"]]
     for run in trained:
-        cells = {e["epoch"]: f"{e['train_perplexity']:.1f} / {e['valid_perplexity']:.2f}" for e in run["epochs"]}
-        best = min(run["epochs"], key=lambda e: e["valid_perplexity"])
+        cells = {
+            e["epoch"]: f"{_number(e['train_perplexity'], 1)} / {_number(e['valid_perplexity'])}" for e in run["epochs"]
+        }
+        judged = [epoch for epoch in run["epochs"] if epoch["valid_perplexity"] is not None]
+        best = min(judged, key=lambda e: e["valid_perplexity"], default=None)
         name = f"`{run['name']}`, seed {run['seed']}"
-        table.append([name, *(cells.get(e, "") for e in shown), f"{best['valid_perplexity']:.2f} ({best['epoch']})"])
+        shown_best = f"{best['valid_perplexity']:.2f} ({best['epoch']})" if best else "-"
+        table.append([name, *(cells.get(e, "") for e in shown), shown_best])
     return table if trained else []
 
 
@@ -169,17 +175,25 @@ def table_3(comparison: dict[str, Any]) -> tuple[Table, Table]:
     return phrases, means
 
 
-def markdown(runs: Sequence[dict[str, Any]], comparison: dict[str, Any] | None, pictures: Sequence[str]) -> str:
+def _command(name: str, table: Path) -> str:
+    own = "" if rows.is_default(table) else f" TABLE={table}"
+    return f"make experiment NAME={name} SEED=<seed> DATA_DIR=FOLDER{own}"
+
+
+def markdown(
+    table: Path, runs: Sequence[dict[str, Any]], comparison: dict[str, Any] | None, pictures: Sequence[str]
+) -> str:
     """Writes all tables as Markdown.
 
     Args:
+        table: The table's folder.
         runs: The table's runs.
         comparison: The comparison that `next_words.refresh` returns, or None.
         pictures: Paths of the curves' files.
     """
     has_count_model = any(published.begins_with(run["name"], [published.COUNT_MODEL]) for run in runs)
     sentences = [
-        "Each row: `make experiment NAME=<row> SEED=<seed> DATA_DIR=FOLDER`.",
+        f"Each row: `{_command('<row>', table)}`.",
         "The count model: `python -m experiments.kneser_ney --data-dir FOLDER` (`--discounts 1`)."
         if has_count_model
         else "",

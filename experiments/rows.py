@@ -72,7 +72,7 @@ def roots(table: Path) -> Path:
             have the same names.
     """
     folder = REPOSITORY / "output" / "experiments"
-    return folder if is_default(table) else folder / table.name
+    return folder if is_default(table) else folder / table.resolve().name
 
 
 def names(table: Path) -> list[str]:

@@ -228,7 +228,8 @@ def _update(root: Path, run: dict[str, Any], clock: float, ignored: Container[Pa
     epochs = [{field: epoch[field] for field in EPOCH_FIELDS} for epoch in history] or run["epochs"]
     news = epochs != run["epochs"]
     if news:
-        run |= {"epochs": epochs, "valid_perplexity": min(epoch["valid_perplexity"] for epoch in epochs)}
+        found = [epoch["valid_perplexity"] for epoch in epochs if epoch["valid_perplexity"] is not None]
+        run |= {"epochs": epochs, "valid_perplexity": min(found, default=None)}
     of_epochs = sum(epoch.get("seconds", 0.0) for epoch in history)  # larger if the record itself was lost
     run["hours"] = round(max(time.monotonic() - clock, of_epochs) / 3600, 4)
     return news

@@ -231,7 +231,7 @@ def main() -> None:
         try:
             corpora.local_files("penn_treebank", options.data_dir)
         except ComponentError as error:
-            parser.error(f"--data-dir: {error}")
+            parser.error(f"--data-dir: {str(error).removeprefix('example_gen.data_dir: ')}")
         run(options)
     elif not _finished(options.output):
         parser.error(f"--output {options.output}: found no point in subspace/. Train them first, without --plot-only.")

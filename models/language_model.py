@@ -178,7 +178,14 @@ class LanguageModel(WindowTraining):
             self.target_table = self.add_weight(name="target_table", shape=shape, trainable=False)
             self.target_table.assign(self.embedding.embeddings)
 
-    def export(self, filepath: str, input_signature: Sequence[Any] | None = None, **kwargs: Any) -> None:
+    def export(
+        self,
+        filepath: str,
+        format: str = "tf_saved_model",
+        verbose: bool | None = None,
+        input_signature: Sequence[Any] | None = None,
+        **kwargs: Any,
+    ) -> None:
         """Exports the model as `keras.Model.export` does.
 
         What the pipeline pushes, with the tokenizer and TensorFlow Serving's signatures, is written by
@@ -186,11 +193,13 @@ class LanguageModel(WindowTraining):
 
         Args:
             filepath: Where to write.
+            format: As for `keras.Model.export`.
+            verbose: As for `keras.Model.export`.
             input_signature: As for `keras.Model.export`. Default None: int32 ids [batch, time].
-            **kwargs: Further arguments of `keras.Model.export`, such as `format`.
+            **kwargs: Further arguments of `keras.Model.export`.
         """
         ids = keras.InputSpec(shape=(None, None), dtype="int32")
-        super().export(filepath, input_signature=input_signature or [ids], **kwargs)
+        super().export(filepath, format, verbose, input_signature or [ids], **kwargs)
 
     def zero_state(self, batch_size: int | tf.Tensor) -> tf.Tensor:
         """Returns the state before any text.

@@ -182,16 +182,13 @@ class LossSettings(Parameters):
     )
 
     def contradictions(self) -> Iterator[tuple[str, str]]:
-        """Finds options of an augmented loss that is off, a target that has no gradient, and ramps through 0.
+        """Finds a target that has no gradient, and ramps through 0.
 
         Yields:
             (name, "found ..., expected ...") for each.
         """
         yield from super().contradictions()
-        for name, unset in {"target": "current", "temperature_schedule": None, "gamma_schedule": None}.items():
-            if not self.augmented and getattr(self, name) != unset:
-                yield name, f"found a value, expected {unset or 'null'} with augmented false, which does not use it."
-        if self.gradient_through_target and self.target != "current":
+        if self.augmented and self.gradient_through_target and self.target != "current":
             yield (
                 "target",
                 f"found {self.target!r}, expected 'current', or gradient_through_target false: a copy of the embedding "

@@ -209,8 +209,8 @@ def _split_by_name(
     if not by_split["train"]:
         raise ComponentError(
             f"example_gen.data_dir: no file to train on. The names of all {len(pieces)} files contain eval or test "
-            f"({pieces[0].name}, ...), and the folder holds {contents(data_dir)}; add files that example_gen.pattern "
-            "matches and whose names contain train, or none of these words."
+            f"({printable(pieces[0].name)}, ...), and the folder holds {contents(data_dir)}; add files that "
+            "example_gen.pattern matches and whose names contain train, or none of these words."
         )
     return by_split
 

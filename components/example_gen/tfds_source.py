@@ -40,17 +40,24 @@ def open_builder(dataset: str, folder: Path | None) -> tfds.core.DatasetBuilder:
         folder: A prepared copy's folder (as `corpora.prepared_folder` finds it), or None for TFDS's own folder.
 
     Raises:
-        ComponentError: If the dataset, its configuration or its version does not exist there.
+        ComponentError: If the dataset, its configuration or its version does not exist there, or the folder of its name
+            holds another dataset.
     """
     try:
         if folder is None:
             return tfds.builder(dataset)
         if (folder / "dataset_info.json").is_file():
             return tfds.builder_from_directory(folder)
-        return tfds.builder(dataset, data_dir=folder.parent)
+        builder = tfds.builder(dataset, data_dir=folder.parent)
+        found = builder.info.name
     except Exception as error:  # TFDS raises ValueError, AssertionError, ImportError and more for a bad name
         reason = str(error).strip().split("\n")[0]
         raise ComponentError(f"example_gen.dataset: {dataset!r} cannot be opened: {reason}") from error
+    if found != folder.name:
+        raise ComponentError(
+            f"example_gen.dataset: found {dataset!r}, but {folder} holds a copy of {found}. Give the folder that name."
+        )
+    return builder
 
 
 def text_feature(builder: tfds.core.DatasetBuilder) -> str:

@@ -47,7 +47,8 @@ class TrialTuner(base_tuner.BaseTuner):
         strategy: The distribution strategy of the trials.
 
     Attributes:
-        unigram_perplexity: Perplexity of the word frequencies; a trial above it has diverged.
+        unigram_perplexity: Perplexity of the word frequencies; a trial above it has diverged. One with averaged
+            weights, which lag behind, has only if its training perplexity is above it, too, at the end.
         trained: Number of trials that this process has trained.
     """
 
@@ -165,28 +166,36 @@ class TrialTuner(base_tuner.BaseTuner):
         record |= {"epochs": parameters.epochs, "seconds_before": 0.0}
         self._console.print(f"Trial {trial.trial_id}: {number_format.settings(record['values'])}", markup=False)
         inherited = values.get("tuner/initial_epoch", 0)
+        last: Mapping[str, Any] = {}
+        lags = parameters.ema is not None
+
+        def is_above(perplexity: float) -> bool:
+            return not perplexity <= self.unigram_perplexity
+
+        def diverged() -> TrainingDiverged:
+            return TrainingDiverged(
+                f"The valid perplexity after epoch {last['epoch']}, {last['valid_perplexity']:.5g}, is above the "
+                f"unigram model's, {self.unigram_perplexity:.1f}."
+            )
 
         def on_epoch(epoch: Mapping[str, Any], resumed: bool) -> None:
-            perplexity = epoch["valid_perplexity"]
+            nonlocal last
+            last, perplexity = epoch, epoch["valid_perplexity"]
             text = f"  epoch {epoch['epoch']} of {parameters.epochs}: valid perplexity {perplexity:.5g}"
             self._console.print(f"{text}, {epoch['seconds']:.0f} s", markup=False)
             if resumed and epoch["epoch"] > inherited:
                 record["seconds_before"] += epoch["seconds"]
             if perplexity < LARGEST:
                 record["valid_perplexity"].append(perplexity)
-            # An average of the weights lags behind, so that it is judged at the end, or by the training perplexity.
-            lags = parameters.ema is not None and math.isfinite(perplexity)
-            learns = epoch["epoch"] < parameters.epochs or epoch["train_perplexity"] <= self.unigram_perplexity
-            if not perplexity <= self.unigram_perplexity and not (lags and learns):
-                raise TrainingDiverged(
-                    f"The valid perplexity after epoch {epoch['epoch']}, {perplexity:.5g}, is above the unigram "
-                    f"model's, {self.unigram_perplexity:.1f}."
-                )
+            if is_above(perplexity) and not (lags and math.isfinite(perplexity)):
+                raise diverged()
 
         folder = self._checkpoints(trial.trial_id, values.get(PAST_TRIAL))
         model = self.hypermodel.build(trial.hyperparameters)
         with child_process.stoppable():
             self.hypermodel.fit(trial.hyperparameters, model, folder, on_epoch, child_process.stop_requested)
+        if last and is_above(last["valid_perplexity"]) and is_above(last["train_perplexity"]):
+            raise diverged()
 
     def _checkpoints(self, trial_id: str, past_trial: str | None) -> Path:
         """Returns the folder of a trial's checkpoints, filled with those of the trial that it continues.

@@ -7,16 +7,17 @@ import keras
 import tensorflow as tf
 
 
-def check_arguments(arguments: Mapping[str, Any], strategy: tf.distribute.Strategy) -> None:
+def check_arguments(arguments: Mapping[str, Any], strategy: tf.distribute.Strategy, target: str) -> None:
     """Checks the arguments of `compile` other than the optimizer.
 
     Args:
         arguments: The arguments by name.
         strategy: The strategy that the model was created in.
+        target: The model's `target`.
 
     Raises:
-        ValueError: If a loss or metrics are given, XLA is on, or several replicas should run several steps per
-            execution.
+        ValueError: If a loss or metrics are given, XLA is on, or several replicas, or a model whose `target` is a copy,
+            should run several steps per execution.
     """
     for name in ("loss", "loss_weights", "metrics", "weighted_metrics"):
         if arguments.get(name) is not None:
@@ -26,6 +27,11 @@ def check_arguments(arguments: Mapping[str, Any], strategy: tf.distribute.Strate
     if strategy.num_replicas_in_sync > 1 and arguments.get("steps_per_execution", 1) != 1:
         # https://github.com/keras-team/keras/issues/19246
         raise ValueError("steps_per_execution: Keras fails with more than 1 on several replicas. Leave it out.")
+    if target != "current" and arguments.get("steps_per_execution", 1) != 1:
+        raise ValueError(
+            f"steps_per_execution: the copy of the embedding that target={target!r} learns from is renewed between "
+            "steps. Leave it out."
+        )
 
 
 def check_optimizer(optimizer: keras.optimizers.Optimizer, strategy: tf.distribute.Strategy) -> None:

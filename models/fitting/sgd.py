@@ -60,7 +60,8 @@ class OnePassSGD(keras.optimizers.SGD):
 
     def _clip(self, norm: tf.Tensor) -> tf.Tensor:
         one = tf.ones_like(norm)
-        return one if not self.global_clipnorm else tf.minimum(one, self.global_clipnorm / norm)
+        clips = self.global_clipnorm is not None and self.global_clipnorm > 0  # as in Keras
+        return one if not clips else tf.minimum(one, self.global_clipnorm / norm)
 
     def build(self, variables: Sequence[keras.Variable]) -> None:
         """Prepares the optimizer, as `keras.optimizers.Optimizer.build` does.

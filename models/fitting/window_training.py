@@ -57,11 +57,12 @@ class WindowTraining(keras.Model):
             **kwargs: `run_eagerly` and `steps_per_execution`, as for `keras.Model.compile`.
 
         Raises:
-            ValueError: If a loss or metrics are given, XLA is on, several replicas should run several steps per
-                execution, the model or the optimizer belongs to another strategy, or the optimizer scales the loss.
+            ValueError: If a loss or metrics are given, XLA is on, several replicas, or a model whose `target` is a
+                copy, should run several steps per execution, the model or the optimizer belongs to another strategy, or
+                the optimizer scales the loss.
         """
         strategy = self._untracked.strategy
-        compilation.check_arguments(kwargs, strategy)
+        compilation.check_arguments(kwargs, strategy, self.target)
         compilation.check_scope(strategy)
         with strategy.scope():
             optimizer = keras.optimizers.get(optimizer)
@@ -269,7 +270,7 @@ class WindowTraining(keras.Model):
                 if self.train_function is not None:  # it was traced with the constant
                     self.make_train_function(force=True)
             weights[name].assign(value)
-            setattr(self, name, value)  # what is saved with the model
+            setattr(self, name, float(value))  # what is saved with the model
 
     @property
     def steps_done(self) -> int:

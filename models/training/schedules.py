@@ -62,7 +62,9 @@ def schedules(settings: LossSettings) -> dict[str, Schedule]:
         settings: The loss's settings; a ramp ends at the value of `temperature` or `gamma`.
 
     Returns:
-        The schedules by "temperature" and "gamma"; a value that is constant has none.
+        The schedules by "temperature" and "gamma"; a value that is constant has none, nor does a loss that is off.
     """
+    if not settings.augmented:
+        return {}
     ramps = {"temperature": settings.temperature_schedule, "gamma": settings.gamma_schedule}
     return {name: Schedule(end=getattr(settings, name), **ramp.model_dump()) for name, ramp in ramps.items() if ramp}

@@ -6,6 +6,7 @@ import sys
 
 import pytest
 
+from experiments import curves, report
 from experiments.records import FIELDS, Records, RecordsError
 
 
@@ -32,6 +33,7 @@ def test_a_run_is_added_then_replaced_and_the_others_are_kept(tmp_path):
 WRITER = """
 import sys
 from pathlib import Path
+from experiments import curves, report
 from experiments.records import Records
 from tests.experiments.test_records import run
 for hour in range(20):
@@ -53,11 +55,13 @@ DAMAGED = {
     "seed": json.dumps({"runs": [run(seed="1")]}),
     "twice": json.dumps({"runs": [run(), run()]}),
     "not a number": json.dumps({"runs": [run(hours=float("nan"))]}),
-    "an epoch without its perplexity": json.dumps(
-        {"runs": [run(epochs=[run()["epochs"][0] | {"valid_perplexity": None}])]}
-    ),
+    "an epoch that says nan": json.dumps({"runs": [run(epochs=[run()["epochs"][0] | {"valid_perplexity": "nan"}])]}),
     "adaptive": json.dumps({"runs": [run(adaptive={"cache": 3})]}),
     "epochs": json.dumps({"runs": [run(epochs=[{"epoch": 1}])]}),
+    "corpus": json.dumps({"runs": [run(corpus="penn_treebank")]}),
+    "dataset": json.dumps({"runs": [run(corpus={"dataset": ["penn_treebank"]})]}),
+    "overrides": json.dumps({"runs": [run(overrides=None)]}),
+    "hours": json.dumps({"runs": [run(hours=1)]}).replace('"hours": 1', '"hours": 1e999'),
 }
 
 
@@ -70,6 +74,15 @@ def test_a_damaged_file_is_refused_by_name_and_not_overwritten(tmp_path, content
         with pytest.raises(RecordsError, match=f"{file} is damaged: .*Nothing was written to it"):
             use()
     assert file.read_bytes() == content and [path.name for path in tmp_path.iterdir()] == ["results.json"]
+
+
+def test_a_figure_that_was_not_finite_is_kept_as_null(tmp_path):
+    epoch = {"epoch": 1, "train_perplexity": None, "valid_perplexity": None}
+    diverged = run(epochs=[epoch], valid_perplexity=None, adaptive={"dynamic": {"valid": None, "test": None}})
+    Records(tmp_path).save(diverged)
+    assert Records(tmp_path).runs() == [diverged]
+    assert report.by_epoch([diverged])[1][1:] == ["- / -", "-"]
+    assert "<svg" in curves.draw([diverged], "title")
 
 
 def test_a_figure_that_json_cannot_hold_is_not_written(tmp_path):

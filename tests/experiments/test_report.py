@@ -148,7 +148,8 @@ def test_without_a_run_or_marks_in_the_readme_nothing_is_written(table, capsys):
     (table / "results.json").write_text("{")
     assert write(table) == USAGE_ERROR and "is damaged" in capsys.readouterr().err
     (table / "results.json").unlink()
-    assert write(table) == USAGE_ERROR and "has no run yet" in capsys.readouterr().err
+    command = f"make experiment NAME=NAME SEED=<seed> DATA_DIR=FOLDER TABLE={table}."
+    assert write(table) == USAGE_ERROR and f"has no run yet. Start one: {command}" in capsys.readouterr().err
     assert readme.read_text() == "No marks.\n" and sorted(path.name for path in table.iterdir()) == []
 
 
@@ -158,7 +159,10 @@ def test_the_shipped_tables_are_those_of_the_shipped_results():
     if any(recorded["status"] == "running" for recorded in runs):
         pytest.skip("A row is in training: the tables are behind its figures until `make results`.")
     pictures = [f"ptb/curves_{size}.svg" for size in report.by_size(runs)]
-    assert report.markdown(runs, comparison, pictures) in (REPOSITORY / "experiments" / "README.md").read_text()
+    assert (
+        report.markdown(rows_table(), runs, comparison, pictures)
+        in (REPOSITORY / "experiments" / "README.md").read_text()
+    )
     assert all((rows_table().parent / picture).is_file() for picture in pictures)
 
 

@@ -225,8 +225,9 @@ def test_a_mixed_policy_keeps_float32_weights_and_learns_alike():
     np.testing.assert_allclose(found, expected, rtol=1e-2)
 
 
-def test_sgd_in_one_pass_can_be_used_in_a_loop_of_ones_own_and_without_a_bound():
-    model = make(OnePassSGD(0.5, global_clipnorm=0.0))
+@pytest.mark.parametrize("bound", [0.0, -1.0])
+def test_sgd_in_one_pass_can_be_used_in_a_loop_of_ones_own_and_without_a_bound(bound):
+    model = make(OnePassSGD(0.5, global_clipnorm=bound))
     before = model.get_weights()
     model.fit(train(), verbose=0)
     trained = model.get_weights()
@@ -245,11 +246,16 @@ def test_a_copy_of_the_embedding_is_renewed_by_its_callback(target):
     model.fit(train(), callbacks=[TargetEmbedding(interval=2, decay=0.5)], verbose=0)
     moved, table = np.abs(model.target_table - before).max(), model.target_table.numpy()
     assert moved > 0 and np.abs(table - model.embedding.embeddings).max() < np.abs(before - table).max()
+    model.fit(train(), callbacks=[[TargetEmbedding()]], verbose=0)  # Keras takes lists of lists, too
+    refused("steps_per_execution: the copy of the embedding", model.compile, "sgd", steps_per_execution=2)
+    refused("callbacks: TargetEmbedding needs target='held'", make().fit, train(), callbacks=[TargetEmbedding()])
+    refused("interval: found 0", TargetEmbedding, interval=0)
+    refused("decay: found 1.0", TargetEmbedding, decay=1.0)
 
 
 def test_changed_loss_weights_are_saved_with_the_model(tmp_path):
     model = make()
-    model.set_loss_weights(temperature=7.0, gamma=0.1)
+    model.set_loss_weights(temperature=tf.constant(7.0), gamma=0.1)
     model.save(tmp_path / "model.keras")
     loaded = keras.saving.load_model(tmp_path / "model.keras")
     assert (loaded.temperature, loaded.gamma) == (7.0, 0.1)

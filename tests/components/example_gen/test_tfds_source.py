@@ -1,5 +1,7 @@
 """Any TFDS name with a text feature, shown on small datasets that are prepared here."""
 
+import os
+
 import numpy as np
 import pytest
 import tensorflow_datasets as tfds
@@ -109,6 +111,13 @@ def test_a_prepared_copy_of_another_version_is_named(prepare, generate):
     folder = prepare("lm1b", {"train": [{"text": "a\n"}]}, {"text": tfds.features.Text()}, version="0.9.0")
     with pytest.raises(ComponentError, match="example_gen.data_dir: .* holds 0.9.0/, but not lm1b/1.1.0"):
         generate(dataset="lm1b", data_dir=folder)
+
+
+def test_a_folder_of_the_name_that_holds_another_dataset_is_refused(prepare_texts, generate):
+    folder = prepare_texts(train=POEMS)
+    os.rename(f"{folder}/poems", f"{folder}/songs")
+    with pytest.raises(ComponentError, match="found 'songs', but .*/songs holds a copy of poems"):
+        generate(dataset="songs", data_dir=folder)
 
 
 def test_a_dataset_without_text_names_its_features(prepare, generate):

@@ -69,11 +69,6 @@ def test_without_options_the_loss_is_constant_and_the_papers():
         (["loss.target=fixed"], "loss.target (from --set): found 'fixed', expected 'current', 'held' or 'average'."),
         (["loss.target_interval=0"], "loss.target_interval (from --set): found 0, expected greater than or equal to 1"),
         (["loss.target_decay=1.0"], "loss.target_decay (from --set): found 1.0, expected less than 1"),
-        (["loss.augmented=false", "loss.target=held"], "loss.target: found a value, expected current with augmented"),
-        (
-            ["loss.augmented=false", "loss.gamma_schedule={start: 0}"],
-            "loss.gamma_schedule: found a value, expected null",
-        ),
         (["loss.target=held", "loss.gradient_through_target=true"], "loss.target: found 'held', expected 'current'"),
         (["trainer.freeze_embedding_epochs=-1"], "trainer.freeze_embedding_epochs (from --set): found -1, expected gr"),
     ],
