@@ -1,7 +1,7 @@
 # `make run` and `make test` need python3 (3.11 to 3.13) with venv, and a package index; nothing else.
 PYTHON ?= python3
 OTHER_PYTHON ?= python3.13
-# Processes of `make test`; all tests of a file run in one of them.
+# Processes of `make test` and `make test-slow`; all tests of a file run in one of them.
 TEST_PROCESSES ?= 2
 BIN := .venv/bin
 # --no-compile: Python compiles what is imported at its first import, a small part of what is installed.
@@ -19,7 +19,7 @@ test: .venv/installed-test  ## every test but those of test-slow, test-faults, t
 	$(BIN)/python -m pytest -n $(TEST_PROCESSES) --dist loadfile -m "not slow and not faults and not kubeflow and not ($(EXTRA_TESTS))"
 
 test-slow: .venv/installed-test  ## trainings of a minute or more: resume, replicas, searches, rows of results, examples
-	$(BIN)/python -m pytest -m slow
+	$(BIN)/python -m pytest -n $(TEST_PROCESSES) --dist loadfile -m slow
 
 test-faults: .venv/installed-test  ## kills the real command, fills its disk, takes its memory: minutes
 	$(BIN)/python -m pytest -m faults tests/faults
