@@ -136,9 +136,9 @@ def _previous(serving_dir: Path, present: list[int], pushes: list[Push]) -> tupl
 
 
 def _rolled_back(serving_dir: Path, present: list[int], pushes: list[Push], model_digest: str) -> int | None:
-    """Returns the newest version that is a model if it was rolled back; None if it was not, or if there is none.
+    """Returns the version of a model's newest push if it was rolled back, otherwise None.
 
-    A version that was copied to the folder by hand counts, too.
+    A version with the model's contents that was copied to the folder later, by hand, is a push, too.
     """
     origins, active = _history(present, pushes)
     pushed = [push.version for push in pushes if push.digest == model_digest and push.version in origins]
