@@ -94,6 +94,7 @@ def test_a_click_or_a_key_takes_a_suggestion(page):
 
 def test_the_text_is_continued_by_each_version(page):
     type_text(page, "w1 w2")
+    wait(page, lambda: all("perplexity" in text for text in text_of(page, ".status")))  # they come before what is asked
     words = page.find_element(By.ID, "words")
     words.clear()
     words.send_keys("5")
