@@ -1,5 +1,6 @@
 """The exported SavedModel, with the functions by which the Evaluator reads token streams."""
 
+import contextlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -34,6 +35,24 @@ class Window:
     top_probability: np.ndarray
 
 
+@contextlib.contextmanager
+def loading(path: Path) -> Iterator[None]:
+    """Names the model in the error of a block that loads it.
+
+    Args:
+        path: The SavedModel's folder.
+
+    Raises:
+        ComponentError: If the model cannot be loaded, or lacks what the block takes from it.
+    """
+    try:
+        yield
+    except (OSError, ValueError, KeyError, AttributeError, tf.errors.OpError) as error:
+        raise ComponentError(
+            f"{path} cannot be loaded as a model that this pipeline exported: {type(error).__name__}: {error}"
+        ) from error
+
+
 class ExportedModel:
     """A SavedModel that the Trainer exported.
 
@@ -52,16 +71,12 @@ class ExportedModel:
     def __init__(self, path: Path):
         tf.config.experimental.enable_tensor_float_32_execution(False)  # a GPU would round products to 10 bits
         self.path = path
-        try:
+        with loading(path):
             self._model = saved_model.load(path)
             self._state_shape = saved_model.state_shape(self._model)
             self._evaluate_ids, self._tokenize = self._model.evaluate_ids, self._model.tokenize
             self._variables = stored_weights.variables(self._model)
             self.vocabulary = (path / saved_model.VOCABULARY).read_bytes()
-        except (OSError, ValueError, KeyError, AttributeError, tf.errors.OpError) as error:
-            raise ComponentError(
-                f"{path} cannot be loaded as a model that this pipeline exported: {type(error).__name__}: {error}"
-            ) from error
         self.words = self.vocabulary.removesuffix(b"\n").split(b"\n")
 
     def windows(

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import tensorflow as tf
 
-from components.base import ComponentError
+from components.evaluator.exported_model import loading
 from models.serving import saved_model
 
 MAX_BATCH_LINES = 128  # lines in a batch
@@ -26,13 +26,9 @@ class Scorer:
     """
 
     def __init__(self, path: Path):
-        try:
+        with loading(path):
             self._model = saved_model.load(path)
             self._score = self._model.signatures["score"]
-        except (OSError, ValueError, KeyError, AttributeError, tf.errors.OpError) as error:
-            raise ComponentError(
-                f"{path} cannot be loaded as a model that this pipeline exported: {type(error).__name__}: {error}"
-            ) from error
         self._pool = ThreadPoolExecutor(os.cpu_count())
 
     def score(self, lines: Sequence[bytes]) -> tuple[list[str], int]:

@@ -16,6 +16,7 @@ from pathlib import Path
 
 import pytest
 
+from components.pusher import versions
 from pipeline import report
 from pipeline.exit_codes import FAILED, INTERRUPTED, TERMINATED, USAGE_ERROR
 from pipeline.root import metadata_file, run_folder, staging_folder
@@ -220,17 +221,18 @@ def test_list_and_show_tell_of_earlier_runs(tmp_path):
     assert unknown.returncode == USAGE_ERROR and "there is no such run" in unknown.stderr
 
 
-def test_rolling_back_is_a_run_in_the_lineage(tmp_path):
-    sys.path.insert(0, str(REPOSITORY))
-    from components.pusher import versions
-
-    nothing = fake(tmp_path, "--rollback")
-    assert nothing.returncode == USAGE_ERROR and "no version was pushed" in nothing.stderr
+def push_two_versions(root: Path) -> None:
     for content in ("first", "second"):
-        model = tmp_path / content
+        model = root / content
         model.mkdir()
         (model / "saved_model.pb").write_text(content)
-        versions.push(model, tmp_path / "serving", keep_versions=3)
+        versions.push(model, root / "serving", keep_versions=3)
+
+
+def test_rolling_back_is_a_run_in_the_lineage(tmp_path):
+    nothing = fake(tmp_path, "--rollback")
+    assert nothing.returncode == USAGE_ERROR and "no version was pushed" in nothing.stderr
+    push_two_versions(tmp_path)
     completed = fake(tmp_path, "--rollback")
     assert completed.returncode == 0, completed.stderr
     result = summary(completed)
@@ -243,14 +245,7 @@ def test_rolling_back_is_a_run_in_the_lineage(tmp_path):
 
 
 def test_a_rollback_does_not_need_mlflow(tmp_path, monkeypatch):
-    sys.path.insert(0, str(REPOSITORY))
-    from components.pusher import versions
-
-    for content in ("first", "second"):
-        model = tmp_path / content
-        model.mkdir()
-        (model / "saved_model.pb").write_text(content)
-        versions.push(model, tmp_path / "serving", keep_versions=3)
+    push_two_versions(tmp_path)
     missing = tmp_path / "missing" / "mlflow.py"
     missing.parent.mkdir()
     missing.write_text("raise ModuleNotFoundError(\"No module named 'mlflow'\", name='mlflow')")

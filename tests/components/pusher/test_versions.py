@@ -167,21 +167,24 @@ def test_a_model_that_was_rolled_back_is_not_pushed_again_by_itself(tmp_path):
     assert push(tmp_path, serving, "first")["version"] == 5, "it was never rolled back"
 
 
-def test_the_run_warns_of_a_model_that_was_rolled_back(tmp_path):
+def roll_back_the_model(tmp_path: Path) -> Path:
+    """A folder in which the model that `execute` pushes was pushed second, then rolled back."""
     serving = tmp_path / "serving"
     for content in ("first", "weights"):
         push(tmp_path, serving, content)
     versions.roll_back(serving, 3)
+    return serving
+
+
+def test_the_run_warns_of_a_model_that_was_rolled_back(tmp_path):
+    serving = roll_back_the_model(tmp_path)
     figures, output, _ = execute(tmp_path, "BLESSED")
     assert figures["pushed_model"] is None and "which was rolled back" in figures["warning"]
     assert PUSHED.read(output)["version"] is None and versions.list_versions(serving) == [1, 2, 3]
 
 
 def test_a_push_that_was_refused_is_tried_again(tmp_path):
-    serving = tmp_path / "serving"
-    for content in ("first", "weights"):
-        push(tmp_path, serving, content)
-    versions.roll_back(serving, 3)
+    roll_back_the_model(tmp_path)
     _, output, parameters = execute(tmp_path, "BLESSED")
     assert not pusher(parameters).still_valid({"pushed_model": output}), "a cached refusal would stay for ever"
 
